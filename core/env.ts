@@ -1,0 +1,175 @@
+/**
+ * Everything that is not deterministic comes in through `Env`: clock, timers, randomness, log,
+ * metrics. Production code never calls `Date.now`, `Math.random` or `setTimeout` itself (a lint rule
+ * says so), therefore a whole cluster runs under a seeded simulator.
+ */
+
+/** Cancels a timer or stops a repetition; harmless after it fired. */
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Milliseconds since 1970, fractions allowed. */
+  now(): number;
+  /** Milliseconds that only grow; for durations and deadlines. */
+  monotonic(): number;
+  /** Resolves after `ms` milliseconds; rejects with the signal's reason if that comes first. */
+  delay(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `run` once after `ms`. Does not keep the process alive. */
+  after(ms: number, run: () => void): Timer;
+  /** Calls `run` every `ms`. Does not keep the process alive. */
+  every(ms: number, run: () => void): Timer;
+}
+
+export interface Random {
+  /** A whole number from 0 to `below` - 1. */
+  int(below: number): number;
+  /** Fresh bytes. */
+  bytes(size: number): Uint8Array<ArrayBuffer>;
+  /** A version 4 UUID as text. */
+  uuid(): string;
+}
+
+/** Details of a log line: short names, values that print on one line. */
+export type LogFields = Readonly<Record<string, string | number | bigint | boolean | undefined>>;
+
+/** A log: a constant phrase to grep for, then fields. Nothing in a hot path that succeeds. */
+export interface Log {
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  /** The same log with fields that every line gets. */
+  with(fields: LogFields): Log;
+}
+
+/** Counters and gauges that only their owner knows, by declared name. */
+export interface Metrics {
+  /** A number that only grows; `unit` is for people ("bytes", "locks"). */
+  counter(name: string, unit: string): { add(amount: number): void };
+  /** A number that is read when somebody asks. */
+  gauge(name: string, unit: string, read: () => number): void;
+}
+
+export interface Env {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+export type LogLevel = "error" | "warn" | "info" | "debug" | "none";
+const LEVELS: readonly LogLevel[] = ["none", "error", "warn", "info", "debug"];
+
+export interface LogOptions {
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+  /** Where finished lines go, newline included. */
+  readonly write: (line: string) => void;
+  readonly clock: Pick<Clock, "now">;
+}
+
+/** A log that prints `2026-01-31T12:00:00.000Z W message key=value` or one JSON object a line. */
+export function makeLog(options: LogOptions, fields: LogFields = {}): Log {
+  const most = LEVELS.indexOf(options.level);
+  const line = (level: LogLevel, message: string, more?: LogFields) => {
+    if (LEVELS.indexOf(level) > most) return;
+    const time = new Date(options.clock.now()).toISOString();
+    const all = { ...fields, ...more };
+    options.write(
+      options.format === "json"
+        ? JSON.stringify({ time, level, message, ...all }, jsonValue) + "\n"
+        : `${time} ${level[0]!.toUpperCase()} ${message}${textFields(all)}\n`,
+    );
+  };
+  return {
+    error: (message, more) => line("error", message, more),
+    warn: (message, more) => line("warn", message, more),
+    info: (message, more) => line("info", message, more),
+    debug: (message, more) => line("debug", message, more),
+    with: (more) => makeLog(options, { ...fields, ...more }),
+  };
+}
+
+function jsonValue(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? value.toString() : value;
+}
+
+function textFields(fields: LogFields): string {
+  let text = "";
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined) continue;
+    const plain = String(value);
+    text += ` ${key}=${/^[^\s"=]+$/.test(plain) ? plain : JSON.stringify(plain)}`;
+  }
+  return text;
+}
+
+/** Metrics kept in memory; `read` lists them. */
+export class MetricsTable implements Metrics {
+  #counters = new Map<string, { unit: string; value: number }>();
+  #gauges = new Map<string, { unit: string; read: () => number }>();
+
+  counter(name: string, unit: string): { add(amount: number): void } {
+    let entry = this.#counters.get(name);
+    if (!entry) this.#counters.set(name, entry = { unit, value: 0 });
+    const kept = entry;
+    return { add: (amount) => void (kept.value += amount) };
+  }
+
+  gauge(name: string, unit: string, read: () => number): void {
+    this.#gauges.set(name, { unit, read });
+  }
+
+  /** Every metric with its unit and value now. */
+  read(): { name: string; unit: string; value: number }[] {
+    return [
+      ...[...this.#counters].map(([name, { unit, value }]) => ({ name, unit, value })),
+      ...[...this.#gauges].map(([name, { unit, read }]) => ({ name, unit, value: read() })),
+    ];
+  }
+}
+
+/** The real world: the system's clock and timers, the kernel's randomness, `log`. */
+export function realEnv(log: Log, metrics: Metrics = new MetricsTable()): Env {
+  return { clock: realClock, random: realRandom, log, metrics };
+}
+
+/** The system's clock and timers. */
+export const realClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  delay(ms, signal) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const done = () => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      const abort = () => {
+        clearTimeout(timer);
+        reject(signal!.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+  },
+  after(ms, run) {
+    const timer = setTimeout(run, ms);
+    Deno.unrefTimer(timer);
+    return { cancel: () => clearTimeout(timer) };
+  },
+  every(ms, run) {
+    const timer = setInterval(run, ms);
+    Deno.unrefTimer(timer);
+    return { cancel: () => clearInterval(timer) };
+  },
+};
+
+/** The kernel's randomness. */
+export const realRandom: Random = {
+  int: (below) => Math.floor(Math.random() * below),
+  bytes: (size) => crypto.getRandomValues(new Uint8Array(size)),
+  uuid: () => crypto.randomUUID(),
+};

@@ -1,0 +1,31 @@
+/** Kinds of translators: what a volfile's `type` line can name. */
+
+import type { OptionTable, Values } from "core/options.ts";
+import type { Node, Xlator } from "core/xlator.ts";
+
+/** A kind of layer with its table of options. */
+export interface XlatorType<T extends OptionTable = OptionTable> {
+  /** As in a volfile, and the folder under `xlators/`. */
+  readonly type: string;
+  readonly summary: string;
+  readonly options: T;
+  /** How many subvolumes it takes. */
+  readonly subvolumes: "none" | "one" | "many";
+  /** A relation between options; answers what is wrong, or undefined. */
+  check?(values: Values<T>): string | undefined;
+  create(node: Node, values: Values<T>): Xlator;
+}
+
+/** Declares a kind: `create` and `check` are typed from `options`. */
+export function defineXlator<const T extends OptionTable>(type: XlatorType<T>): XlatorType<T> {
+  return type;
+}
+
+/** Kinds by name, as graph building takes them. */
+export type XlatorTypes = ReadonlyMap<string, XlatorType>;
+
+/** A table of kinds from a list. */
+// deno-lint-ignore no-explicit-any -- each type keeps its own option table; the map forgets it
+export function xlatorTypes(types: readonly XlatorType<any>[]): XlatorTypes {
+  return new Map(types.map((type) => [type.type, type as XlatorType]));
+}

@@ -1,0 +1,153 @@
+/**
+ * System calls as functions. Each answers what the kernel answered: a negative number is `-errno`
+ * (`fopError(result)` makes the failure of it). Names with `Async` run on a thread of Deno's pool
+ * (15 to 120 µs of hand-over, 32 threads): only for what may wait for a disk, and then the buffers
+ * belong to the call until its promise settles.
+ *
+ * Paths are bytes with a NUL at the end: `cstring`.
+ */
+
+import { encodeName } from "core/lib/bytes.ts";
+import { buildStubs, STUB_PREFIX } from "core/sys/stubs.ts";
+import type { Machine, Syscall } from "core/sys/numbers.ts";
+
+type Parameter = "i32" | "u32" | "i64" | "usize" | "buffer" | "pointer";
+
+function call<const P extends readonly Parameter[], R extends "i32" | "i64" | "usize" = "i32">(
+  name: Syscall,
+  parameters: P,
+  result?: R,
+) {
+  return { name: STUB_PREFIX + name, parameters, result: (result ?? "i32") as R } as const;
+}
+
+function pooled<const P extends readonly Parameter[]>(name: Syscall, parameters: P) {
+  return { name: STUB_PREFIX + name, parameters, result: "i32", nonblocking: true } as const;
+}
+
+const PATH = ["i32", "buffer"] as const;
+const IO = ["i32", "buffer", "u32", "i64"] as const;
+const GETXATTR = ["buffer", "buffer", "u32"] as const;
+
+/** Every call we make, with its signature. Offsets are `i64` fed with numbers; results fit 32 bits. */
+const SYMBOLS = {
+  openat: call("openat", [...PATH, "i32", "u32"]),
+  openat2: call("openat2", [...PATH, "buffer", "u32"]),
+  openatAsync: pooled("openat", [...PATH, "i32", "u32"]),
+  close: call("close", ["i32"]),
+  closeAsync: pooled("close", ["i32"]),
+  read: call("read", ["i32", "buffer", "u32"]),
+  write: call("write", ["i32", "buffer", "u32"]),
+  pread: call("pread64", IO),
+  preadAsync: pooled("pread64", IO),
+  pwrite: call("pwrite64", IO),
+  pwriteAsync: pooled("pwrite64", IO),
+  /** iov, count, offset low, offset high (0 on 64 bits), RWF_ flags. */
+  preadv2: call("preadv2", ["i32", "buffer", "u32", "i64", "i64", "i32"]),
+  /** The same with addresses of memory outside of JavaScript. */
+  preadAt: call("pread64", ["i32", "usize", "u32", "i64"]),
+  preadAtAsync: pooled("pread64", ["i32", "usize", "u32", "i64"]),
+  pwriteAt: call("pwrite64", ["i32", "usize", "u32", "i64"]),
+  pwriteAtAsync: pooled("pwrite64", ["i32", "usize", "u32", "i64"]),
+  /** Answers a bigint. */
+  lseek: call("lseek", ["i32", "i64", "i32"], "i64"),
+  fsync: call("fsync", ["i32"]),
+  fsyncAsync: pooled("fsync", ["i32"]),
+  fdatasyncAsync: pooled("fdatasync", ["i32"]),
+  syncfsAsync: pooled("syncfs", ["i32"]),
+  ftruncate: call("ftruncate", ["i32", "i64"]),
+  ftruncateAsync: pooled("ftruncate", ["i32", "i64"]),
+  fallocate: call("fallocate", ["i32", "i32", "i64", "i64"]),
+  fallocateAsync: pooled("fallocate", ["i32", "i32", "i64", "i64"]),
+  copyFileRangeAsync: pooled("copy_file_range", ["i32", "buffer", "i32", "buffer", "u32", "u32"]),
+  statx: call("statx", [...PATH, "i32", "u32", "buffer"]),
+  statfs: call("statfs", ["buffer", "buffer"]),
+  fstatfs: call("fstatfs", ["i32", "buffer"]),
+  mkdirat: call("mkdirat", [...PATH, "u32"]),
+  mknodat: call("mknodat", [...PATH, "u32", "u32"]),
+  unlinkat: call("unlinkat", [...PATH, "i32"]),
+  unlinkatAsync: pooled("unlinkat", [...PATH, "i32"]),
+  linkat: call("linkat", [...PATH, ...PATH, "i32"]),
+  symlinkat: call("symlinkat", ["buffer", "i32", "buffer"]),
+  readlinkat: call("readlinkat", [...PATH, "buffer", "u32"]),
+  renameat2: call("renameat2", [...PATH, ...PATH, "u32"]),
+  fchmodat: call("fchmodat", [...PATH, "u32"]),
+  fchmod: call("fchmod", ["i32", "u32"]),
+  fchownat: call("fchownat", [...PATH, "i32", "i32", "i32"]),
+  fchown: call("fchown", ["i32", "i32", "i32"]),
+  faccessat: call("faccessat", [...PATH, "i32"]),
+  /** times: two timespecs of 16 bytes each. */
+  utimensat: call("utimensat", [...PATH, "buffer", "i32"]),
+  /** A null path works on the fd itself. */
+  futimens: call("utimensat", ["i32", "pointer", "buffer", "i32"]),
+  getdents64: call("getdents64", ["i32", "buffer", "u32"]),
+  lgetxattr: call("lgetxattr", [...GETXATTR, "u32"]),
+  fgetxattr: call("fgetxattr", ["i32", "buffer", "buffer", "u32"]),
+  lsetxattr: call("lsetxattr", [...GETXATTR, "u32", "i32"]),
+  fsetxattr: call("fsetxattr", ["i32", "buffer", "buffer", "u32", "i32"]),
+  llistxattr: call("llistxattr", GETXATTR),
+  flistxattr: call("flistxattr", ["i32", "buffer", "u32"]),
+  lremovexattr: call("lremovexattr", ["buffer", "buffer"]),
+  fremovexattr: call("fremovexattr", ["i32", "buffer"]),
+  umask: call("umask", ["u32"]),
+  flock: call("flock", ["i32", "i32"]),
+  ioctl: call("ioctl", ["i32", "u32", "buffer"]),
+  ioctlInt: call("ioctl", ["i32", "u32", "i32"]),
+  prctlName: call("prctl", ["i32", "buffer"]),
+  getpid: call("getpid", []),
+  mmap: call("mmap", ["usize", "usize", "i32", "i32", "i32", "i64"], "usize"),
+  munmap: call("munmap", ["usize", "usize"]),
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** The calls, typed by their signatures. */
+export type Sys = Deno.StaticForeignLibraryInterface<typeof SYMBOLS>;
+
+/** Opens the library of stubs. Throws where the process may not map code from memory. */
+function openStubs(): Sys {
+  const libc = Deno.dlopen("libc.so.6", {
+    memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
+    write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+    close: { parameters: ["i32"], result: "i32" },
+  });
+  const MFD_CLOEXEC = 1;
+  const file = buildStubs(Deno.build.arch as Machine);
+  const fd = libc.symbols.memfd_create(new TextEncoder().encode("syscalls\0"), MFD_CLOEXEC);
+  try {
+    if (fd < 0 || Number(libc.symbols.write(fd, file, BigInt(file.length))) !== file.length) {
+      throw new Error("Cannot make system call stubs: no memory file");
+    }
+    return Deno.dlopen(`/proc/self/fd/${fd}`, SYMBOLS).symbols;
+  } finally {
+    libc.symbols.close(fd);
+  }
+}
+
+/** The system calls of this process. */
+export const sys: Sys = openStubs();
+
+/** A path or name for a call: its bytes and a NUL. */
+export function cstring(text: string): Uint8Array<ArrayBuffer> {
+  return encodeName(text + "\0");
+}
+
+// Constants of the calls above, where they are the same on both machines.
+export const AT_FDCWD = -100;
+export const AT_SYMLINK_NOFOLLOW = 0x100;
+export const AT_REMOVEDIR = 0x200;
+export const AT_SYMLINK_FOLLOW = 0x400;
+export const AT_EMPTY_PATH = 0x1000;
+export const STATX_BASIC_STATS = 0x7ff;
+export const RWF_NOWAIT = 8;
+export const O_NOATIME = 0o1000000;
+export const O_CLOEXEC = 0o2000000;
+export const O_PATH = 0o10000000;
+export const UTIME_NOW = 0x3fffffff;
+export const UTIME_OMIT = 0x3ffffffe;
+export const RENAME_NOREPLACE = 1;
+
+const arm = Deno.build.arch === "aarch64";
+/** Flags that the two machines spell differently. On the wire they have the x86 values (`core/fops.ts`). */
+export const LOCAL_O_DIRECTORY = arm ? 0o40000 : 0o200000;
+export const LOCAL_O_NOFOLLOW = arm ? 0o100000 : 0o400000;
+export const LOCAL_O_DIRECT = arm ? 0o200000 : 0o40000;
+export const LOCAL_O_LARGEFILE = arm ? 0o400000 : 0o100000;
