@@ -1,0 +1,10 @@
+/** The table of all translators: a volfile's `type` line names one of these. */
+
+import { type XlatorType, xlatorTypes } from "core/registry.ts";
+
+/** Every translator, in alphabetical order of type. */
+// deno-lint-ignore no-explicit-any -- each type keeps its own option table
+export const XLATORS: readonly XlatorType<any>[] = [];
+
+/** The same by type name. */
+export const TYPES = xlatorTypes(XLATORS);
