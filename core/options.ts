@@ -128,7 +128,7 @@ export function duration(
   const min = common.min ?? 0, max = common.max ?? Number.MAX_SAFE_INTEGER;
   return spec("duration", common, "seconds, or a number with ms, min, hr, days", (text) => {
     const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text);
-    const unit = match?.[2]!.toLowerCase() ?? "";
+    const unit = (match?.[2] ?? "").toLowerCase();
     const factor = unit === "ms" ? 0.001 : SECONDS.get(unit) ?? NaN;
     const value = match ? Number(match[1]) * factor : NaN;
     return within(value, min, max, text, `a time such as 10 or 5min, ${min} to ${max} seconds`);

@@ -1,0 +1,86 @@
+/**
+ * Rules of this project for `deno lint`.
+ *
+ * - `mortar/ambient`: clocks, timers and randomness come in through `Env`, so that a cluster can run
+ *   under a seeded simulator. Only core/env.ts, scripts and tests may touch the real ones.
+ * - `mortar/bare-fop`: a fop's promise is awaited, returned or settled, never dropped: a rejection
+ *   that nobody holds ends the process.
+ */
+
+import { FOP_NAMES } from "../core/fops.ts";
+
+const AMBIENT_MEMBERS = new Set([
+  "Date.now",
+  "Math.random",
+  "performance.now",
+  "crypto.getRandomValues",
+  "crypto.randomUUID",
+]);
+const AMBIENT_FUNCTIONS = new Set(["setTimeout", "setInterval", "queueMicrotask"]);
+const FOPS = new Set<string>(FOP_NAMES);
+
+function mayBeAmbient(file: string): boolean {
+  return /\/(scripts|tests|gateways)\/|_(test|bench)\.ts$|\/core\/env\.ts$/.test(file);
+}
+
+function memberName(node: Deno.lint.Node): string | undefined {
+  return node.type === "MemberExpression" && node.object.type === "Identifier" &&
+      node.property.type === "Identifier"
+    ? `${node.object.name}.${node.property.name}`
+    : undefined;
+}
+
+const ambient: Deno.lint.Rule = {
+  create(context) {
+    if (mayBeAmbient(context.filename)) return {};
+    const refuse = (node: Deno.lint.Node, what: string) =>
+      context.report({
+        node,
+        message: `${what} is not deterministic`,
+        hint: "Take it from Env (core/env.ts)",
+      });
+    return {
+      CallExpression(node) {
+        const member = memberName(node.callee);
+        if (member && AMBIENT_MEMBERS.has(member)) refuse(node, member);
+        if (node.callee.type === "Identifier" && AMBIENT_FUNCTIONS.has(node.callee.name)) {
+          refuse(node, node.callee.name);
+        }
+      },
+      NewExpression(node) {
+        if (
+          node.callee.type === "Identifier" && node.callee.name === "Date" && !node.arguments.length
+        ) {
+          refuse(node, "new Date()");
+        }
+      },
+    };
+  },
+};
+
+const bareFop: Deno.lint.Rule = {
+  create(context) {
+    return {
+      ExpressionStatement(node) {
+        const call = node.expression;
+        if (call.type !== "CallExpression" || call.callee.type !== "MemberExpression") return;
+        const { object, property } = call.callee;
+        // Only calls on something that is a layer: this.child, child, top, a children[] element.
+        const on = context.sourceCode.getText(object);
+        if (
+          property.type === "Identifier" && FOPS.has(property.name) &&
+          /(^|\.)(child|top|subvolume|brick)$|children\[/.test(on)
+        ) {
+          context.report({
+            node,
+            message: `The promise of ${on}.${property.name} is dropped`,
+            hint: "await, return or settle it",
+          });
+        }
+      },
+    };
+  },
+};
+
+const plugin: Deno.lint.Plugin = { name: "mortar", rules: { ambient, "bare-fop": bareFop } };
+export default plugin;

@@ -1,0 +1,160 @@
+/**
+ * Everything that has to be right, in one command: installs the Debian packages that the tests use
+ * (as root; otherwise says what is missing, and those tests count as skipped), then format, lint,
+ * import and tidy checks, types, the unit and conformance tests, and real processes with real
+ * clients. Each check counts as one test. The last line is `N passed, N failed, N skipped`.
+ */
+
+// deno-lint-ignore-file no-console -- a command's output
+
+/** Program that a test runs → Debian package that has it. */
+const PROGRAMS: Readonly<Record<string, string>> = {
+  glusterfsd: "glusterfs-server",
+  glusterfs: "glusterfs-client",
+  glfsheal: "glusterfs-server",
+  fio: "fio",
+  "qemu-img": "qemu-utils",
+  getfattr: "attr",
+  setfacl: "acl",
+  ip: "iproute2",
+  nsenter: "util-linux",
+  fusermount3: "fuse3",
+  python3: "python3-minimal",
+  diff: "diffutils",
+};
+/** Packages with no program of their own: their file tells that they are there. */
+const LIBRARIES: Readonly<Record<string, string>> = {
+  "qemu-block-extra": "/usr/lib/x86_64-linux-gnu/qemu/block-gluster.so",
+};
+
+interface Counts {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function missingPackages(): string[] {
+  const folders = [
+    ...(Deno.env.get("PATH") ?? "").split(":"),
+    "/usr/sbin",
+    "/sbin",
+    "/usr/lib/x86_64-linux-gnu/glusterfs",
+    "/usr/libexec/glusterfs",
+  ];
+  const missing = Object.entries(PROGRAMS)
+    .filter(([program]) => !folders.some((folder) => exists(`${folder}/${program}`)))
+    .map(([, name]) => name);
+  missing.push(
+    ...Object.entries(LIBRARIES).filter(([, file]) => !exists(file)).map(([name]) => name),
+  );
+  return [...new Set(missing)];
+}
+
+async function run(
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<number> {
+  const child = new Deno.Command(command, { args: [...args], env, stdin: "null" }).spawn();
+  return (await child.status).code;
+}
+
+async function install(): Promise<void> {
+  const missing = missingPackages();
+  if (!missing.length) return;
+  if (Deno.uid() !== 0) {
+    console.log(`Not installed (tests that need them are skipped): ${missing.join(" ")}`);
+    console.log(`To have them: sudo apt-get install ${missing.join(" ")}`);
+    return;
+  }
+  console.log(`Installing ${missing.join(" ")}`);
+  const quiet = { DEBIAN_FRONTEND: "noninteractive" };
+  await run("apt-get", ["update", "-q"], quiet);
+  const code = await run(
+    "apt-get",
+    ["install", "-y", "-q", "--no-install-recommends", ...missing],
+    quiet,
+  );
+  if (code !== 0) {
+    console.log("Some packages could not be installed: tests that need them are skipped");
+  }
+}
+
+/** Sums of a JUnit file: a test that is neither failed nor skipped passed. */
+export function countJunit(xml: string): Counts {
+  const sum = (attribute: string) =>
+    [...xml.matchAll(new RegExp(`<testsuite [^>]*\\b${attribute}="(\\d+)"`, "g"))]
+      .reduce((total, match) => total + Number(match[1]), 0);
+  const failed = sum("failures") + sum("errors"), skipped = sum("disabled") + sum("skipped");
+  return { passed: sum("tests") - failed - skipped, failed, skipped };
+}
+
+async function check(counts: Counts, name: string, ...args: string[]): Promise<void> {
+  const code = await run(Deno.execPath(), args);
+  counts[code === 0 ? "passed" : "failed"]++;
+  console.log(`${code === 0 ? "ok" : "FAILED"}: ${name}`);
+}
+
+async function suite(
+  counts: Counts,
+  name: string,
+  flags: readonly string[],
+  paths: readonly string[],
+): Promise<void> {
+  const junit = await Deno.makeTempFile({ suffix: ".xml" });
+  const began = performance.now();
+  const code = await run(Deno.execPath(), [
+    "test",
+    "--allow-all",
+    "--no-check",
+    `--junit-path=${junit}`,
+    ...flags,
+    ...paths.filter(exists),
+  ]);
+  const found = countJunit(await Deno.readTextFile(junit));
+  await Deno.remove(junit);
+  // A run that died tells nothing in its file, or too little.
+  if (code !== 0 && found.failed === 0) found.failed = 1;
+  for (const key of ["passed", "failed", "skipped"] as const) counts[key] += found[key];
+  const seconds = Math.round((performance.now() - began) / 1000);
+  console.log(
+    `${name}: ${found.passed} passed, ${found.failed} failed, ${found.skipped} skipped in ${seconds} s`,
+  );
+}
+
+async function main(): Promise<void> {
+  await install();
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  await check(counts, "format", "fmt", "--check", "--quiet");
+  await check(counts, "lint", "lint", "--quiet");
+  await check(counts, "imports", "run", "--allow-read", "scripts/imports.ts");
+  await check(counts, "tidy", "run", "--allow-read", "scripts/tidy.ts");
+  await check(counts, "types", "check", "--quiet", ".");
+  await check(counts, "manual", "run", "--allow-all", "scripts/docs.ts", "--check");
+  await suite(counts, "beside the code", ["--parallel"], [
+    "core",
+    "rpc",
+    "xlators",
+    "mgmt",
+    "snapshot",
+    "scripts",
+    "tests/fakes",
+    "tests/conformance",
+    "tests/interop",
+    "tests/fuzz",
+  ]);
+  await suite(counts, "real processes", [], ["tests/e2e"]);
+  console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+  if (counts.failed) Deno.exit(1);
+}
+
+if (import.meta.main) await main();
