@@ -5,6 +5,7 @@
  *   under a seeded simulator. Only core/env.ts, scripts and tests may touch the real ones.
  * - `mortar/bare-fop`: a fop's promise is awaited, returned or settled, never dropped: a rejection
  *   that nobody holds ends the process.
+ * - `mortar/external`: libraries are named once, in the import map of deno.json.
  */
 
 import { FOP_NAMES } from "../core/fops.ts";
@@ -82,5 +83,24 @@ const bareFop: Deno.lint.Rule = {
   },
 };
 
-const plugin: Deno.lint.Plugin = { name: "mortar", rules: { ambient, "bare-fop": bareFop } };
+const external: Deno.lint.Rule = {
+  create(context) {
+    return {
+      ImportDeclaration(node) {
+        if (/^(https?|npm|jsr|data):/.test(node.source.value)) {
+          context.report({
+            node,
+            message: `${node.source.value} is not in the import map`,
+            hint: "deno.json is the one list of libraries",
+          });
+        }
+      },
+    };
+  },
+};
+
+const plugin: Deno.lint.Plugin = {
+  name: "mortar",
+  rules: { ambient, "bare-fop": bareFop, external },
+};
 export default plugin;
