@@ -97,6 +97,12 @@ const SYMBOLS = {
   getpid: call("getpid", []),
   mmap: call("mmap", ["usize", "usize", "i32", "i32", "i32", "i64"], "usize"),
   munmap: call("munmap", ["usize", "usize"]),
+  mprotect: call("mprotect", ["usize", "usize", "i32"]),
+  /** signal, new action, old action (null), size of the mask (8). */
+  sigaction: call("rt_sigaction", ["i32", "buffer", "pointer", "u32"]),
+  socket: call("socket", ["i32", "i32", "i32"]),
+  /** fd, data, size, flags, address, its size. */
+  sendto: call("sendto", ["i32", "buffer", "u32", "i32", "buffer", "u32"]),
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** The calls, typed by their signatures. */
