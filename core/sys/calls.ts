@@ -13,12 +13,13 @@ import type { Machine, Syscall } from "core/sys/numbers.ts";
 
 type Parameter = "i32" | "u32" | "i64" | "usize" | "buffer" | "pointer";
 
-function call<const P extends readonly Parameter[], R extends "i32" | "i64" | "usize" = "i32">(
-  name: Syscall,
-  parameters: P,
-  result?: R,
-) {
-  return { name: STUB_PREFIX + name, parameters, result: (result ?? "i32") as R } as const;
+function call<const P extends readonly Parameter[]>(name: Syscall, parameters: P) {
+  return { name: STUB_PREFIX + name, parameters, result: "i32" } as const;
+}
+
+// A result that needs 64 bits: always a bigint.
+function wide<const P extends readonly Parameter[]>(name: Syscall, parameters: P) {
+  return { name: STUB_PREFIX + name, parameters, result: "i64" } as const;
 }
 
 function pooled<const P extends readonly Parameter[]>(name: Syscall, parameters: P) {
@@ -50,7 +51,7 @@ const SYMBOLS = {
   pwriteAt: call("pwrite64", ["i32", "usize", "u32", "i64"]),
   pwriteAtAsync: pooled("pwrite64", ["i32", "usize", "u32", "i64"]),
   /** Answers a bigint. */
-  lseek: call("lseek", ["i32", "i64", "i32"], "i64"),
+  lseek: wide("lseek", ["i32", "i64", "i32"]),
   fsync: call("fsync", ["i32"]),
   fsyncAsync: pooled("fsync", ["i32"]),
   fdatasyncAsync: pooled("fdatasync", ["i32"]),
@@ -95,7 +96,8 @@ const SYMBOLS = {
   ioctlInt: call("ioctl", ["i32", "u32", "i32"]),
   prctlName: call("prctl", ["i32", "buffer"]),
   getpid: call("getpid", []),
-  mmap: call("mmap", ["usize", "usize", "i32", "i32", "i32", "i64"], "usize"),
+  /** Answers a bigint. */
+  mmap: wide("mmap", ["usize", "usize", "i32", "i32", "i32", "i64"]),
   munmap: call("munmap", ["usize", "usize"]),
   mprotect: call("mprotect", ["usize", "usize", "i32"]),
   /** signal, new action, old action (null), size of the mask (8). */
@@ -105,8 +107,28 @@ const SYMBOLS = {
   sendto: call("sendto", ["i32", "buffer", "u32", "i32", "buffer", "u32"]),
 } as const satisfies Deno.ForeignLibraryInterface;
 
+// Deno's own types want bigint for 64 bits; it takes numbers too, and those cost no garbage.
+interface Given {
+  i32: number;
+  u32: number;
+  i64: number | bigint;
+  usize: number | bigint;
+  buffer: BufferSource | null;
+  pointer: Deno.PointerValue;
+}
+interface Answered {
+  i32: number;
+  i64: bigint;
+}
+type Call<S> = S extends
+  { parameters: infer P extends readonly Parameter[]; result: infer R extends keyof Answered } ? (
+    ...args: { -readonly [I in keyof P]: Given[P[I]] }
+  ) => S extends { nonblocking: true } ? Promise<Answered[R]>
+    : Answered[R]
+  : never;
+
 /** The calls, typed by their signatures. */
-export type Sys = Deno.StaticForeignLibraryInterface<typeof SYMBOLS>;
+export type Sys = { readonly [K in keyof typeof SYMBOLS]: Call<typeof SYMBOLS[K]> };
 
 /** Opens the library of stubs. Throws where the process may not map code from memory. */
 function openStubs(): Sys {
@@ -122,7 +144,7 @@ function openStubs(): Sys {
     if (fd < 0 || Number(libc.symbols.write(fd, file, BigInt(file.length))) !== file.length) {
       throw new Error("Cannot make system call stubs: no memory file");
     }
-    return Deno.dlopen(`/proc/self/fd/${fd}`, SYMBOLS).symbols;
+    return Deno.dlopen(`/proc/self/fd/${fd}`, SYMBOLS).symbols as Sys;
   } finally {
     libc.symbols.close(fd);
   }

@@ -54,13 +54,11 @@ function armCode(signal: number): Uint8Array {
 // The address of a page that holds `code` and may be run, never written and run at once.
 function codePage(code: Uint8Array): bigint | undefined {
   const PROT_READ_WRITE = 3, PROT_READ_EXEC = 5, MAP_PRIVATE_ANONYMOUS = 0x22, SIZE = 65536;
-  const address = BigInt(
-    sys.mmap(0n, BigInt(SIZE), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0n),
-  );
-  if (BigInt.asIntN(64, address) < 0n) return undefined;
+  const address = sys.mmap(0, SIZE, PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+  if (address < 0n) return undefined;
   const pointer = Deno.UnsafePointer.create(address)!;
   new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(pointer, SIZE)).set(code);
-  if (sys.mprotect(address, BigInt(SIZE), PROT_READ_EXEC) === 0) return address;
-  sys.munmap(address, BigInt(SIZE));
+  if (sys.mprotect(address, SIZE, PROT_READ_EXEC) === 0) return address;
+  sys.munmap(address, SIZE);
   return undefined;
 }
