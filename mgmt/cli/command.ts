@@ -1,0 +1,198 @@
+/**
+ * Commands declared once: from the table come parsing, help and the typed values that `run` gets.
+ * Exit codes: 0 done, 1 it cannot be done, 2 the command line is wrong.
+ */
+
+import { parseArgs } from "node:util";
+
+/** One `--name` of a command. */
+export interface OptionDeclaration {
+  /** One letter, for `-f`. */
+  readonly short?: string;
+  /** What stands for the value in help, such as "FILE"; absent: a switch without a value. */
+  readonly value?: string;
+  /** May be given more than once. */
+  readonly many?: true;
+  /** The command does not run without it. */
+  readonly required?: true;
+  /** One sentence for help. */
+  readonly help: string;
+}
+
+/** Options of a command by name. */
+export type OptionDeclarations = Readonly<Record<string, OptionDeclaration>>;
+
+/** What `run` gets for a table of options. */
+export type OptionValues<O extends OptionDeclarations> = {
+  readonly [K in keyof O]: O[K] extends { value: string }
+    ? O[K] extends { many: true } ? readonly string[]
+    : O[K] extends { required: true } ? string
+    : string | undefined
+    : boolean;
+};
+
+/** A command line that does something, for help. */
+export interface Example {
+  readonly what: string;
+  readonly line: string;
+}
+
+/** One word after `mortar`. */
+export interface Command<O extends OptionDeclarations = OptionDeclarations> {
+  readonly name: string;
+  readonly summary: string;
+  /** Paragraphs below the usage line. */
+  readonly description: readonly string[];
+  readonly options: O;
+  readonly examples: readonly Example[];
+  /** Does it and answers the exit code. Throws CommandError for what a person should read. */
+  run(values: OptionValues<O>): Promise<number>;
+}
+
+/** Declares a command: `run` is typed from `options`. */
+export function command<const O extends OptionDeclarations>(declared: Command<O>): Command {
+  return declared as unknown as Command;
+}
+
+/** Something an operator asked for cannot be done: "Cannot ⟨verb⟩ ⟨thing⟩: ⟨why⟩", then what to do. */
+export class CommandError extends Error {
+  override readonly name: string = "CommandError";
+  /** Exit code of the process. */
+  readonly exitCode: number = 1;
+}
+
+/** The command line is wrong. */
+export class UsageError extends CommandError {
+  override readonly name = "UsageError";
+  override readonly exitCode = 2;
+}
+
+/** What a command line asks for. */
+export type Request =
+  | { readonly ask: "help"; readonly command?: Command }
+  | { readonly ask: "version" }
+  | { readonly ask: "run"; readonly command: Command; readonly values: OptionValues<never> };
+
+/** Reads a command line. Throws CommandError on an unknown command, UsageError on wrong options. */
+export function readCommandLine(commands: readonly Command[], argv: readonly string[]): Request {
+  const [word, ...rest] = argv;
+  if (word === undefined || word === "--help" || word === "-h") return { ask: "help" };
+  if (word === "--version" || word === "-V") return { ask: "version" };
+  if (word === "help" && rest.length === 0) return { ask: "help" };
+  const name = word === "help" ? rest[0]! : word;
+  const found = commands.find((each) => each.name === name);
+  if (!found) {
+    throw new CommandError(
+      `Cannot run "${name}": there is no such command; "mortar --help" lists them`,
+    );
+  }
+  if (word === "help" || rest.includes("--help")) return { ask: "help", command: found };
+  return { ask: "run", command: found, values: readOptions(found, rest) };
+}
+
+function readOptions(command: Command, argv: readonly string[]): OptionValues<never> {
+  const wrong = (why: string) =>
+    new UsageError(
+      `Cannot run "mortar ${command.name}": ${why}; see "mortar ${command.name} --help"`,
+    );
+  const values: Record<string, unknown> = {};
+  for (const [name, { value, many }] of Object.entries(command.options)) {
+    values[name] = value === undefined ? false : many ? [] : undefined;
+  }
+  for (const token of tokensOf(command.options, argv)) {
+    if (token.kind === "option-terminator") continue;
+    if (token.kind === "positional") throw wrong(`"${token.value}" is not expected here`);
+    const option = Object.hasOwn(command.options, token.name)
+      ? command.options[token.name]
+      : undefined;
+    if (!option) throw wrong(`there is no option "${token.rawName}"`);
+    if (option.value === undefined) {
+      if (token.value !== undefined) throw wrong(`"${token.rawName}" takes no value`);
+      values[token.name] = true;
+      continue;
+    }
+    if (token.value === undefined || (!token.inlineValue && token.value.startsWith("-"))) {
+      throw wrong(`"${token.rawName}" needs a value, ${option.value}`);
+    }
+    if (option.many) (values[token.name] as string[]).push(token.value);
+    else if (values[token.name] === undefined) values[token.name] = token.value;
+    else throw wrong(`"${token.rawName}" is given twice`);
+  }
+  for (const [name, option] of Object.entries(command.options)) {
+    if (option.required && values[name] === undefined) {
+      throw wrong(`${nameOf(name, option)} is missing`);
+    }
+  }
+  return values as OptionValues<never>;
+}
+
+function tokensOf(options: OptionDeclarations, argv: readonly string[]) {
+  const table = Object.fromEntries(
+    Object.entries(options).map(([name, { short, value }]) => [name, {
+      type: value === undefined ? "boolean" as const : "string" as const,
+      ...(short === undefined ? {} : { short }),
+    }]),
+  );
+  return parseArgs({ args: [...argv], options: table, strict: false, tokens: true }).tokens;
+}
+
+function nameOf(name: string, { short, value }: OptionDeclaration): string {
+  return `${short ? `-${short}, ` : ""}--${name}${value === undefined ? "" : ` ${value}`}`;
+}
+
+/** Help on all commands. */
+export function helpOnAll(commands: readonly Command[], version: string): string {
+  const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
+  return [
+    `mortar ${version}: distributed storage that speaks GlusterFS's protocol`,
+    "",
+    "Usage: mortar COMMAND [OPTION…]",
+    "",
+    "Commands:",
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
+    "",
+    `"mortar COMMAND --help" tells more of one; "mortar --version" prints the version.`,
+    "",
+  ].join("\n");
+}
+
+/** Help on one command. */
+export function helpOn({ name, summary, description, options, examples }: Command): string {
+  const rows = Object.entries(options).map(([key, option]) =>
+    [nameOf(key, option), option] as const
+  );
+  const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)) + 2);
+  const required = rows.filter(([, option]) => option.required).map(([left]) => left);
+  return [
+    `mortar ${name}: ${summary}`,
+    "",
+    `Usage: mortar ${[name, ...required, "[OPTION…]"].join(" ")}`,
+    "",
+    ...description.flatMap((paragraph) => [...wrapped(paragraph, 80), ""]),
+    "Options:",
+    ...rows.flatMap(([left, { help, many }]) => {
+      const [first, ...more] = wrapped(many ? `${help} May be repeated.` : help, 80 - width);
+      const fits = left.length + 2 <= width;
+      const head = fits
+        ? [`  ${left.padEnd(width)}${first}`]
+        : [`  ${left}`, `  ${" ".repeat(width)}${first}`];
+      return [...head, ...more.map((line) => `  ${" ".repeat(width)}${line}`)];
+    }),
+    "",
+    "Examples:",
+    ...examples.flatMap(({ what, line }) => [`  # ${what}`, `  ${line}`]),
+    "",
+  ].join("\n");
+}
+
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line ? `${line} ${word}` : word;
+  }
+  return [...lines, line];
+}

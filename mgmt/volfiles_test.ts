@@ -1,0 +1,56 @@
+import { deepEqual, equal, rejects } from "node:assert/strict";
+import { realClock } from "core/env.ts";
+import { ENOENT } from "core/errno.ts";
+import { VolfileDirectory, volfileName } from "mgmt/volfiles.ts";
+
+Deno.test("mgmt/volfiles: keys with and without a leading slash and with folders name a file", () => {
+  equal(volfileName("/v1"), "v1.vol");
+  equal(volfileName("v1"), "v1.vol");
+  equal(volfileName("shd/v1"), "shd/v1.vol");
+  equal(volfileName("v1.host.bricks-b1"), "v1.host.bricks-b1.vol");
+});
+
+Deno.test("mgmt/volfiles: no key leads out of the directory", () => {
+  const keys = ["", "/", "..", "../x", "/../x", "a/../../x", "a//b", "//etc/x", ".", "a/./b"];
+  for (const key of [...keys, "a\0b", "a\nb", "a\\..\\b", "x".repeat(2000), "a/"]) {
+    equal(volfileName(key), undefined, JSON.stringify(key));
+  }
+});
+
+Deno.test("mgmt/volfiles: reading a key that is not there, or is a folder, fails with ENOENT", async () => {
+  const path = await Deno.makeTempDir();
+  await Deno.mkdir(`${path}/dir.vol`);
+  await Deno.writeTextFile(`${path}/v1.vol`, "volume a");
+  const directory = new VolfileDirectory(path);
+  equal(await directory.read("/v1"), "volume a");
+  for (const key of ["v2", "dir", "v1.vol/x", "../v1", ""]) {
+    await rejects(directory.read(key), (error) => ENOENT.matches(error), key);
+  }
+  await Deno.remove(path, { recursive: true });
+});
+
+Deno.test("mgmt/volfiles: a change of a volfile that was read is told once, others are not", async () => {
+  const path = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${path}/v1.vol`, "one");
+  await Deno.writeTextFile(`${path}/v2.vol`, "one");
+  const directory = new VolfileDirectory(path);
+  await directory.read("v1");
+  const stop = new AbortController();
+  const told: string[][] = [];
+  const first = Promise.withResolvers<void>(), second = Promise.withResolvers<void>();
+  const watching = directory.watch((names) => {
+    told.push(names);
+    (told.length === 1 ? first : second).resolve();
+  }, { signal: stop.signal, clock: realClock, settleMs: 10 });
+  await Deno.writeTextFile(`${path}/v2.vol`, "two");
+  await Deno.writeTextFile(`${path}/v1.vol`, "one");
+  await Deno.writeTextFile(`${path}/.new`, "two");
+  await Deno.rename(`${path}/.new`, `${path}/v1.vol`);
+  await first.promise;
+  await Deno.writeTextFile(`${path}/v1.vol`, "three");
+  await second.promise;
+  stop.abort();
+  await watching;
+  deepEqual(told, [["v1.vol"], ["v1.vol"]]);
+  await Deno.remove(path, { recursive: true });
+});
