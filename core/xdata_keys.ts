@@ -82,9 +82,7 @@ export const SET_CTIME_MDATA = mdataKey("set-ctime-mdata");
 
 // Locks.
 
-/** Asks the blocking lock fops to fail instead of waiting past a disconnect, and so on: lease id of the caller. */
+/** Lease of the caller, 16 bytes as text. */
 export const LEASE_ID = textKey("lease-id");
-/** Owner of a lock that mandatory locking enforces. */
-export const LOCK_MODE = intKey("lock-mode");
-/** Asks for enforcement of mandatory locks. */
-export const LK_FLAGS = intKey("lkmode");
+/** Sent with lk: 1 for a lock that features/locks shall enforce on reads and writes, 0 for an advisory one. */
+export const LOCK_MODE = intKey("glusterfs.lk.lkmode", "uint");
