@@ -262,25 +262,17 @@ export abstract class PassThrough extends Layer implements Xlator {
   }
 }
 
-/** Every fop goes through `around`. For layers that treat all fops alike. */
-export abstract class Uniform extends Layer implements Xlator {
-  protected readonly child: Xlator;
-  constructor(node: Node) {
-    super(node);
-    this.child = onlyChild(node);
-  }
-
-  /** What this layer does with a fop; `wind` passes it on. */
+/**
+ * Every fop goes through one method. For layers that carry all fops somewhere else than to a child
+ * (`protocol/client`); those over a child extend `Uniform`.
+ */
+export abstract class Funnel extends Layer implements Xlator {
+  /** What this layer does with a fop. */
   protected abstract around<K extends FopName>(
     fop: K,
     call: Call,
     args: Args<K>,
   ): Promise<Reply<K>>;
-
-  /** Hands the fop to the child. */
-  protected wind<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    return (this.child[fop] as Fops[K])(call, args);
-  }
 
   stat(call: Call, args: Args<"stat">): Promise<Reply<"stat">> {
     return this.around("stat", call, args);
@@ -446,6 +438,20 @@ export abstract class Uniform extends Layer implements Xlator {
   }
   copyFileRange(call: Call, args: Args<"copyFileRange">): Promise<Reply<"copyFileRange">> {
     return this.around("copyFileRange", call, args);
+  }
+}
+
+/** Every fop goes through `around`. For layers that treat all fops alike. */
+export abstract class Uniform extends Funnel {
+  protected readonly child: Xlator;
+  constructor(node: Node) {
+    super(node);
+    this.child = onlyChild(node);
+  }
+
+  /** Hands the fop to the child. */
+  protected wind<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    return (this.child[fop] as Fops[K])(call, args);
   }
 }
 

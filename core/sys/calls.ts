@@ -28,7 +28,7 @@ function pooled<const P extends readonly Parameter[]>(name: Syscall, parameters:
 
 const PATH = ["i32", "buffer"] as const;
 const IO = ["i32", "buffer", "u32", "i64"] as const;
-const GETXATTR = ["buffer", "buffer", "u32"] as const;
+const XATTR = ["buffer", "buffer", "buffer", "u32"] as const;
 
 /** Every call we make, with its signature. Offsets are `i64` fed with numbers; results fit 32 bits. */
 const SYMBOLS = {
@@ -82,11 +82,11 @@ const SYMBOLS = {
   /** A null path works on the fd itself. */
   futimens: call("utimensat", ["i32", "pointer", "buffer", "i32"]),
   getdents64: call("getdents64", ["i32", "buffer", "u32"]),
-  lgetxattr: call("lgetxattr", [...GETXATTR, "u32"]),
+  lgetxattr: call("lgetxattr", XATTR),
   fgetxattr: call("fgetxattr", ["i32", "buffer", "buffer", "u32"]),
-  lsetxattr: call("lsetxattr", [...GETXATTR, "u32", "i32"]),
+  lsetxattr: call("lsetxattr", [...XATTR, "i32"]),
   fsetxattr: call("fsetxattr", ["i32", "buffer", "buffer", "u32", "i32"]),
-  llistxattr: call("llistxattr", GETXATTR),
+  llistxattr: call("llistxattr", ["buffer", "buffer", "u32"]),
   flistxattr: call("flistxattr", ["i32", "buffer", "u32"]),
   lremovexattr: call("lremovexattr", ["buffer", "buffer"]),
   fremovexattr: call("fremovexattr", ["i32", "buffer"]),

@@ -1,5 +1,4 @@
 import { equal } from "node:assert/strict";
-import { redirectSignal, SIGUSR1, SIGUSR2 } from "core/sys/signals.ts";
 
 Deno.test("core/sys: a redirected SIGUSR1 arrives as SIGUSR2 and opens no debugger", async () => {
   const script = `
