@@ -13,8 +13,9 @@ export class XdrError extends Error {
 /** Reads from a record. Byte views it hands out are borrowed: they live as long as the record. */
 export class XdrReader {
   readonly view: DataView;
+  /** Where the next value begins. A connection reads many records of one buffer with one reader. */
   at: number;
-  readonly end: number;
+  end: number;
 
   constructor(readonly bytes: Uint8Array, at = 0, end = bytes.length) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -86,12 +87,22 @@ export class XdrReader {
 /** Writes a record into a buffer that grows. */
 export class XdrWriter {
   #bytes: Uint8Array<ArrayBuffer>;
-  #view: DataView;
+  #view: DataView<ArrayBuffer>;
   at = 0;
 
   constructor(size = 512) {
     this.#bytes = new Uint8Array(size);
     this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  /**
+   * Goes on at `at` of a buffer of the caller's. If what is written does not fit, the writer moves
+   * to a buffer of its own (from byte 0 on a copy), so compare `bytes` afterwards.
+   */
+  aim(bytes: Uint8Array<ArrayBuffer>, view: DataView<ArrayBuffer>, at: number): void {
+    this.#bytes = bytes;
+    this.#view = view;
+    this.at = at;
   }
 
   /** What was written so far; a view, valid until the next write. */
@@ -116,7 +127,7 @@ export class XdrWriter {
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#bytes;
   }
-  get view(): DataView {
+  get view(): DataView<ArrayBuffer> {
     return this.#view;
   }
 

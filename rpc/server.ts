@@ -1,0 +1,102 @@
+/** A listener: accepts connections and serves programs on them, DUMP and PING among them. */
+
+import type { Env } from "core/env.ts";
+import { Connection, type ConnectionOptions } from "rpc/connection.ts";
+import type { Program } from "rpc/program.ts";
+import { dumpProgram } from "rpc/programs/dump.ts";
+import {
+  type Acceptor,
+  type Endpoint,
+  endpointText,
+  listenOn,
+  type SocketOptions,
+  type Transport,
+} from "rpc/transport.ts";
+
+export interface ListenerOptions extends Omit<ConnectionOptions, "programs"> {
+  /** Programs for one new connection: shared values, or made for it with its state. DUMP is added. */
+  readonly programs: (connection: Connection) => readonly Program[];
+  /** Connections at a time; the next ones are closed at once. */
+  readonly connectionsMax?: number | undefined;
+  readonly socket?: SocketOptions | undefined;
+}
+
+/** An answer to give up on: how long `stop` waits for calls under way. */
+const DRAIN_MS = 5000;
+/** Pause after a failure to accept that the next attempt would meet as well (too many open files). */
+const ACCEPT_PAUSE_MS = 1000;
+
+/** Serves what `options` say on one endpoint. */
+export class Listener {
+  #acceptor: Acceptor;
+  #env: Env;
+  #options: ListenerOptions;
+  #connections = new Set<Connection>();
+  #stopped = false;
+
+  /** Starts to listen at once. Throws if it cannot: address in use, no permission. */
+  constructor(endpoint: Endpoint, env: Env, options: ListenerOptions) {
+    this.#env = env;
+    this.#options = options;
+    this.#acceptor = listenOn(endpoint, options.socket);
+    this.#acceptAll();
+  }
+
+  /** Where it listens; a port asked as 0 is the real one here. */
+  get endpoint(): Endpoint {
+    return this.#acceptor.endpoint;
+  }
+
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections;
+  }
+
+  /** Accepts nobody any more, answers what is under way, then closes all connections. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#acceptor.close();
+    const drained = Promise.all([...this.#connections].map((each) => each.drain()));
+    const late = new AbortController();
+    await Promise.race([drained, this.#env.clock.delay(DRAIN_MS, late.signal).catch(() => {})]);
+    late.abort();
+    for (const connection of this.#connections) connection.close("listener stopped");
+  }
+
+  /** Serves a connection that came in another way (a test's pair, an inherited socket). */
+  adopt(transport: Transport): Connection {
+    const { programs: make, ...options } = this.#options;
+    const connection = new Connection(transport, this.#env, options);
+    const programs = make(connection);
+    connection.programs = [...programs, dumpProgram(programs)];
+    this.#connections.add(connection);
+    connection.closed.then(() => this.#connections.delete(connection));
+    return connection;
+  }
+
+  async #acceptAll(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        const transport = await this.#acceptor.accept();
+        if (!transport) return;
+        if (this.#connections.size < (this.#options.connectionsMax ?? 4096)) {
+          this.adopt(transport);
+        } else this.#refuse(transport);
+      } catch (error) {
+        this.#env.log.error("cannot accept connection", {
+          on: endpointText(this.endpoint),
+          reason: error instanceof Error ? error.message : String(error),
+        });
+        await this.#env.clock.delay(ACCEPT_PAUSE_MS);
+      }
+    }
+  }
+
+  #refuse(transport: Transport): void {
+    this.#env.log.warn("connection refused: too many", {
+      peer: transport.peer.text,
+      connections: this.#connections.size,
+    });
+    transport.close();
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * What carries bytes between two ends. Deno's own sockets are one implementation; TLS through
+ * node:tls or a loop over raw sockets would be others.
+ */
+
+/** One end of a stream of bytes. */
+export interface Transport {
+  readonly peer: PeerAddress;
+  /** Reads at least one byte and at most `into.length`; null at the end of the stream. */
+  read(into: Uint8Array<ArrayBuffer>): Promise<number | null>;
+  /** Writes at least one byte; answers how many. `from` is borrowed until then. */
+  write(from: Uint8Array<ArrayBuffer>): Promise<number>;
+  /** Ends both directions at once; reads and writes under way fail. Harmless when repeated. */
+  close(): void;
+}
+
+/** Who is at the other end. */
+export interface PeerAddress {
+  readonly kind: "tcp" | "unix";
+  /** Address without port ("127.0.0.1", "::1"); "" for a unix socket. */
+  readonly address: string;
+  /** 0 for a unix socket. */
+  readonly port: number;
+  /** For people: "127.0.0.1:49151", "[::1]:49151" or the socket's path. */
+  readonly text: string;
+}
+
+/** Where to connect to or listen on. */
+export type Endpoint =
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number }
+  | { readonly kind: "unix"; readonly path: string };
+
+/** Takes connections in. */
+export interface Acceptor {
+  /** Where it listens; a port asked as 0 is the real one here. */
+  readonly endpoint: Endpoint;
+  /** The next connection; null after `close`. */
+  accept(): Promise<Transport | null>;
+  close(): void;
+}
+
+/** Options of sockets. */
+export interface SocketOptions {
+  /** Lets the kernel notice peers that vanished. */
+  readonly keepAlive?: boolean | undefined;
+}
+
+/** The text of an endpoint, as in `PeerAddress.text`. */
+export function endpointText(endpoint: Endpoint): string {
+  return endpoint.kind === "unix" ? endpoint.path : hostPort(endpoint.host, endpoint.port);
+}
+
+function hostPort(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Connects. Throws what Deno throws, or `signal`'s reason. */
+export async function connectTo(
+  endpoint: Endpoint,
+  options: SocketOptions = {},
+  signal?: AbortSignal,
+): Promise<Transport> {
+  if (endpoint.kind === "unix") {
+    const conn = await Deno.connect({ transport: "unix", path: endpoint.path });
+    return new SocketTransport(conn, unixPeer(endpoint.path));
+  }
+  const { host: hostname, port } = endpoint;
+  const conn = await Deno.connect({ hostname, port, ...(signal && { signal }) });
+  return tcpTransport(conn, options);
+}
+
+/** Listens. Throws what Deno throws: address in use, no permission. */
+export function listenOn(endpoint: Endpoint, options: SocketOptions = {}): Acceptor {
+  if (endpoint.kind === "unix") {
+    const listener = Deno.listen({ transport: "unix", path: endpoint.path });
+    const peer = unixPeer(endpoint.path);
+    return new SocketAcceptor(listener, endpoint, (conn) => new SocketTransport(conn, peer));
+  }
+  const listener = Deno.listen({ hostname: endpoint.host, port: endpoint.port });
+  const real = { ...endpoint, port: listener.addr.port };
+  return new SocketAcceptor(listener, real, (conn) => tcpTransport(conn, options));
+}
+
+function unixPeer(path: string): PeerAddress {
+  return { kind: "unix", address: "", port: 0, text: path };
+}
+
+function tcpTransport(conn: Deno.TcpConn, options: SocketOptions): Transport {
+  conn.setNoDelay(true);
+  if (options.keepAlive ?? true) conn.setKeepAlive(true);
+  const { hostname, port } = conn.remoteAddr;
+  // A listener on [::] sees IPv4 peers in their mapped form; rules about addresses mean the plain one.
+  const address = hostname.startsWith("::ffff:") ? hostname.slice(7) : hostname;
+  return new SocketTransport(conn, { kind: "tcp", address, port, text: hostPort(address, port) });
+}
+
+class SocketTransport implements Transport {
+  #conn: Deno.Conn;
+  #open = true;
+
+  constructor(conn: Deno.Conn, readonly peer: PeerAddress) {
+    this.#conn = conn;
+  }
+
+  read(into: Uint8Array<ArrayBuffer>): Promise<number | null> {
+    return this.#conn.read(into);
+  }
+
+  write(from: Uint8Array<ArrayBuffer>): Promise<number> {
+    return this.#conn.write(from);
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#conn.close();
+  }
+}
+
+class SocketAcceptor<C extends Deno.Conn> implements Acceptor {
+  #listener: { accept(): Promise<C>; close(): void };
+  #wrap: (conn: C) => Transport;
+  #open = true;
+
+  constructor(
+    listener: { accept(): Promise<C>; close(): void },
+    readonly endpoint: Endpoint,
+    wrap: (conn: C) => Transport,
+  ) {
+    this.#listener = listener;
+    this.#wrap = wrap;
+  }
+
+  async accept(): Promise<Transport | null> {
+    while (this.#open) {
+      try {
+        return this.#wrap(await this.#listener.accept());
+      } catch (error) {
+        // A peer that left before it was accepted, or one file too many, is no reason to stop.
+        if (this.#open && !isTransient(error)) throw error;
+      }
+    }
+    return null;
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#listener.close();
+  }
+}
+
+function isTransient(error: unknown): boolean {
+  return error instanceof Deno.errors.ConnectionAborted ||
+    error instanceof Deno.errors.ConnectionReset || error instanceof Deno.errors.NotConnected;
+}
