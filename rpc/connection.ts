@@ -75,6 +75,7 @@ const OUTBOUND_DROP_FACTOR = 4;
 const TICK_MS = 1000;
 /** Turns of the microtask queue that answers of one turn have, to be ready and leave together. */
 const HOPS = 12;
+const SETTLED = Promise.resolve();
 
 /** Details of one call of ours. */
 export interface CallOptions {
@@ -463,12 +464,14 @@ export class Connection {
   #flushSoon(): void {
     if (this.#writing || this.#hopsLeft > 0 || this.#outbound.empty) return;
     this.#hopsLeft = HOPS;
-    queueMicrotask(this.#hop);
+    SETTLED.then(this.#hop);
   }
 
   // Lets other answers of this turn get ready, unless none is awaited.
   #hopped(): void {
-    if (--this.#hopsLeft > 0 && this.#calls > 0) return queueMicrotask(this.#hop);
+    if (--this.#hopsLeft > 0 && this.#calls > 0) {
+      return void SETTLED.then(this.#hop);
+    }
     this.#hopsLeft = 0;
     if (!this.#writing && this.#open) this.#writeAll();
   }
