@@ -6,12 +6,32 @@ import type { Iatt } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
 
+/** Which parts of a file a cache invalidation is about (GlusterFS's upcall-utils.h, `UP_*`). */
+export const UP = {
+  NLINK: 0x1,
+  MODE: 0x2,
+  OWN: 0x4,
+  SIZE: 0x8,
+  TIMES: 0x10,
+  /** Only the access time: nobody is told. */
+  ATIME: 0x20,
+  PERM: 0x40,
+  RENAME: 0x80,
+  /** The brick stops watching: whatever is cached is not kept up to date any more. */
+  FORGET: 0x100,
+  PARENT_TIMES: 0x200,
+  XATTR: 0x400,
+  XATTR_RM: 0x800,
+  EXPLICIT_LOOKUP: 0x1000,
+  INVAL_ATTR: 0x2000,
+} as const;
+
 /** Something changed that `clients` may have cached (callback CACHE_INVALIDATION). */
 export interface CacheInvalidation {
   readonly type: "cache-invalidation";
   readonly clients: readonly Client[];
   readonly gfid: Gfid;
-  /** UP_* bits of GlusterFS: which parts changed. */
+  /** Bits of `UP`: which parts changed. */
   readonly flags: number;
   /** Seconds after which the brick forgets that the client was interested. */
   readonly expireSec: number;
