@@ -2,13 +2,14 @@
 
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
 import { index } from "xlators/features/index/index.ts";
+import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 
 /** Every translator, in alphabetical order of type. */
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
-export const XLATORS: readonly XlatorType<any>[] = [index, readOnly, upcall, ioThreads];
+export const XLATORS: readonly XlatorType<any>[] = [index, locks, readOnly, upcall, ioThreads];
 
 /** The same by type name. */
 export const TYPES = xlatorTypes(XLATORS);

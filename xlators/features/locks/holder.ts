@@ -1,0 +1,30 @@
+/** Who holds or wants a lock: a client and, within it, an owner that the client names. */
+
+import type { Call, Client, LkOwner } from "core/call.ts";
+import { EINVAL } from "core/errno.ts";
+
+export interface Holder {
+  readonly client: Client;
+  readonly owner: LkOwner;
+  /** Process at the client; negative for daemons. */
+  readonly pid: number;
+}
+
+/**
+ * Who makes `call`. An owner of zeros or of no bytes is nobody and must not lock: EINVAL
+ * (features/locks `pl_is_lk_owner_valid`).
+ */
+export function holderOf(call: Call): Holder {
+  if (isNobody(call.lkOwner)) throw EINVAL;
+  return { client: call.client, owner: call.lkOwner, pid: call.pid };
+}
+
+function isNobody(owner: LkOwner): boolean {
+  for (let i = 0; i < owner.length; i++) if (owner.charCodeAt(i) !== 48) return false;
+  return true;
+}
+
+/** True if both are the same owner at the same client: their locks never conflict. */
+export function sameHolder(a: Holder, b: Holder): boolean {
+  return a.client === b.client && a.owner === b.owner;
+}
