@@ -113,6 +113,7 @@ export class Brick {
   /** Makes an empty brick, as glusterd does. */
   async prepare(): Promise<void> {
     if (exists(`${this.path}/.glusterfs`)) return;
+    await Deno.mkdir(this.path, { recursive: true, mode: 0o755 });
     await Deno.mkdir(`${this.path}/.glusterfs/indices`, { recursive: true, mode: 0o700 });
     const id = this.facts.volumeId.replaceAll("-", "");
     await must(["setfattr", "-n", "trusted.glusterfs.volume-id", "-v", `0x${id}`, this.path]);
@@ -144,6 +145,12 @@ export class Brick {
 /** A volume as a client sees it. */
 export class Mount implements AsyncDisposable {
   constructor(readonly path: string, readonly log: string) {}
+
+  /** Kills the client's process: whoever uses the mount gets ENOTCONN. */
+  async kill(): Promise<void> {
+    for (const pid of processesNaming(this.path)) Deno.kill(pid, "SIGKILL");
+    await until("client is gone", () => processesNaming(this.path).length === 0);
+  }
 
   /** Unmounts and waits until the client's process is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -193,6 +200,8 @@ export class Cluster implements AsyncDisposable {
       prefix: `${space.name}-`,
       ...(options.under ? { dir: options.under } : {}),
     });
+    // Tests that act as another user go through it.
+    await Deno.chmod(dir, 0o755);
     const id = options.volumeId ?? crypto.randomUUID();
     const cluster = new Cluster(options, space, dir, id);
     try {
@@ -265,10 +274,14 @@ export class Cluster implements AsyncDisposable {
     return run(this.space.inside(argv), options);
   }
 
-  /** Mounts the volume as an administrator would: `mount -t glusterfs HOST:/VOLUME`. */
+  /**
+   * Mounts the volume as an administrator would: `mount -t glusterfs HOST:/VOLUME`. Clusters without
+   * performance layers get mounts that cache nothing, so that two of them see the same at once.
+   */
   async mount(): Promise<Mount> {
     const { path, log } = await this.#mountPoint();
-    const argv = ["mount", "-t", "glusterfs", "-o", `acl,log-file=${log}`];
+    const fresh = this.options.performance === false ? ",attribute-timeout=0,entry-timeout=0" : "";
+    const argv = ["mount", "-t", "glusterfs", "-o", `acl,log-file=${log}${fresh}`];
     const { code, out, err } = await this.run([...argv, `${HOST}:/${this.volume}`, path]);
     if (code !== 0) throw new Error(`Cannot mount: ${out}${err}${tail(log)}`);
     return this.#mounted(path, log);
