@@ -1,6 +1,7 @@
 /** The table of all translators: a volfile's `type` line names one of these. */
 
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
+import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
@@ -9,7 +10,14 @@ import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 
 /** Every translator, in alphabetical order of type. */
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
-export const XLATORS: readonly XlatorType<any>[] = [index, locks, readOnly, upcall, ioThreads];
+export const XLATORS: readonly XlatorType<any>[] = [
+  ioStats,
+  index,
+  locks,
+  readOnly,
+  upcall,
+  ioThreads,
+];
 
 /** The same by type name. */
 export const TYPES = xlatorTypes(XLATORS);
