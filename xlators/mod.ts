@@ -2,6 +2,7 @@
 
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
 import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
+import { barrier } from "xlators/features/barrier/barrier.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
@@ -12,6 +13,7 @@ import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
 export const XLATORS: readonly XlatorType<any>[] = [
   ioStats,
+  barrier,
   index,
   locks,
   readOnly,
