@@ -1,9 +1,10 @@
 /** What every long-running role needs from the system: log, pid file, name, readiness, signals. */
 
-import { type Env, type LogLevel, makeLog, realClock, realEnv } from "core/env.ts";
+import { type Env, type LogLevel, makeLog, MetricsTable, realClock, realEnv } from "core/env.ts";
 import { fopError } from "core/errno.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { redirectSignal, SIGUSR1, SIGUSR2 } from "core/sys/signals.ts";
+import { DUMP_DIRECTORY } from "mgmt/statedump.ts";
 import { CommandError, type OptionValues, UsageError } from "mgmt/cli/command.ts";
 
 /** Options that all daemons take. */
@@ -20,6 +21,10 @@ export const DAEMON_OPTIONS = {
     help: "error, warn, info, debug or none; info if not given.",
   },
   "log-format": { value: "FORMAT", help: "text or json; text if not given." },
+  "statedump-dir": {
+    value: "DIR",
+    help: `Where statedumps are written, ${DUMP_DIRECTORY} if not given.`,
+  },
 } as const;
 
 /** Their values. */
@@ -37,6 +42,7 @@ const LEVELS: Readonly<Record<string, LogLevel>> = {
 /** A process that runs until a signal ends it. */
 export class Daemon {
   readonly env: Env;
+  readonly metrics = new MetricsTable();
   #log: LogFile | undefined;
   #pidFd = -1;
   #pidFile: string | undefined;
@@ -63,7 +69,7 @@ export class Daemon {
     const write = this.#log
       ? (line: string) => this.#log!.write(line)
       : (line: string) => void writeAll(Deno.stderr, line);
-    this.env = realEnv(makeLog({ level, format, write, clock: realClock }));
+    this.env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
     if (values["pid-file"] !== undefined) this.#takePidFile(values["pid-file"]);
     const PR_SET_NAME = 15;
     sys.prctlName(PR_SET_NAME, cstring(comm.slice(0, 15)));

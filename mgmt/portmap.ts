@@ -14,6 +14,10 @@ export interface SignedIn {
 export class Portmap {
   #entries = new Map<string, SignedIn & { by: object }>();
 
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** Notes a brick; a name that was there already moves to the newer connection. */
   signIn(entry: SignedIn, by: object): void {
     this.#entries.set(entry.brick, { ...entry, by });

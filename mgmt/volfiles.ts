@@ -29,12 +29,29 @@ export class VolfileDirectory {
 
   /** The text of `key`'s volfile as it is now. Throws ENOENT, ENAMETOOLONG (larger than 16 MiB). */
   async read(key: string): Promise<string> {
+    const text = await this.peek(key);
+    this.#served.set(volfileName(key)!, text);
+    return text;
+  }
+
+  /** As `read`, but changes of it interest nobody. */
+  async peek(key: string): Promise<string> {
     const name = volfileName(key);
     if (name === undefined) throw ENOENT;
     const text = await this.#text(name);
     if (typeof text !== "string") throw text;
-    this.#served.set(name, text);
     return text;
+  }
+
+  /** Keys of a volume's brick volfiles: those that begin with its name and a dot. */
+  async keysOf(volume: string): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const { name } of Deno.readDir(this.path)) {
+      if (name.startsWith(`${volume}.`) && name.endsWith(SUFFIX)) {
+        keys.push(name.slice(0, -SUFFIX.length));
+      }
+    }
+    return keys;
   }
 
   async #text(name: string): Promise<string | FopError> {
@@ -66,14 +83,15 @@ export class VolfileDirectory {
       if (event.kind === "access" || looking) continue;
       looking = clock.delay(settleMs, signal).then(async () => {
         looking = undefined;
-        const names = await this.#changed();
+        const names = await this.refresh();
         if (names.length) changed(names);
       }, () => {});
     }
     await looking;
   }
 
-  async #changed(): Promise<string[]> {
+  /** Names of volfiles that were read and have another text now. */
+  async refresh(): Promise<string[]> {
     const names: string[] = [];
     for (const [name, before] of this.#served) {
       const now = await this.#text(name);

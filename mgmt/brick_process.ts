@@ -1,0 +1,206 @@
+/**
+ * A brick as a process: its graph, its place in the portmap, and what signals and events do to it.
+ * Where the volfile comes from (a file, a server) is the `source`.
+ */
+
+import { buildGraph, type Graph } from "core/graph.ts";
+import type { XlatorTypes } from "core/registry.ts";
+import type { VolumeBlock } from "core/volfile.ts";
+import type { Json } from "core/xlator.ts";
+import {
+  brickName,
+  listeningOn,
+  overridden,
+  type Override,
+  readBlocks,
+} from "mgmt/brick_volfile.ts";
+import { CommandError } from "mgmt/cli/command.ts";
+import { type Daemon, plain } from "mgmt/daemon.ts";
+import { cannotListen } from "mgmt/endpoints.ts";
+import type { ManagementLink } from "mgmt/management_link.ts";
+import { dumpState } from "mgmt/statedump.ts";
+import type { Connection } from "rpc/connection.ts";
+import { signIn, signOut } from "rpc/programs/portmap.ts";
+import { type Endpoint, endpointText } from "rpc/transport.ts";
+
+/** Where a brick's volfile comes from. */
+export interface VolfileSource {
+  /** For people: `volfile "x.vol"`. */
+  readonly where: string;
+  /** True if `link`'s management daemon has it: then it says when it changes. */
+  readonly served: boolean;
+  /** Its text now. Throws CommandError. */
+  read(): Promise<string>;
+}
+
+/** What a brick is told beside its volfile. */
+export interface BrickOptions {
+  readonly source: VolfileSource;
+  readonly name: string | undefined;
+  readonly port: number | undefined;
+  readonly overrides: readonly Override[];
+  readonly statedumps: string;
+  /** The management daemon, if the brick has one. */
+  readonly link: ManagementLink | undefined;
+  /** Whether to sign in there. */
+  readonly signsIn: boolean;
+}
+
+/** How long a sign-out may take: the portmapper notices the end of the connection anyway. */
+const SIGN_OUT_MS = 2000;
+
+/** See the head of this file. */
+export class BrickProcess {
+  readonly #daemon: Daemon;
+  readonly #options: BrickOptions;
+  readonly #types: XlatorTypes;
+  #graph!: Graph;
+  #name!: string;
+  #port = 0;
+  #wasConnected = false;
+  #reloading: Promise<void> = Promise.resolve();
+
+  constructor(daemon: Daemon, types: XlatorTypes, options: BrickOptions) {
+    this.#daemon = daemon;
+    this.#types = types;
+    this.#options = options;
+  }
+
+  /** Serves until the daemon is told to end; answers the exit code. Throws CommandError. */
+  async run(): Promise<number> {
+    const { source, link } = this.#options;
+    const { log } = this.#daemon.env;
+    const blocks = this.#blocks(await source.read());
+    this.#name = brickName(blocks, this.#options.name, source.where);
+    this.#graph = this.#build(blocks);
+    this.#graph.top.listen((event) => {
+      if (event.type !== "failing") return;
+      log.error("brick stops: it cannot serve any more", { brick: this.#name, why: event.reason });
+      this.#daemon.end(1);
+    });
+    await this.#start();
+    try {
+      this.#daemon.handleSignals({ reload: () => this.#reload(), dump: () => this.#dump() });
+      link?.keep({
+        connected: (connection) => this.#connected(connection),
+        volfileChanged: () => this.#reload(),
+      });
+      const code = await this.#daemon.ended;
+      await this.#signOut();
+      return code;
+    } finally {
+      await this.#graph.stop();
+      await link?.stop();
+      log.info("brick stopped", { brick: this.#name });
+    }
+  }
+
+  #blocks(text: string): VolumeBlock[] {
+    const { source, overrides, port } = this.#options;
+    const blocks = overridden(readBlocks(text, source.where), overrides);
+    return port === undefined ? blocks : listeningOn(blocks, port);
+  }
+
+  #build(blocks: readonly VolumeBlock[]): Graph {
+    try {
+      return buildGraph(blocks, this.#types, this.#daemon.env);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new CommandError(`Cannot use ${this.#options.source.where}: ${error.message}`);
+    }
+  }
+
+  async #start(): Promise<void> {
+    try {
+      await this.#graph.start();
+    } catch (error) {
+      const known = cannotListen(error, "its port", "choose another with --brick-port");
+      if (known instanceof CommandError) throw known;
+      throw new CommandError(`Cannot start brick "${this.#name}": ${plain(error)}`);
+    }
+    const endpoints = listeningEndpoints(this.#graph);
+    this.#port = endpoints.find((each) => each.kind === "tcp")?.port ?? 0;
+    this.#daemon.ready("brick ready", {
+      brick: this.#name,
+      address: endpoints.map(endpointText).join(","),
+    });
+  }
+
+  async #connected(connection: Connection): Promise<void> {
+    const { source, link, signsIn } = this.#options;
+    // It may have changed while nobody could say so, and asking is what makes it tell of changes.
+    if (this.#wasConnected && source.served) this.#reload();
+    this.#wasConnected = true;
+    if (!signsIn) return;
+    const { log } = this.#daemon.env;
+    const entry = { brick: this.#name, port: this.#port, pid: Deno.pid };
+    const { ret, errno } = await connection.ask(signIn, entry);
+    const told = { ...entry, at: link!.where };
+    if (ret < 0) log.error("portmapper refused the brick", { ...told, errno });
+    else log.info("brick signed in", told);
+  }
+
+  async #signOut(): Promise<void> {
+    const { link, signsIn } = this.#options;
+    const connection = link?.connection;
+    if (!connection || !signsIn) return;
+    const { clock } = this.#daemon.env;
+    const deadline = clock.monotonic() + SIGN_OUT_MS;
+    try {
+      await connection.ask(signOut, { brick: this.#name, port: this.#port, rdmaPort: 0 }, {
+        deadline,
+      });
+    } catch (error) {
+      this.#daemon.env.log.warn("brick was not signed out", { why: plain(error) });
+    }
+  }
+
+  // One at a time: a second signal waits for the first reload.
+  #reload(): void {
+    this.#reloading = this.#reloading.then(() => this.#reloadNow());
+  }
+
+  async #reloadNow(): Promise<void> {
+    const { source } = this.#options;
+    const { log } = this.#daemon.env;
+    try {
+      const blocks = this.#blocks(await source.read());
+      if (this.#graph.reconfigure(blocks)) log.info("volfile read again", { from: source.where });
+      else {
+        log.error(
+          "volfile needs a restart: volumes changed, not only options that can change live",
+          {
+            from: source.where,
+          },
+        );
+      }
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof CommandError)) throw error;
+      log.error("volfile was not taken over", { why: error.message });
+    }
+  }
+
+  #dump(): void {
+    const { env } = this.#daemon;
+    dumpState(env, this.#options.statedumps, fileName(this.#name), {
+      brick: this.#name,
+      inodes: this.#graph.inodes.size,
+      volumes: [...this.#graph.nodes].map(({ block, xlator }) => ({
+        name: block.name,
+        type: block.type,
+        options: Object.fromEntries(block.options),
+        state: xlator.state?.() ?? null,
+      })),
+      metrics: this.#daemon.metrics.read().map((each) => ({ ...each })),
+    });
+  }
+}
+
+/** A brick's name as part of a file's name: "/bricks/b1" is "bricks-b1". */
+function fileName(brick: string): string {
+  return brick.replace(/^\/+/, "").replace(/[^\w.-]+/g, "-") || "brick";
+}
+
+function listeningEndpoints(_graph: Graph): Endpoint[] {
+  return [];
+}

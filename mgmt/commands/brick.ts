@@ -1,0 +1,143 @@
+/** `mortar brick`: serves one directory to clients, as its volfile says. */
+
+import type { XlatorTypes } from "core/registry.ts";
+import { BrickProcess, type VolfileSource } from "mgmt/brick_process.ts";
+import { parseOverride } from "mgmt/brick_volfile.ts";
+import { type Command, command, CommandError, UsageError } from "mgmt/cli/command.ts";
+import { Daemon, DAEMON_OPTIONS, plain } from "mgmt/daemon.ts";
+import { parseEndpoint, parsePort } from "mgmt/endpoints.ts";
+import { ManagementLink } from "mgmt/management_link.ts";
+import { DUMP_DIRECTORY } from "mgmt/statedump.ts";
+import { fetchVolfile } from "rpc/programs/handshake.ts";
+
+const options = {
+  volfile: { short: "f", value: "VOLFILE", help: "Volfile to serve." },
+  "volfile-server": {
+    short: "s",
+    value: "HOST[:PORT]",
+    help: "Fetch the volfile from that server instead, follow its changes, and sign in there.",
+  },
+  "volfile-id": { value: "ID", help: "Which volfile to fetch." },
+  "brick-name": {
+    value: "NAME",
+    help:
+      "Name that clients ask the portmapper for; if not given, the volume below protocol/server.",
+  },
+  "brick-port": {
+    value: "PORT",
+    help: "Port to listen on, instead of the volfile's; 0: any that is free.",
+  },
+  "xlator-option": {
+    value: "VOLUME.OPTION=VALUE",
+    many: true,
+    help: "Set an option of a volume; * and ? in VOLUME stand for any characters and any one.",
+  },
+  signin: { value: "HOST[:PORT]", help: "Portmapper to sign in at." },
+  "no-portmap": { help: "Sign in nowhere." },
+  ...DAEMON_OPTIONS,
+} as const;
+
+const GETSPEC_MS = 20_000;
+
+/** The command, for volfiles that name `types`. */
+export function brick(types: XlatorTypes): Command {
+  return command({
+    name: "brick",
+    summary: "Serve a directory to GlusterFS clients",
+    description: [
+      "Builds the translators that a volfile describes and serves them until SIGTERM. SIGHUP reads " +
+      "the volfile again and takes over changed options, and opens the log file anew; SIGUSR2 or " +
+      "SIGUSR1 writes a statedump. The exit code is 0 after SIGTERM, 1 if the brick cannot serve.",
+    ],
+    options,
+    examples: [
+      { what: "Serve what a hand-written volfile says", line: "mortar brick -f brick.vol" },
+      {
+        what: "The same on any free port, known to the portmapper of this machine",
+        line: "mortar brick -f brick.vol --brick-port 0 --signin localhost",
+      },
+      {
+        what: "As glusterd starts bricks",
+        line: "mortar brick -s localhost --volfile-id v1.host.bricks-b1 -p /run/b1.pid " +
+          "--brick-name /bricks/b1 --brick-port 49152",
+      },
+    ],
+    async run(values) {
+      const overrides = values["xlator-option"].map(parseOverride);
+      const port = values["brick-port"] === undefined
+        ? undefined
+        : parsePort(values["brick-port"], "--brick-port", 0);
+      const server = endpoint(values["volfile-server"], "--volfile-server");
+      const portmapper = endpoint(values.signin, "--signin");
+      const { volfile, "volfile-id": id } = values;
+      if ((volfile === undefined) === (server === undefined) || (server && id === undefined)) {
+        throw new UsageError(
+          `Cannot run "mortar brick": give either -f VOLFILE, or --volfile-server with --volfile-id; ` +
+            `see "mortar brick --help"`,
+        );
+      }
+      if (server && portmapper) {
+        throw new UsageError(
+          'Cannot run "mortar brick": with --volfile-server the brick signs in there; leave --signin out',
+        );
+      }
+      const daemon = new Daemon("mortar-brick", values);
+      try {
+        const where = server ?? portmapper;
+        const link = where && new ManagementLink(daemon.env, where);
+        const process = new BrickProcess(daemon, types, {
+          source: volfile === undefined ? served(link!, id!, daemon) : file(volfile),
+          name: values["brick-name"],
+          port,
+          overrides,
+          statedumps: values["statedump-dir"] ?? DUMP_DIRECTORY,
+          link,
+          signsIn: !values["no-portmap"],
+        });
+        return await process.run();
+      } finally {
+        daemon.close();
+      }
+    },
+  });
+}
+
+function endpoint(text: string | undefined, option: string) {
+  return text === undefined ? undefined : parseEndpoint(text, option);
+}
+
+function file(path: string): VolfileSource {
+  const where = `volfile "${path}"`;
+  return {
+    where,
+    served: false,
+    async read() {
+      try {
+        return await Deno.readTextFile(path);
+      } catch (error) {
+        throw new CommandError(`Cannot read ${where}: ${plain(error)}`);
+      }
+    },
+  };
+}
+
+function served(link: ManagementLink, id: string, { env }: Daemon): VolfileSource {
+  const where = `volfile "${id}" of ${link.where}`;
+  return {
+    where,
+    served: true,
+    async read() {
+      const deadline = env.clock.monotonic() + GETSPEC_MS;
+      try {
+        const connection = link.connection ?? await link.connect();
+        const text = await fetchVolfile(connection, id, deadline);
+        if (text !== undefined) return text;
+      } catch (error) {
+        throw new CommandError(`Cannot fetch ${where}: ${plain(error)}`);
+      }
+      throw new CommandError(
+        `Cannot fetch ${where}: the server has none of that name; check --volfile-id`,
+      );
+    },
+  };
+}

@@ -1,0 +1,93 @@
+/** A daemon's lasting connection to a management daemon: lost, it is made again. */
+
+import type { Env } from "core/env.ts";
+import { plain } from "mgmt/daemon.ts";
+import { Connection } from "rpc/connection.ts";
+import { callbackProgram, fetchSpec, onCallback } from "rpc/programs/callback.ts";
+import { connectTo, type Endpoint, endpointText } from "rpc/transport.ts";
+
+const RETRY_MS = 3000;
+
+/** What the daemon wants to hear. */
+export interface LinkEars {
+  /** A connection was made, the first or a later one. What it throws is logged, not fatal. */
+  readonly connected: (connection: Connection) => Promise<void>;
+  /** The volfile changed. */
+  readonly volfileChanged: () => void;
+}
+
+/** See the head of this file. */
+export class ManagementLink {
+  readonly #env: Env;
+  readonly #endpoint: Endpoint;
+  readonly #stopped = new AbortController();
+  #ears: LinkEars | undefined;
+  #connection: Connection | undefined;
+  #keeping: Promise<void> | undefined;
+
+  constructor(env: Env, endpoint: Endpoint) {
+    this.#env = env;
+    this.#endpoint = endpoint;
+  }
+
+  /** Where the management daemon is, as text. */
+  get where(): string {
+    return endpointText(this.#endpoint);
+  }
+
+  /** The connection, if there is one now. */
+  get connection(): Connection | undefined {
+    return this.#connection?.open ? this.#connection : undefined;
+  }
+
+  /** Connects once. Throws what Deno throws. */
+  async connect(): Promise<Connection> {
+    const transport = await connectTo(this.#endpoint, { keepAlive: true });
+    const ear = onCallback(fetchSpec, () => this.#ears?.volfileChanged());
+    return this.#connection = new Connection(transport, this.#env, {
+      programs: [callbackProgram([ear])],
+    });
+  }
+
+  /** From now on tells `ears`, and connects again whenever the connection is lost, until `stop`. */
+  keep(ears: LinkEars): void {
+    this.#ears = ears;
+    this.#keeping = this.#keep(ears).catch((error) => {
+      if (!this.#stopped.signal.aborted) throw error;
+    });
+  }
+
+  async #keep(ears: LinkEars): Promise<void> {
+    let complained = false;
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      try {
+        const connection = this.connection ?? await this.connect();
+        if (signal.aborted) break;
+        complained = false;
+        await ears.connected(connection);
+        this.#env.log.warn("management daemon is away", {
+          where: this.where,
+          why: await connection.closed,
+        });
+      } catch (error) {
+        this.#connection?.close("gave up");
+        if (!complained) {
+          this.#env.log.warn("management daemon is not reached", {
+            where: this.where,
+            why: plain(error),
+          });
+        }
+        complained = true;
+      }
+      await this.#env.clock.delay(RETRY_MS, signal);
+    }
+  }
+
+  /** Closes the connection for good. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#connection?.close("stopping");
+    await this.#keeping;
+  }
+}

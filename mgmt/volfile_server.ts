@@ -1,0 +1,270 @@
+/**
+ * The part of a management daemon that clients and bricks talk to: volfiles by key, which brick
+ * listens where, and word when a volfile changed.
+ */
+
+import { type Env } from "core/env.ts";
+import { EINVAL, ENOENT, ENOSPC, EPERM, FopError } from "core/errno.ts";
+import { parseVolfile } from "core/volfile.ts";
+import { textKey, withKey, type Xdata } from "core/xdata.ts";
+import type { Json } from "core/xlator.ts";
+import { Portmap } from "mgmt/portmap.ts";
+import { VolfileDirectory, volfileName } from "mgmt/volfiles.ts";
+import type { Connection } from "rpc/connection.ts";
+import { procedures, type Program, serve } from "rpc/program.ts";
+import { fetchSpec } from "rpc/programs/callback.ts";
+import {
+  eventNotify,
+  getspec,
+  getVolumeInfo,
+  HANDSHAKE_NAME,
+  HANDSHAKE_PROGRAM,
+  handshakePing,
+  setLkVersion,
+} from "rpc/programs/handshake.ts";
+import {
+  brickByPort,
+  portByBrick,
+  PORTMAP_NAME,
+  PORTMAP_PROGRAM,
+  signIn,
+  signOut,
+} from "rpc/programs/portmap.ts";
+import { Listener } from "rpc/server.ts";
+import type { Endpoint } from "rpc/transport.ts";
+
+/** Asked of GETSPEC by its flags: also say which other servers have volfiles. */
+const LIST_SERVERS = 1;
+/** "HOST:PORT HOST:PORT …": where a client asks when this server is away. */
+const SERVERS_LIST = textKey("servers-list");
+const VOLNAME = textKey("volname");
+const VOLUME_ID = textKey("volume_id");
+/** Bricks that may be signed in. */
+const BRICKS_MAX = 65536;
+const NOTHING = new Uint8Array(0);
+
+/** What the server is told. */
+export interface VolfileServerOptions {
+  /** Directory of volfiles. */
+  readonly volfiles: string;
+  /** Other volfile servers, "HOST:PORT" each. */
+  readonly servers: readonly string[];
+  /** Addresses of this machine: only from these, and over unix sockets, bricks sign in. */
+  readonly ownAddresses: ReadonlySet<string>;
+}
+
+/** See the head of this file. */
+export class VolfileServer {
+  readonly #env: Env;
+  readonly #options: VolfileServerOptions;
+  readonly #directory: VolfileDirectory;
+  readonly #portmap = new Portmap();
+  readonly #readers = new Map<Connection, Set<string>>();
+  readonly #listeners: Listener[] = [];
+  readonly #stopped = new AbortController();
+  #watching: Promise<void> = Promise.resolve();
+
+  constructor(env: Env, options: VolfileServerOptions) {
+    this.#env = env;
+    this.#options = options;
+    this.#directory = new VolfileDirectory(options.volfiles);
+  }
+
+  /** Listens on one more endpoint; answers where. Throws what Deno throws. */
+  listen(endpoint: Endpoint): Endpoint {
+    const listener = new Listener(endpoint, this.#env, {
+      programs: (connection) => this.#programs(connection),
+    });
+    this.#listeners.push(listener);
+    return listener.endpoint;
+  }
+
+  /** From now on clients are told when a volfile they have changes. Throws if it cannot be seen. */
+  watch(): void {
+    this.#watching = this.#directory.watch((names) => this.#changed(names), {
+      signal: this.#stopped.signal,
+      clock: this.#env.clock,
+    });
+  }
+
+  /** Looks at the volfiles now. */
+  async refresh(): Promise<void> {
+    this.#changed(await this.#directory.refresh());
+  }
+
+  /** Answers what is under way and closes all connections. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.all([this.#watching, ...this.#listeners.map((each) => each.stop())]);
+  }
+
+  state(): Json {
+    const connections = this.#listeners.flatMap((each) => [...each.connections]);
+    return {
+      bricks: this.#portmap.entries.map((entry) => ({ ...entry })),
+      connections: connections.map((each) => ({
+        ...each.state(),
+        volfiles: [...this.#readers.get(each) ?? []],
+      })),
+    };
+  }
+
+  #changed(names: readonly string[]): void {
+    for (const name of names) {
+      let told = 0;
+      for (const [connection, read] of this.#readers) {
+        if (!read.has(name)) continue;
+        connection.notify(fetchSpec, undefined);
+        told++;
+      }
+      this.#env.log.info("volfile changed", { volfile: name, clients: told });
+    }
+  }
+
+  #programs(connection: Connection): Program[] {
+    connection.closed.then(() => this.#gone(connection));
+    return [this.#handshake(connection), this.#portmapper(connection)];
+  }
+
+  #gone(connection: Connection): void {
+    this.#readers.delete(connection);
+    for (const brick of this.#portmap.gone(connection)) {
+      this.#env.log.info("brick is gone: its connection ended", { brick });
+    }
+  }
+
+  #handshake(connection: Connection): Program {
+    return {
+      ...HANDSHAKE_PROGRAM,
+      name: HANDSHAKE_NAME,
+      procedures: procedures([
+        [
+          getspec.procedure,
+          serve(getspec, ({ flags, key }) => this.#getspec(connection, flags, key)),
+        ],
+        [
+          handshakePing.procedure,
+          serve(handshakePing, () => ({ ret: 0, errno: 0, xdata: NOTHING })),
+        ],
+        [
+          setLkVersion.procedure,
+          serve(setLkVersion, ({ version }) => ({ ret: 0, errno: 0, version })),
+        ],
+        [
+          eventNotify.procedure,
+          serve(eventNotify, ({ op }) => {
+            this.#env.log.info("a daemon reports an event", { op, peer: connection.peer.text });
+            return { ret: 0, errno: 0, dict: undefined };
+          }),
+        ],
+        [getVolumeInfo.procedure, serve(getVolumeInfo, ({ dict }) => this.#volumeInfo(dict))],
+      ]),
+    };
+  }
+
+  async #getspec(connection: Connection, flags: number, key: string) {
+    const xdata = flags & LIST_SERVERS && this.#options.servers.length
+      ? withKey(undefined, SERVERS_LIST, this.#options.servers.join(" "))
+      : undefined;
+    try {
+      const spec = await this.#directory.read(key);
+      const read = this.#readers.get(connection) ?? new Set();
+      if (connection.open) this.#readers.set(connection, read.add(volfileName(key)!));
+      // The size in bytes is what says success: a client cuts the text there.
+      return { ret: new TextEncoder().encode(spec).length, errno: 0, spec, xdata };
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+      const peer = connection.peer.text;
+      this.#env.log.warn("volfile asked for that is not there", { key, peer, why: error.code });
+      return { ret: -1, errno: error.errno, spec: "", xdata: undefined };
+    }
+  }
+
+  async #volumeInfo(dict: Xdata | undefined) {
+    const failed = (error: FopError, text: string) => ({
+      ret: -1,
+      errno: error.errno,
+      error: text,
+      dict: undefined,
+    });
+    const volume = dict?.get(VOLNAME);
+    if (volume === undefined) return failed(EINVAL, "Cannot tell of a volume: no name given");
+    const id = await this.#volumeId(volume);
+    if (id === undefined) return failed(ENOENT, `Volume "${volume}" does not exist`);
+    return { ret: 0, errno: 0, error: "", dict: withKey(undefined, VOLUME_ID, id) };
+  }
+
+  // Its client volfile may say; those of its bricks do.
+  async #volumeId(volume: string): Promise<string | undefined> {
+    for (const key of [volume, ...await this.#directory.keysOf(volume)]) {
+      try {
+        const blocks = parseVolfile(await this.#directory.peek(key));
+        const id = blocks.map(({ options }) => options.get("volume-id")).find((each) => each);
+        if (id !== undefined) return id;
+      } catch (error) {
+        if (!(error instanceof FopError || error instanceof SyntaxError)) throw error;
+      }
+    }
+    return undefined;
+  }
+
+  #portmapper(connection: Connection): Program {
+    const map = this.#portmap;
+    const missed = { ret: -1, errno: ENOENT.errno, status: 0 };
+    return {
+      ...PORTMAP_PROGRAM,
+      name: PORTMAP_NAME,
+      procedures: procedures([
+        [
+          portByBrick.procedure,
+          serve(portByBrick, ({ brick }) => {
+            const port = map.portOf(brick);
+            return port === undefined
+              ? { ...missed, port: 0 }
+              : { ret: 0, errno: 0, status: 0, port };
+          }),
+        ],
+        [
+          brickByPort.procedure,
+          serve(brickByPort, ({ port }) => {
+            const brick = map.brickAt(port);
+            return brick === undefined
+              ? { ...missed, brick: "" }
+              : { ret: 0, errno: 0, status: 0, brick };
+          }),
+        ],
+        [
+          signIn.procedure,
+          serve(signIn, (entry) => this.#signIn(connection, entry)),
+        ],
+        [
+          signOut.procedure,
+          serve(signOut, ({ brick, port }) => {
+            if (!map.signOut(brick, port, connection)) return { ret: -1, errno: ENOENT.errno };
+            this.#env.log.info("brick signed out", { brick, port });
+            return { ret: 0, errno: 0 };
+          }),
+        ],
+      ]),
+    };
+  }
+
+  #signIn(connection: Connection, entry: { brick: string; port: number; pid: number }) {
+    const { peer } = connection;
+    const refuse = (error: FopError, why: string) => {
+      this.#env.log.warn("brick was not signed in", { ...entry, peer: peer.text, why });
+      return { ret: -1, errno: error.errno };
+    };
+    // The port counts on this machine, so only its own processes can know it.
+    if (peer.kind === "tcp" && !this.#options.ownAddresses.has(peer.address)) {
+      return refuse(EPERM, "it is not on this machine");
+    }
+    if (entry.brick === "" || entry.port < 1 || entry.port > 65535) {
+      return refuse(EINVAL, "no name, or no port");
+    }
+    if (this.#portmap.size >= BRICKS_MAX) return refuse(ENOSPC, "too many bricks");
+    this.#portmap.signIn(entry, connection);
+    this.#env.log.info("brick signed in", entry);
+    return { ret: 0, errno: 0 };
+  }
+}
