@@ -17,7 +17,8 @@ import {
 } from "core/xdata_keys.ts";
 import { type Cases, fails, Place, type Subject } from "tests/conformance/place.ts";
 
-const FAR = 0x7ffffffffffffffen;
+// Not 2^63 - 2: replicate's metadata lock is there, and bricks keep it apart from the others.
+const FAR = 0x7ffffffffffffff0n;
 
 /** The superuser with a lock owner of its own. */
 function owner(subject: Subject, name: string): Call {
@@ -107,7 +108,7 @@ export const locks: Cases = {
     await on.ask(a, "set", "unlock", 0n, 10n);
   },
 
-  async "inodelk: offsets up to 2^63 - 2 are exact"(subject) {
+  async "inodelk: offsets near 2^63 are exact"(subject) {
     const { on, a, b } = await inodelks(subject);
     await on.ask(a, "set", "write", FAR, 0n);
     await on.ask(b, "set", "write", FAR - 1n, 1n);
