@@ -8,6 +8,7 @@ import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
+import { server } from "xlators/protocol/server/server.ts";
 
 /** Every translator, in alphabetical order of type. */
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
@@ -19,6 +20,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   readOnly,
   upcall,
   ioThreads,
+  server,
 ];
 
 /** The same by type name. */

@@ -1,0 +1,216 @@
+/**
+ * How a client joins a brick: SETVOLUME, and the lesser procedures of the handshake program. Texts
+ * of refusals and error numbers are GlusterFS's (server-handshake.c): clients act on them.
+ */
+
+import { type Client, NO_OWNER, ROOT } from "core/call.ts";
+import { FopError } from "core/errno.ts";
+import type { Inode } from "core/inode.ts";
+import { intKey, str, textKey, Xdata } from "core/xdata.ts";
+import type { Connection } from "rpc/connection.ts";
+import { type Procedure, procedures, type Program, serve } from "rpc/program.ts";
+import {
+  getspec,
+  HANDSHAKE_NAME,
+  HANDSHAKE_PROGRAM,
+  handshakePing,
+  setLkVersion,
+  setvolume,
+} from "rpc/programs/handshake.ts";
+import {
+  type Applicant,
+  judgeAddress,
+  judged,
+  judgeLogin,
+  type Resolve,
+} from "xlators/protocol/server/auth.ts";
+import type { Brick, Server } from "xlators/protocol/server/server.ts";
+import type { Session } from "xlators/protocol/server/session.ts";
+import { findSubdir } from "xlators/protocol/server/subdir.ts";
+
+// Keys of the request.
+const REMOTE_SUBVOLUME = textKey("remote-subvolume");
+const PROCESS_UUID = textKey("process-uuid");
+const PROCESS_NAME = textKey("process-name");
+const VOLUME_ID = textKey("volume-id");
+const CLIENT_VERSION = textKey("client-version");
+const FOPS_VERSION = intKey("fops-version");
+const SUBDIR_MOUNT = textKey("subdir-mount");
+const USERNAME = textKey("username");
+const PASSWORD = textKey("password");
+
+const ENOENT = 2, EAGAIN = 11, EACCES = 13, EINVAL = 22;
+const FOPS_PROGRAM = 1298437;
+
+/** Why a client cannot join. */
+class Refusal {
+  constructor(readonly errno: number, readonly text: string) {}
+}
+
+type Answer = { ret: number; errno: number; dict: Xdata | undefined };
+
+/** The handshake program of one connection. */
+export function handshakeProgram(session: Session, resolve: Resolve): Program {
+  const list: [number, Procedure][] = [
+    [setvolume.procedure, serve(setvolume, ({ dict }) => join(session, dict, resolve))],
+    // A brick keeps no volfiles: management daemons do.
+    [
+      getspec.procedure,
+      serve(getspec, () => ({ ret: -1, errno: ENOENT, spec: "", xdata: undefined })),
+    ],
+    [
+      handshakePing.procedure,
+      serve(handshakePing, () => ({ ret: 0, errno: 0, xdata: new Uint8Array(0) })),
+    ],
+    [
+      setLkVersion.procedure,
+      serve(setLkVersion, ({ version }) => ({ ret: 0, errno: 0, version })),
+    ],
+  ];
+  return { ...HANDSHAKE_PROGRAM, name: HANDSHAKE_NAME, procedures: procedures(list) };
+}
+
+async function join(
+  session: Session,
+  asked: Xdata | undefined,
+  resolve: Resolve,
+): Promise<Answer> {
+  const { server, connection } = session;
+  try {
+    const given = asked ?? new Xdata(new Map());
+    const brick = findBrick(server, given);
+    const { subdir, client, trusted } = await admit(session, brick, given, resolve);
+    const version = given.get(CLIENT_VERSION) ?? "unknown";
+    const processName = given.get(PROCESS_NAME) ?? "unknown";
+    session.join({
+      client,
+      child: brick.child,
+      brick: given.get(REMOTE_SUBVOLUME)!,
+      subdir,
+      trusted,
+      version,
+      processName,
+    });
+    connection.recordBytesMax = server.values["record-size-limit"] + HEADS_MAX;
+    server.log.info("client joined", {
+      client: client.id,
+      peer: connection.peer.text,
+      brick: brick.name,
+      version,
+    });
+    return { ret: 0, errno: 0, dict: welcome(server, brick) };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    server.log.warn("client refused", {
+      peer: connection.peer.text,
+      client: asked?.get(PROCESS_UUID),
+      reason: error.text,
+      errno: error.errno,
+    });
+    return { ret: -1, errno: error.errno, dict: Xdata.of([["ERROR", str(error.text)]]) };
+  }
+}
+
+/** What a request may have beside its bulk data. */
+const HEADS_MAX = 64 << 10;
+
+function findBrick(server: Server, given: Xdata): Brick {
+  const name = given.get(REMOTE_SUBVOLUME);
+  if (name === undefined) throw new Refusal(EINVAL, "No remote-subvolume option specified");
+  const brick = server.brick(name);
+  if (!brick) throw new Refusal(ENOENT, "Brick not found");
+  if (!server.running) {
+    throw new Refusal(
+      EAGAIN,
+      "xlator graph in server is not initialised yet. Try again later",
+    );
+  }
+  if (!brick.up) throw new Refusal(EAGAIN, "Not received child_up for this xlator");
+  return brick;
+}
+
+async function admit(
+  session: Session,
+  brick: Brick,
+  given: Xdata,
+  resolve: Resolve,
+): Promise<{ client: Client; subdir: Inode | undefined; trusted: boolean }> {
+  const { server, connection } = session;
+  const uuid = given.get(PROCESS_UUID);
+  if (uuid === undefined) throw new Refusal(EINVAL, "UUID not specified");
+  if (session.member) throw new Refusal(EINVAL, "Already joined");
+  const volumeId = given.get(VOLUME_ID);
+  if (brick.volumeId !== undefined && volumeId !== undefined && volumeId !== brick.volumeId) {
+    throw new Refusal(
+      EINVAL,
+      "Volume-ID different, possible case of same brick re-used in another volume",
+    );
+  }
+  const fops = given.get(FOPS_VERSION);
+  if (fops !== undefined && fops !== FOPS_PROGRAM) {
+    throw new Refusal(EINVAL, `version mismatch: client(${fops}) - client-mgmt(0)`);
+  }
+  const path = given.get(SUBDIR_MOUNT);
+  const { allowed, trusted } = await judge(server, connection, given, resolve);
+  if (!allowed) throw new Refusal(EACCES, "Authentication failed");
+  if (!connection.open) throw new Refusal(EACCES, "Disconnected");
+  const client: Client = { id: uuid, address: connection.peer.address };
+  return { client, subdir: await rootOf(server, brick, client, path), trusted };
+}
+
+async function judge(
+  server: Server,
+  connection: Connection,
+  given: Xdata,
+  resolve: Resolve,
+): Promise<{ allowed: boolean; trusted: boolean }> {
+  const { values } = server, name = given.get(REMOTE_SUBVOLUME)!;
+  const { address, port } = connection.peer;
+  const who: Applicant = {
+    address,
+    port,
+    subdir: given.get(SUBDIR_MOUNT) ?? "/",
+    username: given.get(USERNAME),
+    password: given.get(PASSWORD),
+  };
+  const byAddress = await judgeAddress(who, {
+    allow: values["auth.addr.*.allow"].get(name),
+    reject: values["auth.addr.*.reject"].get(name),
+    allowInsecure: values["rpc-auth-allow-insecure"],
+  }, resolve);
+  const byLogin = judgeLogin(who, {
+    users: values["auth.login.*.allow"].get(name),
+    passwords: values["auth.login.*.password"],
+    strict: values["strict-auth-accept"],
+  });
+  return { allowed: judged([byAddress, byLogin]), trusted: byLogin === "accept" };
+}
+
+async function rootOf(
+  server: Server,
+  brick: Brick,
+  client: Client,
+  path: string | undefined,
+): Promise<Inode | undefined> {
+  if (path === undefined || /^\/*$/.test(path)) return undefined;
+  try {
+    const call = { ...ROOT, client, lkOwner: NO_OWNER, deadline: server.deadline };
+    return await findSubdir(brick.child, server.inodeTable, call, path);
+  } catch (error) {
+    if (!(error instanceof FopError)) throw error;
+    throw new Refusal(ENOENT, `subdirectory for mount "${path}" is not found`);
+  }
+}
+
+function welcome(server: Server, brick: Brick): Xdata {
+  const answer: [string, string][] = [
+    ["child_up", "1"],
+    // Really: clients look for this key, and take it as an error only if the result says so.
+    ["ERROR", "Success"],
+    ["process-uuid", server.processUuid],
+    ["clnt-lk-version", "0"],
+    ["transport-ptr", "1"],
+  ];
+  if (brick.volumeId !== undefined) answer.push(["volume-id", brick.volumeId]);
+  return Xdata.of(answer.map(([name, value]) => [name, str(value)]));
+}
