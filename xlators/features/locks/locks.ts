@@ -11,7 +11,6 @@ import { type Call, type Client, isInternal } from "core/call.ts";
 import { EAGAIN, EINVAL, ENOSYS, ENOTCONN, FopError } from "core/errno.ts";
 import { type Args, type FopName, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Fd, Gfid, Inode } from "core/inode.ts";
-import { bool, duration, int, oneOf, type OptionTable, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
 import { str, textKey, Xdata } from "core/xdata.ts";
 import { type Json, type Node, PassThrough, windTo } from "core/xlator.ts";
@@ -45,59 +44,16 @@ import {
   type Access,
   forbidsTruncatingOpen,
   isMarkedMandatory,
-  MANDATORY_MODES,
 } from "xlators/features/locks/mandatory.ts";
+import {
+  domainOptions,
+  type LocksOptions as Options,
+  options,
+} from "xlators/features/locks/options.ts";
 import { PosixTable } from "xlators/features/locks/posix_table.ts";
 import { LAST } from "xlators/features/locks/ranges.ts";
 import { Removals } from "xlators/features/locks/removal.ts";
 import { stateOf } from "xlators/features/locks/state.ts";
-
-const options = {
-  "mandatory-locking": oneOf(MANDATORY_MODES, {
-    default: "off",
-    volumeKey: "locks.mandatory-locking",
-    help: "Which POSIX locks keep others from reading and writing: none (off), those on files " +
-      "with set-group-ID but no group execute (file), all (forced), or those asked for as " +
-      "mandatory (optimal).",
-  }),
-  "notify-contention": bool({
-    default: true,
-    volumeKey: "features.locks-notify-contention",
-    help: "Tell the holder of an inode or entry lock that another client waits for it.",
-  }),
-  "notify-contention-delay": duration({
-    default: 5,
-    max: 60,
-    volumeKey: "features.locks-notify-contention-delay",
-    help: "Least time between two notices about the same lock; 0 sends one for every request.",
-  }),
-  "revocation-secs": int({
-    default: 0,
-    min: 0,
-    volumeKey: "features.locks-revocation-secs",
-    help: "Seconds an inode or entry lock may stand in the way of others before it is taken " +
-      "away; 0 never takes any.",
-  }),
-  "revocation-clear-all": bool({
-    default: false,
-    volumeKey: "features.locks-revocation-clear-all",
-    help: "When locks are taken away, also fail all requests that wait.",
-  }),
-  "revocation-max-blocked": int({
-    default: 0,
-    min: 0,
-    volumeKey: "features.locks-revocation-max-blocked",
-    help: "Waiting requests at which locks are taken away whatever their age; 0: no limit. " +
-      "Only if revocation-secs is not 0.",
-  }),
-  "enforce-mandatory-lock": bool({
-    default: false,
-    volumeKey: "features.enforce-mandatory-lock",
-    help: "Fencing by lock owner. Not supported: only off is accepted.",
-  }),
-} satisfies OptionTable;
-
-type Options = Values<typeof options>;
 
 /** Storage's answer to "where is this file", for people. */
 const PATHINFO = "trusted.glusterfs.pathinfo";
@@ -167,7 +123,7 @@ export class Locks extends PassThrough {
       shared,
     );
     this.#posixlks = new PosixTable(() => node.env.clock.now());
-    this.#removals = new Removals(this.#inodelks);
+    this.#removals = new Removals(this.#inodelks, (client) => this.#mustBeHere(client));
   }
 
   reconfigure(values: Options): void {
@@ -204,7 +160,7 @@ export class Locks extends PassThrough {
   }
   override lk(call: Call, args: Args<"lk">): Promise<Reply<"lk">> {
     return answer(() => {
-      if (args.lock.type !== "unlock" && args.cmd !== "get") this.#mustBeHere(call);
+      if (args.lock.type !== "unlock" && args.cmd !== "get") this.#mustBeHere(call.client);
       return this.#posixlks.lk(call, args);
     });
   }
@@ -512,7 +468,7 @@ export class Locks extends PassThrough {
       if (args.lock.type === "unlock") {
         return this.#inodelks.unlock(lock, (held) => inodelkMatches(held, lock));
       }
-      this.#mustBeHere(call);
+      this.#mustBeHere(call.client);
       return this.#inodelks.lock(lock, args.cmd === "set-wait");
     });
   }
@@ -527,13 +483,13 @@ export class Locks extends PassThrough {
       if (args.cmd === "unlock") {
         return this.#entrylks.unlock(lock, (held) => entrylkMatches(held, lock));
       }
-      this.#mustBeHere(call);
+      this.#mustBeHere(call.client);
       return this.#entrylks.lock(lock, args.cmd === "lock");
     });
   }
 
-  #mustBeHere(call: Call): void {
-    if (this.#gone.has(call.client)) throw ENOTCONN;
+  #mustBeHere(client: Client): void {
+    if (this.#gone.has(client)) throw ENOTCONN;
   }
 
   /** Calls `go` at once, or when mandatory locks of others allow it. */
@@ -559,14 +515,16 @@ export class Locks extends PassThrough {
       range,
     };
     if (!this.#posixlks.forbids(inode.gfid, access, mode)) return go();
-    const wait = () =>
-      this.#posixlks.whenAllowed(
+    const wait = () => {
+      if (this.#gone.has(call.client)) return Promise.reject(ENOTCONN);
+      return this.#posixlks.whenAllowed(
         inode.gfid,
         fd,
         access,
         () => this.#options["mandatory-locking"],
         go,
       );
+    };
     return this.#ifMarked(call, inode, wait, go);
   }
 
@@ -635,16 +593,6 @@ function answer<T>(fop: () => Promise<T>): Promise<T> {
   } catch (error) {
     return Promise.reject(error);
   }
-}
-
-function domainOptions(values: Options): DomainOptions {
-  return {
-    notify: values["notify-contention"],
-    notifyDelaySec: values["notify-contention-delay"],
-    revokeAfterSec: values["revocation-secs"],
-    revokeMaxBlocked: values["revocation-max-blocked"],
-    revokeAll: values["revocation-clear-all"],
-  };
 }
 
 export const locks = defineXlator({

@@ -27,10 +27,13 @@ interface Removal {
 
 export class Removals {
   readonly #inodelks: DomainTable<Inodelk>;
+  readonly #mustBeHere: (client: Client) => void;
   #inodes = new Map<Gfid, Removal>();
 
-  constructor(inodelks: DomainTable<Inodelk>) {
+  /** `mustBeHere` throws ENOTCONN for a client that went away. */
+  constructor(inodelks: DomainTable<Inodelk>, mustBeHere: (client: Client) => void) {
     this.#inodelks = inodelks;
+    this.#mustBeHere = mustBeHere;
   }
 
   /** How many inodes are being removed. */
@@ -47,6 +50,7 @@ export class Removals {
       for (;;) {
         const others = this.#inodelks.granted(gfid).filter((lock) => standsInTheWay(lock, client));
         if (!others.length) break;
+        this.#mustBeHere(client);
         const turn = Promise.withResolvers<void>();
         removal.waiting.push({ client, proceed: turn.resolve, fail: turn.reject });
         this.#inodelks.tell(others);
