@@ -6,7 +6,7 @@
 import { buildGraph, type Graph } from "core/graph.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import type { VolumeBlock } from "core/volfile.ts";
-import type { Json } from "core/xlator.ts";
+import type { Xlator } from "core/xlator.ts";
 import {
   brickName,
   listeningOn,
@@ -118,7 +118,7 @@ export class BrickProcess {
       if (known instanceof CommandError) throw known;
       throw new CommandError(`Cannot start brick "${this.#name}": ${plain(error)}`);
     }
-    const endpoints = listeningEndpoints(this.#graph);
+    const endpoints = [...this.#graph.nodes].flatMap(({ xlator }) => endpointOf(xlator) ?? []);
     this.#port = endpoints.find((each) => each.kind === "tcp")?.port ?? 0;
     this.#daemon.ready("brick ready", {
       brick: this.#name,
@@ -201,6 +201,7 @@ function fileName(brick: string): string {
   return brick.replace(/^\/+/, "").replace(/[^\w.-]+/g, "-") || "brick";
 }
 
-function listeningEndpoints(_graph: Graph): Endpoint[] {
-  return [];
+// Of all layers only protocol/server listens; it says where.
+function endpointOf(xlator: Xlator): Endpoint | undefined {
+  return (xlator as Xlator & { readonly endpoint?: Endpoint | undefined }).endpoint;
 }

@@ -47,19 +47,18 @@ function pattern(glob: string): RegExp {
 
 /** The blocks with every protocol/server listening on `port`. */
 export function listeningOn(blocks: readonly VolumeBlock[], port: number): VolumeBlock[] {
-  return blocks.map((block) =>
-    block.type === SERVER
-      ? {
-        ...block,
-        options: new Map(block.options).set("transport.socket.listen-port", String(port)),
-      }
-      : block
-  );
+  return blocks.map((block) => {
+    if (block.type !== SERVER) return block;
+    const options = new Map(block.options).set("transport.socket.listen-port", String(port));
+    // Its other name would win.
+    options.delete("listen-port");
+    return { ...block, options };
+  });
 }
 
 /**
- * The name clients ask the portmapper for: `given`, or the volume below protocol/server (which
- * glusterd names by the brick's path). Throws CommandError where there is no protocol/server.
+ * The name clients ask the portmapper for: `given`, or what protocol/server calls itself (auth-path),
+ * or the volume below it (which glusterd names by the brick's path). Throws CommandError where there is no protocol/server.
  */
 export function brickName(
   blocks: readonly VolumeBlock[],
@@ -73,7 +72,7 @@ export function brickName(
         "add one as the last volume",
     );
   }
-  return given ?? server.subvolumes[0] ?? server.name;
+  return given ?? server.options.get("auth-path") ?? server.subvolumes[0] ?? server.name;
 }
 
 /** Blocks of `text`; `where` names it in what CommandError says. */
