@@ -11,21 +11,27 @@ import type { Layout } from "tests/e2e/volfiles.ts";
 const LIMIT = { timeoutMs: LONG ? 1_200_000 : 240_000 };
 const SIZE = LONG ? "256M" : "24M";
 
-/** Starts `work` on every layout at the first call; each answer is waited for by its own test. */
-function onAllLayouts(work: (cluster: Cluster) => Promise<void>): (layout: Layout) => Promise<void> {
-  let started: Map<Layout, Promise<void>> | undefined;
-  const begin = async (layout: Layout) => {
-    await using cluster = await Cluster.start({ layout });
-    await work(cluster);
-  };
-  return (layout) => {
-    started ??= new Map(LAYOUTS.map((each) => {
-      const end = begin(each);
-      end.catch(() => {}); // its own test reports it
-      return [each, end];
-    }));
-    return started.get(layout)!;
-  };
+interface Work {
+  readonly fio: Promise<void>;
+  readonly qemu: Promise<void>;
+}
+const begun = new Map<Layout, Work>();
+
+/** Starts everything on every layout at the first call; each test waits for its own part. */
+function work(layout: Layout): Work {
+  if (begun.size === 0) {
+    const on = async (each: Layout, what: (cluster: Cluster) => Promise<void>) => {
+      await using cluster = await Cluster.start({ layout: each });
+      await what(cluster);
+    };
+    for (const each of LAYOUTS) {
+      const all = { fio: on(each, fio), qemu: on(each, qemu) };
+      // A failure waits here until its own test asks.
+      Promise.allSettled(Object.values(all));
+      begun.set(each, all);
+    }
+  }
+  return begun.get(layout)!;
 }
 
 async function fio(cluster: Cluster): Promise<void> {
@@ -36,10 +42,12 @@ async function fio(cluster: Cluster): Promise<void> {
     "queued": ["ioengine=gfapi_async", "rw=randwrite", "bsrange=4k-128k", "iodepth=32"],
     "queued-mixed": ["ioengine=gfapi_async", "rw=randrw", "bs=4k", "iodepth=32"],
   };
-  const argv = ["fio", `--volume=${cluster.volume}`, `--brick=${HOST}`, `--size=${SIZE}`];
-  argv.push("--verify=crc32c", "--verify_fatal=1", "--output-format=json", "--thread");
+  const argv = ["fio", "--verify=crc32c", "--verify_fatal=1", `--size=${SIZE}`];
+  argv.push("--output-format=json", "--thread");
+  const where = [`--volume=${cluster.volume}`, `--brick=${HOST}`];
   for (const [name, options] of Object.entries(jobs)) {
-    argv.push(`--name=${name}`, `--filename=${name}`, ...options.map((each) => `--${each}`));
+    argv.push(`--name=${name}`, ...options.map((each) => `--${each}`));
+    argv.push(...where, `--filename=${name}`);
   }
   const report = await cluster.must(argv, { ...LIMIT, cwd: cluster.dir });
   const { jobs: results } = JSON.parse(report.slice(report.indexOf("{"))) as {
@@ -85,34 +93,36 @@ async function qemuRaw(cluster: Cluster, source: string): Promise<void> {
 
 async function qemuQcow2(cluster: Cluster, source: string): Promise<void> {
   const img = (...argv: string[]) => cluster.must(["qemu-img", ...argv], LIMIT);
-  const disk = image(cluster, "disk.qcow2"), direct = image(cluster, "direct.qcow2");
-  await img("create", "-f", "qcow2", disk, SIZE);
-  await img("convert", "-n", "-f", "raw", "-O", "qcow2", source, disk);
+  const fresh = image(cluster, "fresh.qcow2"), disk = image(cluster, "disk.qcow2");
+  const direct = image(cluster, "direct.qcow2"), back = `${cluster.dir}/back-qcow2.raw`;
   await Promise.all([
-    img("compare", "-f", "raw", "-F", "qcow2", source, disk),
+    img("create", "-f", "qcow2", fresh, SIZE),
+    img("convert", "-f", "raw", "-O", "qcow2", source, disk),
     img("convert", "-t", "none", "-f", "raw", "-O", "qcow2", source, direct),
   ]);
-  const back = `${cluster.dir}/back-qcow2.raw`;
   await Promise.all([
+    img("check", "-f", "qcow2", fresh),
     img("check", "-f", "qcow2", direct),
-    img("snapshot", "-c", "before", disk),
+    img("compare", "-f", "raw", "-F", "qcow2", source, disk),
   ]);
+  await img("snapshot", "-c", "before", disk);
   await img("bench", "-w", "-t", "none", "-c", "500", "-d", "8", "-s", "4096", "-f", "qcow2", disk);
-  assertStringIncludes(await img("snapshot", "-l", disk), "before");
   await img("snapshot", "-a", "before", disk);
-  await img("convert", "-T", "none", "-f", "qcow2", "-O", "raw", disk, back);
+  const [list] = await Promise.all([
+    img("snapshot", "-l", disk),
+    img("convert", "-T", "none", "-f", "qcow2", "-O", "raw", disk, back),
+  ]);
+  assertStringIncludes(list, "before");
   await must(["cmp", source, back]);
   await img("snapshot", "-d", "before", disk);
   assertStringIncludes(await img("check", "-f", "qcow2", disk), "No errors were found");
 }
 
-const fioOn = onAllLayouts(fio), qemuOn = onAllLayouts(qemu);
-
 for (const layout of LAYOUTS) {
   e2e(
     `gfapi, ${layout}: fio reads back what it wrote, random and sequential, 4 KiB to 1 MiB, queued`,
     ["fio"],
-    () => fioOn(layout),
+    () => work(layout).fio,
   );
 }
 
@@ -120,6 +130,6 @@ for (const layout of LAYOUTS) {
   e2e(
     `gfapi, ${layout}: qemu-img creates, converts, compares, checks, snapshots raw and qcow2 images`,
     ["qemu-img"],
-    () => qemuOn(layout),
+    () => work(layout).qemu,
   );
 }

@@ -91,3 +91,22 @@ export function replicaDiffers(one: Entry, other: Entry): string[] {
     ...unequalXattrs(settled(one.xattrs), settled(other.xattrs)),
   ];
 }
+
+/**
+ * Two bricks after a heal. GlusterFS's healer leaves two things behind that no client sees: handles of
+ * directories that were removed, and the time of last change of entries that got another name.
+ */
+export function healedDiffers(one: Entry, other: Entry): string[] {
+  const withoutChangeTime = ({ xattrs, ...rest }: Entry): Entry => {
+    const { "trusted.glusterfs.mdata": mdata, ...others } = xattrs;
+    // One byte of version, 8 of flags, then 16 each for change, modification and access.
+    const modified = mdata?.slice(2 * 25, 2 * 41);
+    return { ...rest, xattrs: modified === undefined ? others : { ...others, modified } };
+  };
+  return replicaDiffers(withoutChangeTime(one), withoutChangeTime(other));
+}
+
+/** What of a brick's tree clients can reach. */
+export function visible(tree: ReadonlyMap<string, Entry>): Map<string, Entry> {
+  return new Map([...tree].filter(([path]) => !path.startsWith(".glusterfs")));
+}
