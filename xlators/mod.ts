@@ -9,6 +9,7 @@ import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { server } from "xlators/protocol/server/server.ts";
+import { posix } from "xlators/storage/posix/posix.ts";
 
 /** Every translator, in alphabetical order of type. */
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
@@ -21,6 +22,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   upcall,
   ioThreads,
   server,
+  posix,
 ];
 
 /** The same by type name. */

@@ -1,0 +1,141 @@
+/**
+ * Files opened with O_DIRECT (QEMU's `cache=none`, fio's `direct=1`).
+ *
+ * The kernel wants address, offset and size aligned, and buffers of JavaScript are not. An aligned
+ * request goes through memory from `mmap`, one copy more, to and from the disk past the page cache. A
+ * request that is not aligned (the kernel would answer EINVAL, and clients cannot align what travels)
+ * goes through a second descriptor without O_DIRECT, and a write is then flushed: what was promised,
+ * that data is at the device when the answer comes, holds either way.
+ */
+
+import { ENOMEM, fopError } from "core/errno.ts";
+import { sys } from "core/sys/calls.ts";
+import type { OpenFile, OpenFiles } from "xlators/storage/posix/open_files.ts";
+
+const ALIGN = 4096;
+/** One transfer; larger requests go in parts. */
+const BLOCK = 1 << 20;
+/** Blocks kept for the next request; more are made while more requests are under way. */
+const KEPT = 4;
+const PROT_READ_WRITE = 3, MAP_PRIVATE_ANONYMOUS = 0x22;
+const EINVAL_RESULT = -22;
+
+interface Block {
+  readonly address: bigint;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+const free: Block[] = [];
+
+function take(): Block {
+  const block = free.pop();
+  if (block) return block;
+  const address = sys.mmap(0n, BigInt(BLOCK), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0n);
+  const pointer = Deno.UnsafePointer.create(BigInt(address));
+  // Errors are the last page of addresses.
+  if (!pointer || BigInt(address) >= 2n ** 64n - 4096n) throw ENOMEM;
+  const memory = new Deno.UnsafePointerView(pointer).getArrayBuffer(BLOCK);
+  return { address: BigInt(address), bytes: new Uint8Array(memory as ArrayBuffer) };
+}
+
+function give(block: Block): void {
+  if (free.length < KEPT) free.push(block);
+  else sys.munmap(block.address, BigInt(BLOCK));
+}
+
+function aligned(offset: number, size: number): boolean {
+  return offset % ALIGN === 0 && size % ALIGN === 0;
+}
+
+/** Reads up to `size` bytes; fewer at the end of the file. Hold the file meanwhile. */
+export async function readAligned(
+  files: OpenFiles,
+  file: OpenFile,
+  into: Uint8Array<ArrayBuffer>,
+  size: number,
+  offset: number,
+): Promise<number> {
+  if (!aligned(offset, size)) return await readBuffered(files, file, into, size, offset);
+  const block = take();
+  try {
+    let done = 0;
+    while (done < size) {
+      const part = Math.min(BLOCK, size - done);
+      const got = await sys.preadAtAsync(file.sysfd, block.address, part, offset + done);
+      if (got === EINVAL_RESULT) {
+        const rest = into.subarray(done);
+        return done + await readBuffered(files, file, rest, size - done, offset + done);
+      }
+      if (got < 0) throw fopError(got);
+      into.set(block.bytes.subarray(0, got), done);
+      done += got;
+      if (got < part) break;
+    }
+    return done;
+  } finally {
+    give(block);
+  }
+}
+
+async function readBuffered(
+  files: OpenFiles,
+  file: OpenFile,
+  into: Uint8Array<ArrayBuffer>,
+  size: number,
+  offset: number,
+): Promise<number> {
+  const fd = files.buffered(file);
+  let done = 0;
+  while (done < size) {
+    const got = await sys.preadAsync(fd, into.subarray(done, size), size - done, offset + done);
+    if (got < 0) throw fopError(got);
+    if (got === 0) break;
+    done += got;
+  }
+  return done;
+}
+
+/** Writes all of `data` to the device. Hold the file meanwhile. */
+export async function writeAligned(
+  files: OpenFiles,
+  file: OpenFile,
+  data: Uint8Array,
+  offset: number,
+): Promise<void> {
+  if (!aligned(offset, data.length)) return await writeBuffered(files, file, data, offset);
+  const block = take();
+  try {
+    let done = 0;
+    while (done < data.length) {
+      const part = Math.min(BLOCK, data.length - done);
+      block.bytes.set(data.subarray(done, done + part));
+      const wrote = await sys.pwriteAtAsync(file.sysfd, block.address, part, offset + done);
+      if (wrote === EINVAL_RESULT || (wrote >= 0 && wrote % ALIGN !== 0)) {
+        const from = done + Math.max(0, wrote);
+        return await writeBuffered(files, file, data.subarray(from), offset + from);
+      }
+      if (wrote < 0) throw fopError(wrote);
+      done += wrote;
+    }
+  } finally {
+    give(block);
+  }
+}
+
+async function writeBuffered(
+  files: OpenFiles,
+  file: OpenFile,
+  data: Uint8Array,
+  offset: number,
+): Promise<void> {
+  const fd = files.buffered(file);
+  let done = 0;
+  while (done < data.length) {
+    const part = data.subarray(done) as Uint8Array<ArrayBuffer>;
+    const wrote = await sys.pwriteAsync(fd, part, part.length, offset + done);
+    if (wrote < 0) throw fopError(wrote);
+    done += wrote;
+  }
+  const synced = await sys.fdatasyncAsync(fd);
+  if (synced < 0) throw fopError(synced);
+}

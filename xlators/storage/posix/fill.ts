@@ -1,0 +1,172 @@
+/** What a request's xdata asks for beside the answer itself (`posix_xattr_fill`). */
+
+import type { FopError } from "core/errno.ts";
+import type { Iatt } from "core/iatt.ts";
+import { isDirectory, isRegular, isSymlink } from "core/iatt.ts";
+import type { Gfid } from "core/inode.ts";
+import { type DictValue, ptr, str, Xdata } from "core/xdata.ts";
+import {
+  CONTENT,
+  CONTENT_LIMIT,
+  ENTRYLK_COUNT,
+  GET_SIZE,
+  GFID_REQ,
+  IATT_IN_XDATA,
+  INODELK_COUNT,
+  INODELK_DOM_COUNT,
+  INTERNAL_FOP,
+  LINK_COUNT,
+  LIST_XATTR,
+  MODE_IN_XDATA,
+  MULTI_DOM_LK_COUNT,
+  OPEN_ACTIVE_FD_COUNT,
+  OPEN_FD_COUNT,
+  PARENT_ENTRYLK,
+  POSIXLK_COUNT,
+  PREOP_PARENT_KEY,
+  UNLINKED_LOOKUP,
+} from "core/xdata_keys.ts";
+import type { Brick } from "xlators/storage/posix/brick.ts";
+import { GFID_XATTR } from "xlators/storage/posix/handle.ts";
+import { GFID2PATH } from "xlators/storage/posix/names.ts";
+import { VOLUME_ID_XATTR } from "xlators/storage/posix/open_brick.ts";
+import { isPattern, namePattern, type Target } from "xlators/storage/posix/xattr_space.ts";
+import { pathOf } from "xlators/storage/posix/paths.ts";
+
+/** Keys that other layers answer, or that only steer a fop. */
+const NOT_OURS = new Set<string>([
+  GFID_REQ.name,
+  INTERNAL_FOP.name,
+  ENTRYLK_COUNT.name,
+  INODELK_COUNT.name,
+  POSIXLK_COUNT.name,
+  PARENT_ENTRYLK.name,
+  INODELK_DOM_COUNT.name,
+  MULTI_DOM_LK_COUNT.name,
+  LINK_COUNT.name,
+  UNLINKED_LOOKUP.name,
+  PREOP_PARENT_KEY.name,
+  "gfidless-lookup",
+  "umask",
+  "xattrs-only",
+]);
+
+/** Attributes of a brick's own that a list never shows: identity, and other daemons' marks. */
+const UNLISTED = [
+  GFID_XATTR,
+  VOLUME_ID_XATTR,
+  `${GFID2PATH}*`,
+  "security.selinux",
+  "trusted.glusterfs.quota.*",
+  "trusted.glusterfs.*.xtime",
+  "*.glusterfs.*.stime",
+  "*.glusterfs.*.xtime",
+  "*.glusterfs.lockinfo",
+  "*.glusterfs.*.entry_stime",
+  "*.glusterfs.volume-mark.*",
+  "trusted.SGI_*",
+  "trusted.glusterfs.test",
+].map(namePattern);
+
+/** True for a name that `list-xattr` leaves out. */
+export function isUnlisted(name: string): boolean {
+  return UNLISTED.some((pattern) => pattern.test(name));
+}
+
+/** A file that is asked about. */
+export interface Subject {
+  readonly gfid: Gfid;
+  readonly target: Target;
+  readonly stat: Iatt;
+}
+
+/** Gathers answers; undefined if nothing was asked or nothing found. */
+export function fill(
+  brick: Brick,
+  request: Xdata | undefined,
+  subject: Subject,
+): Xdata | undefined {
+  if (!request || request.size === 0) return undefined;
+  const answers = new Map<string, DictValue>();
+  let names: readonly string[] | undefined;
+  for (const [key] of request) {
+    if (NOT_OURS.has(key) || key === CONTENT.name || key === LIST_XATTR.name) continue;
+    if (answerCount(brick, key, subject, answers)) continue;
+    names ??= listNames(brick, subject.target);
+    if (isPattern(key)) {
+      const pattern = namePattern(key);
+      for (const name of names) if (pattern.test(name)) addXattr(brick, name, subject, answers);
+    } else if (names.includes(key)) {
+      addXattr(brick, key, subject, answers);
+    }
+  }
+  if (request.has(LIST_XATTR)) {
+    names ??= listNames(brick, subject.target);
+    for (const name of names) if (!isUnlisted(name)) addXattr(brick, name, subject, answers);
+  }
+  return answers.size ? new Xdata(answers) : undefined;
+}
+
+function answerCount(
+  brick: Brick,
+  key: string,
+  { gfid, stat }: Subject,
+  answers: Map<string, DictValue>,
+): boolean {
+  switch (key) {
+    case OPEN_FD_COUNT.name:
+      answers.set(key, OPEN_FD_COUNT.write(brick.files.count(gfid)));
+      return true;
+    case OPEN_ACTIVE_FD_COUNT.name:
+      answers.set(key, OPEN_ACTIVE_FD_COUNT.write(brick.files.writers(gfid)));
+      return true;
+    case GET_SIZE.name:
+      if (isRegular(stat)) answers.set(key, GET_SIZE.write(stat.size));
+      return true;
+    case MODE_IN_XDATA.name:
+      answers.set(key, MODE_IN_XDATA.write(stat.mode));
+      return true;
+    case IATT_IN_XDATA.name:
+      answers.set(key, IATT_IN_XDATA.write(stat));
+      return true;
+    case "glusterfs.ancestry.path": {
+      const path = pathOf(brick, gfid, isDirectory(stat));
+      if (path !== undefined) answers.set(key, str(path));
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+// A file without permission to list, or gone in between, has no names to tell.
+function listNames(brick: Brick, target: Target): string[] {
+  try {
+    return brick.xattrs.list(target);
+  } catch (error) {
+    brick.env.log.debug("cannot list attributes", { error: (error as FopError).code });
+    return [];
+  }
+}
+
+function addXattr(
+  brick: Brick,
+  name: string,
+  subject: Subject,
+  answers: Map<string, DictValue>,
+): void {
+  if (answers.has(name)) return;
+  const value = brick.xattrs.get(subject.target, name);
+  if (typeof value !== "number") answers.set(name, ptr(value));
+}
+
+/** How much of a file's content a lookup wants: its size if that is within the limit; undefined: none. */
+export function wantedContent(request: Xdata | undefined, stat: Iatt): number | undefined {
+  if (!request?.has(CONTENT.name) || !isRegular(stat) || isSymlink(stat)) return undefined;
+  const limit = request.get(CONTENT_LIMIT);
+  return limit !== undefined && limit > 0 && stat.size <= Math.min(limit, CONTENT_MAX)
+    ? stat.size
+    : undefined;
+}
+// A peer does not choose our memory.
+const CONTENT_MAX = 1 << 20;

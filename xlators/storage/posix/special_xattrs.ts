@@ -1,0 +1,117 @@
+/** Attributes that are questions: their values are made when somebody asks. */
+
+import type { Call } from "core/call.ts";
+import { ENODATA, ENOTDIR, FopError } from "core/errno.ts";
+import { type DictValue, intKey, str, Xdata } from "core/xdata.ts";
+import { OPEN_FD_COUNT } from "core/xdata_keys.ts";
+import type { Brick, Place } from "xlators/storage/posix/brick.ts";
+import { DirStream } from "xlators/storage/posix/dir_stream.ts";
+import { handleName } from "xlators/storage/posix/handle.ts";
+import { HIDDEN } from "xlators/storage/posix/names.ts";
+import { filePaths, pathOf } from "xlators/storage/posix/paths.ts";
+import { cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import { decodeName } from "core/lib/bytes.ts";
+import { fopError } from "core/errno.ts";
+import { ROOT_GFID } from "core/inode.ts";
+
+const GFID2PATH_VIRTUAL = "glusterfs.gfid2path";
+const GFID_TO_PATH = "glusterfs.gfidtopath";
+const ANCESTRY_PATH = "glusterfs.ancestry.path";
+const NODE_UUID = "trusted.glusterfs.node-uuid";
+const REAL_FILENAME = "glusterfs.get_real_filename:";
+/** Entries looked at before others get their turn. */
+const SLICE = 2000;
+
+/** Where on which brick a file is. */
+export function isPathinfo(name: string): boolean {
+  return name === "trusted.glusterfs.pathinfo" || name === "glusterfs.pathinfo";
+}
+
+/** True for a name whose value is made, not kept. */
+export function isVirtual(name: string): boolean {
+  return isPathinfo(name) || name === GFID2PATH_VIRTUAL || name === GFID_TO_PATH ||
+    name === ANCESTRY_PATH || name === NODE_UUID || name === OPEN_FD_COUNT.name ||
+    name.startsWith(REAL_FILENAME);
+}
+
+/** The value of a virtual name. Throws ENODATA if there is none. */
+export async function virtualXattr(
+  brick: Brick,
+  _call: Call,
+  place: Place,
+  name: string,
+): Promise<Xdata> {
+  if (name.startsWith(REAL_FILENAME)) {
+    const found = await realFilename(brick, place, name.slice(REAL_FILENAME.length));
+    return single(name, str(found));
+  }
+  if (name === OPEN_FD_COUNT.name) {
+    return single(name, intKey(name, "uint").write(brick.files.count(place.gfid) > 0 ? 1 : 0));
+  }
+  return single(name, str(textOf(brick, place, name)));
+}
+
+function single(name: string, value: DictValue): Xdata {
+  return new Xdata(new Map([[name, value]]));
+}
+
+function textOf(brick: Brick, place: Place, name: string): string {
+  if (isPathinfo(name)) return pathinfo(brick, place);
+  if (name === NODE_UUID) {
+    const uuid = brick.options["glusterd-uuid"];
+    if (!uuid) throw ENODATA;
+    return uuid;
+  }
+  if (name === GFID2PATH_VIRTUAL) {
+    if (!brick.options.gfid2path) throw ENODATA;
+    if (place.directory) return brick.handles.dirPath(place.gfid);
+    const paths = filePaths(brick, place.gfid);
+    if (paths.length === 0) throw ENODATA;
+    return paths.join(brick.options["gfid2path-separator"]);
+  }
+  const path = pathOf(brick, place.gfid, place.directory !== undefined);
+  if (path === undefined) throw ENODATA;
+  return path;
+}
+
+// The handle stands for a file whose names are not known.
+function pathinfo(brick: Brick, place: Place): string {
+  const { options } = brick;
+  const uuid = options["node-uuid-pathinfo"] ? options["glusterd-uuid"] : undefined;
+  let path: string | undefined;
+  try {
+    path = pathOf(brick, place.gfid, place.directory !== undefined);
+  } catch (error) {
+    if (!(error instanceof FopError)) throw error;
+  }
+  path ??= `/${HIDDEN}/${decodeName(handleName(place.gfid).subarray(0, -1))}`;
+  return `<POSIX(${brick.path}):${uuid ?? brick.hostname}:${brick.path}${path}>`;
+}
+
+// As Samba asks for names without regard to case.
+async function realFilename(brick: Brick, place: Place, wanted: string): Promise<string> {
+  if (!place.directory) throw ENOTDIR;
+  const fd = sys.openat(place.directory.fd, cstring("."), LOCAL_O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) throw fopError(fd);
+  try {
+    const lower = asciiLower(wanted);
+    const stream = new DirStream(fd);
+    let seen = 0;
+    for (let entry = stream.next(); entry; entry = stream.next()) {
+      if (asciiLower(entry.name) === lower && !isOwn(place, entry.name)) return entry.name;
+      if (++seen % SLICE === 0) await brick.env.clock.delay(0);
+    }
+  } finally {
+    sys.close(fd);
+  }
+  throw ENODATA;
+}
+
+function isOwn(place: Place, name: string): boolean {
+  return name === HIDDEN && place.gfid === ROOT_GFID;
+}
+
+// As strcasecmp(3) in the C locale.
+function asciiLower(text: string): string {
+  return text.replace(/[A-Z]/g, (char) => char.toLowerCase());
+}

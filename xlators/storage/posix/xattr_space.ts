@@ -1,0 +1,203 @@
+/**
+ * Extended attributes on the backend, by the names that clients use.
+ *
+ * As root a client's name is the backend's. Without root, `trusted.*` is closed to us: such names
+ * are kept as `user.trusted.*`, which a client neither sees nor may use. The kernel keeps `user.*` only
+ * on regular files and directories; for a symbolic link or special file a small regular file,
+ * `.glusterfs/shadow/<inode number>`, carries the attributes in its stead.
+ */
+
+import { E2BIG, ENAMETOOLONG, EPERM, ERANGE } from "core/errno.ts";
+import { S_IFDIR, S_IFMT, S_IFREG } from "core/iatt.ts";
+import { decodeName, encodeName } from "core/lib/bytes.ts";
+import {
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  cstring,
+  O_CLOEXEC,
+  STATX_BASIC_STATS,
+  sys,
+} from "core/sys/calls.ts";
+import { fopError } from "core/errno.ts";
+import { O_CREAT, O_WRONLY } from "core/fops.ts";
+
+/** A file for an attribute call: an open file descriptor, or a path (bytes with a NUL) whose last part is not followed. */
+export type Target = number | Uint8Array<ArrayBuffer>;
+
+/** XATTR_NAME_MAX and XATTR_SIZE_MAX of Linux. */
+const NAME_MAX = 255, SIZE_MAX = 65536;
+const NAMES_MAX = 2048;
+const TRUSTED = "trusted.";
+/** Where `trusted.` goes without root. */
+const MAPPED = "user.trusted.";
+const ENODATA = -61, EPERM_RESULT = -1, ENOENT = -2;
+
+/** XATTR_CREATE and XATTR_REPLACE of `setxattr(2)`. */
+export const XATTR_CREATE = 1;
+
+/** Reads and writes attributes; holds no state but a memo of names. */
+export class XattrSpace {
+  #value = new Uint8Array(SIZE_MAX);
+  #stat = new Uint8Array(256);
+  #names = new Map<string, Uint8Array<ArrayBuffer>>();
+  #shadow: string;
+
+  /** `mapped`: without root. `hidden`: path of `.glusterfs` that stays valid while the brick is open. */
+  constructor(readonly mapped: boolean, hidden: string) {
+    this.#shadow = `${hidden}/shadow/`;
+  }
+
+  /** The value, or `-errno`. The bytes are the caller's. */
+  get(target: Target, name: string): Uint8Array<ArrayBuffer> | number {
+    const size = this.read(target, name);
+    return size < 0 ? size : this.#value.slice(0, size);
+  }
+
+  /** Size of the value, now in `bytes` until the next call; or `-errno`. */
+  read(target: Target, name: string): number {
+    const key = this.#key(name);
+    const size = typeof target === "number"
+      ? sys.fgetxattr(target, key, this.#value, SIZE_MAX)
+      : sys.lgetxattr(target, key, this.#value, SIZE_MAX);
+    if (size !== ENODATA || !this.mapped) return size;
+    const shadow = this.#shadowOf(target);
+    if (!shadow) return size;
+    const found = sys.lgetxattr(shadow, key, this.#value, SIZE_MAX);
+    return found === ENOENT ? ENODATA : found;
+  }
+
+  /** What `read` read last. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#value;
+  }
+
+  /** Sets a value; 0 or `-errno`. `flags` as in `setxattr(2)`. Throws what `checkValue` throws. */
+  set(target: Target, name: string, value: Uint8Array, flags = 0): number {
+    checkValue(value);
+    const key = this.#key(name);
+    const result = typeof target === "number"
+      ? sys.fsetxattr(target, key, value as BufferSource, value.length, flags)
+      : sys.lsetxattr(target, key, value as BufferSource, value.length, flags);
+    if (result !== EPERM_RESULT || !this.mapped) return result;
+    const shadow = this.#shadowOf(target);
+    if (!shadow) return result;
+    const fd = sys.openat(AT_FDCWD, shadow, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600);
+    if (fd < 0) return fd;
+    const set = sys.fsetxattr(fd, key, value as BufferSource, value.length, flags);
+    sys.close(fd);
+    return set;
+  }
+
+  /** Removes a name; 0 or `-errno`. */
+  remove(target: Target, name: string): number {
+    const key = this.#key(name);
+    const result = typeof target === "number"
+      ? sys.fremovexattr(target, key)
+      : sys.lremovexattr(target, key);
+    if (result !== EPERM_RESULT || !this.mapped) return result;
+    const shadow = this.#shadowOf(target);
+    if (!shadow) return result;
+    const removed = sys.lremovexattr(shadow, key);
+    return removed === ENOENT ? ENODATA : removed;
+  }
+
+  /** All names, as clients use them. Throws what the kernel answers. */
+  list(target: Target): string[] {
+    const size = typeof target === "number"
+      ? sys.flistxattr(target, this.#value, SIZE_MAX)
+      : sys.llistxattr(target, this.#value, SIZE_MAX);
+    if (size < 0) throw fopError(size);
+    const names = splitNames(this.#value.subarray(0, size));
+    if (!this.mapped) return names;
+    const shadow = this.#shadowOf(target);
+    if (shadow) {
+      const more = sys.llistxattr(shadow, this.#value, SIZE_MAX);
+      if (more > 0) names.push(...splitNames(this.#value.subarray(0, more)));
+    }
+    return names.filter((name) => !name.startsWith(TRUSTED)).map((name) =>
+      name.startsWith(MAPPED) ? name.slice("user.".length) : name
+    );
+  }
+
+  /** The last name of a file without attributes of its own went away: so does what carried them. */
+  dropShadow(ino: number): void {
+    if (this.mapped) sys.unlinkat(AT_FDCWD, cstring(this.#shadow + ino), 0);
+  }
+
+  // The name for the kernel, memoized: few names serve nearly all calls.
+  #key(name: string): Uint8Array<ArrayBuffer> {
+    const known = this.#names.get(name);
+    if (known) return known;
+    if (name === "" || name.includes("\0")) throw ERANGE;
+    let backend = name;
+    if (this.mapped) {
+      if (name.startsWith(MAPPED)) throw EPERM;
+      if (name.startsWith(TRUSTED)) backend = "user." + name;
+    }
+    const key = cstring(backend);
+    if (key.length > NAME_MAX + 1) throw name.length > NAME_MAX ? ERANGE : ENAMETOOLONG;
+    if (this.#names.size >= NAMES_MAX) this.#names.clear();
+    this.#names.set(name, key);
+    return key;
+  }
+
+  // Path of the file that carries the attributes of one that cannot; undefined if it can itself.
+  #shadowOf(target: Target): Uint8Array<ArrayBuffer> | undefined {
+    if (typeof target === "number") return undefined;
+    const result = sys.statx(
+      AT_FDCWD,
+      target,
+      AT_SYMLINK_NOFOLLOW,
+      STATX_BASIC_STATS,
+      this.#stat,
+    );
+    if (result < 0) return undefined;
+    const view = new DataView(this.#stat.buffer);
+    const type = view.getUint16(28, true) & S_IFMT;
+    if (type === S_IFREG || type === S_IFDIR) return undefined;
+    return cstring(this.#shadow + view.getBigUint64(32, true));
+  }
+}
+
+/** Throws E2BIG for a value beyond what Linux keeps. */
+export function checkValue(value: Uint8Array): void {
+  if (value.length > SIZE_MAX) throw E2BIG;
+}
+
+function splitNames(bytes: Uint8Array): string[] {
+  const names: string[] = [];
+  let start = 0;
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] !== 0) continue;
+    names.push(decodeName(bytes.subarray(start, i)));
+    start = i + 1;
+  }
+  return names;
+}
+
+/** A pattern of `fnmatch(3)` without flags, for names: `*`, `?` and `[…]`. */
+export function namePattern(pattern: string): RegExp {
+  let source = "";
+  for (let i = 0; i < pattern.length; i++) {
+    const char = pattern[i]!;
+    const end = char === "[" ? pattern.indexOf("]", i + 2) : -1;
+    if (char === "*") source += ".*";
+    else if (char === "?") source += ".";
+    else if (end > 0) {
+      const set = pattern.slice(i + 1, end).replace(/[\\\]^]/g, "\\$&").replace(/^!|^\\\^/, "^");
+      source += `[${set}]`;
+      i = end;
+    } else source += char.replace(/[\\^$.|+(){}[\]/]/g, "\\$&");
+  }
+  return new RegExp(`^${source}$`, "su");
+}
+
+/** True if `name` has signs that `namePattern` gives a meaning. */
+export function isPattern(name: string): boolean {
+  return /[*?[]/.test(name);
+}
+
+/** Text as an attribute's value. */
+export function textValue(text: string): Uint8Array<ArrayBuffer> {
+  return encodeName(text);
+}
