@@ -8,6 +8,7 @@ import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
+import { client } from "xlators/protocol/client/client.ts";
 import { server } from "xlators/protocol/server/server.ts";
 import { posix } from "xlators/storage/posix/posix.ts";
 
@@ -21,6 +22,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   readOnly,
   upcall,
   ioThreads,
+  client,
   server,
   posix,
 ];

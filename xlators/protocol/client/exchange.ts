@@ -1,0 +1,75 @@
+/** One fop over a connection: its request as the wire wants it, and its reply, owned by the caller. */
+
+import type { Call } from "core/call.ts";
+import { ENOTCONN, EREMOTEIO, ETIMEDOUT, FopError } from "core/errno.ts";
+import type { Args, FopName, Reply } from "core/fops.ts";
+import { FOPS } from "core/fops.ts";
+import type { Connection } from "rpc/connection.ts";
+import { RpcError } from "rpc/message.ts";
+import type { ProgramId } from "rpc/program.ts";
+import { GFX_PROGRAM, GFX_VERSION, WIRES } from "rpc/programs/gfx.ts";
+import type { Peer, Wire } from "rpc/wire.ts";
+import { XdrError, XdrReader } from "rpc/xdr.ts";
+
+/** The program of fops. */
+export const FOP_PROGRAM: ProgramId = { number: GFX_PROGRAM, version: GFX_VERSION };
+
+/**
+ * Asks the brick. `deadline` is monotonic milliseconds. Fails with the FopError of the brick,
+ * ENOTCONN if the connection ended or nobody answered in time, EREMOTEIO if the brick's answer is
+ * none.
+ */
+export function exchange<K extends FopName>(
+  fop: K,
+  connection: Connection,
+  peer: Peer,
+  call: Call,
+  args: Args<K>,
+  deadline: number,
+): Promise<Reply<K>> {
+  const wire = WIRES[fop] as unknown as Wire<K>;
+  return connection.call(
+    FOP_PROGRAM,
+    FOPS[fop].proc,
+    call,
+    (to) => wire.request(to, args, peer),
+    (from) =>
+      fop === "readv" ? readReply(wire, from, args, peer) : wire.reply(own(from), args, peer),
+    { bulk: wire.payload?.(args), deadline },
+  ).catch((error) => {
+    throw asFopError(error);
+  });
+}
+
+// Extra data and xattrs in a reply are views; the receiver may keep them, so they get a copy.
+function own(from: XdrReader): XdrReader {
+  return new XdrReader(from.bytes.slice(from.at, from.end));
+}
+
+// The data of a read is by far the most there is: it is copied once, to where the caller wants it.
+function readReply<K extends FopName>(
+  wire: Wire<K>,
+  from: XdrReader,
+  args: Args<K>,
+  peer: Peer,
+): Reply<K> {
+  const head = from.at;
+  const reply = wire.reply(from, args, peer) as Reply<"readv">;
+  const { into } = args as Args<"readv">;
+  const { data } = reply;
+  let owned: Uint8Array;
+  if (into && into.length >= data.length) {
+    into.set(data);
+    owned = into.subarray(0, data.length);
+  } else owned = data.slice();
+  if (!reply.xdata) return { ...reply, data: owned } as Reply<K>;
+  const again = new XdrReader(from.bytes.slice(head, from.end));
+  return { ...wire.reply(again, args, peer), data: owned } as Reply<K>;
+}
+
+function asFopError(error: unknown): unknown {
+  if (ETIMEDOUT.matches(error)) return ENOTCONN;
+  if (error instanceof FopError) return error;
+  if (error instanceof RpcError || error instanceof XdrError) return EREMOTEIO;
+  return error;
+}
