@@ -27,19 +27,19 @@ export interface Countable {
   nameLocked(parent: Gfid, name: string): boolean;
 }
 
-const REQUESTS: readonly XKey<never>[] = [
+const REQUESTS: readonly string[] = [
   INODELK_COUNT,
   INODELK_DOM_COUNT,
   ENTRYLK_COUNT,
   PARENT_ENTRYLK,
   POSIXLK_COUNT,
   MULTI_DOM_LK_COUNT,
-] as unknown as readonly XKey<never>[];
+].map((key) => key.name);
 
 /** True if `xdata` asks for a count. */
 export function asksCounts(xdata: Xdata | undefined): xdata is Xdata {
   if (xdata === undefined) return false;
-  for (const key of REQUESTS) if (xdata.has(key.name)) return true;
+  for (const name of REQUESTS) if (xdata.has(name)) return true;
   return false;
 }
 

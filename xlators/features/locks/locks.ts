@@ -9,18 +9,13 @@
 
 import { type Call, type Client, isInternal } from "core/call.ts";
 import { EAGAIN, EINVAL, ENOSYS, ENOTCONN, FopError } from "core/errno.ts";
-import { type Args, type FopName, O_TRUNC, type Reply } from "core/fops.ts";
+import { type Args, DONE, type FopName, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Fd, Gfid, Inode } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
-import { str, textKey, Xdata } from "core/xdata.ts";
+import type { Xdata } from "core/xdata.ts";
 import { type Json, type Node, PassThrough, windTo } from "core/xlator.ts";
-import {
-  clearSummary,
-  inClearRange,
-  isClearCommand,
-  parseClearCommand,
-  placeInPathinfo,
-} from "xlators/features/locks/clear.ts";
+import { isClearCommand } from "xlators/features/locks/clear.ts";
+import { Commands } from "xlators/features/locks/commands.ts";
 import {
   asksCounts,
   type Counted,
@@ -50,13 +45,12 @@ import {
   type LocksOptions as Options,
   options,
 } from "xlators/features/locks/options.ts";
+import { LOCKINFO, LOCKINFO_KEY } from "xlators/features/locks/lockinfo.ts";
 import { PosixTable } from "xlators/features/locks/posix_table.ts";
 import { LAST } from "xlators/features/locks/ranges.ts";
 import { Removals } from "xlators/features/locks/removal.ts";
 import { stateOf } from "xlators/features/locks/state.ts";
 
-/** Storage's answer to "where is this file", for people. */
-const PATHINFO = "trusted.glusterfs.pathinfo";
 /** Marks a file for fencing; refused, as the option for it is off. */
 const ENFORCE = "trusted.glusterfs.enforce-mandatory-lock";
 
@@ -75,6 +69,7 @@ export class Locks extends PassThrough {
   readonly #entrylks: DomainTable<Entrylk>;
   readonly #posixlks: PosixTable;
   readonly #removals: Removals;
+  readonly #commands: Commands;
   /** Who went away: what they still had on the way down must not lock. */
   #gone = new WeakSet<Client>();
 
@@ -124,6 +119,12 @@ export class Locks extends PassThrough {
     );
     this.#posixlks = new PosixTable(() => node.env.clock.now());
     this.#removals = new Removals(this.#inodelks, (client) => this.#mustBeHere(client));
+    this.#commands = new Commands(this.name, this.child, node.env.random, {
+      inodelks: this.#inodelks,
+      entrylks: this.#entrylks,
+      posixlks: this.#posixlks,
+      mustBeHere: (client) => this.#mustBeHere(client),
+    });
   }
 
   reconfigure(values: Options): void {
@@ -334,11 +335,12 @@ export class Locks extends PassThrough {
   // Attributes that are commands.
 
   override getxattr(call: Call, args: Args<"getxattr">): Promise<Reply<"getxattr">> {
-    if (isClearCommand(args.name)) return this.#clear(call, args.inode, args.name);
+    if (isClearCommand(args.name)) return this.#commands.clear(call, args.inode, args.name);
     return this.#counted("getxattr", call, args, args.inode);
   }
   override fgetxattr(call: Call, args: Args<"fgetxattr">): Promise<Reply<"fgetxattr">> {
-    if (isClearCommand(args.name)) return this.#clear(call, args.fd.inode, args.name);
+    if (isClearCommand(args.name)) return this.#commands.clear(call, args.fd.inode, args.name);
+    if (args.name === LOCKINFO) return this.#commands.lockinfo(call, args.fd);
     return this.#counted("fgetxattr", call, args, args.fd.inode);
   }
   override setxattr(call: Call, args: Args<"setxattr">): Promise<Reply<"setxattr">> {
@@ -347,6 +349,8 @@ export class Locks extends PassThrough {
   }
   override fsetxattr(call: Call, args: Args<"fsetxattr">): Promise<Reply<"fsetxattr">> {
     if (args.xattrs?.has(ENFORCE)) return Promise.reject(EINVAL);
+    const lockinfo = args.xattrs?.get(LOCKINFO_KEY);
+    if (lockinfo) return this.#takeLocks(call, args, lockinfo);
     return this.#counted("fsetxattr", call, args, args.fd.inode);
   }
 
@@ -541,9 +545,30 @@ export class Locks extends PassThrough {
     );
   }
 
+  /** Sets other attributes that come along, as any layer would. */
+  async #takeLocks(
+    call: Call,
+    args: Args<"fsetxattr">,
+    lockinfo: Uint8Array,
+  ): Promise<Reply<"fsetxattr">> {
+    await this.#commands.takeLocks(call, args.fd, lockinfo);
+    const xattrs = args.xattrs?.without(LOCKINFO);
+    return xattrs
+      ? await this.#counted("fsetxattr", call, { ...args, xattrs }, args.fd.inode)
+      : DONE;
+  }
+
   /** Removes a name, after clients that have locked what it stands for. */
-  async #removing<R>(call: Call, parent: Inode, name: string, go: () => Promise<R>): Promise<R> {
-    if (this.#inodelks.size === 0) return await go();
+  #removing<R>(call: Call, parent: Inode, name: string, go: () => Promise<R>): Promise<R> {
+    return this.#inodelks.size === 0 ? go() : this.#removeInTurn(call, parent, name, go);
+  }
+
+  async #removeInTurn<R>(
+    call: Call,
+    parent: Inode,
+    name: string,
+    go: () => Promise<R>,
+  ): Promise<R> {
     let gfid: Gfid;
     try {
       gfid = (await this.child.lookup(call, { parent, name })).stat.gfid;
@@ -552,37 +577,6 @@ export class Locks extends PassThrough {
       return await go();
     }
     return await this.#removals.remove(call.client, gfid, go);
-  }
-
-  async #clear(call: Call, inode: Inode, name: string): Promise<Reply<"getxattr">> {
-    const command = parseClearCommand(name);
-    const { kind, which, own } = command;
-    if (own && isInternal(call)) throw EINVAL;
-    const gfid = inode.gfid;
-    const cleared = kind === "inode"
-      ? this.#inodelks.clear(gfid, which, (lock) => inClearRange(command, lock.flock))
-      : kind === "entry"
-      ? this.#entrylks.clear(
-        gfid,
-        which,
-        (lock) => command.name === undefined || command.name === lock.name,
-      )
-      : this.#posixlks.clear(gfid, which, (asked, holder) =>
-        inClearRange(command, asked) &&
-        (!own || (holder.client === call.client && holder.pid === call.pid)));
-    const summary = clearSummary(await this.#brickPlace(call, inode), kind, cleared);
-    return { xattrs: Xdata.of([[name, str(summary)]]) };
-  }
-
-  /** Where the file is, as `host:path`, or this layer's name if storage does not tell. */
-  async #brickPlace(call: Call, inode: Inode): Promise<string> {
-    try {
-      const { xattrs } = await this.child.getxattr(call, { inode, name: PATHINFO });
-      return placeInPathinfo(xattrs?.get(textKey(PATHINFO)) ?? "") ?? this.name;
-    } catch (error) {
-      if (!(error instanceof FopError)) throw error;
-      return this.name;
-    }
   }
 }
 

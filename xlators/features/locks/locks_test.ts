@@ -15,11 +15,12 @@ import { type Args, DONE, type Flock, O_RDWR, O_TRUNC } from "core/fops.ts";
 import { type Iatt, S_IFREG } from "core/iatt.ts";
 import { Fd, type Gfid, Inode } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { str, textKey, Xdata } from "core/xdata.ts";
+import { bytesKey, str, textKey, Xdata } from "core/xdata.ts";
 import * as keys from "core/xdata_keys.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { LinesLog, node, testClient, testEnv } from "tests/fakes/node.ts";
+import { encodeLockinfo } from "xlators/features/locks/lockinfo.ts";
 import { Locks, locks as locksType } from "xlators/features/locks/locks.ts";
 
 const FILE = new Inode("00000000-0000-0000-0000-0000000000f1" as Gfid);
@@ -861,5 +862,32 @@ Deno.test("features/locks: a statedump tells who holds and who waits, and since 
   layer.clientGone(a.client);
   await waits;
   layer.clientGone(b.client);
+  isEmpty(layer);
+});
+
+Deno.test("features/locks: a client takes its POSIX locks along to a new connection", async () => {
+  const { layer } = setUp({}, {
+    getxattr: (_call, { name }) =>
+      Promise.resolve({ xattrs: Xdata.of([[name, str("<POSIX(/bricks/a):host1:/bricks/a/f>")]]) }),
+  });
+  const old = by(testClient()), fresh = by(testClient()), thief = by(testClient(), "05");
+  const from = new Fd(FILE, O_RDWR), to = new Fd(FILE, O_RDWR);
+  const name = "trusted.glusterfs.lockinfo";
+  equal((await layer.fgetxattr(old, { fd: from, name })).xattrs, undefined);
+  await layer.lk(old, lkArgs(from, "set", "write", 0, 10));
+  const { xattrs } = await layer.fgetxattr(old, { fd: from, name });
+  const forged = new Xdata(new Map()).with(
+    bytesKey(name),
+    encodeLockinfo("<POSIX(/bricks/a):host1", "1"),
+  );
+  await layer.fsetxattr(thief, { fd: new Fd(FILE, O_RDWR), xattrs: forged, flags: 0 });
+  for (const broken of [[], [0, 0, 0, 1], [0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 1, 2]]) {
+    const bad = new Xdata(new Map()).with(bytesKey(name), Uint8Array.from(broken));
+    await fails(layer.fsetxattr(fresh, { fd: to, xattrs: bad, flags: 0 }), EINVAL);
+  }
+  await layer.fsetxattr(fresh, { fd: to, xattrs, flags: 0 });
+  layer.clientGone(old.client);
+  equal((await layer.lk(thief, lkArgs(to, "get", "write"))).lock.owner, "01");
+  await layer.release(fresh, { fd: to });
   isEmpty(layer);
 });

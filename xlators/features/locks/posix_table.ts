@@ -98,6 +98,13 @@ export class PosixTable {
     }
   }
 
+  /** Hands the locks taken through one of an inode's fds to `to` and its client. */
+  move(isFrom: (fd: Fd) => boolean, to: Fd, client: Client): void {
+    const locks = this.#inodes.get(to.inode.gfid);
+    const from = locks?.granted.find((lock) => isFrom(lock.fd))?.fd;
+    if (locks && from) locks.move(from, to, client);
+  }
+
   /** Clears locks of an inode. */
   clear(gfid: Gfid, which: Which, matches: (asked: Flock, holder: Holder) => boolean): Cleared {
     const locks = this.#inodes.get(gfid);
