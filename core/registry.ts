@@ -7,6 +7,8 @@ import type { Node, Xlator } from "core/xlator.ts";
 export interface XlatorType<T extends OptionTable = OptionTable> {
   /** As in a volfile, and the folder under `xlators/`. */
   readonly type: string;
+  /** Other names under which volfiles know it. */
+  readonly aliases?: readonly string[];
   readonly summary: string;
   readonly options: T;
   /** How many subvolumes it takes. */
@@ -24,8 +26,12 @@ export function defineXlator<const T extends OptionTable>(type: XlatorType<T>): 
 /** Kinds by name, as graph building takes them. */
 export type XlatorTypes = ReadonlyMap<string, XlatorType>;
 
-/** A table of kinds from a list. */
+/** A table of kinds from a list, by type and by alias. */
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table; the map forgets it
 export function xlatorTypes(types: readonly XlatorType<any>[]): XlatorTypes {
-  return new Map(types.map((type) => [type.type, type as XlatorType]));
+  return new Map(
+    types.flatMap((type) =>
+      [type.type, ...type.aliases ?? []].map((name) => [name, type as XlatorType])
+    ),
+  );
 }

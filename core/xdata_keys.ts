@@ -13,8 +13,10 @@ export const GFID_REQ = gfidKey("gfid-req");
 export const PREOP_PARENT_KEY = textKey("glusterfs.preop.parent.key");
 /** Answer of storage/posix, 1: the check above failed. */
 export const PREOP_CHECK_FAILED = intKey("glusterfs.preop.check.failed");
-/** Umask of the caller, sent by FUSE; the mode is already masked. */
-export const UMASK = requestKey("umask");
+/** Umask of the caller, sent by FUSE beside a mode that is masked already. Acted on by features/access-control. */
+export const UMASK = intKey("umask");
+/** The mode before that, for directories with a default ACL: there the umask does not count. */
+export const UNMASKED_MODE = intKey("mode");
 /** Marks a fop that a daemon does for itself. */
 export const INTERNAL_FOP = requestKey("glusterfs-internal-fop");
 

@@ -2,6 +2,7 @@
 
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
 import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
+import { accessControl } from "xlators/features/access-control/access_control.ts";
 import { barrier } from "xlators/features/barrier/barrier.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
@@ -16,6 +17,7 @@ import { posix } from "xlators/storage/posix/posix.ts";
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
 export const XLATORS: readonly XlatorType<any>[] = [
   ioStats,
+  accessControl,
   barrier,
   index,
   locks,
