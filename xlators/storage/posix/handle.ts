@@ -24,15 +24,14 @@ import {
   O_PATH,
   sys,
 } from "core/sys/calls.ts";
-import { statAt, statMode } from "xlators/storage/posix/stat.ts";
+import { statAt, statMode, statNlink } from "xlators/storage/posix/stat.ts";
 import type { Target, XattrSpace } from "xlators/storage/posix/xattr_space.ts";
-import { S_IFDIR, S_IFLNK, S_IFMT } from "core/iatt.ts";
+import { S_IFLNK, S_IFMT } from "core/iatt.ts";
 
 /** The attribute that says who a file is. */
 export const GFID_XATTR = "trusted.gfid";
 
 const ENOENT = -2,
-  EINVAL = -22,
   EACCES = -13,
   EEXIST = -17,
   ENOTDIR_RESULT = -20,
@@ -252,11 +251,21 @@ export class Handles {
     if (result !== EEXIST) return result;
     const now = this.readLink(gfid);
     if (now && now.parent === parent && now.name === name) return 0;
+    if (!this.isDirLink(gfid)) return EEXIST;
     // Beside the old one, then over it: there is no moment without a handle.
     const beside = cstring(`${decodeName(handle.subarray(0, -1))}.new`);
     sys.unlinkat(this.hidden, beside, 0);
     result = sys.symlinkat(text, this.hidden, beside);
     return result < 0 ? result : sys.renameat2(this.hidden, beside, this.hidden, handle, 0);
+  }
+
+  /**
+   * True if the handle is a directory's, whatever it says. A symbolic link of a client has two links
+   * at least: its name and the handle.
+   */
+  isDirLink(gfid: Gfid): boolean {
+    return statAt(this.hidden, handleName(gfid)) === 0 && (statMode() & S_IFMT) === S_IFLNK &&
+      statNlink() === 1;
   }
 
   #makeHashDirs(gfid: Gfid): void {
@@ -280,13 +289,6 @@ export class Handles {
       at = link.parent;
     }
     return path === "" ? "/" : path;
-  }
-
-  /** True if something that is no directory has this handle. Leaves its attributes in the stat buffer. */
-  statFile(gfid: Gfid): number {
-    const result = statAt(this.hidden, handleName(gfid));
-    if (result < 0) return result;
-    return (statMode() & S_IFMT) === S_IFDIR ? EINVAL : 0;
   }
 }
 

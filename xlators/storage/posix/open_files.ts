@@ -29,7 +29,7 @@ import {
   sys,
 } from "core/sys/calls.ts";
 import { handleName } from "xlators/storage/posix/handle.ts";
-import { statAt, statMode } from "xlators/storage/posix/stat.ts";
+import { statAt, statMode, statNlink } from "xlators/storage/posix/stat.ts";
 
 const EACCES = -13, EROFS = -30, EINVAL_RESULT = -22;
 
@@ -150,7 +150,8 @@ export class OpenFiles {
     const found = statAt(this.hidden, path);
     if (found < 0) throw found === -2 ? ESTALE : fopError(found);
     const type = statMode() & S_IFMT;
-    if (type === S_IFLNK) throw ELOOP;
+    // A link without a name is a directory's handle.
+    if (type === S_IFLNK) throw statNlink() === 1 ? EISDIR : ELOOP;
     if (type === S_IFDIR) throw EISDIR;
     if (type !== S_IFREG) throw EINVAL;
     const { sysfd, direct } = this.#open(path, flags);
@@ -197,7 +198,7 @@ export class OpenFiles {
     const found = statAt(this.hidden, path);
     if (found < 0) throw found === -2 ? ESTALE : fopError(found);
     if ((statMode() & S_IFMT) !== S_IFREG) {
-      throw (statMode() & S_IFMT) === S_IFLNK ? EINVAL : EISDIR;
+      throw (statMode() & S_IFMT) === S_IFLNK && statNlink() === 1 ? EISDIR : EINVAL;
     }
     let access = O_RDWR;
     sysfd = sys.openat(this.hidden, path, openFlags(flags | access), 0);

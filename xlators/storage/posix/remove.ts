@@ -111,11 +111,12 @@ function checkConditions(brick: Brick, found: Victim, xdata: Xdata | undefined):
 function linkCounts(xdata: Xdata | undefined, stat: Iatt): Xdata | undefined {
   let answers: Xdata | undefined;
   if (!xdata) return answers;
-  if (xdata.has(GET_LINK_COUNT)) answers = withKey(answers, GET_LINK_COUNT, stat.nlink);
+  const left = Math.max(0, stat.nlink - 1);
+  if (xdata.has(GET_LINK_COUNT)) answers = withKey(answers, GET_LINK_COUNT, left);
   if (xdata.has(REQUEST_LINK_COUNT)) answers = withKey(answers, RESPONSE_LINK_COUNT, stat.nlink);
   if (xdata.has(BLOCK_COUNT)) answers = withKey(answers, BLOCK_COUNT, stat.blocks);
   if (xdata.has(IATT_IN_XDATA) && isRegular(stat)) {
-    answers = withKey(answers, IATT_IN_XDATA, { ...stat, nlink: Math.max(0, stat.nlink - 1) });
+    answers = withKey(answers, IATT_IN_XDATA, { ...stat, nlink: left });
   }
   return answers;
 }
