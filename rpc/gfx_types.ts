@@ -4,7 +4,16 @@
  * these go straight to the bytes: no closures, no BigInt where 53 bits do.
  */
 
-import { EBADF, EFBIG, EINVAL, EIO, ENAMETOOLONG, type FopError, fopError } from "core/errno.ts";
+import {
+  EBADF,
+  EFBIG,
+  EINVAL,
+  EIO,
+  ENAMETOOLONG,
+  EPERM,
+  type FopError,
+  fopError,
+} from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import { type Gfid, gfidFromBytes, gfidToBytes, NULL_GFID } from "core/inode.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
@@ -173,17 +182,22 @@ export function readText(from: XdrReader): string {
   return decodeName(from.fixed(size));
 }
 
-/** Reads the name of a directory entry: `/`, NUL and nothing at all fail with EINVAL, as do `.` and `..`. */
-export function readName(from: XdrReader): string {
+/**
+ * Reads the name of a directory entry. What no entry can be called fails as at GlusterFS's brick:
+ * `/` with EPERM; nothing, `.` and `..` with `unfit`, EEXIST for a fop that makes a name, ENOENT
+ * for one that takes it away. NUL, which cannot get there, fails with EINVAL.
+ */
+export function readName(from: XdrReader, unfit: FopError): string {
   const name = readText(from);
-  if (!isName(name)) throw EINVAL;
+  checkName(name, unfit);
   return name;
 }
 
-/** True if `name` can be the name of a directory entry. */
-export function isName(name: string): boolean {
-  return name !== "" && name !== "." && name !== ".." && !name.includes("/") &&
-    !name.includes("\0");
+/** What `readName` checks. */
+export function checkName(name: string, unfit: FopError): void {
+  if (name === "" || name === "." || name === "..") throw unfit;
+  if (name.includes("/")) throw EPERM;
+  if (name.includes("\0")) throw EINVAL;
 }
 
 /** Reads text that goes on to a system call: NUL fails with EINVAL. */

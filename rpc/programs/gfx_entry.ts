@@ -1,12 +1,12 @@
 /** Fops on names in directories: glusterfs4-xdr.x `gfx_mknod_req` and its like. */
 
-import { EINVAL, ENOENT, type FopError } from "core/errno.ts";
+import { EEXIST, EINVAL, ENOENT, type FopError } from "core/errno.ts";
 import type { LookupArgs, LookupReply } from "core/fops.ts";
 import { NULL_GFID } from "core/inode.ts";
 import { readDict, writeDict, writeSubject } from "rpc/gfx_dict.ts";
 import {
+  checkName,
   IATTX_SIZE,
-  isName,
   readFdNumber,
   readGfid,
   readHyper,
@@ -55,11 +55,11 @@ export const lookup: Wire<"lookup"> = {
     const name = readText(from);
     const xdata = readDict(from);
     if (parent === NULL_GFID || name === "" || name === ".") {
-      const itself = gfid === NULL_GFID ? parent : gfid;
-      if (itself === NULL_GFID) throw ENOENT;
+      const itself = gfid === NULL_GFID && name === "." ? parent : gfid;
+      if (itself === NULL_GFID) throw EINVAL;
       return { inode: peer.inode(itself), parent: undefined, name: "", flags, xdata };
     }
-    if (!isName(name)) throw EINVAL;
+    checkName(name, EINVAL);
     const inode = gfid === NULL_GFID ? undefined : peer.inode(gfid);
     return { inode, parent: peer.inode(parent), name, flags, xdata };
   },
@@ -100,7 +100,7 @@ export const mknod: Wire<"mknod"> = {
     const rdev = readHyper(from);
     if (!Number.isSafeInteger(rdev) || rdev < 0) throw EINVAL;
     const mode = from.u32(), umask = from.u32();
-    return { parent, rdev, mode, umask, name: readName(from), xdata: readDict(from) };
+    return { parent, rdev, mode, umask, name: readName(from, EEXIST), xdata: readDict(from) };
   },
   ...newEntry,
 };
@@ -116,7 +116,7 @@ export const mkdir: Wire<"mkdir"> = {
   args(from, peer) {
     const parent = readInode(from, peer);
     const mode = from.u32(), umask = from.u32();
-    return { parent, mode, umask, name: readName(from), xdata: readDict(from) };
+    return { parent, mode, umask, name: readName(from, EEXIST), xdata: readDict(from) };
   },
   ...newEntry,
 };
@@ -130,7 +130,7 @@ export const unlink: Wire<"unlink"> = {
   },
   args(from, peer) {
     const parent = readInode(from, peer);
-    return { parent, name: readName(from), flags: from.u32(), xdata: readDict(from) };
+    return { parent, name: readName(from, ENOENT), flags: from.u32(), xdata: readDict(from) };
   },
   ...twoParents,
 };
@@ -145,7 +145,7 @@ export const rmdir: Wire<"rmdir"> = {
   },
   args(from, peer) {
     const parent = readInode(from, peer);
-    return { parent, flags: from.i32(), name: readName(from), xdata: readDict(from) };
+    return { parent, flags: from.i32(), name: readName(from, ENOENT), xdata: readDict(from) };
   },
   ...twoParents,
 };
@@ -160,7 +160,7 @@ export const symlink: Wire<"symlink"> = {
   },
   args(from, peer) {
     const parent = readInode(from, peer);
-    const name = readName(from);
+    const name = readName(from, EEXIST);
     const umask = from.u32();
     return { parent, name, umask, target: readPlainText(from), xdata: readDict(from) };
   },
@@ -177,7 +177,7 @@ export const rename: Wire<"rename"> = {
   },
   args(from, peer) {
     const oldParent = readInode(from, peer), newParent = readInode(from, peer);
-    const oldName = readName(from), newName = readName(from);
+    const oldName = readName(from, ENOENT), newName = readName(from, EEXIST);
     return { oldParent, oldName, newParent, newName, xdata: readDict(from) };
   },
   answer(to, reply) {
@@ -211,7 +211,7 @@ export const link: Wire<"link"> = {
   },
   args(from, peer) {
     const inode = readInode(from, peer), parent = readInode(from, peer);
-    return { inode, parent, name: readName(from), xdata: readDict(from) };
+    return { inode, parent, name: readName(from, EEXIST), xdata: readDict(from) };
   },
   ...newEntry,
 };
@@ -229,7 +229,7 @@ export const create: Wire<"create"> = {
     const parent = readInode(from, peer);
     const flags = readOpenFlags(from);
     const mode = from.u32(), umask = from.u32();
-    return { parent, flags, mode, umask, name: readName(from), xdata: readDict(from) };
+    return { parent, flags, mode, umask, name: readName(from, EEXIST), xdata: readDict(from) };
   },
   answer(to, reply, _args, peer) {
     succeed(to, 0, reply.xdata);
@@ -268,7 +268,7 @@ export const namelink: Wire<"namelink"> = {
     writeDict(to, args.xdata);
   },
   args(from, peer) {
-    return { parent: readInode(from, peer), name: readName(from), xdata: readDict(from) };
+    return { parent: readInode(from, peer), name: readName(from, EEXIST), xdata: readDict(from) };
   },
   ...twoParents,
 };
@@ -288,7 +288,7 @@ export const put: Wire<"put"> = {
   payload: (args) => args.data,
   args(from, peer) {
     const parent = readInode(from, peer);
-    const name = readName(from);
+    const name = readName(from, EEXIST);
     const mode = from.u32(), umask = from.u32();
     const flags = readOpenFlags(from);
     const offset = readOffset(from);

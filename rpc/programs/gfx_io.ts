@@ -1,6 +1,6 @@
 /** Fops that open, read and write: glusterfs4-xdr.x `gfx_open_req`, `gfx_read_req`, `gfx_write_req` and their like. */
 
-import { ENOENT, EOPNOTSUPP, type FopError } from "core/errno.ts";
+import { ENOENT, ENXIO, EOPNOTSUPP, type FopError } from "core/errno.ts";
 import type {
   FsyncArgs,
   OpenReply,
@@ -239,8 +239,10 @@ export const seek: Wire<"seek"> = {
   },
   args(from, peer) {
     const fd = readFd(from, peer);
-    const offset = readSourceOffset(from);
+    const offset = readHyper(from);
     const what = from.u32();
+    // Unlike elsewhere, a negative offset is only one where there is nothing.
+    if (offset < 0 || offset > Number.MAX_SAFE_INTEGER) throw ENXIO;
     if (what > 1) throw EOPNOTSUPP;
     return { fd, offset, what: what === 0 ? "data" : "hole", xdata: readDict(from) };
   },

@@ -2,7 +2,7 @@
 
 import { EINVAL, type FopError } from "core/errno.ts";
 import { type XattropKind, XATTROPS, type XattrReply } from "core/fops.ts";
-import { type DictValue, type Xdata } from "core/xdata.ts";
+import type { DictValue } from "core/xdata.ts";
 import { readDict, writeDict, writeSubject } from "rpc/gfx_dict.ts";
 import { IATTX_SIZE, readPlainText, writeText } from "rpc/gfx_types.ts";
 import {
@@ -46,23 +46,18 @@ const dictReply = {
   },
 };
 
-/** GETXATTR returns the size of the values. */
+/** GETXATTR returns the size of the values, roughly: clients only look at its sign. */
 const valuesReply = {
   ...dictReply,
   answer(to: XdrWriter, reply: XattrReply): void {
-    answerDict(to, sizeOf(reply.xattrs), reply);
+    let size = 0;
+    if (reply.xattrs) { for (const [, value] of reply.xattrs) size += sizeOf(value); }
+    answerDict(to, size, reply);
   },
 };
 
-function sizeOf(xattrs: Xdata | undefined): number {
-  let size = 0;
-  if (xattrs) { for (const [, value] of xattrs) size += valueSize(value); }
-  return size;
-}
-
-function valueSize(value: DictValue): number {
-  if (value.type === "ptr") return value.value.length;
-  return value.type === "str" ? value.value.length + 1 : 8;
+function sizeOf(value: DictValue): number {
+  return value.type === "ptr" || value.type === "str" ? value.value.length : 8;
 }
 
 /** Reads the name of an attribute; the flag before it says whether there is one. */
