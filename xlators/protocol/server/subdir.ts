@@ -11,7 +11,6 @@ import type { DirentPlus } from "core/fops.ts";
 import { type Iatt, isDirectory } from "core/iatt.ts";
 import { type Gfid, type Inode, type InodeTable, ROOT_GFID } from "core/inode.ts";
 import type { Xlator } from "core/xlator.ts";
-import { isName } from "rpc/gfx_types.ts";
 
 /** The directory at `path`. Fails as a lookup does; ENOTDIR if something else is there. */
 export async function findSubdir(
@@ -23,7 +22,7 @@ export async function findSubdir(
   let inode = inodes.root;
   for (const name of path.split("/")) {
     if (name === "") continue;
-    if (!isName(name)) throw ENOENT;
+    if (name === "." || name === ".." || name.includes("\0")) throw ENOENT;
     const { stat } = await child.lookup(call, { parent: inode, name });
     if (!isDirectory(stat)) throw ENOTDIR;
     inode = inodes.of(stat.gfid);
