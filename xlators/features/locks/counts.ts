@@ -5,7 +5,7 @@
 
 import type { Gfid } from "core/inode.ts";
 import type { WithXdata } from "core/fops.ts";
-import { intKey, withKey, type Xdata, type XKey } from "core/xdata.ts";
+import { type DictValue, intKey, Xdata, type XKey } from "core/xdata.ts";
 import {
   ENTRYLK_COUNT,
   INODELK_COUNT,
@@ -66,12 +66,15 @@ export function withCounts<R extends WithXdata>(
   locks: Countable,
   at: Counted,
 ): R {
-  let xdata = reply.xdata;
+  const told = new Map<string, DictValue>();
   const tell = (key: XKey<number>, count: (gfid: Gfid) => number) => {
-    if (at.gfids.length) xdata = withKey(xdata, key, Math.max(...at.gfids.map(count)));
+    let most = 0;
+    for (const gfid of at.gfids) most = Math.max(most, count(gfid));
+    told.set(key.name, key.write(most));
   };
   if (asked.has(PARENT_ENTRYLK) && at.parent !== undefined && at.name) {
-    xdata = withKey(xdata, PARENT_ENTRYLK, locks.nameLocked(at.parent, at.name) ? 1 : 0);
+    const locked = locks.nameLocked(at.parent, at.name) ? 1 : 0;
+    told.set(PARENT_ENTRYLK.name, PARENT_ENTRYLK.write(locked));
   }
   if (asked.has(ENTRYLK_COUNT)) tell(ENTRYLK_COUNT, (gfid) => locks.entrylks(gfid));
   const domain = asked.get(INODELK_DOM_COUNT);
@@ -84,7 +87,9 @@ export function withCounts<R extends WithXdata>(
       if (each) tell(intKey(name), (gfid) => locks.inodelks(gfid, each));
     }
   }
-  return xdata === reply.xdata ? reply : { ...reply, xdata };
+  if (told.size === 0) return reply;
+  const counts = new Xdata(told);
+  return { ...reply, xdata: reply.xdata ? reply.xdata.merged(counts) : counts };
 }
 
 /** The domain that a key names: all after the first colon, for domains have colons of their own. */
