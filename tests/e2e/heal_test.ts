@@ -63,8 +63,21 @@ async function healed(cluster: Cluster): Promise<void> {
   } catch (error) {
     throw new Error(`${error}\nglustershd: ${healer.lastWords()}`);
   }
+  // Names that a heal took away are purged a little after the heal is complete.
   const [one, other] = cluster.bricks.map((each) => each.path);
-  expectSameTree(visible(await readTree(one!)), visible(await readTree(other!)), healedDiffers);
+  let difference: unknown;
+  const same = async () => {
+    try {
+      expectSameTree(visible(await readTree(one!)), visible(await readTree(other!)), healedDiffers);
+      return true;
+    } catch (error) {
+      difference = error;
+      return false;
+    }
+  };
+  await until("both bricks hold the same", same, 30_000, 1000).catch((error) => {
+    throw new Error(`${error}\n${difference}`);
+  });
 }
 
 async function killedInTheMiddle(kinds: readonly BrickKind[], victim: number): Promise<void> {
