@@ -8,6 +8,7 @@ import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
+import { utime } from "xlators/features/utime/utime.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { client } from "xlators/protocol/client/client.ts";
 import { server } from "xlators/protocol/server/server.ts";
@@ -23,6 +24,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   locks,
   readOnly,
   upcall,
+  utime,
   ioThreads,
   client,
   server,
