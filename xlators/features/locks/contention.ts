@@ -11,24 +11,18 @@ export class Contention<T extends object> {
   readonly #clock: Clock;
   readonly #emit: (event: GraphEvent) => void;
   readonly #notice: (held: T) => GraphEvent;
-  readonly #isHeld: (lock: T) => boolean;
   #told = new WeakMap<T, number>();
   #pending = new Set<T>();
 
   constructor(
     clock: Clock,
     emit: (event: GraphEvent) => void,
-    { notice, isHeld }: {
-      /** What to tell the holder. */
-      notice(held: T): GraphEvent;
-      /** False if the lock was given up meanwhile. */
-      isHeld(lock: T): boolean;
-    },
+    /** What to tell the holder. */
+    notice: (held: T) => GraphEvent,
   ) {
     this.#clock = clock;
     this.#emit = emit;
     this.#notice = notice;
-    this.#isHeld = isHeld;
   }
 
   /** A request met `held`. */
@@ -45,7 +39,7 @@ export class Contention<T extends object> {
     const now = this.#clock.monotonic();
     for (const held of pending) {
       const last = this.#told.get(held) ?? -Infinity;
-      if (now - last < notifyDelaySec * 1000 || !this.#isHeld(held)) continue;
+      if (now - last < notifyDelaySec * 1000) continue;
       this.#told.set(held, now);
       this.#emit(this.#notice(held));
     }

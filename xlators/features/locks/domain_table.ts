@@ -67,10 +67,7 @@ export class DomainTable<L extends DomainLock & Place> {
     this.#kind = kind;
     this.#env = env;
     this.#options = options;
-    this.#contention = new Contention(env.clock, emit, {
-      notice: (held) => kind.notice(held),
-      isHeld: (lock) => this.at(lock)?.granted.includes(lock) ?? false,
-    });
+    this.#contention = new Contention(env.clock, emit, (held) => kind.notice(held));
     this.#rules = {
       conflict: (a, b) => kind.conflict(a, b),
       contended: (held) => this.#contention.saw(held),

@@ -11,7 +11,7 @@ import {
   type FopError,
 } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import { type Args, DONE, type Flock, O_RDWR, O_TRUNC } from "core/fops.ts";
+import { type Args, DONE, type Flock, O_RDWR, O_TRUNC, type Reply } from "core/fops.ts";
 import { type Iatt, S_IFREG } from "core/iatt.ts";
 import { Fd, type Gfid, Inode } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
@@ -173,6 +173,17 @@ Deno.test("features/locks: an unlock must name the very range, and its owner", a
   await layer.inodelk(a, inodelk("unlock", 0, 10));
   await fails(layer.inodelk(a, inodelk("unlock", 0, 10)), EINVAL);
   isEmpty(layer);
+});
+
+Deno.test("features/locks: of two locks on a range an unlock drops the younger", async () => {
+  const { layer } = setUp();
+  const a = by(testClient()), b = by(testClient());
+  await layer.inodelk(a, inodelk("write"));
+  await layer.inodelk(a, inodelk("read"));
+  await layer.inodelk(a, inodelk("unlock"));
+  await fails(layer.inodelk(b, inodelk("read", 0, 0, { cmd: "set" })), EAGAIN);
+  await layer.inodelk(a, inodelk("unlock"));
+  await layer.inodelk(b, inodelk("read", 0, 0, { cmd: "set" }));
 });
 
 Deno.test("features/locks: nobody, bad ranges and questions are refused as inode locks", async () => {
@@ -738,6 +749,15 @@ Deno.test("features/locks: a lock that stands in the way for too long is revoked
   await fails(layer.inodelk(a, inodelk("unlock")), EINVAL);
 });
 
+Deno.test("features/locks: a holder's own old lock is not revoked by its next request", async () => {
+  const { layer, clock } = setUp({ "revocation-secs": "10" });
+  const a = by(testClient());
+  await layer.inodelk(a, inodelk("write"));
+  clock.advance(60_000);
+  await layer.inodelk(a, inodelk("write", 5, 1));
+  await layer.inodelk(a, inodelk("unlock"));
+});
+
 Deno.test("features/locks: with too many waiters all are failed if asked for", async () => {
   const { layer } = setUp({
     "revocation-secs": "1000",
@@ -795,6 +815,21 @@ Deno.test("features/locks: a removal does not wait for its own client, for daemo
   own.layer.clientGone(a.client);
   equal(await outcome(next), "done");
   deepEqual(child.fops, ["lookup", "unlink"]);
+});
+
+Deno.test("features/locks: no application gets an inode lock while the inode is being removed", async () => {
+  const removed = Promise.withResolvers<Reply<"unlink">>();
+  const { layer } = setUp({}, { unlink: () => removed.promise });
+  const a = by(testClient());
+  await layer.inodelk(a, inodelk("write"));
+  const removal = layer.unlink(a, { parent: DIR, name: "f", flags: 0 });
+  equal(await outcome(removal), "waits");
+  const late = layer.inodelk(a, inodelk("read", 0, 0, { domain: "d2" }));
+  equal(await outcome(late), "waits");
+  await layer.inodelk({ ...a, pid: -6 }, inodelk("read", 0, 0, { domain: "heal", cmd: "set" }));
+  removed.resolve({ preParent: undefined, postParent: undefined });
+  await removal;
+  equal(await outcome(late), "done");
 });
 
 Deno.test("features/locks: a statedump tells who holds and who waits, and since when", async () => {

@@ -130,11 +130,11 @@ export class PosixLocks {
   }
 
   /**
-   * Sets `lock` as soon as nobody is in the way; `ended` is called when it waits no more. What the
+   * Sets `lock` as soon as nobody is in the way; an aborted `signal` ends that with EINTR. What the
    * holder has in the range is dropped for the time of waiting: two readers that both want to
    * write would wait for each other for ever (features/locks `pl_send_prelock_unlock`).
    */
-  wait(lock: PosixLock, asked: Flock, ended: () => void, signal?: AbortSignal): Promise<LkReply> {
+  wait(lock: PosixLock, asked: Flock, signal?: AbortSignal): Promise<LkReply> {
     if (this.conflict(lock)) {
       this.#granted = placeLock(this.#granted, { ...lock, type: "unlock" });
       this.wake();
@@ -145,10 +145,8 @@ export class PosixLocks {
     }
     if (signal?.aborted) return Promise.reject(EINTR);
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
-        this.#fail((each) => each === waiter, EINTR);
-        ended();
-      };
+      // Whom it waited for still has the lock: nobody else can be woken, nothing is empty yet.
+      const giveUp = () => this.#fail((each) => each === waiter, EINTR);
       const waiter: Waiter = {
         lock,
         asked,

@@ -71,7 +71,7 @@ export class PosixTable {
         if (lock.type === "unlock") return this.#set(gfid, request, asked);
         return this.#changed(
           gfid,
-          this.#of(gfid).wait(request, asked, () => this.#tidy(gfid), signal),
+          this.#of(gfid).wait(request, asked, signal),
         );
       default:
         throw EOPNOTSUPP;
