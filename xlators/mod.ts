@@ -9,6 +9,7 @@ import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { utime } from "xlators/features/utime/utime.ts";
+import { worm } from "xlators/features/worm/worm.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { client } from "xlators/protocol/client/client.ts";
 import { server } from "xlators/protocol/server/server.ts";
@@ -25,6 +26,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   readOnly,
   upcall,
   utime,
+  worm,
   ioThreads,
   client,
   server,
