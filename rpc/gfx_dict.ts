@@ -6,6 +6,7 @@
  * keep.
  */
 
+import { EINVAL } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import { gfidFromBytes, NULL_GFID } from "core/inode.ts";
 import { decodeName } from "core/lib/bytes.ts";
@@ -61,7 +62,7 @@ export function readDict(from: XdrReader): Xdata | undefined {
   return new Xdata(values);
 }
 
-/** Writes a dictionary, "none" for undefined. */
+/** Writes a dictionary, "none" for undefined. Throws EINVAL for a key that cannot travel. */
 export function writeDict(to: XdrWriter, dict: Xdata | undefined): void {
   if (dict && dict.size) return writePairs(to, dict);
   const at = to.reserve(12);
@@ -80,6 +81,8 @@ export function writeSubject(to: XdrWriter, dict: Xdata | undefined): void {
 function writePairs(to: XdrWriter, dict: Xdata): void {
   const at = to.reserve(12);
   for (const [key, value] of dict) {
+    // The other end would take it for nonsense, and close the connection.
+    if (key.length > KEY_MAX || key.includes("\0")) throw EINVAL;
     writeText(to, key, 1);
     writeValue(to, value);
   }
@@ -95,11 +98,11 @@ const INTERNED_MAX = 96;
 const slotBytes: Uint8Array[] = new Array(SLOTS).fill(new Uint8Array(0));
 const slotText: string[] = new Array(SLOTS).fill("");
 
-/** Reads a key: text with its NUL, of at least one byte and without another NUL. */
+/** Reads a key: text with its NUL and without another. GlusterFS takes an empty one, too. */
 function readKey(from: XdrReader): string {
   const counted = from.u32();
   const size = counted - 1;
-  if (size < 1 || size > KEY_MAX) throw new XdrError(`Cannot read key: ${counted} bytes`);
+  if (size < 0 || size > KEY_MAX) throw new XdrError(`Cannot read key: ${counted} bytes`);
   const at = from.skip(counted + (-counted & 3));
   const bytes = from.bytes;
   if (bytes[at + size] !== 0) throw new XdrError("Cannot read key: no NUL at its end");

@@ -4,7 +4,7 @@
  */
 
 import type { Call, Client } from "core/call.ts";
-import { EBADFD, ENOTCONN } from "core/errno.ts";
+import { EBADF, EBADFD, ENOTCONN } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Args, DONE, type FopName, type Reply } from "core/fops.ts";
 import type { Fd } from "core/inode.ts";
@@ -111,7 +111,7 @@ class ProtocolClient extends Funnel {
     try {
       number = this.#files.numberOf(fd, connection);
     } catch (error) {
-      if (!EBADFD.matches(error)) throw error;
+      if (!EBADF.matches(error) && !EBADFD.matches(error)) throw error;
       this.#files.forget(fd);
       return undefined;
     }

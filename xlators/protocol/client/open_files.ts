@@ -5,7 +5,7 @@
  */
 
 import { ROOT } from "core/call.ts";
-import { EBADFD, FopError } from "core/errno.ts";
+import { EBADF, EBADFD, FopError } from "core/errno.ts";
 import { Fd, type Inode, type InodeTable } from "core/inode.ts";
 import { O_CREAT, O_EXCL, O_TRUNC } from "core/fops.ts";
 import type { Connection } from "rpc/connection.ts";
@@ -37,18 +37,19 @@ export class OpenFiles {
     return {
       inode: (gfid) => this.inodes.of(gfid),
       fd: () => {
-        throw EBADFD;
+        throw EBADF;
       },
       numberOf: (fd) => this.numberOf(fd, connection),
       adopt: (number, inode, flags) => this.#adopt(number, inode, flags, connection, directory),
     };
   }
 
-  /** The number of `fd` on `connection`. Throws EBADFD if it is not open there. */
+  /** The number of `fd` on `connection`. Throws EBADF if it is not open, EBADFD if it was lost. */
   numberOf(fd: Fd, connection: Connection): number {
     if (fd.anonymous) return ANONYMOUS_FD;
     const file = this.#files.get(fd);
-    if (!file || file.connection !== connection) throw EBADFD;
+    if (!file) throw EBADF;
+    if (file.connection !== connection) throw EBADFD;
     return file.number;
   }
 
