@@ -120,7 +120,7 @@ export const readdir: Wire<"readdir"> = {
     answerEntries(to, reply, args.size, writeEntry);
   },
   reply(from: XdrReader): ReaddirReply {
-    const { errno, xdata } = readHead(from);
+    const { errno, xdata } = readHead(from, 4);
     return { entries: readEntries(from, readEntry), eof: errno === ENOENT.errno, xdata };
   },
 };
@@ -131,7 +131,7 @@ export const readdirp: Wire<"readdirp"> = {
     answerEntries(to, reply, args.size, writeEntryPlus);
   },
   reply(from: XdrReader): ReaddirpReply {
-    const { errno, xdata } = readHead(from);
+    const { errno, xdata } = readHead(from, 4);
     return { entries: readEntries(from, readEntryPlus), eof: errno === ENOENT.errno, xdata };
   },
 };

@@ -190,7 +190,7 @@ export const rename: Wire<"rename"> = {
   },
   failure: (to, error) => fail(to, error, 5 * IATTX_SIZE),
   reply(from) {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 5 * IATTX_SIZE);
     return {
       stat: readIatt(from),
       preOldParent: readIatt(from),
@@ -240,7 +240,7 @@ export const create: Wire<"create"> = {
   },
   failure: (to, error) => fail(to, error, 3 * IATTX_SIZE + 8),
   reply(from, args, peer) {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 3 * IATTX_SIZE + 8);
     const stat = readStat(from);
     const number = readFdNumber(from);
     const preParent = readIatt(from), postParent = readIatt(from);

@@ -55,7 +55,7 @@ export const readlink: Wire<"readlink"> = {
   },
   failure: (to, error) => fail(to, error, IATTX_SIZE + 4),
   reply(from) {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, IATTX_SIZE + 4);
     const stat = readIatt(from);
     return { target: from.string(TARGET_MAX), stat, xdata };
   },
@@ -93,7 +93,7 @@ export const statfs: Wire<"statfs"> = {
     fail(to, error, 88);
   },
   reply(from: XdrReader): StatfsReply {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 88);
     const statfs = {
       bsize: readCount(from),
       frsize: readCount(from),

@@ -1,6 +1,6 @@
 /** Fops that open, read and write: glusterfs4-xdr.x `gfx_open_req`, `gfx_read_req`, `gfx_write_req` and their like. */
 
-import { ENOENT, ENXIO, EOPNOTSUPP, type FopError } from "core/errno.ts";
+import { EIO, ENOENT, ENXIO, EOPNOTSUPP, type FopError } from "core/errno.ts";
 import type {
   FsyncArgs,
   OpenReply,
@@ -57,7 +57,7 @@ const opened = {
 };
 
 function readOpened(from: XdrReader, inode: Inode, flags: number, peer: Peer): OpenReply {
-  const { xdata } = readHead(from);
+  const { xdata } = readHead(from, 8);
   return { fd: peer.adopt(readFdNumber(from), inode, flags), xdata };
 }
 
@@ -151,6 +151,13 @@ export const writev: Wire<"writev"> = {
   ...prePost,
   answer(to: XdrWriter, reply: PrePost, args: WritevArgs): void {
     answerPrePost(to, args.data.length, reply);
+  },
+  reply(from: XdrReader, args: WritevArgs): PrePost {
+    const { result, xdata } = readHead(from, 2 * IATTX_SIZE);
+    const reply = { pre: readIatt(from), post: readIatt(from), xdata };
+    // A brick that ran out of space half-way answers with what it wrote. Here a write is whole.
+    if (result < args.data.length) throw EIO;
+    return reply;
   },
 };
 
@@ -252,7 +259,7 @@ export const seek: Wire<"seek"> = {
   },
   failure: (to, error) => fail(to, error, 8),
   reply(from) {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 8);
     const offset = readHyper(from);
     if (!Number.isSafeInteger(offset) || offset < 0) throw new XdrError("Cannot read offset: none");
     return { offset, xdata };
@@ -286,7 +293,7 @@ export const rchecksum: Wire<"rchecksum"> = {
   },
   failure: (to, error) => fail(to, error, 12),
   reply(from) {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 12);
     from.u32();
     return { weak: from.u32(), strong: from.opaque(STRONG_MAX), xdata };
   },
@@ -322,7 +329,7 @@ export const copyFileRange: Wire<"copyFileRange"> = {
   },
   failure: (to, error) => fail(to, error, 3 * IATTX_SIZE),
   reply(from) {
-    const { result, xdata } = readHead(from);
+    const { result, xdata } = readHead(from, 3 * IATTX_SIZE);
     return {
       size: result,
       stat: readIatt(from),

@@ -28,7 +28,6 @@ import {
   succeed,
   writeFd,
   writeInode,
-  zeros,
 } from "rpc/programs/gfx_reply.ts";
 import type { Wire } from "rpc/wire.ts";
 import { XdrError, type XdrReader, type XdrWriter } from "rpc/xdr.ts";
@@ -118,7 +117,7 @@ export const lk: Wire<"lk"> = {
     fail(to, error, 32);
   },
   reply(from: XdrReader): LkReply {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 32);
     return { lock: readAnswered(from), xdata };
   },
 };
@@ -249,7 +248,7 @@ export const lease: Wire<"lease"> = {
   },
   failure: (to, error) => fail(to, error, LEASE_SIZE),
   reply(from) {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, LEASE_SIZE);
     return { lease: readLease(from), xdata };
   },
 };
@@ -282,17 +281,12 @@ export const getactivelk: Wire<"getactivelk"> = {
     succeed(to, reply.locks.length, reply.xdata);
     writeLocks(to, reply.locks);
   },
-  failure: (to, error) => zeroList(to, error),
+  failure: (to, error) => fail(to, error, 4),
   reply(from) {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 4);
     return { locks: readLocks(from), xdata };
   },
 };
-
-function zeroList(to: XdrWriter, error: FopError): void {
-  fail(to, error, 0);
-  zeros(to, 4);
-}
 
 export const setactivelk: Wire<"setactivelk"> = {
   request(to, args) {

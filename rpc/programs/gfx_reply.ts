@@ -5,15 +5,7 @@
  */
 
 import type { FopError } from "core/errno.ts";
-import type {
-  Empty,
-  EntryReply,
-  FopName,
-  ParentReply,
-  PrePost,
-  StatReply,
-  WithXdata,
-} from "core/fops.ts";
+import type { Empty, EntryReply, ParentReply, PrePost, StatReply, WithXdata } from "core/fops.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
 import { readDict, writeDict } from "rpc/gfx_dict.ts";
@@ -28,29 +20,13 @@ import {
   writeHyper,
   writeIatt,
 } from "rpc/gfx_types.ts";
-import type { Peer, Wire } from "rpc/wire.ts";
+import type { Peer } from "rpc/wire.ts";
 import type { XdrReader, XdrWriter } from "rpc/xdr.ts";
-import { ENOENT } from "core/errno.ts";
-
-/** The half of a `Wire` that is about replies. */
-export type ReplyWire<K extends FopName> = Pick<Wire<K>, "answer" | "failure" | "reply">;
 
 /** Begins a successful reply: what the fop returns (a count, mostly 0), and its extra data. */
 export function succeed(to: XdrWriter, result: number, xdata: Xdata | undefined): void {
   to.i32(result);
   to.u32(0);
-  writeDict(to, xdata);
-}
-
-/** The same for fops whose error number ENOENT beside a success means that the end was reached. */
-export function succeedTo(
-  to: XdrWriter,
-  result: number,
-  eof: boolean,
-  xdata: Xdata | undefined,
-): void {
-  to.i32(result);
-  to.u32(eof ? ENOENT.errno : 0);
   writeDict(to, xdata);
 }
 
@@ -75,12 +51,15 @@ export interface Head {
   readonly xdata: Xdata | undefined;
 }
 
-/** Reads how a reply begins; throws the failure it carries. */
-export function readHead(from: XdrReader): Head {
+/** Reads how a reply begins; throws the failure it carries, behind which `tail` bytes must follow. */
+export function readHead(from: XdrReader, tail: number): Head {
   const result = from.i32();
   const errno = from.i32();
   const xdata = readDict(from);
-  if (result < 0) throw carried(errno, xdata);
+  if (result < 0) {
+    from.skip(tail);
+    throw carried(errno, xdata);
+  }
   return { result, errno, xdata };
 }
 
@@ -99,7 +78,7 @@ export const empty = {
     fail(to, error, 0);
   },
   reply(from: XdrReader): Empty {
-    return { xdata: readHead(from).xdata };
+    return { xdata: readHead(from, 0).xdata };
   },
 };
 
@@ -113,7 +92,7 @@ export const oneIatt = {
     fail(to, error, IATTX_SIZE);
   },
   reply(from: XdrReader): StatReply {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, IATTX_SIZE);
     return { stat: readStat(from), xdata };
   },
 };
@@ -127,7 +106,7 @@ export const prePost = {
     fail(to, error, 2 * IATTX_SIZE);
   },
   reply(from: XdrReader): PrePost {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 2 * IATTX_SIZE);
     return { pre: readIatt(from), post: readIatt(from), xdata };
   },
 };
@@ -148,7 +127,7 @@ export const twoParents = {
   },
   failure: prePost.failure,
   reply(from: XdrReader): ParentReply {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 2 * IATTX_SIZE);
     return { preParent: readIatt(from), postParent: readIatt(from), xdata };
   },
 };
@@ -165,7 +144,7 @@ export const newEntry = {
     fail(to, error, 3 * IATTX_SIZE);
   },
   reply(from: XdrReader): EntryReply {
-    const { xdata } = readHead(from);
+    const { xdata } = readHead(from, 3 * IATTX_SIZE);
     const stat = readStat(from);
     return { stat, preParent: readIatt(from), postParent: readIatt(from), xdata };
   },
