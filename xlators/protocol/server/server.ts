@@ -39,6 +39,8 @@ export interface Brick {
 }
 
 const CALLS_MAX = 65536;
+/** Largest request of a client that has not joined: a SETVOLUME is about 1 KiB. */
+const STRANGER_RECORD_MAX = 96 << 10;
 const CLOCK_MS = 1000;
 
 /** See the head of this file. No layer is above it: fops that come another way are refused. */
@@ -113,6 +115,7 @@ export class Server extends Refuse {
     this.#listener = new Listener(endpointOf(values), this.env, {
       programs: (connection) => this.#programs(connection),
       connectionsMax: values["connections-limit"],
+      recordBytesMax: STRANGER_RECORD_MAX,
       callsMax: values["rpc.outstanding-rpc-limit"] || CALLS_MAX,
       stallMs: values["stall-timeout"] * 1000,
       socket: { keepAlive: values["transport.socket.keepalive"] },

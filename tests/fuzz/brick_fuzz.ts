@@ -1,0 +1,283 @@
+/**
+ * Sends malformed records to a brick while a well-behaved client works on it, and says what became
+ * of brick, client and memory. The brick is protocol/server over features/locks over memory, its
+ * connections are real sockets.
+ */
+
+import { ROOT } from "core/call.ts";
+import { type Args, type FopName, FOPS, type Reply } from "core/fops.ts";
+import { buildGraph } from "core/graph.ts";
+import { Fd, type Gfid, Inode, ROOT_GFID } from "core/inode.ts";
+import { defineXlator, xlatorTypes } from "core/registry.ts";
+import { parseVolfile } from "core/volfile.ts";
+import { str, withKey, Xdata } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
+import { AUTH_GLUSTERFS_V3 } from "rpc/auth.ts";
+import { Connection } from "rpc/connection.ts";
+import { setvolume } from "rpc/programs/handshake.ts";
+import { GFX_PROGRAM, GFX_VERSION, WIRES } from "rpc/programs/gfx.ts";
+import { connectTo, type Endpoint, type Transport } from "rpc/transport.ts";
+import { ANONYMOUS_FD, type Peer, type Wire } from "rpc/wire.ts";
+import { MemoryBrick } from "tests/fakes/memory_brick.ts";
+import { LinesLog, testEnv } from "tests/fakes/node.ts";
+import { corpus, Dice, malformed, marked } from "tests/fuzz/records.ts";
+import type { Server } from "xlators/protocol/server/server.ts";
+import { locks } from "xlators/features/locks/locks.ts";
+import { server } from "xlators/protocol/server/server.ts";
+
+export interface FuzzResult {
+  readonly seed: number;
+  readonly cases: number;
+  /** Connections that the brick closed because of what came. */
+  readonly closed: number;
+  /** Round trips of the well-behaved client, all of them right. */
+  readonly goodCalls: number;
+  /** Slowest of them, in milliseconds. */
+  readonly slowestMs: number;
+  /** Growth of the process from the first tenth to the end, in bytes. */
+  readonly growthBytes: number;
+  /** Log lines that tell of a bug of ours. */
+  readonly errors: readonly string[];
+}
+
+const BRICK = "/brick";
+const memory = defineXlator({
+  type: "test/memory",
+  summary: "A brick in memory",
+  options: {},
+  subvolumes: "none",
+  create: (node) => new MemoryBrick(node),
+});
+const VOLFILE = `
+volume memory
+  type test/memory
+end-volume
+volume ${BRICK}
+  type features/locks
+  subvolumes memory
+end-volume
+volume server
+  type protocol/server
+  option transport.socket.listen-port 0
+  option auth.addr.${BRICK}.allow *
+  subvolumes ${BRICK}
+end-volume
+`;
+
+/** Runs `cases` malformed inputs. Throws if the brick stops serving its good client. */
+export async function fuzzBrick(seed: number, cases: number): Promise<FuzzResult> {
+  const log = new LinesLog(), env = testEnv({ log });
+  const graph = buildGraph(
+    parseVolfile(VOLFILE),
+    xlatorTypes([memory, locks, server]),
+    env,
+  );
+  await graph.start();
+  const { endpoint } = graph.top as Server;
+  const good = await GoodClient.join(endpoint!);
+  const dice = new Dice(seed), calls = corpus();
+  let closed = 0, start = 0, enemy: Enemy | undefined;
+  const errors: string[] = [];
+  try {
+    for (let i = 0; i < cases; i++) {
+      if (i === Math.floor(cases / 10)) start = memoryUsed();
+      if (i % 50 === 0) {
+        await good.work();
+        const lines = log.lines.splice(0);
+        errors.push(...lines.filter((line) => line.startsWith("E")));
+        closed += lines.filter((line) => line.includes("peer broke the protocol")).length;
+      }
+      enemy ??= await Enemy.connect(endpoint!, dice.int(2) === 0);
+      await enemy.send(malformed(dice, calls));
+      // A case shows its effect before the next one, mostly: sometimes several arrive together.
+      if (dice.int(4)) await enemy.breathe();
+      if (!enemy.gone && dice.int(5)) continue;
+      enemy.leave();
+      enemy = undefined;
+    }
+    await good.work();
+  } finally {
+    enemy?.leave();
+    good.leave();
+    await graph.stop();
+  }
+  return {
+    seed,
+    cases,
+    closed,
+    goodCalls: good.calls,
+    slowestMs: good.slowestMs,
+    growthBytes: memoryUsed() - start,
+    errors: [...errors, ...log.lines.filter((line) => line.startsWith("E"))],
+  };
+}
+
+function memoryUsed(): number {
+  (globalThis as { gc?: () => void }).gc?.();
+  const { rss } = Deno.memoryUsage();
+  return rss;
+}
+
+/** A client that sends what it is told and reads whatever comes. */
+class Enemy {
+  gone = false;
+  #transport: Transport;
+
+  private constructor(transport: Transport) {
+    this.#transport = transport;
+    this.#drain();
+  }
+
+  static async connect(endpoint: Endpoint, joined: boolean): Promise<Enemy> {
+    const transport = await connectTo(endpoint);
+    const enemy = new Enemy(transport);
+    if (joined) await enemy.send(joining());
+    return enemy;
+  }
+
+  async #drain(): Promise<void> {
+    const into = new Uint8Array(65536);
+    try {
+      while (await this.#transport.read(into) !== null);
+    } catch {
+      // The brick closed it: what is hoped for.
+    }
+    this.gone = true;
+  }
+
+  async send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    try {
+      for (let at = 0; at < bytes.length;) at += await this.#transport.write(bytes.subarray(at));
+    } catch {
+      this.gone = true;
+    }
+  }
+
+  /** Lets the brick act. */
+  async breathe(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  leave(): void {
+    this.#transport.close();
+  }
+}
+
+let joins = 0;
+function joinDict(): Xdata {
+  return Xdata.of([
+    ["remote-subvolume", str(BRICK)],
+    ["process-uuid", str(`fuzz-${++joins}`)],
+    ["fops-version", str("1298437")],
+  ]);
+}
+
+// A SETVOLUME as bytes, made by a connection that goes nowhere.
+function joining(): Uint8Array<ArrayBuffer> {
+  const sent: Uint8Array<ArrayBuffer>[] = [];
+  const peer = { kind: "tcp", address: "", port: 0, text: "nowhere" } as const;
+  const connection = new Connection({
+    peer,
+    read: () => new Promise(() => {}),
+    write: (from) => (sent.push(from.slice()), Promise.resolve(from.length)),
+    close() {},
+  }, testEnv());
+  connection.flavor = AUTH_GLUSTERFS_V3;
+  return captureJoin(connection);
+}
+
+function captureJoin(connection: Connection): Uint8Array<ArrayBuffer> {
+  let bytes: Uint8Array<ArrayBuffer> | undefined;
+  connection.call(setvolume, setvolume.procedure, ROOT, (to) => {
+    setvolume.args.write(to, { dict: joinDict() });
+    bytes = to.bytes.slice(4, to.at);
+  }, () => {}).catch(() => {});
+  connection.close("done");
+  return marked(bytes!);
+}
+
+/** A client that writes, reads back and looks up, and knows what must come. */
+class GoodClient implements Peer {
+  calls = 0;
+  slowestMs = 0;
+  #connection: Connection;
+  #numbers = new Map<Fd, number>();
+  #root = new Inode(ROOT_GFID);
+  #file!: Fd;
+  #round = 0;
+
+  private constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  static async join(endpoint: Endpoint): Promise<GoodClient> {
+    const connection = new Connection(await connectTo(endpoint), testEnv());
+    connection.flavor = AUTH_GLUSTERFS_V3;
+    const { ret, errno } = await connection.ask(setvolume, { dict: joinDict() });
+    if (ret < 0) throw new Error(`cannot join: ${errno}`);
+    const client = new GoodClient(connection);
+    const gfid = "9d5a3c1e-0000-4000-8000-00000000f00d" as Gfid;
+    const { fd } = await client.#ask("create", {
+      parent: client.#root,
+      name: "good",
+      flags: 2,
+      mode: 0o600,
+      umask: 0,
+      xdata: withKey(undefined, GFID_REQ, gfid),
+    });
+    client.#file = fd;
+    return client;
+  }
+
+  async work(): Promise<void> {
+    const data = new Uint8Array(4096).fill(++this.#round);
+    const offset = 4096 * (this.#round % 8), fd = this.#file;
+    await this.#ask("writev", { fd, offset, data, flags: 2 });
+    const back = await this.#ask("readv", { fd, offset, size: 4096, flags: 2 });
+    if (back.data.length !== 4096 || back.data.some((byte) => byte !== (this.#round & 0xff))) {
+      throw new Error("the good client read something else than it wrote");
+    }
+    await this.#ask("lookup", { parent: this.#root, name: "good" });
+  }
+
+  leave(): void {
+    this.#connection.close("done");
+  }
+
+  async #ask<K extends FopName>(fop: K, args: Args<K>): Promise<Reply<K>> {
+    const wire = WIRES[fop] as Wire<K>;
+    const started = performance.now();
+    const reply = await this.#connection.call(
+      { number: GFX_PROGRAM, version: GFX_VERSION },
+      FOPS[fop].proc,
+      ROOT,
+      (to) => wire.request(to, args, this),
+      (from) => copied(wire.reply(from, args, this)),
+      wire.payload ? { bulk: wire.payload(args) } : {},
+    );
+    this.calls++;
+    this.slowestMs = Math.max(this.slowestMs, performance.now() - started);
+    return reply;
+  }
+
+  inode(gfid: Gfid): Inode {
+    return new Inode(gfid);
+  }
+  fd(): Fd {
+    throw new Error("only servers look numbers up");
+  }
+  numberOf(fd: Fd): number {
+    return this.#numbers.get(fd) ?? ANONYMOUS_FD;
+  }
+  adopt(number: number, inode: Inode, flags: number): Fd {
+    const fd = new Fd(inode, flags);
+    this.#numbers.set(fd, number);
+    return fd;
+  }
+}
+
+// Bulk data lives only as long as its record.
+function copied<R>(reply: R): R {
+  const { data } = reply as { data?: Uint8Array };
+  return data ? { ...reply, data: data.slice() } : reply;
+}
