@@ -135,6 +135,14 @@ export function duration(
   }, String);
 }
 
+/** A share of 100, with or without the sign: "12.5%". */
+export function percent(common: Common<number>): OptionSpec<number> {
+  return spec("percent", common, "0 to 100, with or without %", (text) => {
+    const match = /^(\d+(?:\.\d+)?)%?$/.exec(text);
+    return within(match ? Number(match[1]) : NaN, 0, 100, text, "a percentage, 0 to 100");
+  }, (value) => `${value}%`);
+}
+
 /** A share or an amount: "5%" or a size; `storage.reserve` is one. */
 export type ShareOrSize = { readonly percent: number } | { readonly bytes: number };
 export function shareOrSize(common: Common<ShareOrSize>): OptionSpec<ShareOrSize> {

@@ -1,7 +1,10 @@
 /** The table of all translators: a volfile's `type` line names one of these. */
 
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
+import { delayGen } from "xlators/debug/delay-gen/delay_gen.ts";
+import { errorGen } from "xlators/debug/error-gen/error_gen.ts";
 import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
+import { trace } from "xlators/debug/trace/trace.ts";
 import { accessControl } from "xlators/features/access-control/access_control.ts";
 import { barrier } from "xlators/features/barrier/barrier.ts";
 import { index } from "xlators/features/index/index.ts";
@@ -18,7 +21,10 @@ import { posix } from "xlators/storage/posix/posix.ts";
 /** Every translator, in alphabetical order of type. */
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
 export const XLATORS: readonly XlatorType<any>[] = [
+  delayGen,
+  errorGen,
   ioStats,
+  trace,
   accessControl,
   barrier,
   index,
