@@ -93,21 +93,48 @@ async function matches(address: string, pattern: string, resolve: Resolve): Prom
   return found.some((each) => sameAddress(parseAddress(each), own));
 }
 
-/** True if `text` has the form of `pattern`: `*` any text, `?` any character, `[…]` one of some. */
+/**
+ * True if `text` has the form of `pattern`: `*` any text, `?` any character, `[…]` one of some,
+ * `[!…]` any other. Takes time in proportion to both sizes at most: `text` may be the peer's.
+ */
 export function matchesWildcard(text: string, pattern: string): boolean {
-  let source = "";
-  for (let i = 0; i < pattern.length; i++) {
-    const char = pattern[i]!;
-    const close = char === "[" ? pattern.indexOf("]", i + 2) : -1;
-    if (char === "*") source += ".*";
-    else if (char === "?") source += ".";
-    else if (close > 0) {
-      const set = pattern.slice(i + 1, close).replace(/\\/g, "\\\\").replace(/^!/, "^");
-      source += `[${set}]`;
-      i = close;
-    } else source += char.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+  let t = 0, p = 0, starAt = -1, starText = 0;
+  while (t < text.length) {
+    if (pattern[p] === "*") {
+      starAt = p++;
+      starText = t;
+      continue;
+    }
+    const size = p < pattern.length ? matchOne(text[t]!, pattern, p) : 0;
+    if (size > 0) {
+      p += size;
+      t++;
+    } else if (starAt >= 0) {
+      // The last star takes one character more; earlier ones need not be tried again.
+      p = starAt + 1;
+      t = ++starText;
+    } else return false;
   }
-  return new RegExp(`^${source.replace(/(\.\*)+/g, ".*")}$`, "s").test(text);
+  while (pattern[p] === "*") p++;
+  return p === pattern.length;
+}
+
+// How many characters of `pattern` at `at` stand for `char`; 0 if they do not.
+function matchOne(char: string, pattern: string, at: number): number {
+  const first = pattern[at]!;
+  if (first === "?") return 1;
+  const negated = pattern[at + 1] === "!" || pattern[at + 1] === "^";
+  const from = at + (negated ? 2 : 1);
+  const close = first === "[" ? pattern.indexOf("]", from + 1) : -1;
+  if (close < 0) return first === char ? 1 : 0;
+  let found = false;
+  for (let i = from; i < close; i++) {
+    if (pattern[i + 1] === "-" && i + 2 < close) {
+      if (pattern[i]! <= char && char <= pattern[i + 2]!) found = true;
+      i += 2;
+    } else if (pattern[i] === char) found = true;
+  }
+  return found !== negated ? close + 1 - at : 0;
 }
 
 /** An address as bits: 32 or 128 of them. */
