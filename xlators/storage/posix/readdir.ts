@@ -29,6 +29,8 @@ import { HIDDEN } from "xlators/storage/posix/names.ts";
 const ENTRY_BYTES = 24, PLUS_BYTES = 148 + 24;
 /** Answers are bounded whatever a peer asks for. */
 const SIZE_MAX = 256 * 1024;
+/** Entries of one answer: their attributes are read one by one, and others wait meanwhile. */
+const COUNT_MAX = 1000;
 const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESTALE"]);
 const NO_INO = 0xffffffffffffffffn;
 
@@ -124,7 +126,7 @@ function each(
   const room = Math.min(args.size, SIZE_MAX);
   const root = dir.inode.gfid === ROOT_GFID;
   stream.seek(args.offset);
-  let filled = 0;
+  let filled = 0, count = 0;
   for (;;) {
     const entry = stream.peek();
     if (!entry) return true;
@@ -133,7 +135,8 @@ function each(
       continue;
     }
     const size = fixedBytes() + entry.bytes.length;
-    if (filled > 0 && filled + size > room) return false;
+    if (filled > 0 && (filled + size > room || count === COUNT_MAX)) return false;
+    count++;
     filled += size + take(entry);
     stream.skip(entry);
   }
