@@ -296,7 +296,9 @@ export class Cluster implements AsyncDisposable {
       timeoutMs: 20_000,
     });
     const mount = this.#mounted(path, log);
-    if (code !== 0 || !isMounted(path) || (await run(["stat", path], { timeoutMs: 10_000 })).code) {
+    // A client that is refused unmounts: what then answers is the directory below.
+    const root = await run(["stat", "-c", "%i", path], { timeoutMs: 10_000 });
+    if (code !== 0 || root.out.trim() !== "1") {
       await mount[Symbol.asyncDispose]();
       return undefined;
     }
@@ -354,10 +356,6 @@ export class Cluster implements AsyncDisposable {
     await this.space[Symbol.asyncDispose]();
     if (Deno.env.get("MORTAR_KEEP") !== "1") await Deno.remove(this.dir, { recursive: true });
   }
-}
-
-function isMounted(path: string): boolean {
-  return Deno.readTextFileSync("/proc/self/mountinfo").includes(` ${path} `);
 }
 
 function tail(path: string): string {

@@ -105,6 +105,8 @@ export function brickVolfile(facts: BrickFacts): string {
       "auth-path": path,
       [`auth.addr.${path}.allow`]: facts.allow ?? (login ? undefined : "*"),
       [`auth.addr.${path}.reject`]: facts.reject,
+      // Without it GlusterFS lets in by address who fails by login.
+      "strict-auth-accept": login ? "true" : undefined,
       [`auth.login.${path}.allow`]: login?.user,
       [`auth.login.${login?.user}.password`]: login?.password,
     }),
