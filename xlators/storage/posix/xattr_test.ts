@@ -284,12 +284,14 @@ Deno.test({
   ignore,
   async fn() {
     await using brick = await TestBrick.start({ "health-check-interval": "10ms" });
-    const heard: string[] = [];
-    brick.top.listen((event) => heard.push(event.type));
     const state = () => brick.top.state() as { lastHealthCheckMs: number | null };
     while (state().lastHealthCheckMs === null) await realClock.delay(5);
+    await brick.top.stop();
     await Deno.remove(`${brick.path}/.glusterfs/health_check`);
     await Deno.mkdir(`${brick.path}/.glusterfs/health_check`);
+    await brick.open();
+    const heard: string[] = [];
+    brick.top.listen((event) => heard.push(event.type));
     while (heard.length === 0) await realClock.delay(5);
     await realClock.delay(30);
     deepEqual(heard, ["failing"]);
