@@ -13,6 +13,7 @@ const INTERRUPT = "glusterfs.intrlk";
 const KINDS = ["inode", "entry", "posix"] as const;
 const WHICH = ["blocked", "granted", "all"] as const;
 
+/** What to clear. */
 export interface ClearCommand {
   readonly kind: typeof KINDS[number];
   readonly which: Which;

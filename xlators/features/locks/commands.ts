@@ -39,6 +39,7 @@ export interface Tables {
   mustBeHere(client: Client): void;
 }
 
+/** See the head of this file. */
 export class Commands {
   readonly #name: string;
   readonly #child: Xlator;

@@ -37,6 +37,7 @@ export interface DomainRules<L extends DomainLock> {
 /** Which locks to clear. */
 export type Which = "blocked" | "granted" | "all";
 
+/** How many locks were cleared. */
 export interface Cleared {
   readonly blocked: number;
   readonly granted: number;
@@ -50,6 +51,7 @@ interface Waiter<L> {
 
 const GRANTED: Promise<Empty> = Promise.resolve(DONE);
 
+/** See the head of this file. */
 export class Domain<L extends DomainLock> {
   readonly #rules: DomainRules<L>;
   #granted: L[] = [];

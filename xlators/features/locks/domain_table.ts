@@ -50,6 +50,7 @@ export interface DomainKind<L> {
   changed(gfid: Gfid): void;
 }
 
+/** See the head of this file. */
 export class DomainTable<L extends DomainLock & Place> {
   readonly #kind: DomainKind<L>;
   readonly #env: Env;

@@ -1,11 +1,13 @@
 /** Locks on names in a directory, by domain: what replicate serialises creates and removals with. */
 
 import type { Call } from "core/call.ts";
+import type { EntrylkContention } from "core/events.ts";
 import type { Args } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 import type { DomainLock } from "xlators/features/locks/domain.ts";
 import { holderOf, sameHolder } from "xlators/features/locks/holder.ts";
 
+/** An entry lock: granted, waited for, or asked to be dropped. */
 export interface Entrylk extends DomainLock {
   readonly gfid: Gfid;
   readonly domain: string;
@@ -35,4 +37,11 @@ export function entrylksConflict(a: Entrylk, b: Entrylk): boolean {
 /** True if an unlock `request` means `held`: same holder, name and type. */
 export function entrylkMatches(held: Entrylk, request: Entrylk): boolean {
   return held.name === request.name && held.type === request.type && sameHolder(held, request);
+}
+
+/** What the holder of `held` hears when another waits for it. */
+export function entrylkNotice(
+  { client, gfid, domain, name, type, pid }: Entrylk,
+): EntrylkContention {
+  return { type: "entrylk-contention", client, gfid, domain, name, lockType: type, pid };
 }

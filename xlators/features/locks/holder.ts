@@ -3,6 +3,7 @@
 import type { Call, Client, LkOwner } from "core/call.ts";
 import { EINVAL } from "core/errno.ts";
 
+/** Somebody who locks; two are the same by client and owner, the process only tells daemons. */
 export interface Holder {
   readonly client: Client;
   readonly owner: LkOwner;

@@ -2,12 +2,14 @@
 
 import type { Call } from "core/call.ts";
 import { EOPNOTSUPP } from "core/errno.ts";
+import type { InodelkContention } from "core/events.ts";
 import type { Args, Flock } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 import type { DomainLock } from "xlators/features/locks/domain.ts";
 import { type Holder, holderOf, sameHolder } from "xlators/features/locks/holder.ts";
 import { LAST, overlaps, type Range, rangeOf } from "xlators/features/locks/ranges.ts";
 
+/** An inode lock: granted, waited for, or asked to be dropped. */
 export interface Inodelk extends DomainLock {
   readonly gfid: Gfid;
   readonly domain: string;
@@ -47,4 +49,11 @@ export function inodelksConflict(a: Inodelk, b: Inodelk): boolean {
 export function inodelkMatches(held: Inodelk, request: Holder & { readonly range: Range }) {
   return held.range.start === request.range.start && held.range.end === request.range.end &&
     sameHolder(held, request);
+}
+
+/** What the holder of `held` hears when another waits for it. */
+export function inodelkNotice(
+  { client, gfid, domain, flock, pid }: Inodelk,
+): InodelkContention {
+  return { type: "inodelk-contention", client, gfid, domain, lock: { ...flock, pid } };
 }

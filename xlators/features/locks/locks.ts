@@ -26,12 +26,14 @@ import { type DomainOptions, DomainTable } from "xlators/features/locks/domain_t
 import {
   type Entrylk,
   entrylkMatches,
+  entrylkNotice,
   entrylkOf,
   entrylksConflict,
 } from "xlators/features/locks/entrylk.ts";
 import {
   type Inodelk,
   inodelkMatches,
+  inodelkNotice,
   inodelkOf,
   inodelksConflict,
 } from "xlators/features/locks/inodelk.ts";
@@ -62,6 +64,7 @@ interface Touch {
   readonly size?: number;
 }
 
+/** See the head of this file. */
 export class Locks extends PassThrough {
   #options: Options;
   #domainOptions: DomainOptions;
@@ -85,13 +88,7 @@ export class Locks extends PassThrough {
         conflict: inodelksConflict,
         paused: (lock) => this.#removals.pauses(lock),
         changed: (gfid) => this.#removals.unlocked(gfid),
-        notice: ({ client, gfid, domain, flock, pid }) => ({
-          type: "inodelk-contention",
-          client,
-          gfid,
-          domain,
-          lock: { ...flock, pid },
-        }),
+        notice: inodelkNotice,
       },
       node.env,
       tell,
@@ -103,15 +100,7 @@ export class Locks extends PassThrough {
         conflict: entrylksConflict,
         paused: () => false,
         changed: () => {},
-        notice: ({ client, gfid, domain, name, type, pid }) => ({
-          type: "entrylk-contention",
-          client,
-          gfid,
-          domain,
-          name,
-          lockType: type,
-          pid,
-        }),
+        notice: entrylkNotice,
       },
       node.env,
       tell,

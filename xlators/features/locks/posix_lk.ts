@@ -21,6 +21,7 @@ import {
   without,
 } from "xlators/features/locks/ranges.ts";
 
+/** A POSIX lock: granted, waited for, or a request. */
 export interface PosixLock extends Holder {
   /** The file it was taken through: closed, the lock goes. */
   readonly fd: Fd;
@@ -89,6 +90,7 @@ export interface HeldUp {
   fail(error: FopError): void;
 }
 
+/** The locks of one inode, and who waits for them. */
 export class PosixLocks {
   #granted: PosixLock[] = [];
   #waiting: Waiter[] = [];

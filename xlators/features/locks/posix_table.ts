@@ -14,6 +14,7 @@ import { signedRangeOf, sizeOf } from "xlators/features/locks/ranges.ts";
 
 const NONE: Cleared = Object.freeze({ blocked: 0, granted: 0 });
 
+/** See the head of this file. */
 export class PosixTable {
   readonly #now: () => number;
   #inodes = new Map<Gfid, PosixLocks>();

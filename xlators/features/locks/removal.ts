@@ -25,6 +25,7 @@ interface Removal {
   waiting: Waiter[];
 }
 
+/** Removals under way or waiting, by inode. */
 export class Removals {
   readonly #inodelks: DomainTable<Inodelk>;
   readonly #mustBeHere: (client: Client) => void;
