@@ -1,6 +1,6 @@
 /**
  * What every graph that stores files must do, fop by fop: a named map of cases that any graph top
- * is run through in one line of its own test:
+ * is run through in one line of its own test file:
  *
  *     conformance("storage/posix", async () => ({ top, inodes, call, stop }));
  *
@@ -57,7 +57,10 @@ export interface ConformanceOptions {
   readonly ignore?: boolean;
 }
 
-/** Registers one test per case; `make` starts a graph for it, which the test stops. */
+/**
+ * Registers one test per case. `make` starts the graph that all of them use, each in a directory of
+ * its own: starting a brick takes longer than a case. It is stopped when the file's tests are done.
+ */
 export function conformance(
   where: string,
   make: () => Promise<Subject>,
@@ -68,16 +71,16 @@ export function conformance(
       throw new RangeError(`Cannot leave out "${each}": no such conformance group or case`);
     }
   }
+  let subject: Subject | undefined;
+  if (!ignore) {
+    Deno.test.beforeAll(async () => {
+      subject = await make();
+    });
+    Deno.test.afterAll(async () => await subject?.stop());
+  }
   for (const [name, run] of Object.entries(CONFORMANCE)) {
     const group = name.slice(0, name.indexOf(":"));
     if (without.some((each) => each === group || each === name)) continue;
-    Deno.test(`${where}: ${name}`, { ignore }, async () => {
-      const subject = await make();
-      try {
-        await run(subject);
-      } finally {
-        await subject.stop();
-      }
-    });
+    Deno.test(`${where}: ${name}`, { ignore }, () => run(subject!));
   }
 }

@@ -18,7 +18,7 @@ import { ptr, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { windTo, type Xlator } from "core/xlator.ts";
 
-/** A graph under test. It is started, and one is made per case. */
+/** A graph under test. It is started; cases share it. */
 export interface Subject {
   /** Its top layer. */
   readonly top: Xlator;

@@ -1,0 +1,54 @@
+/** Layers that watch, tune or guard: over a brick in memory, each with its options on, nothing else changes. */
+
+import { ROOT } from "core/call.ts";
+import { InodeTable } from "core/inode.ts";
+import { type OptionTable, readOptions } from "core/options.ts";
+import type { XlatorType } from "core/registry.ts";
+import { conformance } from "tests/conformance/mod.ts";
+import { MemoryBrick } from "tests/fakes/memory_brick.ts";
+import { node } from "tests/fakes/node.ts";
+import { delayGen } from "xlators/debug/delay-gen/delay_gen.ts";
+import { errorGen } from "xlators/debug/error-gen/error_gen.ts";
+import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
+import { trace } from "xlators/debug/trace/trace.ts";
+import { accessControl } from "xlators/features/access-control/access_control.ts";
+import { barrier } from "xlators/features/barrier/barrier.ts";
+import { index } from "xlators/features/index/index.ts";
+import { readOnly } from "xlators/features/read-only/read_only.ts";
+import { upcall } from "xlators/features/upcall/upcall.ts";
+import { utime } from "xlators/features/utime/utime.ts";
+import { worm } from "xlators/features/worm/worm.ts";
+import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
+
+function over<T extends OptionTable>(
+  type: XlatorType<T>,
+  options: Record<string, string> = {},
+): void {
+  conformance(`${type.type} over a brick in memory`, async () => {
+    const inodes = new InodeTable();
+    const brick = new MemoryBrick(node("memory", [], { inodes }));
+    const directory = type.options["index-base"] && await Deno.makeTempDir();
+    const given = { ...options, ...(directory && { "index-base": `${directory}/indices` }) };
+    const values = readOptions(type.options, new Map(Object.entries(given)));
+    const top = type.create(node("top", [brick], { inodes }), values);
+    await top.start?.();
+    const stop = async () => {
+      await top.stop?.();
+      if (directory) await Deno.remove(directory, { recursive: true });
+    };
+    return { top, inodes, call: ROOT, stop };
+  }, { without: ["locks"] });
+}
+
+over(ioStats, { "count-fop-hits": "on", "latency-measurement": "on" });
+over(trace, { "log-history": "on" });
+over(errorGen, { failure: "0" });
+over(delayGen, { "delay-percentage": "5", "delay-duration": "1" });
+over(index);
+over(accessControl);
+over(upcall, { "cache-invalidation": "on" });
+over(utime);
+over(barrier);
+over(readOnly);
+over(worm, { "worm-file-level": "on" });
+over(ioThreads);
