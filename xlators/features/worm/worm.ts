@@ -174,14 +174,7 @@ class Worm extends Uniform {
 
   async #isProtected(call: Call, target: Target, deleting: boolean): Promise<boolean> {
     const file = this.#file(call, target);
-    try {
-      return await file.isWorm() && await file.isProtected(this.#policy, this.#now(), deleting);
-    } catch (error) {
-      if (!(error instanceof FopError)) throw error;
-      // What cannot be read must not be lost.
-      this.env.log.warn("retention could not be read", { error: error.code });
-      return true;
-    }
+    return await file.isWorm() && await file.isProtected(this.#policy, this.#now(), deleting);
   }
 
   #file(call: Call, target: Target): WormFile {
