@@ -15,10 +15,11 @@ import {
   readBlocks,
 } from "mgmt/brick_volfile.ts";
 import { CommandError } from "mgmt/cli/command.ts";
-import { type Daemon, plain } from "mgmt/daemon.ts";
+import type { Daemon } from "mgmt/daemon.ts";
+import { plain } from "mgmt/plain.ts";
 import { cannotListen } from "mgmt/endpoints.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
-import { dumpState } from "mgmt/statedump.ts";
+import { dumpState, shownOptions } from "mgmt/statedump.ts";
 import type { Connection } from "rpc/connection.ts";
 import { signIn, signOut } from "rpc/programs/portmap.ts";
 import { type Endpoint, endpointText } from "rpc/transport.ts";
@@ -39,7 +40,7 @@ export interface BrickOptions {
   readonly name: string | undefined;
   readonly port: number | undefined;
   readonly overrides: readonly Override[];
-  readonly statedumps: string;
+  readonly statedumps: string | undefined;
   /** The management daemon, if the brick has one. */
   readonly link: ManagementLink | undefined;
   /** Whether to sign in there. */
@@ -188,7 +189,7 @@ export class BrickProcess {
       volumes: [...this.#graph.nodes].map(({ block, xlator }) => ({
         name: block.name,
         type: block.type,
-        options: Object.fromEntries(block.options),
+        options: shownOptions(block.options),
         state: xlator.state?.() ?? null,
       })),
       metrics: this.#daemon.metrics.read().map((each) => ({ ...each })),

@@ -4,6 +4,7 @@ import { type Env, type LogLevel, makeLog, MetricsTable, realClock, realEnv } fr
 import { fopError } from "core/errno.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { redirectSignal, SIGUSR1, SIGUSR2 } from "core/sys/signals.ts";
+import { plain } from "mgmt/plain.ts";
 import { DUMP_DIRECTORY } from "mgmt/statedump.ts";
 import { CommandError, type OptionValues, UsageError } from "mgmt/cli/command.ts";
 
@@ -23,7 +24,7 @@ export const DAEMON_OPTIONS = {
   "log-format": { value: "FORMAT", help: "text or json; text if not given." },
   "statedump-dir": {
     value: "DIR",
-    help: `Where statedumps are written, ${DUMP_DIRECTORY} if not given.`,
+    help: `Where statedumps are written; ${DUMP_DIRECTORY}, or else /tmp, if not given.`,
   },
 } as const;
 
@@ -99,7 +100,8 @@ export class Daemon {
     this.#on("SIGTERM", stop);
     this.#on("SIGINT", stop);
     this.#on("SIGHUP", () => {
-      this.#log?.reopen();
+      const why = this.#log?.reopen();
+      if (why !== undefined) this.env.log.error("log goes on in the old file", { why });
       reload();
     });
     this.#on("SIGUSR1", () => {});
@@ -167,10 +169,16 @@ class LogFile {
     writeAll(this.#file, line);
   }
 
-  reopen(): void {
+  /** After rotation: later lines go to a new file. Answers why not, and goes on with the old one. */
+  reopen(): string | undefined {
     const old = this.#file;
-    this.#file = this.#open();
+    try {
+      this.#file = this.#open();
+    } catch (error) {
+      return plain(error);
+    }
     old.close();
+    return undefined;
   }
 
   close(): void {
@@ -188,7 +196,11 @@ class LogFile {
 
 function writeAll(to: { writeSync(bytes: Uint8Array): number }, text: string): void {
   const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+  try {
+    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+  } catch {
+    // A full disk, a reader that is gone: a daemon goes on without the line, and nobody can be told.
+  }
 }
 
 /** Sends `state` to the service manager named by $NOTIFY_SOCKET, if there is one (sd_notify(3)). */
@@ -213,10 +225,4 @@ function notify(state: string): string | undefined {
 /** What a system call's negative result says, for people. */
 function reason(result: number): string {
   return fopError(result).message.replace(/^E\w+: /, "");
-}
-
-/** What an error says, for people: without the call and number that Deno puts around it. */
-export function plain(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.message.replace(/ \(os error \d+\)/, "").replace(/: \w+ '.*'$/, "");
 }

@@ -1,7 +1,7 @@
 /** A daemon's lasting connection to a management daemon: lost, it is made again. */
 
 import type { Env } from "core/env.ts";
-import { plain } from "mgmt/daemon.ts";
+import { plain } from "mgmt/plain.ts";
 import { Connection } from "rpc/connection.ts";
 import { callbackProgram, fetchSpec, onCallback } from "rpc/programs/callback.ts";
 import { connectTo, type Endpoint, endpointText } from "rpc/transport.ts";

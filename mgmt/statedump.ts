@@ -2,42 +2,42 @@
 
 import type { Env } from "core/env.ts";
 import type { Json } from "core/xlator.ts";
+import { plain } from "mgmt/plain.ts";
 import { VERSION } from "mgmt/version.ts";
 
 /** Where GlusterFS's tools look for them. */
 export const DUMP_DIRECTORY = "/var/run/gluster";
 
 /**
- * Writes `state` to a new file in `directory`, readable by its owner only; answers its path. Throws
- * what Deno throws.
+ * Writes `state` to a new file, readable by its owner only, and tells the log where, or why not.
+ * `directory` undefined: where GlusterFS's tools look, or in /tmp where that is not possible.
  */
-export function writeStatedump(
-  env: Env,
-  directory: string,
-  name: string,
-  state: { readonly [key: string]: Json },
-): string {
-  const now = env.clock.now();
-  const path = `${directory}/${name}.${Deno.pid}.dump.${Math.floor(now)}`;
-  const dump = { version: VERSION, pid: Deno.pid, time: new Date(now).toISOString(), ...state };
-  Deno.writeTextFileSync(path, JSON.stringify(dump, null, 2) + "\n", {
-    createNew: true,
-    mode: 0o600,
-  });
-  return path;
-}
-
-/** As `writeStatedump`, telling the log how it went. */
 export function dumpState(
   env: Env,
-  directory: string,
+  directory: string | undefined,
   name: string,
   state: { readonly [key: string]: Json },
 ): void {
-  try {
-    env.log.info("statedump written", { file: writeStatedump(env, directory, name, state) });
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    env.log.error("statedump cannot be written", { directory, why });
+  const now = env.clock.now();
+  const head = { version: VERSION, pid: Deno.pid, time: new Date(now).toISOString() };
+  const text = JSON.stringify({ ...head, ...state }, null, 2) + "\n";
+  let why: unknown;
+  for (const place of directory === undefined ? [DUMP_DIRECTORY, "/tmp"] : [directory]) {
+    const file = `${place}/${name}.${Deno.pid}.dump.${Math.floor(now)}`;
+    try {
+      // A new file: nobody can have put a link to another one there.
+      Deno.writeTextFileSync(file, text, { createNew: true, mode: 0o600 });
+      return env.log.info("statedump written", { file });
+    } catch (error) {
+      why = error;
+    }
   }
+  env.log.error("statedump cannot be written", { why: plain(why) });
+}
+
+/** Options as a statedump shows them: without passwords. */
+export function shownOptions(options: ReadonlyMap<string, string>): { [name: string]: string } {
+  return Object.fromEntries(
+    [...options].map(([name, value]) => [name, /password/.test(name) ? "********" : value]),
+  );
 }

@@ -12,20 +12,16 @@
 import { parseArgs } from "node:util";
 import { ROOT } from "core/call.ts";
 import { type Env, makeLog, realClock, realEnv } from "core/env.ts";
-import { O_RDWR } from "core/fops.ts";
-import { buildGraph, type Graph } from "core/graph.ts";
-import type { Gfid } from "core/inode.ts";
+import { buildGraph } from "core/graph.ts";
 import { toHex } from "core/lib/bytes.ts";
 import { printVolfile, type VolumeBlock } from "core/volfile.ts";
-import { withKey } from "core/xdata.ts";
-import { GFID_REQ } from "core/xdata_keys.ts";
+import { Volume } from "core/volume.ts";
 import { TYPES } from "xlators/mod.ts";
 
 const VOLUME = "demo";
 const HOST = "127.0.0.1";
 const FILE = "hello.bin";
 const FILE_BYTES = 8 << 20;
-const CHUNK_BYTES = 128 << 10;
 const READY_MS = 20_000;
 
 const MORTAR = new URL("mortar", import.meta.url).pathname;
@@ -92,6 +88,7 @@ function clientVolfile(directory: string, port: string): string {
 
 /** Starts `mortar ARGS…` and waits for its "ready" line. */
 async function start(name: string, directory: string, args: readonly string[]): Promise<Started> {
+  if (stopping) throw new Error("interrupted");
   const logFile = `${directory}/${name}.log`;
   const child = new Deno.Command(MORTAR, {
     args: [...args, "--log-format", "json", "--log-file", logFile, "--statedump-dir", directory],
@@ -131,9 +128,11 @@ function readyAddress(logFile: string): string | undefined {
 }
 
 const running: Started[] = [];
+let stopping = false;
 
 /** Ends what was started, last first: politely, then not. */
 async function stopAll(): Promise<void> {
+  stopping = true;
   for (const { child } of running.splice(0).reverse()) {
     const late = new AbortController();
     try {
@@ -149,41 +148,6 @@ async function stopAll(): Promise<void> {
   }
 }
 
-/** Puts `data` under `name` in the volume's root. */
-async function put({ top, inodes }: Graph, name: string, data: Uint8Array): Promise<void> {
-  const gfid = env.random.uuid() as Gfid;
-  const { fd } = await top.create(ROOT, {
-    parent: inodes.root,
-    name,
-    flags: O_RDWR,
-    mode: 0o644,
-    umask: 0o022,
-    xdata: withKey(undefined, GFID_REQ, gfid),
-  });
-  for (let offset = 0; offset < data.length; offset += CHUNK_BYTES) {
-    const chunk = data.subarray(offset, offset + CHUNK_BYTES);
-    await top.writev(ROOT, { fd, offset, data: chunk, flags: 0 });
-  }
-  await top.flush(ROOT, { fd });
-  await top.release(ROOT, { fd });
-}
-
-/** The content of `name` in the volume's root. */
-async function get({ top, inodes }: Graph, name: string): Promise<Uint8Array<ArrayBuffer>> {
-  const { stat } = await top.lookup(ROOT, { parent: inodes.root, name });
-  const { fd } = await top.open(ROOT, { inode: inodes.of(stat.gfid), flags: O_RDWR });
-  const data = new Uint8Array(stat.size);
-  let offset = 0;
-  while (offset < data.length) {
-    const into = data.subarray(offset, offset + CHUNK_BYTES);
-    const reply = await top.readv(ROOT, { fd, offset, size: into.length, flags: 0, into });
-    if (reply.data.length === 0) throw new Error(`"${name}" ended at ${offset}`);
-    offset += reply.data.length;
-  }
-  await top.release(ROOT, { fd });
-  return data;
-}
-
 function randomBytes(size: number): Uint8Array<ArrayBuffer> {
   const data = new Uint8Array(size);
   const AT_ONCE = 65536;
@@ -193,8 +157,9 @@ function randomBytes(size: number): Uint8Array<ArrayBuffer> {
   return data;
 }
 
-async function sha256(data: Uint8Array<ArrayBuffer>): Promise<string> {
-  return toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
+async function sha256(data: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", data as Uint8Array<ArrayBuffer>);
+  return toHex(new Uint8Array(digest));
 }
 
 function say(step: string, text: string): void {
@@ -213,11 +178,15 @@ async function walk(brick: string, port: string): Promise<void> {
   const graph = buildGraph([clientBlock(brick, port)], TYPES, env);
   await graph.start();
   try {
+    const volume = new Volume({ top: graph.top, inodes: graph.inodes, env, call: ROOT });
     const data = randomBytes(FILE_BYTES);
     const hash = await sha256(data);
-    say("put", `${FILE}, ${FILE_BYTES >> 20} MiB: ${await timed(() => put(graph, FILE, data))}`);
-    let back: Uint8Array<ArrayBuffer> = new Uint8Array(0);
-    const speed = await timed(async () => void (back = await get(graph, FILE)));
+    say(
+      "put",
+      `${FILE}, ${FILE_BYTES >> 20} MiB: ${await timed(() => volume.writeFile(FILE, data))}`,
+    );
+    let back = new Uint8Array(0) as Uint8Array;
+    const speed = await timed(async () => void (back = await volume.readFile(FILE)));
     if (await sha256(back) !== hash) throw new Error("the file came back changed");
     say("get", `the same bytes: ${speed}`);
     const plain = `${brick}/${FILE}`;

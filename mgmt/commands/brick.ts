@@ -4,10 +4,10 @@ import type { XlatorTypes } from "core/registry.ts";
 import { BrickProcess, type VolfileSource } from "mgmt/brick_process.ts";
 import { parseOverride } from "mgmt/brick_volfile.ts";
 import { type Command, command, CommandError, UsageError } from "mgmt/cli/command.ts";
-import { Daemon, DAEMON_OPTIONS, plain } from "mgmt/daemon.ts";
+import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
+import { plain } from "mgmt/plain.ts";
 import { parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { ManagementLink } from "mgmt/management_link.ts";
-import { DUMP_DIRECTORY } from "mgmt/statedump.ts";
 import { fetchVolfile } from "rpc/programs/handshake.ts";
 
 const options = {
@@ -90,7 +90,7 @@ export function brick(types: XlatorTypes): Command {
           name: values["brick-name"],
           port,
           overrides,
-          statedumps: values["statedump-dir"] ?? DUMP_DIRECTORY,
+          statedumps: values["statedump-dir"],
           link,
           signsIn: !values["no-portmap"],
         });

@@ -1,9 +1,10 @@
 /** `mortar mgmt`: serves volfiles and the brick ports, all that a client needs to mount. */
 
 import { command, CommandError } from "mgmt/cli/command.ts";
-import { Daemon, DAEMON_OPTIONS, plain } from "mgmt/daemon.ts";
+import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
+import { plain } from "mgmt/plain.ts";
 import { cannotListen, MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
-import { DUMP_DIRECTORY, dumpState } from "mgmt/statedump.ts";
+import { dumpState } from "mgmt/statedump.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
 import { type Endpoint, endpointText } from "rpc/transport.ts";
 
@@ -71,7 +72,7 @@ export const mgmt = command({
       daemon.handleSignals({
         reload: () => void server.refresh(),
         dump: () =>
-          dumpState(env, values["statedump-dir"] ?? DUMP_DIRECTORY, "mgmt", {
+          dumpState(env, values["statedump-dir"], "mgmt", {
             mgmt: server.state(),
           }),
       });

@@ -1,0 +1,116 @@
+/** A daemon of ours as a process: what it says, line by line, and how it ends. */
+
+const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
+const PATIENCE_MS = 20_000;
+
+/** `mortar ARGS…`, started. */
+export class DaemonProcess implements AsyncDisposable {
+  readonly lines: string[] = [];
+  readonly #child: Deno.ChildProcess;
+  readonly #reading: Promise<void>;
+  #ended = false;
+  #wake: (() => void)[] = [];
+
+  constructor(args: readonly string[], env: Record<string, string> = {}) {
+    this.#child = new Deno.Command(MORTAR, {
+      args: [...args],
+      env: { DENO: Deno.execPath(), ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#reading = Promise.all([
+      this.#read(this.#child.stdout),
+      this.#read(this.#child.stderr),
+    ]).then(() => {
+      this.#ended = true;
+      this.#changed();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  async #read(from: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
+    let rest = "";
+    for await (const text of from.pipeThrough(new TextDecoderStream())) {
+      const parts = (rest + text).split("\n");
+      rest = parts.pop()!;
+      this.lines.push(...parts);
+      this.#changed();
+    }
+    if (rest) this.lines.push(rest);
+  }
+
+  #changed(): void {
+    for (const wake of this.#wake.splice(0)) wake();
+  }
+
+  /** The first line that `pattern` fits, from number `from` on. Throws if the daemon ends, or takes too long. */
+  async said(pattern: RegExp, from = 0): Promise<string> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#changed();
+    }, PATIENCE_MS);
+    try {
+      for (;;) {
+        const found = this.lines.slice(from).find((line) => pattern.test(line));
+        if (found !== undefined) return found;
+        if (this.#ended || late) {
+          throw new Error(`Never said ${pattern}; said:\n${this.lines.join("\n")}`);
+        }
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The address in its "ready" line. */
+  async address(): Promise<string> {
+    return / address=(\S+)/.exec(await this.said(/ ready /))![1]!;
+  }
+
+  kill(signal: Deno.Signal): void {
+    this.#child.kill(signal);
+  }
+
+  /** How it ended, when it has. */
+  async ended(): Promise<Deno.CommandStatus> {
+    await this.#reading;
+    return await this.#child.status;
+  }
+
+  /** Asks it to end, and answers its exit code. */
+  async end(): Promise<number> {
+    this.kill("SIGTERM");
+    return (await this.ended()).code;
+  }
+
+  /** Ends it without asking, if it still runs. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.kill("SIGKILL");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+    }
+    await this.ended();
+  }
+}
+
+/** Runs `mortar ARGS…` to its end. */
+export async function mortar(
+  ...args: string[]
+): Promise<{ code: number; out: string; err: string }> {
+  const { code, stdout, stderr } = await new Deno.Command(MORTAR, {
+    args,
+    env: { DENO: Deno.execPath() },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const text = new TextDecoder();
+  return { code, out: text.decode(stdout), err: text.decode(stderr) };
+}
