@@ -5,25 +5,21 @@
  */
 
 import { ROOT } from "core/call.ts";
-import { type Args, type FopName, FOPS, type Reply } from "core/fops.ts";
+import type { Args, FopName, Reply } from "core/fops.ts";
 import { buildGraph } from "core/graph.ts";
-import { Fd, type Gfid, Inode, ROOT_GFID } from "core/inode.ts";
+import type { Fd, Gfid } from "core/inode.ts";
 import { defineXlator, xlatorTypes } from "core/registry.ts";
 import { parseVolfile } from "core/volfile.ts";
-import { str, withKey, Xdata } from "core/xdata.ts";
-import { GFID_REQ } from "core/xdata_keys.ts";
 import { AUTH_GLUSTERFS_V3 } from "rpc/auth.ts";
 import { Connection } from "rpc/connection.ts";
 import { setvolume } from "rpc/programs/handshake.ts";
-import { GFX_PROGRAM, GFX_VERSION, WIRES } from "rpc/programs/gfx.ts";
 import { connectTo, type Endpoint, type Transport } from "rpc/transport.ts";
-import { ANONYMOUS_FD, type Peer, type Wire } from "rpc/wire.ts";
+import { FopClient, joinDict } from "tests/fakes/fop_client.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { LinesLog, testEnv } from "tests/fakes/node.ts";
 import { corpus, Dice, malformed, marked } from "tests/fuzz/records.ts";
-import type { Server } from "xlators/protocol/server/server.ts";
 import { locks } from "xlators/features/locks/locks.ts";
-import { server } from "xlators/protocol/server/server.ts";
+import { type Server, server } from "xlators/protocol/server/server.ts";
 
 export interface FuzzResult {
   readonly seed: number;
@@ -163,15 +159,6 @@ class Enemy {
   }
 }
 
-let joins = 0;
-function joinDict(): Xdata {
-  return Xdata.of([
-    ["remote-subvolume", str(BRICK)],
-    ["process-uuid", str(`fuzz-${++joins}`)],
-    ["fops-version", str("1298437")],
-  ]);
-}
-
 // A SETVOLUME as bytes, made by a connection that goes nowhere.
 function joining(): Uint8Array<ArrayBuffer> {
   const sent: Uint8Array<ArrayBuffer>[] = [];
@@ -189,7 +176,7 @@ function joining(): Uint8Array<ArrayBuffer> {
 function captureJoin(connection: Connection): Uint8Array<ArrayBuffer> {
   let bytes: Uint8Array<ArrayBuffer> | undefined;
   connection.call(setvolume, setvolume.procedure, ROOT, (to) => {
-    setvolume.args.write(to, { dict: joinDict() });
+    setvolume.args.write(to, { dict: joinDict(BRICK) });
     bytes = to.bytes.slice(4, to.at);
   }, () => {}).catch(() => {});
   connection.close("done");
@@ -197,87 +184,39 @@ function captureJoin(connection: Connection): Uint8Array<ArrayBuffer> {
 }
 
 /** A client that writes, reads back and looks up, and knows what must come. */
-class GoodClient implements Peer {
+class GoodClient {
   calls = 0;
   slowestMs = 0;
-  #connection: Connection;
-  #numbers = new Map<Fd, number>();
-  #root = new Inode(ROOT_GFID);
-  #file!: Fd;
   #round = 0;
 
-  private constructor(connection: Connection) {
-    this.#connection = connection;
-  }
+  private constructor(readonly client: FopClient, readonly file: Fd) {}
 
   static async join(endpoint: Endpoint): Promise<GoodClient> {
-    const connection = new Connection(await connectTo(endpoint), testEnv());
-    connection.flavor = AUTH_GLUSTERFS_V3;
-    const { ret, errno } = await connection.ask(setvolume, { dict: joinDict() });
-    if (ret < 0) throw new Error(`cannot join: ${errno}`);
-    const client = new GoodClient(connection);
+    const client = await FopClient.join(endpoint, joinDict(BRICK));
     const gfid = "9d5a3c1e-0000-4000-8000-00000000f00d" as Gfid;
-    const { fd } = await client.#ask("create", {
-      parent: client.#root,
-      name: "good",
-      flags: 2,
-      mode: 0o600,
-      umask: 0,
-      xdata: withKey(undefined, GFID_REQ, gfid),
-    });
-    client.#file = fd;
-    return client;
+    return new GoodClient(client, await client.create("good", gfid));
   }
 
   async work(): Promise<void> {
     const data = new Uint8Array(4096).fill(++this.#round);
-    const offset = 4096 * (this.#round % 8), fd = this.#file;
+    const offset = 4096 * (this.#round % 8), fd = this.file;
     await this.#ask("writev", { fd, offset, data, flags: 2 });
     const back = await this.#ask("readv", { fd, offset, size: 4096, flags: 2 });
     if (back.data.length !== 4096 || back.data.some((byte) => byte !== (this.#round & 0xff))) {
       throw new Error("the good client read something else than it wrote");
     }
-    await this.#ask("lookup", { parent: this.#root, name: "good" });
+    await this.#ask("lookup", { parent: this.client.root, name: "good" });
   }
 
   leave(): void {
-    this.#connection.close("done");
+    this.client.leave();
   }
 
   async #ask<K extends FopName>(fop: K, args: Args<K>): Promise<Reply<K>> {
-    const wire = WIRES[fop] as Wire<K>;
     const started = performance.now();
-    const reply = await this.#connection.call(
-      { number: GFX_PROGRAM, version: GFX_VERSION },
-      FOPS[fop].proc,
-      ROOT,
-      (to) => wire.request(to, args, this),
-      (from) => copied(wire.reply(from, args, this)),
-      wire.payload ? { bulk: wire.payload(args) } : {},
-    );
+    const reply = await this.client.ask(fop, args);
     this.calls++;
     this.slowestMs = Math.max(this.slowestMs, performance.now() - started);
     return reply;
   }
-
-  inode(gfid: Gfid): Inode {
-    return new Inode(gfid);
-  }
-  fd(): Fd {
-    throw new Error("only servers look numbers up");
-  }
-  numberOf(fd: Fd): number {
-    return this.#numbers.get(fd) ?? ANONYMOUS_FD;
-  }
-  adopt(number: number, inode: Inode, flags: number): Fd {
-    const fd = new Fd(inode, flags);
-    this.#numbers.set(fd, number);
-    return fd;
-  }
-}
-
-// Bulk data lives only as long as its record.
-function copied<R>(reply: R): R {
-  const { data } = reply as { data?: Uint8Array };
-  return data ? { ...reply, data: data.slice() } : reply;
 }
