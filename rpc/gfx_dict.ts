@@ -93,7 +93,7 @@ function writePairs(to: XdrWriter, dict: Xdata): void {
 
 // Keys repeat on every fop and making text of bytes costs a microsecond, so recent ones are found
 // by their bytes. Direct-mapped: a peer that invents keys only makes others slow.
-const SLOTS = 1024;
+const SLOTS = 4096;
 const INTERNED_MAX = 96;
 const slotBytes: Uint8Array[] = new Array(SLOTS).fill(new Uint8Array(0));
 const slotText: string[] = new Array(SLOTS).fill("");
@@ -107,9 +107,10 @@ function readKey(from: XdrReader): string {
   const bytes = from.bytes;
   if (bytes[at + size] !== 0) throw new XdrError("Cannot read key: no NUL at its end");
   if (size > INTERNED_MAX) return freshKey(bytes.subarray(at, at + size));
-  // First, middle and last bytes tell GlusterFS's keys apart well enough, whatever their length.
-  const slot = (size * 31 + bytes[at]! * 7 + bytes[at + size - 1]! * 131 +
-    bytes[at + (size >> 1)]! * 17 + bytes[at + ((size * 3) >> 2)]! * 263) & (SLOTS - 1);
+  // All bytes: keys of GlusterFS differ in a few, and those that share a place are slow for good.
+  let hash = size;
+  for (let i = at; i < at + size; i++) hash = Math.imul(hash, 31) + bytes[i]!;
+  const slot = (hash ^ (hash >>> 12)) & (SLOTS - 1);
   const known = slotBytes[slot]!;
   if (known.length === size) {
     let i = 0;
