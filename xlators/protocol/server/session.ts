@@ -209,6 +209,7 @@ export class Session implements Peer {
       checkName(fop, named.name);
       if (fop === "rename") checkNameSize(named.oldName!), checkNameSize(named.newName!);
     }
+    if (fop === "readv" && named.size! > this.server.values["record-size-limit"]) throw EINVAL;
     if ((fop === "readdir" || fop === "readdirp") && named.size! > READDIR_BYTES_MAX) {
       return { ...args, size: READDIR_BYTES_MAX };
     }
