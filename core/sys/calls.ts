@@ -8,6 +8,7 @@
  */
 
 import { encodeName } from "core/lib/bytes.ts";
+import { openLibc } from "core/sys/libc.ts";
 import { buildStubs, STUB_PREFIX } from "core/sys/stubs.ts";
 import type { Machine, Syscall } from "core/sys/numbers.ts";
 
@@ -130,8 +131,8 @@ type Call<S> = S extends
 /** The calls, typed by their signatures. */
 export type Sys = { readonly [K in keyof typeof SYMBOLS]: Call<typeof SYMBOLS[K]> };
 
-/** Opens the library of stubs. Throws where the process may not map code from memory. */
-function openStubs(): Sys {
+/** The calls by stubs in memory. Throws where the process may not map code from there. */
+export function stubCalls(): Sys {
   const libc = Deno.dlopen("libc.so.6", {
     memfd_create: { parameters: ["buffer", "u32"], result: "i32" },
     write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
@@ -146,12 +147,26 @@ function openStubs(): Sys {
     }
     return Deno.dlopen(`/proc/self/fd/${fd}`, SYMBOLS).symbols as Sys;
   } finally {
-    libc.symbols.close(fd);
+    if (fd >= 0) libc.symbols.close(fd);
+  }
+}
+
+/** The calls by libc: slower, and a failure in the pool costs a second call. Works everywhere. */
+export function libcCalls(): Sys {
+  return openLibc(SYMBOLS) as unknown as Sys;
+}
+
+/** `first`, or `second` where the first cannot be had. */
+export function eitherCalls(first: () => Sys, second: () => Sys): Sys {
+  try {
+    return first();
+  } catch {
+    return second();
   }
 }
 
 /** The system calls of this process. */
-export const sys: Sys = openStubs();
+export const sys: Sys = eitherCalls(stubCalls, libcCalls);
 
 /** A path or name for a call: its bytes and a NUL. */
 export function cstring(text: string): Uint8Array<ArrayBuffer> {
