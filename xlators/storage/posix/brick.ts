@@ -6,7 +6,7 @@ import type { Env } from "core/env.ts";
 import { ENOENT, ENOSPC, ENOTDIR, ESTALE, fopError } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT } from "core/iatt.ts";
-import { type Gfid, type InodeTable, ROOT_GFID } from "core/inode.ts";
+import { type Gfid, type InodeTable, NULL_GFID, ROOT_GFID } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
 import { INTERNAL_FOP } from "core/xdata_keys.ts";
 import { cstring, sys } from "core/sys/calls.ts";
@@ -20,6 +20,7 @@ import {
   iattOf,
   statAt,
   statFd,
+  statIno,
   statIs,
   statMode,
   statNlink,
@@ -37,6 +38,17 @@ export interface Place {
   readonly target: Target;
   /** Set if it is a directory. */
   readonly directory?: Directory | undefined;
+}
+
+/** What a name in a directory stands for. */
+export interface FoundEntry {
+  /** The null gfid if the file has none. */
+  readonly stat: Iatt;
+  /** Links on the backend, the handle's among them. */
+  readonly nlink: number;
+  /** Inode number on the backend. */
+  readonly ino: number;
+  readonly target: Uint8Array<ArrayBuffer>;
 }
 
 /** What a brick is made of. */
@@ -154,18 +166,17 @@ export class Brick {
 
   /**
    * Attributes of a name in a directory; the gfid is read from the file. Throws ENOENT if there is
-   * nothing (or only the brick's own directory); `gfid` undefined if the file has none.
+   * nothing (or only the brick's own directory).
    */
-  statEntry(
-    directory: Directory,
-    name: Uint8Array<ArrayBuffer>,
-  ): { gfid: Gfid | undefined; mode: number; nlink: number; target: Uint8Array<ArrayBuffer> } {
+  statEntry(directory: Directory, name: Uint8Array<ArrayBuffer>): FoundEntry {
     const result = statAt(directory.fd, name);
     if (result < 0) throw fopError(result);
     if (directory.gfid === ROOT_GFID && statIs(this.#hiddenDev, this.#hiddenIno)) throw ENOENT;
-    const mode = statMode(), nlink = statNlink();
     const target = this.handles.pathIn(directory, name);
-    return { gfid: this.handles.gfidOf(target), mode, nlink, target };
+    const gfid = this.handles.gfidOf(target) ?? NULL_GFID;
+    const times = gfid === NULL_GFID ? undefined : this.times.of(gfid, target);
+    // Attribute calls leave the stat buffer alone.
+    return { stat: iattOf(gfid, times), nlink: statNlink(), ino: statIno(), target };
   }
 
   /** A place for a name in a directory. */

@@ -267,13 +267,14 @@ function withGfid(xdata: Xdata | undefined, gfid: Gfid): Xdata {
 
 function openExisting(brick: Brick, call: Call, entry: NewName, args: CreateArgs): CreateReply {
   const found = brick.statEntry(entry.directory, entry.bytes);
-  if (found.gfid === undefined) {
+  const { mode } = found.stat;
+  let { gfid } = found.stat;
+  if (gfid === NULL_GFID) {
     // Half of a creation that a crash cut short, or a file put there directly.
-    finish(brick, call, entry, found.target, found.mode, args.xdata);
-  }
-  const gfid = found.gfid ?? entry.gfid;
-  if (found.nlink === 1) {
-    makeHandle(brick, entry.directory, entry.name, entry.bytes, gfid, found.mode);
+    gfid = entry.gfid;
+    finish(brick, call, entry, found.target, mode, args.xdata);
+  } else if (found.nlink === 1) {
+    makeHandle(brick, entry.directory, entry.name, entry.bytes, gfid, mode);
   }
   const fd = brick.files.open(brick.inodes.of(gfid), args.flags & ~(O_CREAT | O_EXCL));
   return { fd, ...answer(brick, call, entry, brick.statFile(gfid, fd.sysfd)) };

@@ -4,7 +4,7 @@ import { realClock } from "core/env.ts";
 import { EBADF, EINVAL, ENOSPC, ENXIO } from "core/errno.ts";
 import { O_APPEND, O_DIRECT, O_RDWR, O_SYNC } from "core/fops.ts";
 import { Fd } from "core/inode.ts";
-import { internal, IS_ROOT, run, TestBrick } from "xlators/storage/posix/test_brick.ts";
+import { internal, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 import { weakChecksum } from "xlators/storage/posix/data.ts";
 
 const ignore = !IS_ROOT;

@@ -4,7 +4,7 @@ import { realClock } from "core/env.ts";
 import { ENOENT, ENOTDIR, ENOTEMPTY, ESTALE } from "core/errno.ts";
 import { isDirectory } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
-import { gfidReq, IS_ROOT, run, TestBrick } from "xlators/storage/posix/test_brick.ts";
+import { gfidReq, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 
 const ignore = !IS_ROOT;
 const FIXED = "a1b2c3d4-0000-4000-8000-00000000beef" as Gfid;

@@ -8,7 +8,7 @@ import { sys } from "core/sys/calls.ts";
 import type { Xdata } from "core/xdata.ts";
 import { withKey } from "core/xdata.ts";
 import { CONTENT, GFID_REQ, UNLINKED_LOOKUP } from "core/xdata_keys.ts";
-import { type Brick, isDirMode } from "xlators/storage/posix/brick.ts";
+import { type Brick, type FoundEntry, isDirMode } from "xlators/storage/posix/brick.ts";
 import { readWhole } from "xlators/storage/posix/data.ts";
 import { fill, type Subject, wantedContent } from "xlators/storage/posix/fill.ts";
 import { type Directory, GFID_XATTR, handleName } from "xlators/storage/posix/handle.ts";
@@ -71,22 +71,23 @@ function lookupNamed(
   if (parent === ROOT_GFID && name === HIDDEN) throw EPERM;
   const bytes = entryName(parent, name);
   const directory = brick.handles.dir(parent);
-  let found: ReturnType<Brick["statEntry"]>;
+  let found: FoundEntry;
   try {
     found = brick.statEntry(directory, bytes);
   } catch (error) {
     if (!(error instanceof FopError)) throw error;
     throw error.carrying({ postParent: brick.statDir(directory) });
   }
-  const { target, mode, nlink } = found;
-  let { gfid } = found;
-  if (gfid === undefined || gfid === NULL_GFID) {
-    gfid = giveGfid(brick, call, directory, name, bytes, mode, target, xdata);
-  } else if (isDirMode(mode) ? !brick.handles.cached(gfid) : nlink === 1) {
-    gfid = healHandle(brick, directory, name, bytes, gfid, mode);
+  const { target, nlink } = found;
+  let { stat } = found;
+  if (stat.gfid === NULL_GFID) {
+    const gfid = giveGfid(brick, call, directory, name, bytes, stat.mode, target, xdata);
+    stat = brick.stat(brick.entryPlace(gfid, directory, bytes, target));
+  } else if (isDirMode(stat.mode) ? !brick.handles.cached(stat.gfid) : nlink === 1) {
+    healHandle(brick, directory, name, bytes, stat.gfid, stat.mode);
+    if (nlink === 1) stat = brick.stat(brick.entryPlace(stat.gfid, directory, bytes, target));
   }
-  const place = brick.entryPlace(gfid, directory, bytes, target);
-  const stat = brick.stat(place);
+  const { gfid } = stat;
   const subject = { gfid, target, stat };
   if (expected && expected !== gfid) brick.env.log.debug("name has another gfid", { name, gfid });
   return withContent(brick, subject, xdata, directory);
@@ -172,18 +173,14 @@ function healHandle(
   bytes: Uint8Array<ArrayBuffer>,
   gfid: Gfid,
   mode: number,
-): Gfid {
-  if (!isDirMode(mode)) {
-    makeHandle(brick, directory, name, bytes, gfid, mode);
-    return gfid;
-  }
+): void {
+  if (!isDirMode(mode)) return makeHandle(brick, directory, name, bytes, gfid, mode);
   const link = brick.handles.readLink(gfid);
-  if (link && link.parent === directory.gfid && link.name === name) return gfid;
-  if (link && leadsToIt(brick, gfid)) return gfid;
+  if (link && link.parent === directory.gfid && link.name === name) return;
+  if (link && leadsToIt(brick, gfid)) return;
   const result = brick.handles.linkDir(gfid, directory.gfid, name);
   if (result < 0) throw fopError(result);
   brick.env.log.warn("directory's handle was repaired", { gfid, name, parent: directory.gfid });
-  return gfid;
 }
 
 // Two directories may share a gfid while healers move one: the handle stays where it leads.

@@ -22,7 +22,7 @@ import {
 import type { ParentReply, RenameArgs, RenameReply, RmdirArgs, UnlinkArgs } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import { isDirectory, isRegular } from "core/iatt.ts";
-import type { Gfid } from "core/inode.ts";
+import { type Gfid, NULL_GFID } from "core/inode.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { intKey, withKey, type Xdata } from "core/xdata.ts";
 import {
@@ -31,7 +31,7 @@ import {
   REQUEST_LINK_COUNT,
   RESPONSE_LINK_COUNT,
 } from "core/xdata_keys.ts";
-import { type Brick, isDirMode } from "xlators/storage/posix/brick.ts";
+import { type Brick, type FoundEntry, isDirMode } from "xlators/storage/posix/brick.ts";
 import { type Directory, handleName, removeDir } from "xlators/storage/posix/handle.ts";
 import { purgeLandfill } from "xlators/storage/posix/landfill.ts";
 import { makeHandle } from "xlators/storage/posix/lookup.ts";
@@ -53,11 +53,8 @@ const ONLY_LINKTO = intKey("unlink-only-if-dht-linkto-file");
 const BLOCK_COUNT = intKey("gf_get_file_block_count", "uint");
 
 /** What is known of a name before it goes. */
-interface Victim {
+interface Victim extends FoundEntry {
   readonly gfid: Gfid | undefined;
-  readonly stat: Iatt;
-  readonly target: Target;
-  readonly ino: number;
 }
 
 function victim(
@@ -67,15 +64,8 @@ function victim(
 ): Victim | undefined {
   try {
     const found = brick.statEntry(directory, bytes);
-    const gfid = found.gfid;
-    const place = brick.entryPlace(
-      gfid ?? "00000000-0000-0000-0000-000000000000" as Gfid,
-      directory,
-      bytes,
-      found.target,
-    );
-    const stat = brick.stat(place);
-    return { gfid, stat, target: found.target, ino: statIno() };
+    const { gfid } = found.stat;
+    return { ...found, gfid: gfid === NULL_GFID ? undefined : gfid };
   } catch (error) {
     if (ENOENT.matches(error)) return undefined;
     throw error;

@@ -41,12 +41,6 @@ export function statMode(): number {
 export function statNlink(): number {
   return u32[NLINK]!;
 }
-export function statUid(): number {
-  return u32[UID]!;
-}
-export function statGid(): number {
-  return u32[GID]!;
-}
 /** `st_size` in bytes. */
 export function statSize(): number {
   return u32[SIZE]! + u32[SIZE + 1]! * 2 ** 32;

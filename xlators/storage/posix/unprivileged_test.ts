@@ -4,7 +4,7 @@ import { deepEqual, equal, match } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { ptr, withKey, Xdata } from "core/xdata.ts";
 import { LIST_XATTR } from "core/xdata_keys.ts";
-import { gfidReq, IS_ROOT, run, TestBrick } from "xlators/storage/posix/test_brick.ts";
+import { gfidReq, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 
 const SELF = new URL(import.meta.url).pathname;
 

@@ -15,7 +15,7 @@ import {
   XATTR_POSTSTAT,
 } from "core/xdata_keys.ts";
 import { pack, parseMdata } from "xlators/storage/posix/mdata.ts";
-import { gfidReq, internal, IS_ROOT, run, TestBrick } from "xlators/storage/posix/test_brick.ts";
+import { gfidReq, internal, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 import { combine } from "xlators/storage/posix/xattrop.ts";
 import { namePattern } from "xlators/storage/posix/xattr_space.ts";
 

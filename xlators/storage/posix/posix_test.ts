@@ -1,6 +1,6 @@
 import { ROOT } from "core/call.ts";
 import { conformance } from "tests/conformance/mod.ts";
-import { IS_ROOT, TestBrick } from "xlators/storage/posix/test_brick.ts";
+import { IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
 
 conformance("storage/posix", async () => {
   const brick = await TestBrick.start();
