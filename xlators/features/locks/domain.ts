@@ -10,7 +10,7 @@
  */
 
 import type { Client } from "core/call.ts";
-import { EAGAIN, ENOTCONN, type FopError } from "core/errno.ts";
+import { EAGAIN, ENOTCONN, ETIMEDOUT, type FopError } from "core/errno.ts";
 import { DONE, type Empty } from "core/fops.ts";
 import { type Holder, sameHolder } from "xlators/features/locks/holder.ts";
 
@@ -85,6 +85,11 @@ export class Domain<L extends DomainLock> {
     if (!mayWait) return Promise.reject(EAGAIN);
     lock.waitsSince = this.#rules.now();
     return new Promise((grant, fail) => this.#waiting.push({ lock, grant, fail }));
+  }
+
+  /** Fails `lock` with ETIMEDOUT if it still waits. */
+  giveUp(lock: L): void {
+    if (this.#fail((each) => each === lock, ETIMEDOUT)) this.wake();
   }
 
   /** Drops the youngest granted lock that `matches`; false if there is none. */

@@ -7,6 +7,7 @@ import type { GraphEvent } from "core/events.ts";
 import { DONE, type Empty } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 import { Contention } from "xlators/features/locks/contention.ts";
+import { untilDeadline } from "xlators/features/locks/deadline.ts";
 import {
   type Cleared,
   Domain,
@@ -82,10 +83,19 @@ export class DomainTable<L extends DomainLock & Place> {
     return this.#inodes.size;
   }
 
-  /** Grants `lock` now or later; fails with EAGAIN where it would wait and must not. */
-  lock(lock: L, mayWait: boolean): Promise<Empty> {
+  /**
+   * Grants `lock` now or later; fails with EAGAIN where it would wait and must not, with ETIMEDOUT
+   * at `deadline` (monotonic milliseconds).
+   */
+  lock(lock: L, mayWait: boolean, deadline: number): Promise<Empty> {
     this.#revoke(lock);
-    return this.#settled(lock, this.#make(lock).lock(lock, mayWait));
+    const domain = this.#make(lock);
+    const answer = this.#settled(lock, domain.lock(lock, mayWait));
+    if (!mayWait || lock.grantedAt !== undefined) return answer;
+    return untilDeadline(this.#env.clock, deadline, answer, () => {
+      domain.giveUp(lock);
+      this.#settled(lock, undefined);
+    });
   }
 
   /** Drops the youngest granted lock that `matches`; fails with EINVAL if there is none. */

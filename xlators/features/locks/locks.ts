@@ -106,7 +106,7 @@ export class Locks extends PassThrough {
       tell,
       shared,
     );
-    this.#posixlks = new PosixTable(() => node.env.clock.now());
+    this.#posixlks = new PosixTable(node.env.clock);
     this.#removals = new Removals(this.#inodelks, (client) => this.#mustBeHere(client));
     this.#commands = new Commands(this.name, this.child, node.env.random, {
       inodelks: this.#inodelks,
@@ -462,7 +462,7 @@ export class Locks extends PassThrough {
         return this.#inodelks.unlock(lock, (held) => inodelkMatches(held, lock));
       }
       this.#mustBeHere(call.client);
-      return this.#inodelks.lock(lock, args.cmd === "set-wait");
+      return this.#inodelks.lock(lock, args.cmd === "set-wait", call.deadline);
     });
   }
 
@@ -477,7 +477,7 @@ export class Locks extends PassThrough {
         return this.#entrylks.unlock(lock, (held) => entrylkMatches(held, lock));
       }
       this.#mustBeHere(call.client);
-      return this.#entrylks.lock(lock, args.cmd === "lock");
+      return this.#entrylks.lock(lock, args.cmd === "lock", call.deadline);
     });
   }
 

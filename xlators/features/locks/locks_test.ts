@@ -169,6 +169,28 @@ Deno.test("features/locks: a queued request of a client that goes away holds nob
   equal(await outcome(reader), "done");
 });
 
+Deno.test("features/locks: a request that its client no longer waits for is not granted", async () => {
+  const { layer, clock } = setUp();
+  const a = by(testClient()), b = by(testClient(), "01", { deadline: 5000 });
+  const fd = new Fd(FILE, O_RDWR);
+  await layer.inodelk(a, inodelk("write"));
+  await layer.entrylk(a, entrylk("x"));
+  await layer.lk(a, lkArgs(fd, "set", "write"));
+  const waits = [
+    layer.inodelk(b, inodelk("write")),
+    layer.entrylk(b, entrylk("x")),
+    layer.lk(b, lkArgs(fd, "set-wait", "write")),
+  ];
+  clock.advance(4999);
+  deepEqual(await Promise.all(waits.map(outcome)), ["waits", "waits", "waits"]);
+  clock.advance(1);
+  deepEqual(await Promise.all(waits.map(outcome)), ["ETIMEDOUT", "ETIMEDOUT", "ETIMEDOUT"]);
+  layer.clientGone(a.client);
+  isEmpty(layer);
+  await layer.inodelk({ ...b, deadline: 6000 }, inodelk("write"));
+  equal(clock.timers, 0);
+});
+
 Deno.test("features/locks: names exclude each other, all names exclude every name", async () => {
   const { layer } = setUp();
   const a = by(testClient()), b = by(testClient());

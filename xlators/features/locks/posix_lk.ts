@@ -32,7 +32,7 @@ export interface PosixLock extends Holder {
   readonly mandatory: boolean;
   /** Process as the client spells it in the lock itself. */
   readonly flockPid: number;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970 when it was granted, or when it began to wait. */
   readonly since: number;
 }
 
@@ -92,9 +92,15 @@ export interface HeldUp {
 
 /** The locks of one inode, and who waits for them. */
 export class PosixLocks {
+  readonly #now: () => number;
   #granted: PosixLock[] = [];
   #waiting: Waiter[] = [];
   #heldUp: HeldUp[] = [];
+
+  /** `now` answers milliseconds since 1970. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   get granted(): readonly PosixLock[] {
     return this.#granted;
@@ -147,23 +153,29 @@ export class PosixLocks {
     }
     if (signal?.aborted) return Promise.reject(EINTR);
     return new Promise((resolve, reject) => {
-      // Whom it waited for still has the lock: nobody else can be woken, nothing is empty yet.
-      const giveUp = () => this.#fail((each) => each === waiter, EINTR);
-      const waiter: Waiter = {
+      const abort = () => this.giveUp(asked, EINTR);
+      this.#waiting.push({
         lock,
         asked,
         grant: () => {
-          signal?.removeEventListener("abort", giveUp);
+          signal?.removeEventListener("abort", abort);
           resolve({ lock: flockOf(lock) });
         },
         fail: (error) => {
-          signal?.removeEventListener("abort", giveUp);
+          signal?.removeEventListener("abort", abort);
           reject(error);
         },
-      };
-      this.#waiting.push(waiter);
-      signal?.addEventListener("abort", giveUp);
+      });
+      signal?.addEventListener("abort", abort);
     });
+  }
+
+  /**
+   * Fails the request that was spelt as this very object, if it still waits. Whom it waited for
+   * has the lock still: nobody can be woken, nothing is empty yet.
+   */
+  giveUp(asked: Flock, error: FopError): void {
+    this.#fail((waiter) => waiter.asked === asked, error);
   }
 
   /** Lets a read or write wait until locks allow it. */
@@ -220,7 +232,7 @@ export class PosixLocks {
       for (const waiter of queue) {
         if (this.conflict(waiter.lock)) this.#waiting.push(waiter);
         else {
-          this.#granted = placeLock(this.#granted, waiter.lock);
+          this.#granted = placeLock(this.#granted, { ...waiter.lock, since: this.#now() });
           waiter.grant();
         }
       }

@@ -104,7 +104,7 @@ function noneTouch(locks: readonly PosixLock[]): void {
 for (const seed of [1, 20, 300]) {
   Deno.test(`features/locks: POSIX locks agree with a model byte by byte, seed ${seed}`, () => {
     const random = seeded(seed);
-    const locks = new PosixLocks();
+    const locks = new PosixLocks(() => 0);
     const model: Bytes[] = HOLDERS.map(() => new Array(BYTES).fill(undefined));
     for (let step = 0; step < 3000; step++) {
       const who = random(HOLDERS.length);

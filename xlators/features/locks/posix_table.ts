@@ -1,10 +1,12 @@
 /** POSIX locks of all inodes, and the fops on them. Kept in a `Map`: locks outlive inode objects. */
 
 import type { Call, Client } from "core/call.ts";
-import { EAGAIN, EOPNOTSUPP } from "core/errno.ts";
+import type { Clock } from "core/env.ts";
+import { EAGAIN, EOPNOTSUPP, ETIMEDOUT } from "core/errno.ts";
 import type { ActiveLock, Args, Flock, LkReply } from "core/fops.ts";
 import type { Fd, Gfid } from "core/inode.ts";
 import { LOCK_MODE } from "core/xdata_keys.ts";
+import { untilDeadline } from "xlators/features/locks/deadline.ts";
 import type { Cleared, Which } from "xlators/features/locks/domain.ts";
 import { type Holder, holderOf } from "xlators/features/locks/holder.ts";
 import { forbids, type MandatoryMode, O_NONBLOCK } from "xlators/features/locks/mandatory.ts";
@@ -16,12 +18,11 @@ const NONE: Cleared = Object.freeze({ blocked: 0, granted: 0 });
 
 /** See the head of this file. */
 export class PosixTable {
-  readonly #now: () => number;
+  readonly #clock: Clock;
   #inodes = new Map<Gfid, PosixLocks>();
 
-  /** `now` answers milliseconds since 1970. */
-  constructor(now: () => number) {
-    this.#now = now;
+  constructor(clock: Clock) {
+    this.#clock = clock;
   }
 
   /** By inode. */
@@ -57,7 +58,7 @@ export class PosixTable {
       type: lock.type,
       mandatory: xdata?.get(LOCK_MODE) === 1,
       flockPid: lock.pid,
-      since: this.#now(),
+      since: this.#clock.now(),
     };
     const gfid = fd.inode.gfid;
     const locks = this.#inodes.get(gfid);
@@ -70,10 +71,7 @@ export class PosixTable {
         return this.#set(gfid, request, asked);
       case "set-wait":
         if (lock.type === "unlock") return this.#set(gfid, request, asked);
-        return this.#changed(
-          gfid,
-          this.#of(gfid).wait(request, asked, signal),
-        );
+        return this.#wait(call.deadline, request, asked, signal);
       default:
         throw EOPNOTSUPP;
     }
@@ -149,6 +147,17 @@ export class PosixTable {
     }
   }
 
+  #wait(
+    deadline: number,
+    request: PosixLock,
+    asked: Flock,
+    signal: AbortSignal | undefined,
+  ): Promise<LkReply> {
+    const locks = this.#of(request.fd.inode.gfid);
+    const answer = locks.wait(request, asked, signal);
+    return untilDeadline(this.#clock, deadline, answer, () => locks.giveUp(asked, ETIMEDOUT));
+  }
+
   #set(gfid: Gfid, request: PosixLock, asked: Flock): Promise<LkReply> {
     if (request.type === "unlock") {
       const locks = this.#inodes.get(gfid);
@@ -166,7 +175,7 @@ export class PosixTable {
 
   #of(gfid: Gfid): PosixLocks {
     let locks = this.#inodes.get(gfid);
-    if (!locks) this.#inodes.set(gfid, locks = new PosixLocks());
+    if (!locks) this.#inodes.set(gfid, locks = new PosixLocks(() => this.#clock.now()));
     return locks;
   }
 
