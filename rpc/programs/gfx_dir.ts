@@ -6,7 +6,7 @@
 
 import { ENOENT, type FopError } from "core/errno.ts";
 import type { Dirent, DirentPlus, ReaddirArgs, ReaddirpReply, ReaddirReply } from "core/fops.ts";
-import { readDict, writeDict } from "rpc/gfx_dict.ts";
+import { readDict, writeDict, writeSubject } from "rpc/gfx_dict.ts";
 import { readIatt, writeIatt, writeText } from "rpc/gfx_types.ts";
 import { fail, readFd, readHead, succeed, writeFd } from "rpc/programs/gfx_reply.ts";
 import type { Peer, Wire } from "rpc/wire.ts";
@@ -78,6 +78,13 @@ function writeEntryPlus(to: XdrWriter, entry: DirentPlus): void {
   writeDict(to, entry.xdata);
 }
 
+/** For a client that asked for something: what an entry does not have is an empty dictionary. */
+function writeEntryAsked(to: XdrWriter, entry: DirentPlus): void {
+  writeEntry(to, entry);
+  writeIatt(to, entry.stat);
+  writeSubject(to, entry.xdata);
+}
+
 function readEntries<E>(from: XdrReader, read: (from: XdrReader) => E): E[] {
   const entries: E[] = [];
   while (from.u32() !== 0) {
@@ -128,7 +135,7 @@ export const readdir: Wire<"readdir"> = {
 export const readdirp: Wire<"readdirp"> = {
   ...reading,
   answer(to: XdrWriter, reply: ReaddirpReply, args: ReaddirArgs): void {
-    answerEntries(to, reply, args.size, writeEntryPlus);
+    answerEntries(to, reply, args.size, args.xdata ? writeEntryAsked : writeEntryPlus);
   },
   reply(from: XdrReader): ReaddirpReply {
     const { errno, xdata } = readHead(from, 4);

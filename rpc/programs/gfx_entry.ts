@@ -63,8 +63,12 @@ export const lookup: Wire<"lookup"> = {
     const inode = gfid === NULL_GFID ? undefined : peer.inode(gfid);
     return { inode, parent: peer.inode(parent), name, flags, xdata };
   },
-  answer(to: XdrWriter, reply: LookupReply): void {
-    succeed(to, 0, reply.xdata);
+  answer(to: XdrWriter, reply: LookupReply, args: LookupArgs): void {
+    to.u32(0);
+    to.u32(0);
+    // A client that asked for something gets a dictionary, be it an empty one.
+    if (args.xdata) writeSubject(to, reply.xdata);
+    else writeDict(to, reply.xdata);
     writeIatt(to, reply.stat);
     writeIatt(to, reply.postParent);
   },

@@ -51,6 +51,7 @@ const OWNER_MAX = 1024;
 const LOCKS_MAX = 65536;
 const CLIENT_ID_MAX = 4096;
 const INFINITY = (1n << 63n) - 1n;
+const UNKNOWN_TYPE = new XdrError("Cannot read lock: unknown type");
 
 function readOneOf<T>(from: XdrReader, list: readonly T[]): T {
   const value = list[from.u32()];
@@ -78,10 +79,10 @@ function readFlock(from: XdrReader, type: LockType): Flock {
   return { type, whence, start, size, pid, owner };
 }
 
-/** Reads a lock of a reply; no sense in it is an XdrError. */
-function readAnswered(from: XdrReader): Flock {
-  const type = LOCK_TYPES[from.view.getUint32(from.skip(4))];
-  if (!type) throw new XdrError("Cannot read lock: unknown type");
+/** Reads a lock that says its type itself; throws `unknown` if it is none. */
+function readWhole(from: XdrReader, unknown: Error): Flock {
+  const type = LOCK_TYPES[from.u32()];
+  if (!type) throw unknown;
   const whence = from.u32(), start = from.i64(), size = from.i64(), pid = from.i32();
   return { type, whence, start, size, pid, owner: toHex(from.opaque(OWNER_MAX)) as LkOwner };
 }
@@ -118,7 +119,7 @@ export const lk: Wire<"lk"> = {
   },
   reply(from: XdrReader): LkReply {
     const { xdata } = readHead(from, 32);
-    return { lock: readAnswered(from), xdata };
+    return { lock: readWhole(from, UNKNOWN_TYPE), xdata };
   },
 };
 
@@ -263,13 +264,13 @@ function writeLocks(to: XdrWriter, locks: readonly ActiveLock[]): void {
   to.u32(0);
 }
 
-function readLocks(from: XdrReader): ActiveLock[] {
+function readLocks(from: XdrReader, unknown: Error): ActiveLock[] {
   const locks: ActiveLock[] = [];
   while (from.u32() !== 0) {
     if (locks.length === LOCKS_MAX) {
       throw new XdrError(`Cannot read locks: more than ${LOCKS_MAX}`);
     }
-    const lock = readAnswered(from);
+    const lock = readWhole(from, unknown);
     locks.push({ lock, clientId: from.string(CLIENT_ID_MAX), flags: from.u32() });
   }
   return locks;
@@ -284,7 +285,7 @@ export const getactivelk: Wire<"getactivelk"> = {
   failure: (to, error) => fail(to, error, 4),
   reply(from) {
     const { xdata } = readHead(from, 4);
-    return { locks: readLocks(from), xdata };
+    return { locks: readLocks(from, UNKNOWN_TYPE), xdata };
   },
 };
 
@@ -295,7 +296,8 @@ export const setactivelk: Wire<"setactivelk"> = {
     writeDict(to, args.xdata);
   },
   args(from, peer) {
-    return { inode: readInode(from, peer), locks: readLocks(from), xdata: readDict(from) };
+    const inode = readInode(from, peer);
+    return { inode, locks: readLocks(from, EINVAL), xdata: readDict(from) };
   },
   ...empty,
 };
