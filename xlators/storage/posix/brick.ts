@@ -83,6 +83,8 @@ export class Brick {
   /** False once the backend refused RWF_NOWAIT. */
   nowait = true;
   options: PosixOptions;
+  /** Set when the brick stops: what runs in the background ends. */
+  closing = false;
   #hiddenDev: number;
   #hiddenIno: number;
 

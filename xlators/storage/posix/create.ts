@@ -59,10 +59,10 @@ import {
   SET_CTIME_MDATA,
 } from "core/xdata_keys.ts";
 import type { Brick } from "xlators/storage/posix/brick.ts";
-import { writeAll } from "xlators/storage/posix/data.ts";
+import { openFile, writeAll } from "xlators/storage/posix/data.ts";
 import { fill } from "xlators/storage/posix/fill.ts";
 import { type Directory, GFID_XATTR, handleName } from "xlators/storage/posix/handle.ts";
-import { makeHandle, undoCreate } from "xlators/storage/posix/lookup.ts";
+import { giveGfid, makeHandle, undoCreate } from "xlators/storage/posix/lookup.ts";
 import { ATIME, CTIME, MTIME } from "xlators/storage/posix/mdata.ts";
 import { entryName, GFID2PATH, gfid2path } from "xlators/storage/posix/names.ts";
 import { OpenFile, openFlags, unlinkedName } from "xlators/storage/posix/open_files.ts";
@@ -227,7 +227,11 @@ function fileMode(brick: Brick, mode: number): number {
 }
 
 /** `create`: makes and opens, or opens what is there unless O_EXCL. */
-export function create(brick: Brick, call: Call, args: CreateArgs): CreateReply {
+export function create(
+  brick: Brick,
+  call: Call,
+  args: CreateArgs,
+): CreateReply | Promise<CreateReply> {
   const entry = newName(brick, call, args);
   const { directory, bytes } = entry;
   const mode = S_IFREG | (fileMode(brick, args.mode) & PERMISSIONS);
@@ -265,18 +269,22 @@ function withGfid(xdata: Xdata | undefined, gfid: Gfid): Xdata {
   return withKey(xdata, GFID_REQ, gfid);
 }
 
-function openExisting(brick: Brick, call: Call, entry: NewName, args: CreateArgs): CreateReply {
+async function openExisting(
+  brick: Brick,
+  call: Call,
+  entry: NewName,
+  args: CreateArgs,
+): Promise<CreateReply> {
   const found = brick.statEntry(entry.directory, entry.bytes);
   const { mode } = found.stat;
   let { gfid } = found.stat;
   if (gfid === NULL_GFID) {
-    // Half of a creation that a crash cut short, or a file put there directly.
-    gfid = entry.gfid;
-    finish(brick, call, entry, found.target, mode, args.xdata);
+    const { name, bytes } = entry;
+    gfid = giveGfid(brick, call, entry.directory, name, bytes, mode, found.target, args.xdata);
   } else if (found.nlink === 1) {
     makeHandle(brick, entry.directory, entry.name, entry.bytes, gfid, mode);
   }
-  const fd = brick.files.open(brick.inodes.of(gfid), args.flags & ~(O_CREAT | O_EXCL));
+  const fd = await openFile(brick, brick.inodes.of(gfid), args.flags & ~(O_CREAT | O_EXCL));
   return { fd, ...answer(brick, call, entry, brick.statFile(gfid, fd.sysfd)) };
 }
 
@@ -422,7 +430,10 @@ export function namelink(brick: Brick, call: Call, args: NamelinkArgs): ParentRe
 
 /** `put`: a whole file in one fop. What fails leaves no file. */
 export async function put(brick: Brick, call: Call, args: PutArgs): Promise<EntryReply> {
-  const made = create(brick, call, { ...args, flags: (args.flags & ~O_ACCMODE) | O_RDWR | O_EXCL });
+  const made = await create(brick, call, {
+    ...args,
+    flags: (args.flags & ~O_ACCMODE) | O_RDWR | O_EXCL,
+  });
   const file = made.fd as OpenFile;
   try {
     for (const [name, value] of args.xattrs ?? []) {

@@ -20,6 +20,7 @@ import {
   type FsyncArgs,
   type FtruncateArgs,
   O_APPEND,
+  O_TRUNC,
   type PrePost,
   type RangeArgs,
   type RchecksumArgs,
@@ -32,7 +33,7 @@ import {
   type WritevArgs,
 } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
-import { Fd, type Gfid } from "core/inode.ts";
+import { Fd, type Gfid, type Inode } from "core/inode.ts";
 import { RWF_NOWAIT, sys } from "core/sys/calls.ts";
 import { intKey, withKey, type Xdata } from "core/xdata.ts";
 import { OPEN_ACTIVE_FD_COUNT, OPEN_FD_COUNT, WRITE_IS_APPEND } from "core/xdata_keys.ts";
@@ -42,7 +43,7 @@ import type { Brick } from "xlators/storage/posix/brick.ts";
 import { fill } from "xlators/storage/posix/fill.ts";
 import { CTIME, MTIME } from "xlators/storage/posix/mdata.ts";
 import { type OpenFile, wantsSync } from "xlators/storage/posix/open_files.ts";
-import { dirOf } from "xlators/storage/posix/readdir.ts";
+import { dirOf, openStream } from "xlators/storage/posix/readdir.ts";
 
 const EAGAIN = -11, EOPNOTSUPP_RESULT = -95, EINTR = -4, ENXIO_RESULT = -6;
 /** Writes up to here are done in place: 0.5 ms at most into the page cache. */
@@ -319,12 +320,34 @@ export function fsync(brick: Brick, _call: Call, args: FsyncArgs): Promise<PrePo
 
 /** `fsyncdir`. */
 export async function fsyncdir(brick: Brick, _call: Call, args: FsyncArgs): Promise<Empty> {
-  const fd = args.fd.anonymous
-    ? brick.handles.dir(args.fd.inode.gfid).fd
-    : dirOf(brick, args.fd).sysfd;
-  const result = await sys.fsyncAsync(fd);
-  if (result < 0) throw fopError(result);
-  return DONE;
+  if (!args.fd.anonymous) dirOf(brick, args.fd);
+  // A descriptor of its own: the fd may be released meanwhile.
+  const own = openStream(brick, args.fd.inode);
+  try {
+    const result = await sys.fsyncAsync(own.sysfd);
+    if (result < 0) throw fopError(result);
+    return DONE;
+  } finally {
+    own.close();
+  }
+}
+
+/**
+ * Opens a regular file; what O_TRUNC cuts off, which may take long to free, is cut here and not by
+ * the kernel's open.
+ */
+export async function openFile(brick: Brick, inode: Inode, flags: number): Promise<OpenFile> {
+  const file = brick.files.open(inode, flags & ~O_TRUNC);
+  if (!(flags & O_TRUNC)) return file;
+  const { blocks } = brick.statFile(inode.gfid, file.sysfd);
+  const result = blocks * 512 > TRUNCATE_SYNC_MAX
+    ? await held(file, sys.ftruncateAsync(file.sysfd, 0))
+    : sys.ftruncate(file.sysfd, 0);
+  if (result < 0) {
+    file.release();
+    throw fopError(result);
+  }
+  return file;
 }
 
 /** `truncate`. */

@@ -4,6 +4,7 @@
  * walk that every start does. `.glusterfs/unlink` is emptied at start too: nothing is open then.
  */
 
+import { FopError } from "core/errno.ts";
 import type { Gfid } from "core/inode.ts";
 import { decodeName } from "core/lib/bytes.ts";
 import {
@@ -33,7 +34,7 @@ export function purgeLandfill(brick: Brick): void {
   const state = { again: true, done: Promise.resolve() };
   walking.set(brick, state);
   state.done = (async () => {
-    while (state.again) {
+    while (state.again && !brick.closing) {
       state.again = false;
       await emptyDirectory(brick, "landfill");
     }
@@ -58,6 +59,9 @@ async function emptyDirectory(brick: Brick, name: string): Promise<void> {
   if (fd < 0) return;
   try {
     await empty(brick, fd, 0);
+  } catch (error) {
+    if (!(error instanceof FopError)) throw error;
+    brick.env.log.warn("cannot remove what was left", { in: name, error: error.code });
   } finally {
     sys.close(fd);
   }
@@ -73,6 +77,7 @@ async function empty(brick: Brick, fd: number, depth: number): Promise<void> {
     if (entry.name !== "." && entry.name !== "..") names.push(cstring(entry.name));
   }
   for (const name of names) {
+    if (brick.closing) return;
     if (statAt(fd, name) < 0) continue;
     const directory = isDirMode(statMode());
     dropHandleOf(brick, fd, name, directory, statNlink(), statIno());

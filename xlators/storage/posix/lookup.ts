@@ -17,6 +17,8 @@ import { unlinkedName } from "xlators/storage/posix/open_files.ts";
 import { iattOf, statAt, statNlink } from "xlators/storage/posix/stat.ts";
 import { XATTR_CREATE } from "xlators/storage/posix/xattr_space.ts";
 
+/** Healers look at files that have no gfid, and leave them without. */
+const GFIDLESS_LOOKUP = "gfidless-lookup";
 const EEXIST = -17, ENOENT_RESULT = -2, ENODATA_RESULT = -61;
 
 /** `lookup` in all of its forms. */
@@ -80,6 +82,9 @@ function lookupNamed(
   }
   const { target, nlink } = found;
   let { stat } = found;
+  if (stat.gfid === NULL_GFID && xdata?.has(GFIDLESS_LOOKUP) && !xdata.has(GFID_REQ)) {
+    return Promise.resolve({ stat, postParent: brick.statDir(directory) });
+  }
   if (stat.gfid === NULL_GFID) {
     const gfid = giveGfid(brick, call, directory, name, bytes, stat.mode, target, xdata);
     stat = brick.stat(brick.entryPlace(gfid, directory, bytes, target));
@@ -109,9 +114,11 @@ function withContent(
   );
 }
 
-// A file that was put on the brick directly, or whose creation a crash cut short: it gets the gfid
-// that the client proposes.
-function giveGfid(
+/**
+ * A file that was put on the brick directly, or whose creation a crash cut short, gets the gfid that
+ * the client proposes. Throws ENODATA if it proposes none.
+ */
+export function giveGfid(
   brick: Brick,
   call: Call,
   directory: Directory,

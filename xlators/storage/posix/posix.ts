@@ -88,6 +88,7 @@ export class Posix extends Refuse {
     const brick = this.#brick;
     if (!brick) return;
     this.#brick = undefined;
+    brick.closing = true;
     this.#space?.cancel();
     this.#health?.stop();
     await landfillQuiet(brick);
@@ -194,7 +195,7 @@ export class Posix extends Refuse {
     return this.#answer(() => {
       const flags = args.flags & ~(O_CREAT | O_EXCL);
       const direct = this.#options["o-direct"] ? O_DIRECT : 0;
-      return { fd: this.#open.files.open(args.inode, flags | direct) };
+      return data.openFile(this.#open, args.inode, flags | direct).then((fd) => ({ fd }));
     });
   }
   override opendir(call: Call, args: Args<"opendir">): Promise<Reply<"opendir">> {

@@ -60,7 +60,8 @@ export function opendir(brick: Brick, _call: Call, args: OnInode): OpenReply {
   return { fd: openStream(brick, args.inode) };
 }
 
-function openStream(brick: Brick, inode: Inode): OpenDir {
+/** Opens a directory for reading. */
+export function openStream(brick: Brick, inode: Inode): OpenDir {
   const directory = brick.handles.dir(inode.gfid);
   const fd = sys.openat(directory.fd, cstring("."), LOCAL_O_DIRECTORY | O_CLOEXEC, 0);
   if (fd < 0) throw fopError(fd);

@@ -231,6 +231,7 @@ export function rename(brick: Brick, call: Call, args: RenameArgs): RenameReply 
   // Two names of one file: the kernel does nothing, and neither do we.
   const same = over !== undefined && over.ino === moved.ino && over.stat.dev === moved.stat.dev;
   if (over && isDirectory(over.stat) && !isDirectory(moved.stat)) throw EISDIR;
+  if (over && isDirectory(moved.stat) && !isDirectory(over.stat)) throw ENOTDIR;
   const file = !isDirectory(moved.stat);
   if (file && !same) noteNewName(brick, moved, args);
   const result = same ? 0 : replace(brick, call, from, oldBytes, to, newBytes, args, over);

@@ -72,9 +72,11 @@ async function get(
   else if (isHidden(call, name)) throw ENODATA;
   else if (isVirtual(name)) xattrs = await virtualXattr(brick, call, place, name);
   else xattrs = one(brick, place.target, name);
-  const { gfid, target } = place;
-  const xdata = request && fill(brick, request, { gfid, target, stat: brick.stat(place) });
-  return { xattrs, xdata };
+  if (!request) return { xattrs };
+  // Found again: a directory's descriptor may have been closed while a virtual value was made.
+  const now = isVirtual(name) ? brick.place(place.gfid) : place;
+  const { gfid, target } = now;
+  return { xattrs, xdata: fill(brick, request, { gfid, target, stat: brick.stat(now) }) };
 }
 
 // Not for the caller to see, whether it is there or not.
