@@ -9,7 +9,8 @@
  *
  * Reading and writing through an open file is not checked: the permission was that of opening it.
  * Which fop asks for what is GlusterFS's (posix-acl.c); beyond it fsetattr, fsetxattr and
- * fremovexattr are checked as their path forms are.
+ * fremovexattr are checked as their path forms are, and access(2) says what storage says to root, who
+ * cannot execute a file that nobody can.
  */
 
 import { type Call, isInternal } from "core/call.ts";
