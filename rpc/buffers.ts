@@ -6,9 +6,11 @@
 
 import { XdrReader } from "rpc/xdr.ts";
 
-/** Blocks for ordinary traffic, and for records with bulk data of up to 1 MiB or 2 MiB. */
-export const SMALL_BLOCK = 128 << 10;
-export const LARGE_BLOCK = (2 << 20) + (64 << 10);
+/** Blocks for ordinary traffic, and for bulk data of up to 128 KiB (what FUSE asks for) with its head. */
+export const SMALL_BLOCK = 136 << 10;
+/** Blocks for bulk data of up to 1 MiB and 2 MiB. */
+const MEDIUM_BLOCK = (1 << 20) + (64 << 10);
+const LARGE_BLOCK = (2 << 20) + (64 << 10);
 
 /** A buffer with views made once. Its content is whatever was there before. */
 export class Block {
@@ -54,13 +56,15 @@ export class Block {
   }
 }
 
-const KEPT_MAX = new Map([[SMALL_BLOCK, 32], [LARGE_BLOCK, 8]]);
-const kept = new Map<number, Block[]>([[SMALL_BLOCK, []], [LARGE_BLOCK, []]]);
+// What is kept when nobody uses it: 21 MiB at most.
+const KEPT_MAX = new Map([[SMALL_BLOCK, 32], [MEDIUM_BLOCK, 12], [LARGE_BLOCK, 2]]);
+const SIZES = [...KEPT_MAX.keys()];
+const kept = new Map<number, Block[]>(SIZES.map((size) => [size, []]));
 
 /** A block of at least `size` bytes, held once by the caller. */
 export function takeBlock(size: number): Block {
-  const kind = size <= SMALL_BLOCK ? SMALL_BLOCK : size <= LARGE_BLOCK ? LARGE_BLOCK : size;
-  return kept.get(kind)?.pop()?.taken() ?? new Block(kind);
+  const whole = size <= SMALL_BLOCK ? SMALL_BLOCK : SIZES.find((each) => each >= size) ?? size;
+  return kept.get(whole)?.pop()?.taken() ?? new Block(whole);
 }
 
 function giveBack(block: Block): void {

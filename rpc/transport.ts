@@ -81,6 +81,20 @@ export function listenOn(endpoint: Endpoint, options: SocketOptions = {}): Accep
   return new SocketAcceptor(listener, real, (conn) => tcpTransport(conn, options));
 }
 
+/** Removes the unix socket at `path` if nobody listens on it: a process that was killed left it. */
+export async function removeStaleSocket(path: string): Promise<void> {
+  try {
+    if (!Deno.lstatSync(path).isSocket) return;
+    (await Deno.connect({ transport: "unix", path })).close();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    // Reset: its listener closed just now.
+    const { ConnectionRefused, ConnectionReset } = Deno.errors;
+    if (!(error instanceof ConnectionRefused || error instanceof ConnectionReset)) throw error;
+    Deno.removeSync(path);
+  }
+}
+
 function unixPeer(path: string): PeerAddress {
   return { kind: "unix", address: "", port: 0, text: path };
 }

@@ -22,7 +22,7 @@ import {
   inodelkContention,
 } from "rpc/programs/callback.ts";
 import { Listener } from "rpc/server.ts";
-import { type Endpoint, endpointText } from "rpc/transport.ts";
+import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
 import { handshakeProgram } from "xlators/protocol/server/handshake.ts";
 import { options, type ServerValues } from "xlators/protocol/server/options.ts";
 import { Session } from "xlators/protocol/server/session.ts";
@@ -112,7 +112,9 @@ export class Server extends Refuse {
     this.#tick();
     this.#clock = this.env.clock.every(CLOCK_MS, () => this.#tick());
     const { values } = this;
-    this.#listener = new Listener(endpointOf(values), this.env, {
+    const endpoint = endpointOf(values);
+    if (endpoint.kind === "unix") await removeStaleSocket(endpoint.path);
+    this.#listener = new Listener(endpoint, this.env, {
       programs: (connection) => this.#programs(connection),
       connectionsMax: values["connections-limit"],
       recordBytesMax: STRANGER_RECORD_MAX,
@@ -128,6 +130,7 @@ export class Server extends Refuse {
     this.#listener = undefined;
     this.#clock?.cancel();
     await listener?.stop();
+    if (listener?.endpoint.kind === "unix") await removeStaleSocket(listener.endpoint.path);
   }
 
   reconfigure(values: ServerValues): void {

@@ -25,6 +25,7 @@ import { cacheInvalidation, callbackProgram, inodelkContention } from "rpc/progr
 import { listPrograms } from "rpc/programs/dump.ts";
 import { setvolume } from "rpc/programs/handshake.ts";
 import type { Procedure } from "rpc/program.ts";
+import { Connection } from "rpc/connection.ts";
 import { connectTo, type Endpoint } from "rpc/transport.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { FopClient, joinDict } from "tests/fakes/fop_client.ts";
@@ -512,9 +513,53 @@ Deno.test("protocol/server: its state names clients and what they have open", as
   client.leave();
 });
 
-Deno.test("protocol/server: serves a unix socket", async () => {
+Deno.test("protocol/server: a client that does not read costs no more than its window", async () => {
+  await using brick = await rig(reads(65536, "into"));
+  const dict = joinDict(BRICK);
+  const transport = await connectTo(brick.endpoint);
+  // Its side of the connection is never read after the answer to SETVOLUME.
+  let reading = true;
+  const greedy = new FopClient(
+    new Connection({
+      peer: transport.peer,
+      read: (into) => reading ? transport.read(into) : new Promise(() => {}),
+      write: (from) => transport.write(from),
+      close: () => transport.close(),
+    }, testEnv()),
+  );
+  await greedy.connection.ask(setvolume, { dict });
+  const { fd } = await greedy.ask("open", { inode: new Inode(GFID), flags: 0 });
+  reading = false;
+  for (let i = 0; i < 3000; i++) {
+    greedy.ask("readv", { fd, offset: 0, size: 65536, flags: 0 }).catch(() => {});
+  }
+  const state = () =>
+    ((brick.graph.top as Server).state() as {
+      connections: { outboundBytes: number; callBytes: number; callsServed: number }[];
+    }).connections[0]!;
+  await until(() => state().outboundBytes > (8 << 20));
+  const other = await FopClient.join(brick.endpoint, joinDict(BRICK));
+  const { fd: own } = await other.ask("open", { inode: new Inode(GFID), flags: 0 });
+  for (let i = 0; i < 50; i++) {
+    await other.ask("readv", { fd: own, offset: 0, size: 4096, flags: 0 });
+  }
+  const { outboundBytes, callBytes, callsServed } = state();
+  ok(outboundBytes + callBytes < (26 << 20), `${outboundBytes} + ${callBytes} bytes`);
+  ok(callsServed < 1000, `${callsServed} served`);
+  greedy.leave();
+  other.leave();
+});
+
+Deno.test("protocol/server: serves a unix socket, one that a killed process left, too", async () => {
   const dir = await Deno.makeTempDir();
   try {
+    new Deno.Command("python3", {
+      args: [
+        "-c",
+        "import socket,sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])",
+        `${dir}/s`,
+      ],
+    }).outputSync();
     await using brick = await rig(
       {},
       `${ALLOW}\noption transport-type unix\noption transport.socket.listen-path ${dir}/s`,
