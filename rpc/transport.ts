@@ -88,9 +88,7 @@ export async function removeStaleSocket(path: string): Promise<void> {
     (await Deno.connect({ transport: "unix", path })).close();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
-    // Reset: its listener closed just now.
-    const { ConnectionRefused, ConnectionReset } = Deno.errors;
-    if (!(error instanceof ConnectionRefused || error instanceof ConnectionReset)) throw error;
+    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
     Deno.removeSync(path);
   }
 }

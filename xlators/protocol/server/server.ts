@@ -130,7 +130,6 @@ export class Server extends Refuse {
     this.#listener = undefined;
     this.#clock?.cancel();
     await listener?.stop();
-    if (listener?.endpoint.kind === "unix") await removeStaleSocket(listener.endpoint.path);
   }
 
   reconfigure(values: ServerValues): void {
