@@ -174,6 +174,8 @@ export interface ClusterOptions {
   readonly volumeId?: string;
   readonly brick?: Pick<BrickFacts, "allow" | "reject" | "login">;
   readonly client?: Pick<ClientFacts, "login" | "sourceAddress" | "pingTimeout">;
+  /** A mount namespace for the cluster's programs; mounts made through it are not seen outside. */
+  readonly ownMounts?: boolean;
   /** Where directories are made; the default place for temporary files if absent. */
   readonly under?: string;
 }
@@ -195,7 +197,7 @@ export class Cluster implements AsyncDisposable {
 
   /** Starts bricks and volfile server. */
   static async start(options: ClusterOptions): Promise<Cluster> {
-    const space = await Namespace.create();
+    const space = await Namespace.create(options.ownMounts);
     const dir = await Deno.makeTempDir({
       prefix: `${space.name}-`,
       ...(options.under ? { dir: options.under } : {}),

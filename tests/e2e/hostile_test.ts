@@ -6,7 +6,7 @@ import { type Probe, probe, rawRole } from "tests/e2e/raw_roles_run.ts";
 import { residentBytes, until } from "tests/e2e/process.ts";
 
 const CLIENT = new URL("./hostile_client.ts", import.meta.url).pathname;
-const EPERM = 1, ENOENT = 2, EBADF = 9, EEXIST = 17, ENOTDIR = 20, EISDIR = 21, EINVAL = 22;
+const EPERM = 1, EBADF = 9, EEXIST = 17, ENOTDIR = 20, EISDIR = 21, EINVAL = 22;
 const EFBIG = 27, ENAMETOOLONG = 36, ENODATA = 61, ESTALE = 116;
 const CLOSED = -1;
 const GROWTH_MAX = 64 << 20;

@@ -154,12 +154,15 @@ export function processesNaming(text: string): number[] {
 /** A network namespace with nothing but loopback. */
 export class Namespace implements AsyncDisposable {
   static #count = 0;
-  private constructor(readonly name: string) {}
+  private constructor(readonly name: string, readonly ownMounts: boolean) {}
 
-  /** Makes one; namespaces of test runs that died are swept first. */
-  static async create(): Promise<Namespace> {
+  /**
+   * Makes one; namespaces of test runs that died are swept first. With `ownMounts` programs inside have
+   * a mount namespace of their own, too: nothing that they mount is seen outside.
+   */
+  static async create(ownMounts = false): Promise<Namespace> {
     if (Namespace.#count === 0) await sweep();
-    const space = new Namespace(`${NAME_PREFIX}${Deno.pid}-${Namespace.#count++}`);
+    const space = new Namespace(`${NAME_PREFIX}${Deno.pid}-${Namespace.#count++}`, ownMounts);
     await must(["ip", "netns", "add", space.name]);
     await must(["ip", "-n", space.name, "link", "set", "lo", "up"]);
     return space;
@@ -167,10 +170,11 @@ export class Namespace implements AsyncDisposable {
 
   /**
    * The command line that runs `argv` inside. Mounts made there are seen outside (unlike with
-   * `ip netns exec`), and the process number is the program's own.
+   * `ip netns exec`) unless there are own ones, and the process number is the program's own.
    */
   inside(argv: readonly string[]): string[] {
-    return ["nsenter", `--net=/run/netns/${this.name}`, ...argv];
+    const mounts = this.ownMounts ? ["unshare", "--mount"] : [];
+    return ["nsenter", `--net=/run/netns/${this.name}`, ...mounts, ...argv];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
