@@ -22,6 +22,7 @@ export const FILES_MAX = 8192;
 
 type Counts = Record<TopKind, number>;
 
+/** Uses and throughputs of files, bounded in number. */
 export class TopFiles {
   readonly #files = new Map<Gfid, Counts>();
 

@@ -6,6 +6,7 @@ import { S_IFDIR, S_IFREG } from "core/iatt.ts";
 import { type Gfid, type Inode, InodeTable } from "core/inode.ts";
 import { fromHex } from "core/lib/bytes.ts";
 import { readOptions } from "core/options.ts";
+import { xlatorTypes } from "core/registry.ts";
 import { ptr, valueBytes, Xdata } from "core/xdata.ts";
 import { GFID_REQ, UMASK, UNMASKED_MODE } from "core/xdata_keys.ts";
 import type { Xlator } from "core/xlator.ts";
@@ -231,6 +232,10 @@ Deno.test("features/access-control: access(2) answers for the caller", async () 
   await bed.top.access(bob, { inode, mask: 4 });
   await refused(bed.top.access(bob, { inode, mask: 6 }));
   await bed.top.access(bob, { inode, mask: 0 });
+});
+
+Deno.test("features/access-control: volfiles may call it system/posix-acl", () => {
+  equal(xlatorTypes([accessControl]).get("system/posix-acl"), accessControl);
 });
 
 Deno.test("features/access-control: truncate needs write permission, except the owner's over NFS", async () => {

@@ -24,6 +24,7 @@ interface Watcher {
 /** Most files that are watched; beyond it the one watched longest is given up with UP.FORGET. */
 export const FILES_MAX = 65536;
 
+/** The clients of each file, bounded in number and in time. */
 export class Watchers {
   readonly #files = new Map<Gfid, Watcher[]>();
   readonly #clock: Clock;
