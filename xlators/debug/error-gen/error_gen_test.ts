@@ -34,7 +34,8 @@ Deno.test("debug/error-gen: at 100 percent all fail and none reaches the child, 
 Deno.test("debug/error-gen: the share decides, and only named fops fail", async () => {
   // The first is drawn for random-failure.
   const numbers = [0, 499_999, 500_000];
-  const { top, child } = bed({ failure: "50%", enable: "write,lk" }, () => numbers.shift()!);
+  const option = { failure: "50%", enable: "write,lk", "error-no": "EIO" };
+  const { top, child } = bed(option, () => numbers.shift()!);
   await top.lookup(ROOT, {} as never);
   await rejects(top.writev(ROOT, {} as never));
   await top.writev(ROOT, {} as never);
