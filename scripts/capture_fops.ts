@@ -4,10 +4,11 @@
  *
  *     deno run -A scripts/capture_fops.ts [FILE]
  *
- * Needs root, /dev/fuse, python3 and Debian's glusterfs-client and glusterfs-server. Two bricks
- * (`glusterfsd`) run from hand-written volfiles in a temporary directory on loopback. Between them
- * and the clients (a FUSE mount of one brick, libgfapi through ctypes, a FUSE mount that replicates
- * over both) stands a proxy that records calls of the fop program and their replies. Each form is
+ * Needs root, /dev/fuse, python3 and Debian's glusterfs-client and glusterfs-server. Up to
+ * three bricks (`glusterfsd`) run from hand-written volfiles in a temporary directory on loopback.
+ * Between them and the clients (a FUSE mount of one brick, libgfapi through ctypes, FUSE mounts that
+ * replicate, disperse and distribute) stands a proxy that records calls of the fop program and their
+ * replies. Each form is
  * kept once: a fop, its error, and which extra data went and came. What no GlusterFS software sends
  * is written by our encoder, and only the brick's reply is genuine.
  */
@@ -18,9 +19,22 @@ import { toHex } from "core/lib/bytes.ts";
 import { XdrReader } from "rpc/xdr.ts";
 import { readDict } from "rpc/gfx_dict.ts";
 import { GFX_PROGRAM } from "rpc/programs/gfx.ts";
-import { gfapiSteps, heal, mountSteps, replicaSteps } from "./capture/steps.ts";
-import { encoderSteps } from "./capture/encoder.ts";
-import { brickVolfile, clientVolfile, replicaVolfile } from "./capture/volfiles.ts";
+import { encoderSteps, type Seen } from "./capture/encoder.ts";
+import {
+  disperseSteps,
+  distributeSteps,
+  gfapiSteps,
+  heal,
+  mountSteps,
+  replicaSteps,
+} from "./capture/steps.ts";
+import {
+  brickVolfile,
+  clientVolfile,
+  disperseVolfile,
+  distributeVolfile,
+  replicaVolfile,
+} from "./capture/volfiles.ts";
 
 /** One exchange, as tests/interop/gfx_golden.json holds it. */
 export interface Golden {
@@ -36,7 +50,7 @@ export interface Golden {
 }
 
 const KEEP_BYTES = 2600;
-const KEEP_FORMS = 10;
+const KEEP_FORMS = 14;
 
 /** What was recorded, each form once. */
 class Recorder {
@@ -225,7 +239,7 @@ class Mount {
   #process: Deno.ChildProcess | undefined;
 
   constructor(readonly directory: string, readonly name: string) {
-    this.path = `${directory}/${name}`;
+    this.path = `${directory}/${name.replaceAll(" ", "-")}`;
   }
 
   async start(volfile: string, ...options: string[]): Promise<void> {
@@ -317,53 +331,99 @@ function say(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
 }
 
+/** The bricks and what stands before them. */
+class Stage {
+  readonly #bricks: readonly Brick[];
+  readonly #proxies: readonly Proxy[];
+
+  constructor(readonly directory: string, readonly recorder: Recorder, bricks: number) {
+    const names = Array.from({ length: bricks }, (_, i) => `b${i}`);
+    this.#bricks = names.map((name) => new Brick(directory, name, freePort()));
+    this.#proxies = this.#bricks.map((brick) => new Proxy(brick.port, recorder));
+  }
+
+  /** Runs `act` with new bricks and a client of theirs, mounted as `name`. */
+  async mounted(
+    name: string,
+    count: number,
+    volfile: (ports: readonly number[]) => string,
+    options: readonly string[],
+    act: (path: string, bricks: readonly Brick[]) => Promise<void>,
+  ): Promise<void> {
+    const bricks = this.#bricks.slice(0, count);
+    const mount = new Mount(this.directory, name);
+    const ports = this.#proxies.slice(0, count).map((proxy) => proxy.port);
+    try {
+      for (const brick of bricks) await brick.start();
+      // A file that has neither gfid nor times of GlusterFS's yet.
+      await Deno.writeTextFile(`${bricks[0]!.data}/found`, "found\n");
+      this.recorder.how = `mount -t glusterfs, ${name}`;
+      await mount.start(volfile(ports), ...options);
+      await act(mount.path, bricks);
+    } finally {
+      await mount.stop();
+      for (const brick of bricks) {
+        await brick.stop();
+        await Deno.remove(brick.data, { recursive: true });
+      }
+    }
+  }
+
+  close(): void {
+    for (const proxy of this.#proxies) proxy.close();
+  }
+}
+
+const UNCACHED = ["--attribute-timeout=0", "--entry-timeout=0"];
+
+async function capture(stage: Stage): Promise<void> {
+  const { recorder, directory } = stage;
+  const direct = [...UNCACHED, "--direct-io-mode=enable"];
+  await stage.mounted(
+    "plain",
+    1,
+    ([port]) => clientVolfile(port!),
+    direct,
+    async (path, [brick]) => {
+      await shell(recorder, path, "fuse", mountSteps);
+      await gfapi(recorder, `${path}.vol`, `${directory}/gfapi.log`);
+      recorder.from = "encoder";
+      const seen: Seen = (procedure, request, reply, how) =>
+        recorder.add(procedure, request, reply, how);
+      await encoderSteps(brick!.port, seen, say);
+      recorder.from = "client";
+    },
+  );
+  await stage.mounted("replica 2", 2, replicaVolfile, UNCACHED, async (path, bricks) => {
+    const run = (steps: readonly string[]) => shell(recorder, path, "fuse, replica 2", steps);
+    await run(replicaSteps);
+    const second = bricks[1]!;
+    await heal(() => second.stop(), () => second.start(), run, `${second.data}/healed`, until);
+  });
+  await stage.mounted(
+    "disperse 3",
+    3,
+    disperseVolfile,
+    UNCACHED,
+    (path) => shell(recorder, path, "fuse, disperse 3", disperseSteps),
+  );
+  await stage.mounted(
+    "distribute 2",
+    2,
+    distributeVolfile,
+    UNCACHED,
+    (path) => shell(recorder, path, "fuse, distribute 2", distributeSteps),
+  );
+}
+
 async function main(target: string): Promise<void> {
   const directory = await Deno.makeTempDir({ prefix: "capture-fops-" });
   const recorder = new Recorder();
-  const bricks = ["b0", "b1"].map((name) => new Brick(directory, name, freePort()));
-  const [first, second] = bricks as [Brick, Brick];
-  const proxies = bricks.map((brick) => new Proxy(brick.port, recorder));
-  const ports = proxies.map((proxy) => proxy.port) as [number, number];
-  const plain = new Mount(directory, "plain");
-  const replica = new Mount(directory, "replica");
+  const stage = new Stage(directory, recorder, 3);
   try {
-    await first.start();
-    recorder.how = "mount -t glusterfs";
-    await plain.start(
-      clientVolfile(ports[0]),
-      "--attribute-timeout=0",
-      "--entry-timeout=0",
-      "--direct-io-mode=enable",
-    );
-    await shell(recorder, plain.path, "fuse", mountSteps);
-    await gfapi(recorder, `${plain.path}.vol`, `${directory}/gfapi.log`);
-    recorder.from = "encoder";
-    await encoderSteps(
-      first.port,
-      (procedure, request, reply, how) => recorder.add(procedure, request, reply, how),
-      say,
-    );
-    recorder.from = "client";
-    await plain.stop();
-    await first.stop();
-    await Deno.remove(first.data, { recursive: true });
-    await Promise.all(bricks.map((brick) => brick.start()));
-    recorder.how = "mount -t glusterfs, replica 2";
-    await replica.start(replicaVolfile(ports), "--attribute-timeout=0", "--entry-timeout=0");
-    await shell(recorder, replica.path, "fuse, replica 2", replicaSteps);
-    await heal(
-      () => second.stop(),
-      () => second.start(),
-      (steps) => shell(recorder, replica.path, "fuse, replica 2", steps),
-      `${second.data}/healed`,
-      until,
-    );
-    await replica.stop();
+    await capture(stage);
   } finally {
-    await plain.stop();
-    await replica.stop();
-    for (const brick of bricks) await brick.stop();
-    for (const proxy of proxies) proxy.close();
+    stage.close();
     await Deno.remove(directory, { recursive: true });
   }
   const { goldens } = recorder;

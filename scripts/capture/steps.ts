@@ -158,3 +158,30 @@ export async function heal(
     return (await Deno.readTextFile(heals)).startsWith("abc");
   });
 }
+
+/** Run by a shell in a mount that disperses. */
+export const disperseSteps: readonly string[] = [
+  "mkdir dir",
+  "echo hello > file",
+  "cat file",
+  "echo more >> file",
+  "truncate -s 3 file",
+  "chmod 600 file",
+  "mv file dir/file",
+  "ls -l dir",
+  "rm dir/file",
+];
+
+/** Run by a shell in a mount that distributes. */
+export const distributeSteps: readonly string[] = [
+  "stat found",
+  "mkdir dir",
+  "for i in 1 2 3 4; do echo $i > dir/file$i; done",
+  "for i in 1 2 3 4; do mv dir/file$i dir/moved$i; done",
+  "ls -l dir",
+  "touch dir/moved1",
+  "chmod 700 dir",
+  "setfattr -n user.name -v value dir",
+  "rm dir/*",
+  "rmdir dir",
+];

@@ -66,18 +66,51 @@ end-volume
 `;
 }
 
-/** A client that replicates over two bricks and heals on access. */
-export function replicaVolfile(ports: readonly [number, number]): string {
-  return clientVolume("v-client-0", ports[0]) + clientVolume("v-client-1", ports[1]) +
-    `volume v-replicate-0
+function clientVolumes(ports: readonly number[]): { text: string; names: string } {
+  const names = ports.map((_, i) => `v-client-${i}`);
+  return {
+    text: ports.map((port, i) => clientVolume(names[i]!, port)).join(""),
+    names: names.join(" "),
+  };
+}
+
+/** A client that replicates over all bricks and heals on access. */
+export function replicaVolfile(ports: readonly number[]): string {
+  const { text, names } = clientVolumes(ports);
+  return `${text}volume v-replicate-0
   type cluster/replicate
-  option afr-pending-xattr v-client-0,v-client-1
+  option afr-pending-xattr ${names.replaceAll(" ", ",")}
   option data-self-heal on
   option metadata-self-heal on
   option entry-self-heal on
   option data-self-heal-algorithm diff
   option quorum-type none
-  subvolumes v-client-0 v-client-1
+  subvolumes ${names}
+end-volume
+`;
+}
+
+/** A client that cuts files into fragments, one of the bricks redundant. */
+export function disperseVolfile(ports: readonly number[]): string {
+  const { text, names } = clientVolumes(ports);
+  return `${text}volume v-disperse-0
+  type cluster/disperse
+  option redundancy 1
+  subvolumes ${names}
+end-volume
+`;
+}
+
+/** A client that spreads files over the bricks and sends its own times. */
+export function distributeVolfile(ports: readonly number[]): string {
+  const { text, names } = clientVolumes(ports);
+  return `${text}volume v-dht
+  type cluster/distribute
+  subvolumes ${names}
+end-volume
+volume v-utime
+  type features/utime
+  subvolumes v-dht
 end-volume
 `;
 }

@@ -278,7 +278,7 @@ function mutated(bytes: Uint8Array, random: (below: number) => number): Uint8Arr
 
 Deno.test("rpc/programs/gfx: bytes gone wrong are refused or read, and never anything else", () => {
   const random = seeded(20260131);
-  for (let i = 0; i < 30_000; i++) {
+  for (let i = 0; i < 15_000; i++) {
     const golden = GOLDENS[random(GOLDENS.length)]!;
     const peer = new AnyPeer();
     const wire = wireOf(golden.fop);
