@@ -73,6 +73,12 @@ const DEFAULTS = {
 const OUTBOUND_DROP_FACTOR = 4;
 /** Deadlines and stalls are looked at this often. */
 const TICK_MS = 1000;
+/**
+ * How much is served in one turn before other connections get theirs: bytes of requests and replies,
+ * and so many for each call. 32 reads of 1 MiB at once would keep the others waiting for 20 ms.
+ */
+const TURN_BYTES = 1 << 20;
+const CALL_COST = 16 << 10;
 /** Turns of the microtask queue that answers of one turn have, to be ready and leave together. */
 const HOPS = 12;
 const SETTLED = Promise.resolve();
@@ -138,6 +144,8 @@ export class Connection {
   #received = 0;
   #sent = 0;
   #dispatching = false;
+  // What may still be served in this turn; the next begins when something was sent, or nothing is to be.
+  #turnLeft = TURN_BYTES;
   #draining: (() => void) | undefined;
   #writing = false;
   #hopsLeft = 0;
@@ -158,7 +166,10 @@ export class Connection {
       connection: this,
       outbound: this.#outbound,
       answered: (request: Request, sends: boolean) => this.#answered(request, sends),
-      weigh: (bytes: number) => void (this.#callBytes += bytes),
+      weigh: (bytes: number) => {
+        this.#callBytes += bytes;
+        this.#turnLeft -= bytes;
+      },
       parked: (request: Request) => this.#park(request),
     };
     this.#timer = env.clock.every(TICK_MS, () => this.#tick());
@@ -277,7 +288,14 @@ export class Connection {
   get #full(): boolean {
     return this.#calls >= this.#options.callsMax ||
       this.#callBytes >= this.#options.callBytesMax ||
-      this.#outbound.bytes >= this.#options.outboundBytesMax || this.#draining !== undefined;
+      this.#outbound.bytes >= this.#options.outboundBytesMax || this.#turnLeft <= 0 ||
+      this.#draining !== undefined;
+  }
+
+  #nextTurn(): void {
+    if (this.#turnLeft > 0) return;
+    this.#turnLeft = TURN_BYTES;
+    this.#resumeReading();
   }
 
   async #readAll(): Promise<void> {
@@ -297,6 +315,7 @@ export class Connection {
           break;
         }
         this.#received += count;
+        this.#turnLeft = TURN_BYTES;
         this.#stream.filled(count);
       }
     } catch (error) {
@@ -342,6 +361,7 @@ export class Connection {
     this.#served++;
     this.#calls++;
     this.#callBytes += size;
+    this.#turnLeft -= size + CALL_COST;
     const program = this.#program(head.program, head.version);
     if (!program) return this.#refuseProgram(request, head.program);
     const procedure = program.procedures[head.procedure];
@@ -462,7 +482,8 @@ export class Connection {
   }
 
   #flushSoon(): void {
-    if (this.#writing || this.#hopsLeft > 0 || this.#outbound.empty) return;
+    if (this.#writing || this.#hopsLeft > 0) return;
+    if (this.#outbound.empty && this.#turnLeft > 0) return;
     this.#hopsLeft = HOPS;
     SETTLED.then(this.#hop);
   }
@@ -473,7 +494,9 @@ export class Connection {
       return void SETTLED.then(this.#hop);
     }
     this.#hopsLeft = 0;
-    if (!this.#writing && this.#open) this.#writeAll();
+    if (this.#writing || !this.#open) return;
+    if (this.#outbound.empty) this.#nextTurn();
+    else this.#writeAll();
   }
 
   async #writeAll(): Promise<void> {
@@ -489,6 +512,7 @@ export class Connection {
           this.#sent += count;
         }
         this.#outbound.sent(segment);
+        this.#nextTurn();
         this.#resumeReading();
         if (!this.#open) break;
       }

@@ -273,6 +273,27 @@ Deno.test("rpc/connection: calls under way are bounded in number and bytes", asy
   }
 });
 
+Deno.test("rpc/connection: large replies are made a few at a time, not all that are asked for", async () => {
+  let underWay = 0, most = 0;
+  const reading: Procedure = (request) => {
+    const { n } = bulk.args.read(request.args);
+    request.reserve(0, n);
+    most = Math.max(most, ++underWay);
+    return Promise.resolve().then(() => {
+      underWay--;
+      request.head();
+      request.endReserved(n);
+    });
+  };
+  const { client } = pair([[3, reading]], {}, {}, 64 << 20);
+  const answers = await Promise.all(
+    Array.from({ length: 24 }, () => client.ask(bulk, { n: 1 << 20 })),
+  );
+  ok(answers.every(({ data }) => data.length === 1 << 20));
+  equal(most, 1);
+  client.close("done");
+});
+
 Deno.test("rpc/connection: parked calls do not count, and others are served past them", async () => {
   const parked: Request[] = [];
   const park: Procedure = (request) => {
