@@ -80,7 +80,7 @@ function splitLine(raw: string, fail: (what: string) => never): string[] {
   let at = 0;
   while (at < raw.length) {
     const char = raw[at]!;
-    if (char === " " || char === "\t" || char === "\r") at++;
+    if (/\s/.test(char)) at++;
     else if (char === "#") break;
     else if (char === '"') {
       let word = "";

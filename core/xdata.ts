@@ -81,7 +81,7 @@ export class Xdata implements Iterable<[string, DictValue]> {
   }
 
   /** A copy without the named keys; undefined if nothing is left. */
-  without(...keys: readonly (XKey<never> | string)[]): Xdata | undefined {
+  without(...keys: readonly (XKey<unknown> | string)[]): Xdata | undefined {
     const values = new Map(this.#values);
     for (const key of keys) values.delete(typeof key === "string" ? key : key.name);
     return values.size ? new Xdata(values) : undefined;

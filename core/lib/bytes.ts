@@ -17,11 +17,17 @@ const utf8Encoder = new TextEncoder();
 export function decodeName(bytes: Uint8Array): string {
   const ascii = decodeAscii(bytes);
   if (ascii !== undefined) return ascii;
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    return decodeEscaped(bytes);
+  return isUtf8(bytes) ? utf8.decode(bytes) : decodeEscaped(bytes);
+}
+
+// Looking first costs less than the decoder's exception, which a peer could have us make at will.
+function isUtf8(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length;) {
+    const size = sequenceSize(bytes, at);
+    if (size === 0) return false;
+    at += size;
   }
+  return true;
 }
 
 function decodeAscii(bytes: Uint8Array): string | undefined {
@@ -36,38 +42,33 @@ function decodeEscaped(bytes: Uint8Array): string {
   let at = 0;
   while (at < bytes.length) {
     const size = sequenceSize(bytes, at);
-    if (size === 0) {
-      text += String.fromCharCode(0xdc00 | bytes[at]!);
+    if (size <= 1) {
+      text += String.fromCharCode(size === 1 ? bytes[at]! : 0xdc00 | bytes[at]!);
       at++;
-    } else {
-      text += utf8.decode(bytes.subarray(at, at + size));
-      at += size;
+      continue;
     }
+    let code = bytes[at]! & (0xff >> (size + 1));
+    for (let i = 1; i < size; i++) code = code << 6 | bytes[at + i]! & 0x3f;
+    text += String.fromCodePoint(code);
+    at += size;
   }
   return text;
 }
 
-// Size of the well-formed UTF-8 sequence at `at`, 0 if there is none.
+// Size of the well-formed UTF-8 sequence at `at`, 0 if there is none (Unicode table 3-7).
 function sequenceSize(bytes: Uint8Array, at: number): number {
   const lead = bytes[at]!;
-  const size = lead < 0x80
-    ? 1
-    : lead < 0xc2
-    ? 0
-    : lead < 0xe0
-    ? 2
-    : lead < 0xf0
-    ? 3
-    : lead < 0xf5
-    ? 4
-    : 0;
-  if (size < 2) return size;
-  try {
-    utf8.decode(bytes.subarray(at, at + size));
-    return at + size <= bytes.length ? size : 0;
-  } catch {
-    return 0;
-  }
+  if (lead < 0x80) return 1;
+  if (lead < 0xc2 || lead > 0xf4) return 0;
+  const size = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  if (at + size > bytes.length) return 0;
+  // Neither overlong forms, nor surrogates, nor what is past U+10FFFF.
+  const least = lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80;
+  const most = lead === 0xed ? 0x9f : lead === 0xf4 ? 0x8f : 0xbf;
+  const second = bytes[at + 1]!;
+  if (second < least || second > most) return 0;
+  for (let i = 2; i < size; i++) if ((bytes[at + i]! & 0xc0) !== 0x80) return 0;
+  return size;
 }
 
 /** The bytes of a name made by `decodeName`, or of any text. */
