@@ -79,9 +79,9 @@ export class BrickProcess {
       log.error("brick stops: it cannot serve any more", { brick: this.#name, why: event.reason });
       this.#daemon.end(1);
     });
+    this.#daemon.handle({ reload: () => this.#reload(), dump: () => this.#dump() });
     await this.#start();
     try {
-      this.#daemon.handleSignals({ reload: () => this.#reload(), dump: () => this.#dump() });
       link?.keep({
         connected: (connection) => this.#connected(connection),
         volfileChanged: () => this.#reload(),

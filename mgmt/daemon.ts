@@ -49,11 +49,13 @@ export class Daemon {
   #pidFile: string | undefined;
   #ended = Promise.withResolvers<number>();
   #ending = false;
+  #reload = () => {};
+  #dump = () => {};
   readonly #handlers: [Deno.Signal, () => void][] = [];
 
   /**
-   * Opens the log, takes the pid file and renames the process; `comm` is what `ps` shows (15 bytes
-   * at most). Throws UsageError, CommandError.
+   * Opens the log, catches signals, takes the pid file and renames the process; `comm` is what `ps`
+   * shows (15 bytes at most). Throws UsageError, CommandError.
    */
   constructor(comm: string, values: DaemonValues) {
     const level = LEVELS[(values["log-level"] ?? "info").toLowerCase()];
@@ -71,6 +73,7 @@ export class Daemon {
       ? (line: string) => this.#log!.write(line)
       : (line: string) => void writeAll(Deno.stderr, line);
     this.env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
+    this.#catchSignals();
     if (values["pid-file"] !== undefined) this.#takePidFile(values["pid-file"]);
     const PR_SET_NAME = 15;
     sys.prctlName(PR_SET_NAME, cstring(comm.slice(0, 15)));
@@ -87,11 +90,15 @@ export class Daemon {
     this.#ended.resolve(exitCode);
   }
 
-  /**
-   * From now on SIGTERM and SIGINT end the daemon (a second one at once), SIGHUP opens the log file
-   * anew and calls `reload`, SIGUSR1 and SIGUSR2 call `dump`.
-   */
-  handleSignals({ reload, dump }: { reload: () => void; dump: () => void }): void {
+  /** From now on SIGHUP calls `reload`, and SIGUSR1 and SIGUSR2 call `dump`. */
+  handle({ reload, dump }: { reload: () => void; dump: () => void }): void {
+    this.#reload = reload;
+    this.#dump = dump;
+  }
+
+  // SIGTERM and SIGINT end the daemon, a second one at once. Signals that come before there is
+  // anything to reload or dump do nothing: their default would end the process.
+  #catchSignals(): void {
     const stop = () => {
       if (this.#ending) Deno.exit(1);
       this.env.log.info("stopping");
@@ -102,10 +109,10 @@ export class Daemon {
     this.#on("SIGHUP", () => {
       const why = this.#log?.reopen();
       if (why !== undefined) this.env.log.error("log goes on in the old file", { why });
-      reload();
+      this.#reload();
     });
     this.#on("SIGUSR1", () => {});
-    this.#on("SIGUSR2", dump);
+    this.#on("SIGUSR2", () => this.#dump());
     // SIGUSR1 is GlusterFS's signal for a statedump, and Deno's for opening its debugger.
     redirectSignal(SIGUSR1, SIGUSR2);
   }

@@ -49,8 +49,8 @@ export interface VolfileServerOptions {
   readonly volfiles: string;
   /** Other volfile servers, "HOST:PORT" each. */
   readonly servers: readonly string[];
-  /** Addresses of this machine: only from these, and over unix sockets, bricks sign in. */
-  readonly ownAddresses: ReadonlySet<string>;
+  /** Whether an address is this machine's: only from there, and over unix sockets, bricks sign in. */
+  readonly isOwn: (address: string) => boolean;
 }
 
 /** See the head of this file. */
@@ -162,10 +162,12 @@ export class VolfileServer {
     };
   }
 
-  async #getspec(connection: Connection, flags: number, key: string) {
+  async #getspec(connection: Connection, flags: number, asked: string) {
     const xdata = flags & LIST_SERVERS && this.#options.servers.length
       ? withKey(undefined, SERVERS_LIST, this.#options.servers.join(" "))
       : undefined;
+    // "mount -o transport=tcp" appends that to the volume's name.
+    const key = await this.#directory.has(asked) ? asked : asked.replace(/\.tcp$/, "");
     try {
       const spec = await this.#directory.read(key);
       const read = this.#readers.get(connection) ?? new Set();
@@ -175,7 +177,11 @@ export class VolfileServer {
     } catch (error) {
       if (!(error instanceof FopError)) throw error;
       const peer = connection.peer.text;
-      this.#env.log.warn("volfile asked for that is not there", { key, peer, why: error.code });
+      this.#env.log.warn("volfile asked for that is not there", {
+        key: asked,
+        peer,
+        why: error.code,
+      });
       return { ret: -1, errno: error.errno, spec: "", xdata: undefined };
     }
   }
@@ -256,7 +262,7 @@ export class VolfileServer {
       return { ret: -1, errno: error.errno };
     };
     // The port counts on this machine, so only its own processes can know it.
-    if (peer.kind === "tcp" && !this.#options.ownAddresses.has(peer.address)) {
+    if (peer.kind === "tcp" && !this.#options.isOwn(peer.address)) {
       return refuse(EPERM, "it is not on this machine");
     }
     if (entry.brick === "" || entry.port < 1 || entry.port > 65535) {

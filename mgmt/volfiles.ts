@@ -43,6 +43,12 @@ export class VolfileDirectory {
     return text;
   }
 
+  /** Whether there is a volfile under `key`. */
+  async has(key: string): Promise<boolean> {
+    const name = volfileName(key);
+    return name !== undefined && typeof await this.#text(name) === "string";
+  }
+
   /** Keys of a volume's brick volfiles: those that begin with its name and a dot. */
   async keysOf(volume: string): Promise<string[]> {
     const keys: string[] = [];

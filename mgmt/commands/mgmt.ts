@@ -62,14 +62,14 @@ export const mgmt = command({
     const server = new VolfileServer(env, {
       volfiles: values.volfiles,
       servers,
-      ownAddresses: ownAddresses(),
+      isOwn,
     });
     try {
       const host = values.listen ?? DEFAULT_ADDRESS;
       const where = listen(server, { kind: "tcp", host, port }, "choose another with --port");
       if (values.socket !== undefined) await listenUnix(server, values.socket);
       server.watch();
-      daemon.handleSignals({
+      daemon.handle({
         reload: () => void server.refresh(),
         dump: () =>
           dumpState(env, values["statedump-dir"], "mgmt", {
@@ -99,12 +99,11 @@ function checkDirectory(path: string): void {
   throw new CommandError(`Cannot serve volfiles of "${path}": it is not a directory`);
 }
 
-function ownAddresses(): ReadonlySet<string> {
-  return new Set([
-    "127.0.0.1",
-    "::1",
-    ...Deno.networkInterfaces().map(({ address }) => address),
-  ]);
+function isOwn(address: string): boolean {
+  // As a socket for both families shows IPv4.
+  const plain = address.replace(/^::ffff:/, "");
+  return /^127\.|^::1$/.test(plain) ||
+    Deno.networkInterfaces().some((each) => each.address === plain);
 }
 
 function listen(server: VolfileServer, endpoint: Endpoint, instead: string): Endpoint {

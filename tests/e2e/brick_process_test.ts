@@ -191,6 +191,16 @@ Deno.test("mortar brick: a log file is opened anew at SIGHUP", async () => {
   equal(await brick.end(), 0);
 });
 
+Deno.test("mortar brick: a disk that goes away ends it with one clear line and exit code 1", async () => {
+  await using at = await place();
+  const check = "--xlator-option=posix.health-check-interval=1";
+  await using brick = new DaemonProcess(["brick", "-f", at.file, check]);
+  await brick.address();
+  await Deno.remove(at.brick, { recursive: true });
+  await brick.said(/ E brick stops: it cannot serve any more brick=b1 why=/);
+  equal((await brick.ended()).code, 1);
+});
+
 Deno.test("mortar brick: systemd is told when it is ready", async () => {
   await using at = await place();
   const path = `${at.dir}/notify`;

@@ -65,7 +65,7 @@ Deno.test("mortar mgmt: volfiles come by key with their size in bytes, and no ke
   const names = (await listPrograms(connection)).map(({ name }) => name).sort();
   deepEqual(names, ["GF-DUMP", "Gluster Portmap", "GlusterFS Handshake"]);
   const text = await Deno.readTextFile(`${at.volfiles}/v1.vol`);
-  for (const key of ["v1", "/v1"]) {
+  for (const key of ["v1", "/v1", "v1.tcp"]) {
     const answer = await connection.ask(getspec, { flags: 1, key, xdata: undefined });
     deepEqual([answer.ret, answer.errno, answer.spec], [text.length + 2, 0, text]);
     equal(answer.xdata?.get(textKey("servers-list")), "other:24008 third:24007");

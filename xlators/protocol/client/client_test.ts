@@ -30,8 +30,8 @@ async function serveBrick(child: Xlator, port = 0, options: Record<string, strin
   const values = readOptions(server.options, new Map(Object.entries(given)));
   const top = server.create(node("server", [child], { inodes: inodesOf(child) }), values);
   await top.start?.();
-  const { endpoint } = top as Xlator & { endpoint: Endpoint & { kind: "tcp" } };
-  return { port: endpoint.port, stop: () => top.stop!() };
+  const { endpoint } = top as Xlator & { endpoint: Endpoint };
+  return { port: endpoint.kind === "tcp" ? endpoint.port : 0, stop: () => top.stop!() };
 }
 
 const tables = new WeakMap<Xlator, InodeTable>();
@@ -307,6 +307,24 @@ Deno.test("protocol/client: a brick that stands still is given up after the ping
   ok(c.log.lines.some((line) => /connection to brick lost .*no answer to a ping/.test(line)));
   await c.stop();
   await listener.stop();
+});
+
+Deno.test("protocol/client: a brick is reached over a unix socket", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/brick.sock`;
+  const brick = await serveBrick(memoryBrick(), 0, {
+    "transport-type": "unix",
+    "transport.socket.listen-path": path,
+    "auth.addr.brick.allow": "*",
+  });
+  const c = await connect(1, {
+    "transport-type": "unix",
+    "transport.socket.connect-path": path,
+  });
+  equal((await c.top.stat(ROOT, { inode: c.inodes.root })).stat.gfid, c.inodes.root.gfid);
+  await c.stop();
+  await brick.stop();
+  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("protocol/client: groups stay at home when send-gids is off", async () => {
