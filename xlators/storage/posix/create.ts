@@ -63,7 +63,7 @@ import { openFile, writeAll } from "xlators/storage/posix/data.ts";
 import { fill } from "xlators/storage/posix/fill.ts";
 import { type Directory, GFID_XATTR, handleName } from "xlators/storage/posix/handle.ts";
 import { giveGfid, makeHandle, undoCreate } from "xlators/storage/posix/lookup.ts";
-import { ATIME, CTIME, MTIME } from "xlators/storage/posix/mdata.ts";
+import { ATIME, CTIME, MDATA_XATTR, MTIME } from "xlators/storage/posix/mdata.ts";
 import { entryName, GFID2PATH, gfid2path } from "xlators/storage/posix/names.ts";
 import { OpenFile, openFlags, unlinkedName } from "xlators/storage/posix/open_files.ts";
 import { countNames } from "xlators/storage/posix/pgfid.ts";
@@ -143,6 +143,7 @@ function finish(
   let handled: Gfid | undefined;
   try {
     own(brick, entry, mode);
+    brick.times.none(entry.gfid);
     setAttributes(brick, entry, target, mode, xdata);
     const result = brick.xattrs.set(target, GFID_XATTR, gfidToBytes(entry.gfid), XATTR_CREATE);
     if (result < 0) throw fopError(result);
@@ -187,6 +188,7 @@ function setAttributes(
     if (!isAttribute(name) || xdata.get(PREOP_PARENT_KEY) === name) continue;
     const bytes = valueBytes(value);
     if (!bytes) continue;
+    if (name === MDATA_XATTR) brick.times.forget(entry.gfid);
     const result = brick.xattrs.set(target, name, bytes);
     // ACLs and labels may not fit the file's type; they never make a creation fail.
     if (result < 0) {

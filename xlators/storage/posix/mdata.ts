@@ -93,6 +93,11 @@ export class Times {
     );
   }
 
+  /** A file was made just now and has no times of clients yet: no need to look. */
+  none(gfid: Gfid): void {
+    if (this.enabled) this.#known.set(this.inodes.of(gfid), "none");
+  }
+
   /** Reads the attribute again next time. */
   forget(gfid: Gfid): void {
     this.#known.delete(this.inodes.of(gfid));
