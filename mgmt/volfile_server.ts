@@ -8,6 +8,7 @@ import { EINVAL, ENOENT, ENOSPC, EPERM, FopError } from "core/errno.ts";
 import { parseVolfile } from "core/volfile.ts";
 import { textKey, withKey, type Xdata } from "core/xdata.ts";
 import type { Json } from "core/xlator.ts";
+import { plain } from "mgmt/plain.ts";
 import { Portmap } from "mgmt/portmap.ts";
 import { VolfileDirectory, volfileName } from "mgmt/volfiles.ts";
 import type { Connection } from "rpc/connection.ts";
@@ -79,11 +80,15 @@ export class VolfileServer {
     return listener.endpoint;
   }
 
-  /** From now on clients are told when a volfile they have changes. Throws if it cannot be seen. */
+  /** From now on clients are told when a volfile they have changes. */
   watch(): void {
     this.#watching = this.#directory.watch((names) => this.#changed(names), {
       signal: this.#stopped.signal,
       clock: this.#env.clock,
+    }).catch((error) => {
+      this.#env.log.warn("changes of volfiles are not seen; SIGHUP looks at them", {
+        why: plain(error),
+      });
     });
   }
 

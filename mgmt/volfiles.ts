@@ -1,11 +1,18 @@
 /** A directory of volfiles, served by key: key `v1` or `/v1` is `v1.vol`, `shd/v1` is `shd/v1.vol`. */
 
 import type { Clock } from "core/env.ts";
-import { ENAMETOOLONG, ENOENT, type FopError } from "core/errno.ts";
+import { EIO, ENAMETOOLONG, ENOENT, type FopError } from "core/errno.ts";
 import { VOLFILE_MAX } from "core/volfile.ts";
 
 const KEY_MAX = 1024;
 const SUFFIX = ".vol";
+/** What says that there is no such volfile, rather than that something is wrong. */
+const ABSENT = [
+  Deno.errors.NotFound,
+  Deno.errors.NotADirectory,
+  Deno.errors.IsADirectory,
+  Deno.errors.PermissionDenied,
+];
 
 /**
  * Where in the directory the volfile of `key` is; undefined for a key that is none. A key comes
@@ -27,10 +34,12 @@ export class VolfileDirectory {
 
   constructor(readonly path: string) {}
 
-  /** The text of `key`'s volfile as it is now. Throws ENOENT, ENAMETOOLONG (larger than 16 MiB). */
+  /** The text of `key`'s volfile as it is now. Throws ENOENT, ENAMETOOLONG (over 16 MiB), EIO. */
   async read(key: string): Promise<string> {
     const text = await this.peek(key);
-    this.#served.set(volfileName(key)!, text);
+    const name = volfileName(key)!;
+    // An earlier reader has the text that is remembered, and must hear of this one.
+    if (!this.#served.has(name)) this.#served.set(name, text);
     return text;
   }
 
@@ -66,17 +75,13 @@ export class VolfileDirectory {
       if ((await Deno.stat(path)).size > VOLFILE_MAX) return ENAMETOOLONG;
       return await Deno.readTextFile(path);
     } catch (error) {
-      if (
-        error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
-        error instanceof Deno.errors.IsADirectory || error instanceof Deno.errors.PermissionDenied
-      ) return ENOENT;
-      throw error;
+      return ABSENT.some((each) => error instanceof each) ? ENOENT : EIO;
     }
   }
 
   /**
    * Calls `changed` whenever the text of a volfile that was read is another, until `signal`.
-   * A burst of changes (a file written in pieces) is looked at once, `settleMs` after its first.
+   * Throws what Deno throws if changes cannot be seen. A burst of changes (a file written in pieces) is looked at once, `settleMs` after its first.
    */
   async watch(
     changed: (names: string[]) => void,

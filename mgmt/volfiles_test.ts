@@ -54,3 +54,15 @@ Deno.test("mgmt/volfiles: a change of a volfile that was read is told once, othe
   deepEqual(told, [["v1.vol"], ["v1.vol"]]);
   await Deno.remove(path, { recursive: true });
 });
+
+Deno.test("mgmt/volfiles: who read first hears of a change that a second reader saw before", async () => {
+  const path = await Deno.makeTempDir();
+  const directory = new VolfileDirectory(path);
+  await Deno.writeTextFile(`${path}/v1.vol`, "one");
+  await directory.read("v1");
+  await Deno.writeTextFile(`${path}/v1.vol`, "two");
+  equal(await directory.read("v1"), "two");
+  deepEqual(await directory.refresh(), ["v1.vol"]);
+  deepEqual(await directory.refresh(), []);
+  await Deno.remove(path, { recursive: true });
+});

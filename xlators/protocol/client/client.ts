@@ -49,8 +49,8 @@ class ProtocolClient extends Funnel {
     this.#files = new OpenFiles(node.inodes);
     this.#link = new Link(node.env, this.#joiner, {
       joined: (connection) => this.#reopen(connection),
-      up: () => this.#up(),
-      down: () => this.#down(),
+      up: () => this.emit({ type: "child-up" }),
+      down: () => this.emit({ type: "child-down" }),
       callbacks: this.#callbacks(),
     });
   }
@@ -135,14 +135,6 @@ class ProtocolClient extends Funnel {
     this.#directoryPeer = this.#files.peer(connection, { directory: true });
     const lost = await this.#files.reopen(connection);
     if (lost) this.env.log.warn("files could not be opened again", { lost });
-  }
-
-  #up(): void {
-    this.emit({ type: "child-up" });
-  }
-
-  #down(): void {
-    this.emit({ type: "child-down" });
   }
 
   #callbacks() {
