@@ -7,7 +7,6 @@ import { type Client, NO_OWNER, ROOT } from "core/call.ts";
 import { FopError } from "core/errno.ts";
 import type { Inode } from "core/inode.ts";
 import { intKey, str, textKey, Xdata } from "core/xdata.ts";
-import type { Connection } from "rpc/connection.ts";
 import { type Procedure, procedures, type Program, serve } from "rpc/program.ts";
 import {
   getspec,
@@ -17,6 +16,7 @@ import {
   setLkVersion,
   setvolume,
 } from "rpc/programs/handshake.ts";
+import type { PeerAddress } from "rpc/transport.ts";
 import {
   type Applicant,
   judgeAddress,
@@ -24,6 +24,7 @@ import {
   judgeLogin,
   type Resolve,
 } from "xlators/protocol/server/auth.ts";
+import type { ServerValues } from "xlators/protocol/server/options.ts";
 import type { Brick, Server } from "xlators/protocol/server/server.ts";
 import type { Session } from "xlators/protocol/server/session.ts";
 import { findSubdir } from "xlators/protocol/server/subdir.ts";
@@ -90,6 +91,7 @@ async function join(
       trusted,
       version,
       processName,
+      given,
     });
     connection.recordBytesMax = server.values["record-size-limit"] + HEADS_MAX;
     server.log.info("client joined", {
@@ -151,24 +153,24 @@ async function admit(
     throw new Refusal(EINVAL, `version mismatch: client(${fops}) - client-mgmt(0)`);
   }
   const path = given.get(SUBDIR_MOUNT);
-  const { allowed, trusted } = await judge(server, connection, given, resolve);
+  const { allowed, trusted } = await judge(server.values, connection.peer, given, resolve);
   if (!allowed) throw new Refusal(EACCES, "Authentication failed");
   if (!connection.open) throw new Refusal(EACCES, "Disconnected");
   const client: Client = { id: uuid, address: connection.peer.address };
   return { client, subdir: await rootOf(server, brick, client, path), trusted };
 }
 
-async function judge(
-  server: Server,
-  connection: Connection,
+/** What the rules say of a client that gave `given`. */
+export async function judge(
+  values: ServerValues,
+  peer: PeerAddress,
   given: Xdata,
   resolve: Resolve,
 ): Promise<{ allowed: boolean; trusted: boolean }> {
-  const { values } = server, name = given.get(REMOTE_SUBVOLUME)!;
-  const { address, port } = connection.peer;
+  const name = given.get(REMOTE_SUBVOLUME)!;
   const who: Applicant = {
-    address,
-    port,
+    address: peer.address,
+    port: peer.port,
     subdir: given.get(SUBDIR_MOUNT) ?? "/",
     username: given.get(USERNAME),
     password: given.get(PASSWORD),

@@ -59,6 +59,15 @@ export const options = {
     live: false,
     help: "Let the kernel notice clients that vanished.",
   }),
+  "transport.socket.ssl-enabled": bool({
+    default: false,
+    live: false,
+    help: "TLS is not available yet: a brick that should use it does not start.",
+  }),
+  "transport.*": text({
+    default: "",
+    help: "Other settings of GlusterFS's transports, accepted and not used.",
+  }),
   "auth.addr.*.allow": text({
     default: "",
     volumeKey: "auth.allow",
@@ -82,6 +91,11 @@ export const options = {
   "strict-auth-accept": bool({
     default: false,
     help: "Refuse clients that give no valid user name and password.",
+  }),
+  "dynamic-auth": bool({
+    default: true,
+    volumeKey: "server.dynamic-auth",
+    help: "When rules about addresses or users change, drop clients that may no longer be here.",
   }),
   "auth-path": optionalText({
     help: "Name under which clients ask for the only subvolume, beside the subvolume's own.",
@@ -145,6 +159,11 @@ export const options = {
     default: 1800,
     min: 1,
     help: "Time after which a client no longer waits for an answer.",
+  }),
+  "join-timeout": duration({
+    default: 60,
+    min: 1,
+    help: "Time after which a connection on which nobody joined is closed.",
   }),
   "stall-timeout": duration({
     default: 42,

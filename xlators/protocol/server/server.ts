@@ -23,7 +23,7 @@ import {
 } from "rpc/programs/callback.ts";
 import { Listener } from "rpc/server.ts";
 import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
-import { handshakeProgram } from "xlators/protocol/server/handshake.ts";
+import { handshakeProgram, judge } from "xlators/protocol/server/handshake.ts";
 import { options, type ServerValues } from "xlators/protocol/server/options.ts";
 import { Session } from "xlators/protocol/server/session.ts";
 import type { Squash } from "xlators/protocol/server/squash.ts";
@@ -135,6 +135,13 @@ export class Server extends Refuse {
   reconfigure(values: ServerValues): void {
     this.values = values;
     this.#readSquash();
+    if (values["dynamic-auth"]) { for (const session of this.#sessions) this.#judgeAgain(session); }
+  }
+
+  async #judgeAgain({ member, connection }: Session): Promise<void> {
+    if (!member) return;
+    const { allowed } = await judge(this.values, connection.peer, member.given, resolve);
+    if (!allowed) connection.close("no longer allowed");
   }
 
   state(): Json {
@@ -208,13 +215,18 @@ export class Server extends Refuse {
   }
 
   #programs(connection: Connection) {
-    const session = new Session(this, connection);
+    const session = new Session(this, connection, this.env.clock.monotonic());
     this.#sessions.add(session);
     return [session.program, handshakeProgram(session, resolve)];
   }
 
   #tick(): void {
-    this.deadline = this.env.clock.monotonic() + this.values["frame-timeout"] * 1000;
+    const now = this.env.clock.monotonic();
+    this.deadline = now + this.values["frame-timeout"] * 1000;
+    const latest = now - this.values["join-timeout"] * 1000;
+    for (const { member, since, connection } of this.#sessions) {
+      if (!member && since < latest) connection.close("nobody joined");
+    }
   }
 
   #readSquash(): void {
@@ -283,6 +295,7 @@ export const server = defineXlator({
   options,
   subvolumes: "many",
   check(values) {
+    if (values["transport.socket.ssl-enabled"]) return "TLS is not available";
     const unix = /^unix/.test(values["transport-type"]);
     return unix && values["transport.socket.listen-path"] === undefined
       ? 'transport-type "unix" needs transport.socket.listen-path'

@@ -13,6 +13,7 @@ import {
 } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { DONE, type EntryReply, type OpenReply, type ReadvArgs } from "core/fops.ts";
+import { type Clock, realClock } from "core/env.ts";
 import { buildGraph, type Graph } from "core/graph.ts";
 import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, Inode, ROOT_GFID } from "core/inode.ts";
@@ -27,6 +28,7 @@ import { setvolume } from "rpc/programs/handshake.ts";
 import type { Procedure } from "rpc/program.ts";
 import { Connection } from "rpc/connection.ts";
 import { connectTo, type Endpoint } from "rpc/transport.ts";
+import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { FopClient, joinDict } from "tests/fakes/fop_client.ts";
 import { LinesLog, testEnv } from "tests/fakes/node.ts";
@@ -62,7 +64,11 @@ interface Rig extends AsyncDisposable {
 }
 
 /** A brick whose storage answers what `script` says. */
-async function rig(script: Script = {}, options = ALLOW): Promise<Rig> {
+async function rig(
+  script: Script = {},
+  options = ALLOW,
+  clock: Clock = realClock,
+): Promise<Rig> {
   const child = new FakeChild(script), log = new LinesLog();
   let watcher!: Watcher;
   const leaf = (type: string, create: (node: Node) => FakeChild): XlatorType => {
@@ -96,7 +102,7 @@ async function rig(script: Script = {}, options = ALLOW): Promise<Rig> {
         subvolumes ${BRICK}
       end-volume`),
     types,
-    testEnv({ log }),
+    testEnv({ log, clock }),
   );
   await graph.start();
   const { endpoint } = graph.top as Server;
@@ -379,6 +385,51 @@ Deno.test("protocol/server: names over 255 bytes are ENAMETOOLONG and reach nobo
   }
   deepEqual(brick.child.fops.filter((fop) => fop !== "getxattr"), []);
   client.leave();
+});
+
+Deno.test("protocol/server: when rules change, clients that may no longer be here are dropped", async () => {
+  await using brick = await rig();
+  const client = await FopClient.join(brick.endpoint, joinDict(BRICK));
+  const changed = (rule: string) =>
+    brick.graph.blocks.map((block) => {
+      const options = new Map(block.options);
+      if (block.type === "protocol/server") options.set(`auth.addr.${BRICK}.reject`, rule);
+      return { ...block, options };
+    });
+  ok(brick.graph.reconfigure(changed("10.*")));
+  await client.ask("statfs", { inode: client.root }).catch(() => {});
+  ok(client.connection.open);
+  ok(brick.graph.reconfigure(changed("127.0.0.1")));
+  await client.connection.closed;
+  deepEqual((await joinedAs(brick)).errno, EACCES.errno);
+});
+
+Deno.test("protocol/server: a connection on which nobody joins is closed", async () => {
+  const clock = new FakeClock();
+  await using brick = await rig({}, ALLOW, clock);
+  const idle = await FopClient.connect(brick.endpoint);
+  const joined = await FopClient.join(brick.endpoint, joinDict(BRICK));
+  await listPrograms(idle.connection);
+  clock.advance(50_000);
+  ok(idle.connection.open);
+  clock.advance(12_000);
+  await idle.connection.closed;
+  await listPrograms(joined.connection);
+  joined.leave();
+});
+
+Deno.test("protocol/server: a lock request that is large ends the connection", async () => {
+  await using brick = await rig();
+  const client = await FopClient.join(brick.endpoint, joinDict(BRICK));
+  const xdata = withKey(undefined, textKey("large"), "x".repeat(70_000));
+  const lock = { type: "read", whence: 0, start: 0n, size: 0n, pid: 1, owner: "" } as never;
+  const inode = client.root;
+  await rejects(client.ask("inodelk", { inode, domain: "d", cmd: "set", lock, xdata }));
+  await client.connection.closed;
+});
+
+Deno.test("protocol/server: a volfile that asks for TLS does not build", async () => {
+  await rejects(rig({}, `${ALLOW}\noption transport.socket.ssl-enabled on`), /TLS/);
 });
 
 Deno.test("protocol/server: what layers say goes to the clients concerned", async () => {

@@ -8,6 +8,7 @@ import { EACCES, EINVAL, EIO, ENAMETOOLONG, FopError } from "core/errno.ts";
 import { type Args, type FopName, FOPS, type Fops, type Reply } from "core/fops.ts";
 import { Fd, type Gfid, type Inode, ROOT_GFID } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
+import type { Xdata } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 import type { Credentials } from "rpc/auth.ts";
 import type { Connection } from "rpc/connection.ts";
@@ -35,6 +36,8 @@ export interface Membership {
   readonly trusted: boolean;
   readonly version: string;
   readonly processName: string;
+  /** All that it said when it joined. */
+  readonly given: Xdata;
 }
 
 /** How a fop's failure is written. */
@@ -43,6 +46,8 @@ type Failing = Pick<Wire<FopName>, "failure">;
 const NAME_MAX = 255;
 /** Directory reads answer at most about so many bytes at a time, whatever is asked for. */
 const READDIR_BYTES_MAX = 1 << 20;
+
+const WAITING_BYTES_MAX = 64 << 10;
 
 /** Fops that wait for other clients: they do not count as work of the brick. */
 const WAITING: ReadonlySet<FopName> = new Set<FopName>([
@@ -62,7 +67,12 @@ export class Session implements Peer {
   // The kind of what `numberOf` is asked to number.
   #directory = false;
 
-  constructor(readonly server: Server, readonly connection: Connection) {
+  /** `since` is when the client connected, in monotonic milliseconds. */
+  constructor(
+    readonly server: Server,
+    readonly connection: Connection,
+    readonly since: number,
+  ) {
     connection.closed.then((reason) => this.#ended(reason));
   }
 
@@ -174,6 +184,10 @@ export class Session implements Peer {
   }
 
   #serveWaiting<K extends FopName>(fop: K, wire: Wire<K>, request: Request): void {
+    // It is copied and may stay long, so it must not be large.
+    if (request.args.left > WAITING_BYTES_MAX) {
+      throw new XdrError(`Cannot read request: a lock of ${request.args.left} bytes`);
+    }
     request.detach();
     request.park();
     this.serve(fop, wire, request);
