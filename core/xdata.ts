@@ -6,7 +6,7 @@
  */
 
 import type { Iatt, Timespec } from "core/iatt.ts";
-import type { Gfid } from "core/inode.ts";
+import { type Gfid, gfidFromBytes } from "core/inode.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
 
 /** Times of an inode as the `features/utime` layer keeps them (`mdata_iatt`). */
@@ -172,13 +172,18 @@ export function bytesKey(name: string): XKey<Uint8Array> {
   return { name, read: valueBytes, write: ptr };
 }
 
-/** A key whose value is a gfid. */
+/** A key whose value is a gfid. 16 plain bytes are read too: FUSE clients send `gfid-req` so when they have a file healed. */
 export function gfidKey(name: string): XKey<Gfid> {
   return {
     name,
-    read: (value) => value.type === "gfuuid" ? value.value : undefined,
+    read: readGfid,
     write: (value) => ({ type: "gfuuid", value }),
   };
+}
+
+function readGfid(value: DictValue): Gfid | undefined {
+  if (value.type === "gfuuid") return value.value;
+  return value.type === "ptr" && value.value.length === 16 ? gfidFromBytes(value.value) : undefined;
 }
 
 /** A key whose value is an inode's attributes. */
