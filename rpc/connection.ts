@@ -40,6 +40,7 @@ import { Request } from "rpc/request.ts";
 import type { PeerAddress, Transport } from "rpc/transport.ts";
 import { XdrError, type XdrReader, type XdrWriter } from "rpc/xdr.ts";
 
+/** What a connection serves, and its bounds. What is left out has a default that suits a brick. */
 export interface ConnectionOptions {
   /** What the peer may call. Replaceable later: `serves`. */
   readonly programs?: readonly Program[] | undefined;

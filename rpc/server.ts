@@ -13,6 +13,7 @@ import {
   type Transport,
 } from "rpc/transport.ts";
 
+/** What a listener serves, to how many, and with which bounds for each. */
 export interface ListenerOptions extends Omit<ConnectionOptions, "programs"> {
   /** Programs for one new connection: shared values, or made for it with its state. DUMP is added. */
   readonly programs: (connection: Connection) => readonly Program[];

@@ -21,6 +21,7 @@ import { corpus, Dice, malformed, marked } from "tests/fuzz/records.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { type Server, server } from "xlators/protocol/server/server.ts";
 
+/** What became of brick, client and memory. */
 export interface FuzzResult {
   readonly seed: number;
   readonly cases: number;

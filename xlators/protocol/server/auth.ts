@@ -4,6 +4,7 @@
  * auth/login.
  */
 
+/** What one judge says; "none" if it has no rule that fits. */
 export type Verdict = "accept" | "reject" | "none";
 
 /** What is known of a client that wants to join. */
@@ -18,12 +19,14 @@ export interface Applicant {
   readonly password?: string | undefined;
 }
 
+/** Values of the options `auth.addr.NAME.…` for the subvolume in question. */
 export interface AddressRules {
   readonly allow: string | undefined;
   readonly reject: string | undefined;
   readonly allowInsecure: boolean;
 }
 
+/** Values of the options `auth.login.…`. */
 export interface LoginRules {
   readonly users: readonly string[] | undefined;
   readonly passwords: ReadonlyMap<string, string>;

@@ -59,6 +59,7 @@ const WAITING: ReadonlySet<FopName> = new Set<FopName>([
 ]);
 const OPENING: ReadonlySet<FopName> = new Set<FopName>(["open", "opendir", "create"]);
 
+/** See the head of this file. */
 export class Session implements Peer {
   readonly fds = new FdTable();
   #member: Membership | undefined;

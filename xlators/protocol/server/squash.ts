@@ -3,6 +3,7 @@
 import { PID_GSYNCD, PID_NO_ROOT_SQUASH, PID_REBALANCE, PID_SELF_HEAL } from "core/call.ts";
 import type { Credentials } from "rpc/auth.ts";
 
+/** Values of the options root-squash, all-squash, anonuid and anongid. */
 export interface Squash {
   readonly root: boolean;
   readonly all: boolean;
