@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import type { Gfid } from "core/inode.ts";
+import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import {
   bytesKey,
   type DictValue,
@@ -93,4 +93,13 @@ Deno.test("core/xdata_keys: no two keys share a name and a type", () => {
     strictEqual(seen.has(id), false, id);
     seen.add(id);
   }
+});
+
+Deno.test("core/xdata: a gfid is read from 16 plain bytes as well, and from nothing else", () => {
+  const read = (value: Uint8Array) => Xdata.of([["gfid-req", ptr(value)]]).get(gfidKey("gfid-req"));
+  const bytes = new Uint8Array(16);
+  bytes[15] = 1;
+  strictEqual(read(bytes), ROOT_GFID);
+  strictEqual(read(bytes.subarray(1)), undefined);
+  strictEqual(read(new Uint8Array(17)), undefined);
 });
