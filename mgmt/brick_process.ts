@@ -16,7 +16,7 @@ import {
 } from "mgmt/brick_volfile.ts";
 import { CommandError } from "mgmt/cli/command.ts";
 import type { Daemon } from "mgmt/daemon.ts";
-import { plain } from "mgmt/plain.ts";
+import { cause, plain } from "mgmt/plain.ts";
 import { cannotListen } from "mgmt/endpoints.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
 import { dumpState, shownOptions } from "mgmt/statedump.ts";
@@ -107,7 +107,8 @@ export class BrickProcess {
       return buildGraph(blocks, this.#types, this.#daemon.env);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
-      throw new CommandError(`Cannot use ${this.#options.source.where}: ${error.message}`);
+      const { where } = this.#options.source;
+      throw new CommandError(`Cannot use ${where}: ${cause(error.message)}`);
     }
   }
 
@@ -117,7 +118,11 @@ export class BrickProcess {
     } catch (error) {
       const known = cannotListen(error, "its port", "choose another with --brick-port");
       if (known instanceof CommandError) throw known;
-      throw new CommandError(`Cannot start brick "${this.#name}": ${plain(error)}`);
+      const why = plain(error);
+      // Most layers say all of it themselves.
+      throw new CommandError(
+        why.startsWith("Cannot ") ? why : `Cannot start brick "${this.#name}": ${why}`,
+      );
     }
     const endpoints = [...this.#graph.nodes].flatMap(({ xlator }) => endpointOf(xlator) ?? []);
     this.#port = endpoints.find((each) => each.kind === "tcp")?.port ?? 0;

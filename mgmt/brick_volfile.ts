@@ -2,6 +2,7 @@
 
 import { parseVolfile, type VolumeBlock } from "core/volfile.ts";
 import { CommandError, UsageError } from "mgmt/cli/command.ts";
+import { cause } from "mgmt/plain.ts";
 
 const SERVER = "protocol/server";
 
@@ -83,6 +84,6 @@ export function readBlocks(text: string, where: string): VolumeBlock[] {
     return blocks;
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw new CommandError(`Cannot use ${where}: ${error.message}`);
+    throw new CommandError(`Cannot use ${where}: ${cause(error.message)}`);
   }
 }

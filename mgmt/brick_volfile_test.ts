@@ -63,7 +63,7 @@ Deno.test("mgmt/brick: a volfile without protocol/server is refused, saying what
 Deno.test("mgmt/brick: a malformed volfile is refused, naming file and line", () => {
   throws(() => readBlocks("volume a\n  typ b\n", 'volfile "x.vol"'), {
     name: "CommandError",
-    message: /Cannot use volfile "x\.vol": Cannot read volfile: line 2: /,
+    message: /Cannot use volfile "x\.vol": line 2: /,
   });
   throws(() => readBlocks("# nothing\n", 'volfile "x.vol"'), /it is empty/);
 });

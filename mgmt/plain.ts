@@ -5,3 +5,8 @@ export function plain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.message.replace(/ \(os error \d+\)/, "").replace(/: \w+ '.*'$/, "");
 }
+
+/** What was wrong, of a message "Cannot ⟨verb⟩ ⟨thing⟩: …", for a message that says the rest better. */
+export function cause(message: string): string {
+  return message.replace(/^Cannot (read volfile: |build )/, "");
+}

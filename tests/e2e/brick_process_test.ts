@@ -98,17 +98,23 @@ Deno.test("mortar brick: is ready with its address, names itself, holds its pid 
 Deno.test("mortar brick: a volfile that is wrong is refused in one line that names volume and line", async () => {
   await using at = await place();
   const cases: [string, RegExp][] = [
-    ["volume a\n  typ x\n", /Cannot read volfile: line 2: unknown word "typ" in volume "a"/],
+    [
+      "volume a\n  typ x\n",
+      /^Cannot use volfile "[^"]+": line 2: unknown word "typ" in volume "a"/,
+    ],
     [
       volfile(at.brick).replace("features/locks", "features/lokcs"),
-      /Cannot build volume "locks" \(line 5\): unknown type "features\/lokcs"/,
+      /^Cannot use volfile "[^"]+": volume "locks" \(line 5\): unknown type "features\/lokcs"/,
     ],
     [
       volfile(at.brick).replace("subvolumes locks", "subvolumes lock"),
-      /Cannot build volume "b1" \(line 9\): subvolume "lock" is not defined above it/,
+      /: volume "b1" \(line 9\): subvolume "lock" is not defined above it/,
     ],
-    [volfile(at.brick, 70000), /Cannot build volume "server" \(line 13\): option .*listen-port/],
-    [volfile("/nonexistent/brick"), /"\/nonexistent\/brick".*No such file or directory/],
+    [volfile(at.brick, 70000), /: volume "server" \(line 13\): option .*listen-port/],
+    [
+      volfile("/nonexistent/brick"),
+      /^Cannot serve brick "\/nonexistent\/brick": .*No such file or directory/,
+    ],
     ["", /it is empty/],
   ];
   for (const [text, fault] of cases) {
