@@ -66,10 +66,9 @@ export class ManagementLink {
         if (signal.aborted) break;
         complained = false;
         await ears.connected(connection);
-        this.#env.log.warn("management daemon is away", {
-          where: this.where,
-          why: await connection.closed,
-        });
+        const why = await connection.closed;
+        if (signal.aborted) break;
+        this.#env.log.warn("management daemon is away", { where: this.where, why });
       } catch (error) {
         this.#connection?.close("gave up");
         if (!complained) {

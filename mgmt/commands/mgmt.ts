@@ -48,10 +48,10 @@ export const mgmt = command({
       line: "mortar mgmt --volfiles /srv/volfiles",
     },
     {
-      what: "Serve other machines, too; then, on one of them, mount volume v1",
+      what: "Serve other machines, too",
       line: "mortar mgmt --volfiles /srv/volfiles --listen 0.0.0.0",
     },
-    { what: "", line: "mount -t glusterfs server:/v1 /mnt" },
+    { what: "Then, on one of them, mount volume v1", line: "mount -t glusterfs server:/v1 /mnt" },
   ],
   async run(values) {
     const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
