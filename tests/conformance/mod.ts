@@ -50,6 +50,7 @@ export const CONFORMANCE: Readonly<Record<string, Case>> = Object.fromEntries(
   ),
 );
 
+/** What a graph lacks. */
 export interface ConformanceOptions {
   /** Groups and full names of cases that do not apply. */
   readonly without?: readonly (Group | `${Group}: ${string}`)[];

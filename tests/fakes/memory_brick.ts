@@ -37,14 +37,14 @@ import {
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type Timespec } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode, NULL_GFID, PerFd, ROOT_GFID } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
-import { type DictValue, ptr, Xdata } from "core/xdata.ts";
+import { type DictValue, Xdata } from "core/xdata.ts";
 import * as keys from "core/xdata_keys.ts";
 import { type Node, Refuse } from "core/xlator.ts";
+import { answersOf, listOf } from "tests/fakes/memory_answers.ts";
+import { checkName, checkRange, NAME_BYTES_MAX } from "tests/fakes/memory_checks.ts";
 import { type MemoryEntry, MemoryNode } from "tests/fakes/memory_node.ts";
 import {
-  fits,
   getXattrs,
-  isReserved,
   isXattrName,
   removeXattrs,
   setXattrs,
@@ -53,10 +53,10 @@ import {
 import { node as testNode } from "tests/fakes/node.ts";
 import { FILE_BYTES_MAX } from "tests/fakes/pages.ts";
 
-const NAME_BYTES_MAX = 255;
 const S_ISGID = 0o2000;
 const KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
 
+/** A bottom layer for tests: a graph's storage without a disk. */
 export class MemoryBrick extends Refuse {
   #nodes = new Map<Gfid, MemoryNode>();
   #fds = new PerFd<MemoryNode>();
@@ -174,33 +174,6 @@ export class MemoryBrick extends Refuse {
     return { pre, post: node.stat() };
   }
 
-  // Answers to what xdata asks of an inode.
-  #answers(node: MemoryNode, asked: Xdata | undefined): { xdata?: Xdata } {
-    if (!asked) return {};
-    const all = new Map<string, DictValue>();
-    for (const [name, value] of asked) {
-      if (isXattrName(name)) {
-        for (const [key, bytes] of node.xattrs) {
-          if (fits(name, key) && !isReserved(key)) all.set(key, ptr(bytes.slice()));
-        }
-      } else if (name === keys.LIST_XATTR.name) {
-        for (const [key, bytes] of node.xattrs) all.set(key, ptr(bytes.slice()));
-      } else if (name === keys.OPEN_FD_COUNT.name) {
-        all.set(name, keys.OPEN_FD_COUNT.write(node.opens));
-      } else if (name === keys.OPEN_ACTIVE_FD_COUNT.name) {
-        all.set(name, keys.OPEN_ACTIVE_FD_COUNT.write(node.writers));
-      } else if (name === keys.GET_SIZE.name) {
-        all.set(name, keys.GET_SIZE.write(node.size));
-      } else if (name === keys.CONTENT.name) {
-        const limit = keys.CONTENT_LIMIT.read(value) ?? 0;
-        if (node.type === S_IFREG && node.size <= limit) {
-          all.set(name, ptr(node.data.read(0, node.size)));
-        }
-      }
-    }
-    return all.size ? { xdata: new Xdata(all) } : {};
-  }
-
   override lookup(_call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
     return Promise.try(() => {
       if (args.parent && args.name !== "" && args.name !== ".") {
@@ -211,27 +184,27 @@ export class MemoryBrick extends Refuse {
         return {
           stat: entry.node.stat(),
           postParent: parent.stat(),
-          ...this.#answers(entry.node, args.xdata),
+          ...answersOf(entry.node, args.xdata),
         };
       }
       const inode = args.name === "." ? args.parent : args.inode;
       if (!inode || inode.gfid === NULL_GFID) throw EINVAL;
       const node = this.#node(inode);
-      return { stat: node.stat(), postParent: undefined, ...this.#answers(node, args.xdata) };
+      return { stat: node.stat(), postParent: undefined, ...answersOf(node, args.xdata) };
     });
   }
 
   override stat(_call: Call, args: Args<"stat">): Promise<Reply<"stat">> {
     return Promise.try(() => {
       const node = this.#node(args.inode);
-      return { stat: node.stat(), ...this.#answers(node, args.xdata) };
+      return { stat: node.stat(), ...answersOf(node, args.xdata) };
     });
   }
 
   override fstat(_call: Call, args: Args<"fstat">): Promise<Reply<"fstat">> {
     return Promise.try(() => {
       const node = this.#open(args.fd);
-      return { stat: node.stat(), ...this.#answers(node, args.xdata) };
+      return { stat: node.stat(), ...answersOf(node, args.xdata) };
     });
   }
 
@@ -471,7 +444,7 @@ export class MemoryBrick extends Refuse {
       const offset = args.fd.flags & O_APPEND ? node.size : args.offset;
       const appends = offset === node.size;
       const reply = this.#change(node, () => node.data.write(offset, args.data));
-      const answers = this.#answers(node, args.xdata);
+      const answers = answersOf(node, args.xdata);
       return args.xdata?.has(keys.WRITE_IS_APPEND)
         ? {
           ...reply,
@@ -639,35 +612,17 @@ export class MemoryBrick extends Refuse {
   }
 
   override readdir(_call: Call, args: Args<"readdir">): Promise<Reply<"readdir">> {
-    return Promise.try(() => this.#list(args, 0, () => ({})));
+    return Promise.try(() => listOf(this.#open(args.fd), args, 0, () => ({})));
   }
 
   override readdirp(_call: Call, args: Args<"readdirp">): Promise<Reply<"readdirp">> {
     return Promise.try(() =>
-      this.#list(args, 148, (node) => ({ stat: node.stat(), ...this.#answers(node, args.xdata) }))
+      listOf(this.#open(args.fd), args, 148, (node) => ({
+        stat: node.stat(),
+        ...answersOf(node, args.xdata),
+      }))
     );
   }
-
-  #list<T>(args: Args<"readdir">, extra: number, about: (node: MemoryNode) => T) {
-    const directory = this.#open(args.fd);
-    if (!directory.isDirectory) throw ENOTDIR;
-    const entries = [];
-    let room = args.size;
-    for (const [name, { node, cookie }] of listing(directory)) {
-      if (cookie <= args.offset) continue;
-      room -= 24 + extra + encodeName(name).length;
-      if (room < 0 && entries.length) return { entries, eof: false };
-      const ino = BigInt("0x" + node.gfid.slice(19).replace("-", ""));
-      entries.push({ name, offset: cookie, type: node.type >> 12, ino, ...about(node) });
-    }
-    return { entries, eof: true };
-  }
-}
-
-function* listing(directory: MemoryNode): Iterable<[string, MemoryEntry]> {
-  yield [".", { node: directory, cookie: 1n }];
-  yield ["..", { node: directory.parent ?? directory, cookie: 2n }];
-  yield* directory.entries;
 }
 
 function subdirectories(directory: MemoryNode): number {
@@ -680,18 +635,4 @@ function subdirectories(directory: MemoryNode): number {
 function xattrsToSet(xdata: Xdata | undefined): Xdata | undefined {
   const set = [...xdata ?? []].filter(([name]) => isXattrName(name));
   return set.length ? Xdata.of(set) : undefined;
-}
-
-/** The name of a brick's own directory in its root. */
-const PRIVATE = ".glusterfs";
-
-function checkName(name: string, parent: Inode): void {
-  if (name === PRIVATE && parent.gfid === ROOT_GFID) throw EPERM;
-  if (name === "" || name === "." || name === ".." || /[/\0]/.test(name)) throw EINVAL;
-  if (encodeName(name).length > NAME_BYTES_MAX) throw ENAMETOOLONG;
-}
-
-function checkRange(offset: number, size: number): void {
-  if (!Number.isSafeInteger(offset) || offset < 0 || size < 0) throw EINVAL;
-  if (!Number.isSafeInteger(offset + size)) throw EFBIG;
 }

@@ -12,6 +12,7 @@ export interface MemoryEntry {
   readonly cookie: bigint;
 }
 
+/** An inode: it lives as long as it has a name or is open. */
 export class MemoryNode {
   readonly xattrs = new Map<string, Uint8Array>();
   readonly entries = new Map<string, MemoryEntry>();

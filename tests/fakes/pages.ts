@@ -8,6 +8,7 @@ export const PAGE_BYTES = 4096;
 /** Largest file: beyond it writes fail with EFBIG, as on a real file system. */
 export const FILE_BYTES_MAX = 2 ** 43;
 
+/** Bytes from 0 to `size`; pages that were never written read as zeros and take no space. */
 export class Pages {
   #pages = new Map<number, Uint8Array>();
   #size = 0;
