@@ -1,5 +1,5 @@
 /**
- * Runs the tests of system calls, and of storage on them, as an aarch64 program on this x86_64
+ * Runs the tests of system calls, or those given, as an aarch64 program on this x86_64
  * machine: Deno for aarch64 from npm under Debian's qemu-user, in a temporary directory. Needs
  * apt-get, dpkg, npm and tar; nothing is installed.
  *
@@ -8,11 +8,8 @@
 
 const DEBIAN = ["qemu-user-static", "libc6-arm64-cross", "libgcc-s1-arm64-cross"];
 const DENO = "@deno/linux-arm64-glibc";
-const TESTS = [
-  "core/sys/calls_test.ts",
-  "core/sys/stubs_test.ts",
-  "xlators/storage/posix/posix_test.ts",
-];
+// Storage reads with preadv2, which Debian 12's emulator does not know.
+const TESTS = ["core/sys/calls_test.ts", "core/sys/stubs_test.ts"];
 
 async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await new Deno.Command(command, { cwd, args }).output();
