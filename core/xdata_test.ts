@@ -38,7 +38,7 @@ Deno.test("core/xdata: merging puts the other's values over", () => {
 });
 
 Deno.test("core/xdata: a value of another type reads as absent", () => {
-  const xdata = Xdata.of([["count", str("many")], ["gfid-req", ptr(new Uint8Array(16))]]);
+  const xdata = Xdata.of([["count", str("many")], ["gfid-req", ptr(new Uint8Array(15))]]);
   deepStrictEqual([xdata.get(COUNT), xdata.has(COUNT)], [undefined, true]);
   strictEqual(xdata.get(keys.GFID_REQ), undefined);
 });
