@@ -9,7 +9,7 @@ import { S_IFDIR, S_IFLNK, S_IFMT } from "core/iatt.ts";
 import { type Gfid, type InodeTable, NULL_GFID, ROOT_GFID } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
 import { INTERNAL_FOP } from "core/xdata_keys.ts";
-import { cstring, sys } from "core/sys/calls.ts";
+import { sys } from "core/sys/calls.ts";
 import { type Directory, handleName, Handles } from "xlators/storage/posix/handle.ts";
 import { Times } from "xlators/storage/posix/mdata.ts";
 import { OpenFiles, unlinkedName } from "xlators/storage/posix/open_files.ts";
@@ -227,9 +227,4 @@ function placeOf(directory: Directory): Place {
 /** True for a directory's `st_mode`. */
 export function isDirMode(mode: number): boolean {
   return (mode & S_IFMT) === S_IFDIR;
-}
-
-/** A name for a call on the brick's own directory. */
-export function ownName(name: string): Uint8Array<ArrayBuffer> {
-  return cstring(name);
 }

@@ -67,12 +67,15 @@ import { ATIME, CTIME, MDATA_XATTR, MTIME } from "xlators/storage/posix/mdata.ts
 import { entryName, GFID2PATH, gfid2path } from "xlators/storage/posix/names.ts";
 import { OpenFile, openFlags, unlinkedName } from "xlators/storage/posix/open_files.ts";
 import { countNames } from "xlators/storage/posix/pgfid.ts";
+import { removeStaleLink } from "xlators/storage/posix/remove.ts";
 import { EMPTY_PATH, iattOf, statAt, statFd, statNlink } from "xlators/storage/posix/stat.ts";
 import { type Target, XATTR_CREATE } from "xlators/storage/posix/xattr_space.ts";
 
 const S_ISGID = 0o2000, S_SPECIAL = 0o6000, PERMISSIONS = 0o7777;
 const EEXIST_RESULT = -17, EPERM_RESULT = -1, EINVAL_RESULT = -22;
 const PATH_MAX = 4096;
+/** Distribute: a link file that is there already gives way. */
+const FORCE_REPLACE = "force-replace";
 const ALL_TIMES = CTIME | MTIME | ATIME;
 
 /** A name that is to be made, checked. */
@@ -328,7 +331,11 @@ export function mknod(brick: Brick, call: Call, args: MknodArgs): EntryReply {
     if (linked < 0) throw fopError(linked);
     nameAttributes(brick, entry, target);
   } else {
-    const made = sys.mknodat(directory.fd, bytes, mode, args.rdev);
+    let made = sys.mknodat(directory.fd, bytes, mode, args.rdev);
+    if (
+      made === EEXIST_RESULT && args.xdata?.has(FORCE_REPLACE) &&
+      removeStaleLink(brick, call, directory, entry.name, bytes)
+    ) made = sys.mknodat(directory.fd, bytes, mode, args.rdev);
     if (made < 0) throw fopError(made);
     finish(brick, call, entry, target, mode, args.xdata);
   }

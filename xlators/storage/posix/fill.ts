@@ -68,8 +68,7 @@ const UNLISTED = [
   "trusted.glusterfs.test",
 ].map(namePattern);
 
-/** True for a name that `list-xattr` leaves out. */
-export function isUnlisted(name: string): boolean {
+function isUnlisted(name: string): boolean {
   return UNLISTED.some((pattern) => pattern.test(name));
 }
 

@@ -5,8 +5,7 @@ import { EINVAL, EIO, ENODATA, ENOENT, EPERM, ESTALE, FopError, fopError } from 
 import type { LookupArgs, LookupReply } from "core/fops.ts";
 import { type Gfid, gfidToBytes, NULL_GFID, ROOT_GFID } from "core/inode.ts";
 import { sys } from "core/sys/calls.ts";
-import type { Xdata } from "core/xdata.ts";
-import { withKey } from "core/xdata.ts";
+import { withKey, type Xdata } from "core/xdata.ts";
 import { CONTENT, GFID_REQ, UNLINKED_LOOKUP } from "core/xdata_keys.ts";
 import { type Brick, type FoundEntry, isDirMode } from "xlators/storage/posix/brick.ts";
 import { readWhole } from "xlators/storage/posix/data.ts";

@@ -9,13 +9,13 @@ import { GFID2PATH } from "xlators/storage/posix/names.ts";
 import { statAt, statIno } from "xlators/storage/posix/stat.ts";
 
 /** A name that a file has. */
-export interface FileName {
+interface FileName {
   readonly parent: Gfid;
   readonly name: string;
 }
 
-/** Every name of a file that is true: a crash may leave one that was. */
-export function namesOf(brick: Brick, gfid: Gfid): FileName[] {
+// Every name of a file that is true: a crash may leave one that was.
+function namesOf(brick: Brick, gfid: Gfid): FileName[] {
   const place = brick.place(gfid);
   if (statAt(place.fd, place.name) < 0) return [];
   const ino = statIno();

@@ -4,8 +4,7 @@ import type { Gfid } from "core/inode.ts";
 import type { Brick } from "xlators/storage/posix/brick.ts";
 import type { Target } from "xlators/storage/posix/xattr_space.ts";
 
-/** Prefix of the counts. */
-export const PGFID = "trusted.pgfid.";
+const PGFID = "trusted.pgfid.";
 
 /** Adds to the count of a file's names in `parent`; the attribute goes when none is left. */
 export function countNames(brick: Brick, target: Target, parent: Gfid, add: 1 | -1): void {

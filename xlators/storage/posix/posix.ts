@@ -23,7 +23,7 @@
 
 import type { Call } from "core/call.ts";
 import { EOPNOTSUPP } from "core/errno.ts";
-import { type Args, DONE, type Reply } from "core/fops.ts";
+import { type Args, DONE, O_CREAT, O_DIRECT, O_EXCL, type Reply } from "core/fops.ts";
 import { defineXlator } from "core/registry.ts";
 import type { Timer } from "core/env.ts";
 import { type Json, type Node, Refuse } from "core/xlator.ts";
@@ -40,7 +40,6 @@ import * as listing from "xlators/storage/posix/readdir.ts";
 import * as removed from "xlators/storage/posix/remove.ts";
 import * as xattr from "xlators/storage/posix/xattr.ts";
 import * as op from "xlators/storage/posix/xattrop.ts";
-import { O_CREAT, O_DIRECT, O_EXCL } from "core/fops.ts";
 
 /** How often free space is looked at for option `reserve`. */
 const SPACE_INTERVAL_MS = 5000;

@@ -90,11 +90,32 @@ export function unlink(brick: Brick, call: Call, args: UnlinkArgs): ParentReply 
   };
 }
 
+/**
+ * Removes a name if it is a link file of distribute, which points to where a file is not any more.
+ * False, and nothing changed, if it is anything else.
+ */
+export function removeStaleLink(
+  brick: Brick,
+  call: Call,
+  directory: Directory,
+  name: string,
+  bytes: Uint8Array<ArrayBuffer>,
+): boolean {
+  const found = victim(brick, directory, bytes);
+  if (!found || !isLinkFile(brick, found)) return false;
+  removeName(brick, call, directory, name, bytes, found);
+  return true;
+}
+
+// Made by distribute where a file's name hashes to, to say on which brick it is.
+function isLinkFile(brick: Brick, found: Victim): boolean {
+  return isRegular(found.stat) && (found.stat.mode & PERMISSIONS) === S_ISVTX &&
+    brick.xattrs.read(found.target, LINKTO) > 0;
+}
+
 function checkConditions(brick: Brick, found: Victim, xdata: Xdata | undefined): void {
   if (xdata?.get(SKIP_IF_OPEN) && found.gfid && brick.files.count(found.gfid) > 0) throw EBUSY;
-  if (!xdata?.get(ONLY_LINKTO)) return;
-  const looksLike = isRegular(found.stat) && (found.stat.mode & PERMISSIONS) === S_ISVTX;
-  if (!looksLike || brick.xattrs.read(found.target, LINKTO) <= 0) throw EBUSY;
+  if (xdata?.get(ONLY_LINKTO) && !isLinkFile(brick, found)) throw EBUSY;
 }
 
 // What distribute and replicate want to know of what went.
@@ -141,8 +162,8 @@ function removeName(
   if (large) purgeLandfill(brick);
 }
 
-/** A place in landfill that nobody has. */
-export function landfillName(brick: Brick, gfid: Gfid | undefined): Uint8Array<ArrayBuffer> {
+// A place in landfill that nobody has.
+function landfillName(brick: Brick, gfid: Gfid | undefined): Uint8Array<ArrayBuffer> {
   return cstring(`landfill/${gfid ?? "file"}-${brick.env.random.uuid()}`);
 }
 

@@ -1,7 +1,7 @@
 /** Attributes that are questions: their values are made when somebody asks. */
 
 import type { Call } from "core/call.ts";
-import { ENODATA, ENOTDIR, FopError } from "core/errno.ts";
+import { ENODATA, ENOTDIR, FopError, fopError } from "core/errno.ts";
 import { type DictValue, intKey, str, Xdata } from "core/xdata.ts";
 import { OPEN_FD_COUNT } from "core/xdata_keys.ts";
 import type { Brick, Place } from "xlators/storage/posix/brick.ts";
@@ -11,7 +11,6 @@ import { HIDDEN } from "xlators/storage/posix/names.ts";
 import { filePaths, pathOf } from "xlators/storage/posix/paths.ts";
 import { cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { decodeName } from "core/lib/bytes.ts";
-import { fopError } from "core/errno.ts";
 import { ROOT_GFID } from "core/inode.ts";
 
 const GFID2PATH_VIRTUAL = "glusterfs.gfid2path";

@@ -41,8 +41,7 @@ export function statMode(): number {
 export function statNlink(): number {
   return u32[NLINK]!;
 }
-/** `st_size` in bytes. */
-export function statSize(): number {
+function statSize(): number {
   return u32[SIZE]! + u32[SIZE + 1]! * 2 ** 32;
 }
 /** `st_ino` as a key: exact below 2^53, which every Linux file system in use stays under. */

@@ -7,9 +7,9 @@
  * `.glusterfs/shadow/<inode number>`, carries the attributes in its stead.
  */
 
-import { E2BIG, ENAMETOOLONG, EPERM, ERANGE } from "core/errno.ts";
+import { E2BIG, ENAMETOOLONG, EPERM, ERANGE, fopError } from "core/errno.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "core/iatt.ts";
-import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { decodeName } from "core/lib/bytes.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
@@ -18,7 +18,6 @@ import {
   STATX_BASIC_STATS,
   sys,
 } from "core/sys/calls.ts";
-import { fopError } from "core/errno.ts";
 import { O_CREAT, O_WRONLY } from "core/fops.ts";
 
 /** A file for an attribute call: an open file descriptor, or a path (bytes with a NUL) whose last part is not followed. */
@@ -195,9 +194,4 @@ export function namePattern(pattern: string): RegExp {
 /** True if `name` has signs that `namePattern` gives a meaning. */
 export function isPattern(name: string): boolean {
   return /[*?[]/.test(name);
-}
-
-/** Text as an attribute's value. */
-export function textValue(text: string): Uint8Array<ArrayBuffer> {
-  return encodeName(text);
 }

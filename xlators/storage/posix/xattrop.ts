@@ -4,7 +4,7 @@
  */
 
 import type { Call } from "core/call.ts";
-import { EINVAL, EPERM, FopError, fopError } from "core/errno.ts";
+import { EINVAL, EPERM, ERANGE, fopError } from "core/errno.ts";
 import type { FxattropArgs, XattropArgs, XattropKind, XattrReply } from "core/fops.ts";
 import { type DictValue, ptr, valueBytes, Xdata } from "core/xdata.ts";
 import { placeOfFd } from "xlators/storage/posix/attr.ts";
@@ -13,7 +13,6 @@ import { fill } from "xlators/storage/posix/fill.ts";
 import { GFID_XATTR } from "xlators/storage/posix/handle.ts";
 import { VOLUME_ID_XATTR } from "xlators/storage/posix/open_brick.ts";
 import { checkValue } from "xlators/storage/posix/xattr_space.ts";
-import { ERANGE } from "core/errno.ts";
 
 const ENODATA = -61;
 
@@ -131,6 +130,6 @@ export function combine(op: XattropKind, value: Uint8Array, given: Uint8Array): 
       }
       return;
     case "get-and-set":
-      throw new FopError("EINVAL", 22, "nothing to combine");
+      throw EINVAL;
   }
 }
