@@ -18,6 +18,7 @@ import { handles } from "tests/conformance/handles.ts";
 import { locks } from "tests/conformance/locks.ts";
 import { lookups } from "tests/conformance/lookups.ts";
 import { names } from "tests/conformance/names.ts";
+import { others } from "tests/conformance/others.ts";
 import type { Case, Cases, Subject } from "tests/conformance/place.ts";
 import { ranges } from "tests/conformance/ranges.ts";
 import { answers } from "tests/conformance/answers.ts";
@@ -37,6 +38,7 @@ const GROUPS = {
   xattrop: xattrops,
   directories,
   answers,
+  others,
   locks,
 } as const satisfies Record<string, Cases>;
 
