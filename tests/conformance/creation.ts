@@ -166,11 +166,14 @@ export const creation: Cases = {
     await place.ask("setattr", { inode: place.dir, changes: { mode: 0o777 } });
     const call: Call = { ...subject.call, uid: 1234, gid: 2345, groups: [] };
     const make = { parent: place.dir, mode: 0o755, umask: 0 };
+    const created = { ...make, name: "f", flags: O_RDWR, xdata: gfidReq() };
+    const file = await place.ask("create", created, call);
+    await place.close(file.fd);
     const made = [
+      file,
       await place.ask("mkdir", { ...make, name: "d", xdata: gfidReq() }, call),
       await place.ask("mknod", { ...make, name: "n", rdev: 0, xdata: gfidReq() }, call),
       await place.ask("symlink", { ...make, name: "l", target: "t", xdata: gfidReq() }, call),
-      await place.ask("create", { ...make, name: "f", flags: O_RDWR, xdata: gfidReq() }, call),
     ];
     for (const { stat } of made) deepEqual([stat.uid, stat.gid], [1234, 2345]);
   },
@@ -191,10 +194,12 @@ export const creation: Cases = {
     const given = xattrs({ "trusted.glusterfs.dht": new Uint8Array(16).fill(7), "user.a": "b" });
     const make = { parent: place.dir, mode: 0o755, umask: 0 };
     const xdata = () => given.merged(gfidReq());
+    const { fd, reply } = await place.create("f", { xdata: xdata() });
+    await place.close(fd);
     const stats = [
+      reply.stat,
       (await place.ask("mkdir", { ...make, name: "d", xdata: xdata() })).stat,
       (await place.ask("mknod", { ...make, name: "n", rdev: 0, xdata: xdata() })).stat,
-      (await place.create("f", { xdata: xdata() })).reply.stat,
     ];
     for (const { gfid } of stats) {
       const inode = subject.inodes.of(gfid);

@@ -5,7 +5,7 @@
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import type { Call, LkOwner } from "core/call.ts";
-import { EAGAIN, EINVAL } from "core/errno.ts";
+import { EAGAIN, EBADF, EINVAL } from "core/errno.ts";
 import type { Flock, LockCommand, LockType } from "core/fops.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import { Xdata, type XKey } from "core/xdata.ts";
@@ -55,12 +55,25 @@ function count(key: XKey<number>): Xdata {
   return new Xdata(new Map()).with(key, 0);
 }
 
-async function posixLocks(subject: Subject) {
+interface PosixLocks {
+  readonly place: Place;
+  readonly fd: Fd;
+  readonly a: Call;
+  readonly b: Call;
+  lk(call: Call, cmd: LockCommand, type: LockType, start: bigint, size: bigint): Promise<Flock>;
+}
+
+// A case with an open file, which it may close itself.
+async function posixLocks(subject: Subject, run: (on: PosixLocks) => Promise<void>): Promise<void> {
   const place = await Place.of(subject);
   const { fd } = await place.create("f");
-  const lk = async (call: Call, cmd: LockCommand, type: LockType, start: bigint, size: bigint) =>
+  const lk: PosixLocks["lk"] = async (call, cmd, type, start, size) =>
     (await place.ask("lk", { fd, cmd, lock: flock(type, start, size, call) }, call)).lock;
-  return { place, fd, lk, a: owner(subject, "aa"), b: owner(subject, "bb") };
+  try {
+    await run({ place, fd, lk, a: owner(subject, "aa"), b: owner(subject, "bb") });
+  } finally {
+    await place.ask("release", { fd }).catch((error) => ok(EBADF.matches(error), String(error)));
+  }
 }
 
 export const locks: Cases = {
@@ -227,81 +240,80 @@ export const locks: Cases = {
     equal((await place.ask("lookup", args)).xdata?.get(ENTRYLK_COUNT), 1);
   },
 
-  async "lk: conflicts are EAGAIN, get tells the lock in the way"(subject) {
-    const { lk, a, b } = await posixLocks(subject);
-    await lk(a, "set", "write", 10n, 10n);
-    await fails(lk(b, "set", "write", 15n, 1n), EAGAIN);
-    const found = await lk(b, "get", "write", 0n, 0n);
-    deepEqual([found.type, found.start, found.size], ["write", 10n, 10n]);
-    equal((await lk(b, "get", "write", 20n, 5n)).type, "unlock");
-    equal((await lk(a, "get", "write", 0n, 0n)).type, "unlock");
-  },
+  "lk: conflicts are EAGAIN, get tells the lock in the way": (subject) =>
+    posixLocks(subject, async ({ lk, a, b }) => {
+      await lk(a, "set", "write", 10n, 10n);
+      await fails(lk(b, "set", "write", 15n, 1n), EAGAIN);
+      const found = await lk(b, "get", "write", 0n, 0n);
+      deepEqual([found.type, found.start, found.size], ["write", 10n, 10n]);
+      equal((await lk(b, "get", "write", 20n, 5n)).type, "unlock");
+      equal((await lk(a, "get", "write", 0n, 0n)).type, "unlock");
+    }),
 
-  async "lk: read locks are shared"(subject) {
-    const { lk, a, b } = await posixLocks(subject);
-    await lk(a, "set", "read", 0n, 0n);
-    await lk(b, "set", "read", 0n, 0n);
-    await fails(lk(b, "set", "write", 0n, 1n), EAGAIN);
-  },
+  "lk: read locks are shared": (subject) =>
+    posixLocks(subject, async ({ lk, a, b }) => {
+      await lk(a, "set", "read", 0n, 0n);
+      await lk(b, "set", "read", 0n, 0n);
+      await fails(lk(b, "set", "write", 0n, 1n), EAGAIN);
+    }),
 
-  async "lk: unlocking the middle splits a lock"(subject) {
-    const { lk, a, b } = await posixLocks(subject);
-    await lk(a, "set", "write", 0n, 100n);
-    await lk(a, "set", "unlock", 40n, 20n);
-    await lk(b, "set", "write", 40n, 20n);
-    await fails(lk(b, "set", "write", 39n, 1n), EAGAIN);
-    await fails(lk(b, "set", "write", 60n, 1n), EAGAIN);
-  },
+  "lk: unlocking the middle splits a lock": (subject) =>
+    posixLocks(subject, async ({ lk, a, b }) => {
+      await lk(a, "set", "write", 0n, 100n);
+      await lk(a, "set", "unlock", 40n, 20n);
+      await lk(b, "set", "write", 40n, 20n);
+      await fails(lk(b, "set", "write", 39n, 1n), EAGAIN);
+      await fails(lk(b, "set", "write", 60n, 1n), EAGAIN);
+    }),
 
-  async "lk: an owner's new lock replaces its old one where they overlap"(subject) {
-    const { lk, a, b } = await posixLocks(subject);
-    await lk(a, "set", "write", 0n, 100n);
-    await lk(a, "set", "read", 50n, 100n);
-    await lk(b, "set", "read", 50n, 10n);
-    await fails(lk(b, "set", "read", 49n, 1n), EAGAIN);
-    await fails(lk(b, "set", "write", 149n, 1n), EAGAIN);
-    await lk(b, "set", "write", 150n, 1n);
-  },
+  "lk: an owner's new lock replaces its old one where they overlap": (subject) =>
+    posixLocks(subject, async ({ lk, a, b }) => {
+      await lk(a, "set", "write", 0n, 100n);
+      await lk(a, "set", "read", 50n, 100n);
+      await lk(b, "set", "read", 50n, 10n);
+      await fails(lk(b, "set", "read", 49n, 1n), EAGAIN);
+      await fails(lk(b, "set", "write", 149n, 1n), EAGAIN);
+      await lk(b, "set", "write", 150n, 1n);
+    }),
 
-  async "lk: adjoining locks of an owner merge"(subject) {
-    const { lk, a, b } = await posixLocks(subject);
-    await lk(a, "set", "write", 0n, 10n);
-    await lk(a, "set", "write", 10n, 10n);
-    const found = await lk(b, "get", "write", 0n, 0n);
-    deepEqual([found.start, found.size], [0n, 20n]);
-  },
+  "lk: adjoining locks of an owner merge": (subject) =>
+    posixLocks(subject, async ({ lk, a, b }) => {
+      await lk(a, "set", "write", 0n, 10n);
+      await lk(a, "set", "write", 10n, 10n);
+      const found = await lk(b, "get", "write", 0n, 0n);
+      deepEqual([found.start, found.size], [0n, 20n]);
+    }),
 
-  async "lk: unlocking what is not locked succeeds"(subject) {
-    const { lk, a } = await posixLocks(subject);
-    await lk(a, "set", "unlock", 0n, 0n);
-  },
+  "lk: unlocking what is not locked succeeds": (subject) =>
+    posixLocks(subject, async ({ lk, a }) => {
+      await lk(a, "set", "unlock", 0n, 0n);
+    }),
 
-  async "lk: one that waits is granted on unlock"(subject) {
-    const { place, lk, a, b } = await posixLocks(subject);
-    await lk(a, "set", "write", 0n, 0n);
-    const second = lk(b, "set-wait", "write", 5n, 5n);
-    ok(await waits(place, second), "granted over a lock");
-    await lk(a, "set", "unlock", 0n, 0n);
-    await second;
-  },
+  "lk: one that waits is granted on unlock": (subject) =>
+    posixLocks(subject, async ({ place, lk, a, b }) => {
+      await lk(a, "set", "write", 0n, 0n);
+      const second = lk(b, "set-wait", "write", 5n, 5n);
+      ok(await waits(place, second), "granted over a lock");
+      await lk(a, "set", "unlock", 0n, 0n);
+      await second;
+    }),
 
-  async "lk: flush drops the owner's locks and no others"(subject) {
-    const { place, fd, lk, a, b } = await posixLocks(subject);
-    await lk(a, "set", "write", 0n, 10n);
-    await lk(b, "set", "write", 10n, 10n);
-    await place.ask("flush", { fd }, a);
-    await lk(b, "set", "write", 0n, 10n);
-    await fails(lk(a, "set", "write", 10n, 10n), EAGAIN);
-  },
+  "lk: flush drops the owner's locks and no others": (subject) =>
+    posixLocks(subject, async ({ place, fd, lk, a, b }) => {
+      await lk(a, "set", "write", 0n, 10n);
+      await lk(b, "set", "write", 10n, 10n);
+      await place.ask("flush", { fd }, a);
+      await lk(b, "set", "write", 0n, 10n);
+      await fails(lk(a, "set", "write", 10n, 10n), EAGAIN);
+    }),
 
-  async "lk: release drops what was locked through the fd"(subject) {
-    const { place, fd, lk, a, b } = await posixLocks(subject);
-    const inode = (fd as Fd).inode;
-    const other = await place.open(inode);
-    await lk(a, "set", "write", 0n, 0n);
-    await place.ask("release", { fd }, a);
-    const lock = flock("write", 0n, 0n, b);
-    await place.ask("lk", { fd: other, cmd: "set", lock }, b);
-    await place.close(other);
-  },
+  "lk: release drops what was locked through the fd": (subject) =>
+    posixLocks(subject, async ({ place, fd, lk, a, b }) => {
+      const other = await place.open(fd.inode);
+      await lk(a, "set", "write", 0n, 0n);
+      await place.ask("release", { fd }, a);
+      const lock = flock("write", 0n, 0n, b);
+      await place.ask("lk", { fd: other, cmd: "set", lock }, b);
+      await place.close(other);
+    }),
 };
