@@ -327,6 +327,32 @@ Deno.test("protocol/client: a brick is reached over a unix socket", async () => 
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("protocol/client: a sub-directory of the volume is the root of who mounts only that", async () => {
+  const child = memoryBrick();
+  const brick = await serveBrick(child, 0, { "auth.addr.brick.allow": "/(*),/sub(*)" });
+  const whole = await connect(brick.port);
+  await whole.top.mkdir(ROOT, {
+    parent: whole.inodes.root,
+    name: "sub",
+    mode: 0o755,
+    umask: 0,
+    xdata: withKey(undefined, GFID_REQ, crypto.randomUUID() as Gfid),
+  });
+  const part = await connect(brick.port, { "subdir-mount": "/sub" });
+  const made = await create(part.top, part.inodes, "inside");
+  await rejects(
+    part.top.lookup(ROOT, { parent: part.inodes.root, name: "sub" }),
+    is(ENOENT),
+  );
+  const { stat: sub } = await whole.top.lookup(ROOT, { parent: whole.inodes.root, name: "sub" });
+  const parent = whole.inodes.of(sub.gfid);
+  const { stat } = await whole.top.lookup(ROOT, { parent, name: "inside" });
+  equal(stat.gfid, made.stat.gfid);
+  await part.stop();
+  await whole.stop();
+  await brick.stop();
+});
+
 Deno.test("protocol/client: groups stay at home when send-gids is off", async () => {
   const groups: (readonly number[])[] = [];
   const child = new FakeChild({
