@@ -1,7 +1,7 @@
 /** For tests: a brick in a temporary directory, and short words for its fops. */
 
 import { type Call, ROOT } from "core/call.ts";
-import { realRandom } from "core/env.ts";
+import { type Env, realRandom } from "core/env.ts";
 import { O_RDWR } from "core/fops.ts";
 import { type Gfid, type Inode, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
@@ -21,18 +21,27 @@ export class TestBrick {
   readonly inodes = new InodeTable();
   top!: Posix;
 
-  private constructor(readonly path: string, private values: Readonly<Record<string, string>>) {}
+  private constructor(
+    readonly path: string,
+    private values: Readonly<Record<string, string>>,
+    private world: Partial<Env>,
+  ) {}
 
-  /** A brick in a new directory, or in `path`. */
-  static async start(values: Record<string, string> = {}, path?: string): Promise<TestBrick> {
-    const brick = new TestBrick(path ?? await Deno.makeTempDir({ prefix: "posix-" }), values);
+  /** A brick in a new directory, or in `path`; `world` stands in for parts of the real one. */
+  static async start(
+    values: Record<string, string> = {},
+    path?: string,
+    world: Partial<Env> = {},
+  ): Promise<TestBrick> {
+    const at = path ?? await Deno.makeTempDir({ prefix: "posix-" });
+    const brick = new TestBrick(at, values, world);
     await brick.open();
     return brick;
   }
 
   async open(): Promise<void> {
     const given = new Map(Object.entries({ directory: this.path, ...this.values }));
-    const env = testEnv({ log: this.log });
+    const env = testEnv({ log: this.log, ...this.world });
     const place = node("posix", [], { env, inodes: this.inodes });
     this.top = new Posix(place, readOptions(options, given));
     await this.top.start();

@@ -80,6 +80,8 @@ export class Brick {
   readonly space: Space;
   /** Not root: owners cannot be given away. */
   readonly unprivileged: boolean;
+  /** Monotonic milliseconds until when writes go to another thread; 0: they need not. */
+  writesWaitUntil = 0;
   /** False once the backend refused RWF_NOWAIT. */
   nowait = true;
   options: PosixOptions;

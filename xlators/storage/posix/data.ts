@@ -3,7 +3,8 @@
  *
  * A read that the page cache can answer is one `preadv2(RWF_NOWAIT)` into the caller's buffer; one
  * that would wait goes to another thread. A write is a plain `pwrite` into the page cache, from the
- * caller's buffer. What waits for the disk by nature (fsync, writes that ask for stable storage,
+ * caller's buffer; once one took long (the kernel slows writers down while too much is unwritten),
+ * writes go to another thread for a while. What waits for the disk by nature (fsync, writes that ask for stable storage,
  * allocation, cutting much off, copying) always goes to another thread, so nobody else's fop waits
  * for it. Files opened with O_DIRECT: see `aligned.ts`.
  */
@@ -48,6 +49,8 @@ import { dirOf, openStream } from "xlators/storage/posix/readdir.ts";
 const EAGAIN = -11, EOPNOTSUPP_RESULT = -95, EINTR = -4, ENXIO_RESULT = -6;
 /** Writes up to here are done in place: 0.5 ms at most into the page cache. */
 const SYNC_WRITE_MAX = 1 << 20;
+/** A write that took this long has waited for more than memory; then others do not wait with it. */
+const SLOW_WRITE_MS = 10, WAIT_MS = 1000;
 /** One read or write; larger ones are refused as the kernel's own limits would. */
 const IO_MAX = 0x7ffff000;
 /** Cutting more than this off a file frees so much that it is done on another thread. */
@@ -205,13 +208,29 @@ function writeFile(
   const { gfid } = file.inode;
   const pre = brick.statFile(gfid, file.sysfd);
   const stable = file.sync || wantsSync(args.flags) || wantsSync(file.flags);
-  if (file.direct || stable || data.length > SYNC_WRITE_MAX) {
+  if (file.direct || stable || !mayWriteNow(brick, data.length)) {
     return writeSlow(brick, call, file, args, pre, stable);
   }
-  const wrote = sys.pwrite(file.sysfd, data as BufferSource, data.length, offset);
+  const wrote = writeNow(brick, file.sysfd, data, offset);
   if (wrote < 0) throw fopError(wrote);
   if (wrote < data.length) return writeSlow(brick, call, file, args, pre, stable);
   return Promise.resolve(wroteReply(brick, call, file, args, pre));
+}
+
+// False while the backend makes writers wait.
+function mayWriteNow(brick: Brick, size: number): boolean {
+  return size <= SYNC_WRITE_MAX &&
+    (brick.writesWaitUntil === 0 || brick.env.clock.monotonic() >= brick.writesWaitUntil);
+}
+
+// In place, with an eye on how long it took.
+function writeNow(brick: Brick, fd: number, data: Uint8Array, offset: number): number {
+  const { clock } = brick.env;
+  const start = clock.monotonic();
+  const wrote = sys.pwrite(fd, data as BufferSource, data.length, offset);
+  const end = clock.monotonic();
+  brick.writesWaitUntil = end - start > SLOW_WRITE_MS ? end + WAIT_MS : 0;
+  return wrote;
 }
 
 function wroteReply(
@@ -282,19 +301,24 @@ export async function writeAll(
   if (file.direct) {
     await writeAligned(brick.files, file, data, offset);
   } else {
-    await writeBuffered(file.sysfd, data, offset);
+    await writeBuffered(brick, file.sysfd, data, offset);
   }
   if (!wantsSync(flags)) return;
   const synced = await sys.fdatasyncAsync(file.sysfd);
   if (synced < 0) throw fopError(synced);
 }
 
-async function writeBuffered(fd: number, data: Uint8Array, offset: number): Promise<void> {
+async function writeBuffered(
+  brick: Brick,
+  fd: number,
+  data: Uint8Array,
+  offset: number,
+): Promise<void> {
   let done = 0;
   while (done < data.length) {
     const part = data.subarray(done) as Uint8Array<ArrayBuffer>;
-    const wrote = part.length <= SYNC_WRITE_MAX
-      ? sys.pwrite(fd, part, part.length, offset + done)
+    const wrote = mayWriteNow(brick, part.length)
+      ? writeNow(brick, fd, part, offset + done)
       : await sys.pwriteAsync(fd, part, part.length, offset + done);
     if (wrote === EINTR) continue;
     if (wrote < 0) throw fopError(wrote);

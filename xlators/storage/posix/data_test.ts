@@ -280,3 +280,27 @@ Deno.test({
     for (const each of [source, fd]) await brick.top.release(ROOT, { fd: each });
   },
 });
+
+Deno.test({
+  name: "storage/posix: after a write that took long the next ones are made on another thread",
+  ignore,
+  async fn() {
+    let now = 0;
+    // Every look at the clock finds 20 ms gone: so does every write.
+    const clock = { ...realClock, monotonic: () => now += 20 };
+    await using brick = await TestBrick.start({}, undefined, { clock });
+    const { fd } = await brick.create("f");
+    // A write in place looks before and after; one on another thread only whether it is time.
+    const looks = async (content: string, offset: number) => {
+      const before = now;
+      await brick.write(fd, content, offset);
+      return (now - before) / 20;
+    };
+    equal(await looks("first", 0), 2);
+    equal(await looks("second", 5), 2);
+    now += 1000;
+    equal(await looks("!", 11), 3);
+    equal(await brick.read(fd), "firstsecond!");
+    await brick.top.release(ROOT, { fd });
+  },
+});
