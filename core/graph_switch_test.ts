@@ -1,7 +1,15 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Call, type LkOwner, ROOT } from "core/call.ts";
 import { EXDEV } from "core/errno.ts";
-import { type Args, type FopName, O_CREAT, O_EXCL, O_RDWR, type Reply } from "core/fops.ts";
+import {
+  type Args,
+  type FopName,
+  O_CREAT,
+  O_EXCL,
+  O_RDWR,
+  O_TRUNC,
+  type Reply,
+} from "core/fops.ts";
 import { ActiveGraph, startActiveGraph } from "core/graph_switch.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import { text } from "core/options.ts";
@@ -51,6 +59,8 @@ function world() {
   const lines: string[] = [];
   const env = testEnv({ log: new LinesLog(lines) });
   let brick: MemoryBrick | undefined;
+  /** What new ways hold their fops up until. */
+  const next: { hold?: Promise<void> } = {};
   const way = defineXlator({
     type: "test/way",
     summary: "",
@@ -59,6 +69,7 @@ function world() {
     create(node, values) {
       brick ??= new MemoryBrick(node);
       const made = new Way(node, brick, values.fails);
+      made.hold = next.hold;
       ways.push(made);
       return made;
     },
@@ -75,7 +86,7 @@ function world() {
     },
   });
   const types = xlatorTypes([way, middle]);
-  return { ways, middles, lines, env, types, brick: () => brick! };
+  return { ways, middles, lines, env, types, next, brick: () => brick! };
 }
 
 const PLAIN = "volume way\ntype test/way\nend-volume\n";
@@ -149,6 +160,33 @@ Deno.test("core/graph_switch: an open file is read and written across the switch
   deepStrictEqual(ways[1]!.seen.filter((fop) => fop === "open"), ["open"]);
   await graph.release(ROOT, { fd });
   strictEqual(brick().openFiles, 0);
+  await graph.stop();
+});
+
+Deno.test("core/graph_switch: a file opened with O_TRUNC is not emptied again", async () => {
+  const { graph, apply } = await started();
+  const { fd: first, inode } = await create(graph, "f");
+  const { fd } = await graph.open(ROOT, { inode, flags: O_RDWR | O_TRUNC });
+  await write(graph, fd, 0, "keep");
+  await apply(over("x"));
+  strictEqual(await content(graph, fd), "keep");
+  for (const each of [first, fd]) await graph.release(ROOT, { fd: each });
+  await graph.stop();
+});
+
+Deno.test("core/graph_switch: a file whose move a second switch overtakes ends in the last graph", async () => {
+  const { graph, ways, apply, next } = await started();
+  const { fd } = await create(graph, "f");
+  const gate = Promise.withResolvers<void>();
+  next.hold = gate.promise;
+  await apply(over("x"));
+  delete next.hold;
+  await apply(over("x").replaceAll("volume middle", "volume other"));
+  gate.resolve();
+  await write(graph, fd, 0, "x");
+  await settled();
+  deepStrictEqual([graph.running, ways[2]!.seen.includes("writev")], [1, true]);
+  await graph.release(ROOT, { fd });
   await graph.stop();
 });
 
