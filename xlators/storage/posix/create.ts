@@ -169,7 +169,13 @@ function finish(
 function own(brick: Brick, entry: NewName, mode: number): void {
   const flags = AT_SYMLINK_NOFOLLOW;
   if (entry.uid !== 0 || entry.gid !== 0 || brick.unprivileged || entry.setgid) {
-    const result = sys.fchownat(entry.directory.fd, entry.bytes, entry.uid, entry.gid, flags);
+    const result = sys.fchownat(
+      entry.directory.fd,
+      entry.bytes,
+      entry.uid | 0,
+      entry.gid | 0,
+      flags,
+    );
     if (result < 0 && !(brick.unprivileged && result === EPERM_RESULT)) throw fopError(result);
     // A change of owner clears these.
     if ((mode & S_SPECIAL) !== 0 && (mode & S_IFMT) !== S_IFLNK) {
@@ -322,6 +328,7 @@ export function mknod(brick: Brick, call: Call, args: MknodArgs): EntryReply {
   const { directory, bytes, gfid } = entry;
   const mode = fileMode(brick, (args.mode & S_IFMT) === 0 ? args.mode | S_IFREG : args.mode);
   if ((mode & S_IFMT) === S_IFDIR || (mode & S_IFMT) === S_IFLNK) throw EINVAL;
+  if (!(args.rdev >= 0 && args.rdev <= 0xffffffff)) throw EINVAL;
   const target = brick.handles.pathIn(directory, bytes);
   // Distribute's link file for a file that is here under another name: one more name of it.
   if (args.xdata?.has(INTERNAL_FOP) && statAt(brick.hidden, handleName(gfid)) === 0) {
@@ -405,7 +412,7 @@ export function icreate(brick: Brick, call: Call, args: IcreateArgs): StatReply 
   const fd = sys.openat(brick.hidden, aside, openFlags(O_RDWR) | O_CREAT | O_EXCL, mode);
   if (fd < 0) throw fopError(fd);
   try {
-    sys.fchownat(fd, EMPTY_PATH, call.uid, call.gid, AT_EMPTY_PATH);
+    sys.fchownat(fd, EMPTY_PATH, call.uid | 0, call.gid | 0, AT_EMPTY_PATH);
     const set = brick.xattrs.set(fd, GFID_XATTR, gfidToBytes(gfid), XATTR_CREATE);
     const result = set < 0 ? set : brick.handles.linkFile(gfid, hiddenDirectory(brick), aside);
     if (result < 0) throw fopError(result);

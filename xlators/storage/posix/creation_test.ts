@@ -31,6 +31,20 @@ Deno.test({
 });
 
 Deno.test({
+  name: "storage/posix: owners beyond 2^31 are kept",
+  ignore,
+  async fn() {
+    await using brick = await TestBrick.start();
+    const nobody = 4294967294;
+    const { inode } = await brick.create("f", { call: { ...ROOT, uid: nobody, gid: nobody } });
+    const { stat } = await brick.top.stat(ROOT, { inode });
+    deepEqual([stat.uid, stat.gid], [nobody, nobody]);
+    const changes = { uid: nobody - 1 };
+    equal((await brick.top.setattr(ROOT, { inode, changes })).post?.uid, nobody - 1);
+  },
+});
+
+Deno.test({
   name: "storage/posix: masks and forced modes apply to what is made",
   ignore,
   async fn() {

@@ -53,6 +53,8 @@ const SYNC_WRITE_MAX = 1 << 20;
 const SLOW_WRITE_MS = 10, WAIT_MS = 1000;
 /** One read or write; larger ones are refused as the kernel's own limits would. */
 const IO_MAX = 0x7ffff000;
+/** What clients read at once as a rule, and the most that is answered. */
+const READ_USUAL = 1 << 20, READ_MAX = 256 << 20;
 /** Cutting more than this off a file frees so much that it is done on another thread. */
 const TRUNCATE_SYNC_MAX = 64 << 20;
 const SEEK_DATA = 3, SEEK_HOLE = 4;
@@ -94,7 +96,8 @@ export function readv(brick: Brick, _call: Call, args: ReadvArgs): Promise<Readv
 function readFile(brick: Brick, file: OpenFile, args: ReadvArgs): Promise<ReadvReply> {
   const { offset, size, into } = args;
   checkRange(offset, size);
-  if (size === 0 || size > IO_MAX) throw EINVAL;
+  if (size === 0 || size > READ_MAX) throw EINVAL;
+  if (size > READ_USUAL && !into) return readLarge(brick, file, args);
   if (file.direct) return readDirect(brick, file, args);
   const buffer = into && into.length >= size ? into : new Uint8Array(size);
   const got = readNow(brick, file, buffer, 0, size, offset);
@@ -104,6 +107,13 @@ function readFile(brick: Brick, file: OpenFile, args: ReadvArgs): Promise<ReadvR
   // Less than asked for, but not all there is: the rest is not cached.
   if (got < size && offset + got < stat.size) return readSlow(brick, file, buffer, got, args);
   return Promise.resolve(readReply(buffer, got, offset, stat));
+}
+
+// A peer does not choose our memory: no more than there is to read.
+function readLarge(brick: Brick, file: OpenFile, args: ReadvArgs): Promise<ReadvReply> {
+  const stat = brick.statFile(file.inode.gfid, file.sysfd);
+  const size = Math.min(args.size, Math.max(stat.size - args.offset, READ_USUAL));
+  return readFile(brick, file, { ...args, size, into: new Uint8Array(size) });
 }
 
 function readReply(buffer: Uint8Array, got: number, offset: number, stat: Iatt): ReadvReply {

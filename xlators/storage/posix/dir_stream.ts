@@ -38,7 +38,7 @@ export class DirStream {
   /** Goes to a cookie; free if that is where the stream stands. */
   seek(offset: bigint): void {
     if (offset === this.#position) return;
-    const result = sys.lseek(this.fd, offset, SEEK_SET);
+    const result = sys.lseek(this.fd, BigInt.asIntN(64, offset), SEEK_SET);
     if (result < 0n) throw fopError(Number(result));
     this.#at = this.#end = 0;
     this.#position = offset;

@@ -85,7 +85,7 @@ function openOn(
   statFd(hidden);
   const hiddenId = { dev: statDev(), ino: statIno() };
   const { "brick-uid": owner, "brick-gid": group } = options;
-  if (owner >= 0 || group >= 0) sys.fchown(root, owner, group);
+  if (owner >= 0 || group >= 0) sys.fchown(root, owner | 0, group | 0);
   const hostname = options.hostname ?? Deno.hostname();
   return new Brick(
     { path, root, hidden, xattrs, options, env, inodes, hostname, dirLimit: dirLimit() },

@@ -75,14 +75,14 @@ export class XattrSpace {
     checkValue(value);
     const key = this.#key(name);
     const result = typeof target === "number"
-      ? sys.fsetxattr(target, key, value as BufferSource, value.length, flags)
-      : sys.lsetxattr(target, key, value as BufferSource, value.length, flags);
+      ? sys.fsetxattr(target, key, value as BufferSource, value.length, flags | 0)
+      : sys.lsetxattr(target, key, value as BufferSource, value.length, flags | 0);
     if (result !== EPERM_RESULT || !this.mapped) return result;
     const shadow = this.#shadowOf(target);
     if (!shadow) return result;
     const fd = sys.openat(AT_FDCWD, shadow, O_CREAT | O_WRONLY | O_CLOEXEC, 0o600);
     if (fd < 0) return fd;
-    const set = sys.fsetxattr(fd, key, value as BufferSource, value.length, flags);
+    const set = sys.fsetxattr(fd, key, value as BufferSource, value.length, flags | 0);
     sys.close(fd);
     return set;
   }
@@ -172,26 +172,4 @@ function splitNames(bytes: Uint8Array): string[] {
     start = i + 1;
   }
   return names;
-}
-
-/** A pattern of `fnmatch(3)` without flags, for names: `*`, `?` and `[…]`. */
-export function namePattern(pattern: string): RegExp {
-  let source = "";
-  for (let i = 0; i < pattern.length; i++) {
-    const char = pattern[i]!;
-    const end = char === "[" ? pattern.indexOf("]", i + 2) : -1;
-    if (char === "*") source += ".*";
-    else if (char === "?") source += ".";
-    else if (end > 0) {
-      const set = pattern.slice(i + 1, end).replace(/[\\\]^]/g, "\\$&").replace(/^!|^\\\^/, "^");
-      source += `[${set}]`;
-      i = end;
-    } else source += char.replace(/[\\^$.|+(){}[\]/]/g, "\\$&");
-  }
-  return new RegExp(`^${source}$`, "su");
-}
-
-/** True if `name` has signs that `namePattern` gives a meaning. */
-export function isPattern(name: string): boolean {
-  return /[*?[]/.test(name);
 }

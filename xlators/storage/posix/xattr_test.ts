@@ -17,7 +17,7 @@ import {
 import { pack, parseMdata } from "xlators/storage/posix/mdata.ts";
 import { gfidReq, internal, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 import { combine } from "xlators/storage/posix/xattrop.ts";
-import { namePattern } from "xlators/storage/posix/xattr_space.ts";
+import { namePattern } from "xlators/storage/posix/name_pattern.ts";
 
 const ignore = !IS_ROOT;
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -213,6 +213,12 @@ Deno.test("storage/posix: patterns of names are those of fnmatch", () => {
   ok(namePattern("[!x]y[0-9]").test("ay5"));
   ok(!namePattern("[!x]y[0-9]").test("xy5"));
   ok(!namePattern("a.c").test("abc"));
+  ok(namePattern("*.glusterfs.*.xtime").test("trusted.glusterfs.a.b.xtime"));
+  ok(namePattern("a[b").test("a[b"));
+  ok(namePattern("[]]").test("]"));
+  ok(namePattern("**").test(""));
+  // Sixty stars: time for it is bounded.
+  ok(!namePattern("*a".repeat(60) + "b").test("a".repeat(255)));
 });
 
 // Times that clients tell.
