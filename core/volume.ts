@@ -35,6 +35,7 @@ import {
   ENODATA,
   ENOENT,
   ENOTDIR,
+  ESTALE,
 } from "core/errno.ts";
 import {
   type AttrChanges,
@@ -47,6 +48,7 @@ import {
   O_TRUNC,
   O_WRONLY,
   type Statfs,
+  type XattrReply,
 } from "core/fops.ts";
 import { type Iatt, isDirectory, isSymlink, type Timespec } from "core/iatt.ts";
 import type { Gfid, Inode, InodeTable } from "core/inode.ts";
@@ -127,6 +129,22 @@ export class Volume {
     return found;
   }
 
+  // Where a name was given to another inode after it was looked up (somebody renamed over it), both
+  // are done once more, as libgfapi does.
+  async #again<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      return await act();
+    } catch (error) {
+      if (!ESTALE.matches(error)) throw error;
+      return await act();
+    }
+  }
+
+  // What `act` answers for the inode at `path`.
+  #on<T>(path: string, act: (inode: Inode) => Promise<T>, follow = true): Promise<T> {
+    return this.#again(async () => await act((await this.lookup(path, { follow })).inode));
+  }
+
   /** Attributes of what `path` leads to. */
   async stat(path: string): Promise<Iatt> {
     return (await this.lookup(path)).stat;
@@ -149,7 +167,11 @@ export class Volume {
   }
 
   /** Opens a file, or makes one. Close it, or hold it in `await using`. */
-  async open(path: string, options: OpenOptions = {}): Promise<VolumeFile> {
+  open(path: string, options: OpenOptions = {}): Promise<VolumeFile> {
+    return this.#again(() => this.#openOnce(path, options));
+  }
+
+  async #openOnce(path: string, options: OpenOptions): Promise<VolumeFile> {
     const exclusive = options.exclusive ?? false;
     const flags = openFlags(options);
     const { parent, name, found } = await walk(this.#parts, path, !exclusive);
@@ -254,15 +276,17 @@ export class Volume {
 
   /** What a symbolic link holds. Throws EINVAL if it is none. */
   async readlink(path: string): Promise<string> {
-    const { inode, stat } = await this.lookup(path, { follow: false });
-    if (!isSymlink(stat)) throw EINVAL;
-    return (await this.#top.readlink(this.#call, { inode, size: TARGET_BYTES_MAX })).target;
+    return await this.#again(async () => {
+      const { inode, stat } = await this.lookup(path, { follow: false });
+      if (!isSymlink(stat)) throw EINVAL;
+      return (await this.#top.readlink(this.#call, { inode, size: TARGET_BYTES_MAX })).target;
+    });
   }
 
   /** The entries of a directory but `.` and `..`, in the order of the bricks. */
   async *readDir(path: string): AsyncGenerator<VolumeEntry> {
-    const { inode } = await this.lookup(path);
-    const { fd } = await this.#top.opendir(this.#call, { inode });
+    const { fd } = await this.#on(path, (inode) => this.#top.opendir(this.#call, { inode }));
+    const { inode } = fd;
     try {
       let offset = 0n;
       for (let eof = false; !eof;) {
@@ -307,27 +331,23 @@ export class Volume {
   }
 
   async #setattr(path: string, changes: AttrChanges, follow = true): Promise<void> {
-    const { inode } = await this.lookup(path, { follow });
-    await this.#top.setattr(this.#call, { inode, changes });
+    await this.#on(path, (inode) => this.#top.setattr(this.#call, { inode, changes }), follow);
   }
 
   /** Fails with EACCES unless the caller may do `mask`: R_OK 4, W_OK 2, X_OK 1. */
   async access(path: string, mask: number): Promise<void> {
-    const { inode } = await this.lookup(path);
-    await this.#top.access(this.#call, { inode, mask });
+    await this.#on(path, (inode) => this.#top.access(this.#call, { inode, mask }));
   }
 
   /** Cuts a file, or grows it with zeros. */
   async truncate(path: string, size: number): Promise<void> {
-    const { inode } = await this.lookup(path);
-    await this.#top.truncate(this.#call, { inode, offset: size });
+    await this.#on(path, (inode) => this.#top.truncate(this.#call, { inode, offset: size }));
   }
 
   /** An extended attribute. Throws ENODATA if there is none of that name. */
   async getXattr(path: string, name: string): Promise<Uint8Array> {
     if (name === "") throw EINVAL;
-    const { inode } = await this.lookup(path);
-    const { xattrs } = await this.#top.getxattr(this.#call, { inode, name });
+    const { xattrs } = await this.#getxattr(path, name);
     const value = xattrs?.raw(name);
     const bytes = value && valueBytes(value);
     if (!bytes) throw ENODATA;
@@ -336,9 +356,12 @@ export class Volume {
 
   /** Names of all extended attributes, sorted. */
   async listXattrs(path: string): Promise<string[]> {
-    const { inode } = await this.lookup(path);
-    const { xattrs } = await this.#top.getxattr(this.#call, { inode, name: "" });
+    const { xattrs } = await this.#getxattr(path, "");
     return [...xattrs?.names() ?? []].sort();
+  }
+
+  #getxattr(path: string, name: string): Promise<XattrReply> {
+    return this.#on(path, (inode) => this.#top.getxattr(this.#call, { inode, name }));
   }
 
   /** Sets an extended attribute; `create` fails if it is there, `replace` if it is not. */
@@ -349,23 +372,20 @@ export class Volume {
     { create = false, replace = false } = {},
   ): Promise<void> {
     if (name === "" || name.includes("\0")) throw EINVAL;
-    const { inode } = await this.lookup(path);
     const flags = (create ? XATTR_CREATE : 0) | (replace ? XATTR_REPLACE : 0);
     const xattrs = Xdata.of([[name, ptr(value)]]);
-    await this.#top.setxattr(this.#call, { inode, xattrs, flags });
+    await this.#on(path, (inode) => this.#top.setxattr(this.#call, { inode, xattrs, flags }));
   }
 
   /** Removes an extended attribute. Throws ENODATA if there is none of that name. */
   async removeXattr(path: string, name: string): Promise<void> {
     if (name === "") throw EINVAL;
-    const { inode } = await this.lookup(path);
-    await this.#top.removexattr(this.#call, { inode, name });
+    await this.#on(path, (inode) => this.#top.removexattr(this.#call, { inode, name }));
   }
 
   /** Space and inodes, as the directory's bricks tell. */
   async statfs(path = "/"): Promise<Statfs> {
-    const { inode } = await this.lookup(path);
-    return (await this.#top.statfs(this.#call, { inode })).statfs;
+    return (await this.#on(path, (inode) => this.#top.statfs(this.#call, { inode }))).statfs;
   }
 
   /** A whole file. Throws EFBIG if it has more than `max` bytes. */

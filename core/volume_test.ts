@@ -16,6 +16,7 @@ import {
   ENOTDIR,
   ENOTEMPTY,
   ENXIO,
+  ESTALE,
   type FopError,
 } from "core/errno.ts";
 import type { Args, Reply } from "core/fops.ts";
@@ -319,6 +320,22 @@ Deno.test("core/volume: a failed write is thrown once, when no other is under wa
   await fails(volume.writeFile("f", pattern(10 << 20)), EIO);
   strictEqual(brick.openFiles, 0);
   await volume.open("g", { write: true, create: true }).then((file) => file.close());
+});
+
+Deno.test("core/volume: a file that was replaced after it was looked up is looked up again", async () => {
+  const { brick, volume } = make();
+  await volume.writeFile("f", hello);
+  const { open, setattr } = brick;
+  let stale = 1;
+  brick.open = (call, args) => stale-- > 0 ? Promise.reject(ESTALE) : open.call(brick, call, args);
+  deepStrictEqual(await volume.readFile("f"), hello);
+  stale = 2;
+  await fails(volume.open("f"), ESTALE);
+  stale = 1;
+  brick.setattr = (call, args) =>
+    stale-- > 0 ? Promise.reject(ESTALE) : setattr.call(brick, call, args);
+  await volume.chmod("f", 0o600);
+  strictEqual((await volume.stat("f")).mode & 0o777, 0o600);
 });
 
 Deno.test("core/volume: readFile refuses files beyond its bound", async () => {
