@@ -81,6 +81,9 @@ async function join(
     const given = asked ?? new Xdata(new Map());
     const brick = findBrick(server, given);
     const { subdir, client, trusted } = await admit(session, brick, given, resolve);
+    // All this took a while: the client may have gone, or asked twice.
+    if (!connection.open) throw new Refusal(EACCES, "Disconnected");
+    if (session.member) throw new Refusal(EINVAL, "Already joined");
     const version = given.get(CLIENT_VERSION) ?? "unknown";
     const processName = given.get(PROCESS_NAME) ?? "unknown";
     session.join({
@@ -140,7 +143,6 @@ async function admit(
   const { server, connection } = session;
   const uuid = given.get(PROCESS_UUID);
   if (uuid === undefined) throw new Refusal(EINVAL, "UUID not specified");
-  if (session.member) throw new Refusal(EINVAL, "Already joined");
   const volumeId = given.get(VOLUME_ID);
   if (brick.volumeId !== undefined && volumeId !== undefined && volumeId !== brick.volumeId) {
     throw new Refusal(
@@ -155,7 +157,6 @@ async function admit(
   const path = given.get(SUBDIR_MOUNT);
   const { allowed, trusted } = await judge(server.values, connection.peer, given, resolve);
   if (!allowed) throw new Refusal(EACCES, "Authentication failed");
-  if (!connection.open) throw new Refusal(EACCES, "Disconnected");
   const client: Client = { id: uuid, address: connection.peer.address };
   return { client, subdir: await rootOf(server, brick, client, path), trusted };
 }

@@ -12,7 +12,13 @@ import {
   type FopError,
 } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import { DONE, type EntryReply, type OpenReply, type ReadvArgs } from "core/fops.ts";
+import {
+  DONE,
+  type EntryReply,
+  type LookupReply,
+  type OpenReply,
+  type ReadvArgs,
+} from "core/fops.ts";
 import { type Clock, realClock } from "core/env.ts";
 import { buildGraph, type Graph } from "core/graph.ts";
 import type { Iatt } from "core/iatt.ts";
@@ -503,6 +509,25 @@ Deno.test("protocol/server: a sub-directory mount sees its directory as the root
     (error) => ENOENT.matches(error) && error.postParent?.gfid === ROOT_GFID,
   );
   client.leave();
+});
+
+Deno.test("protocol/server: a client that goes while it joins leaves nothing behind", async () => {
+  let answer!: (reply: LookupReply) => void;
+  await using brick = await rig({
+    lookup: () => new Promise((resolve) => answer = resolve),
+  }, `option auth.addr.${BRICK}.allow *`);
+  const client = await FopClient.connect(brick.endpoint);
+  const dict = joinDict(BRICK, { "subdir-mount": "/sub" });
+  const asked = client.connection.ask(setvolume, { dict }).catch(() => {});
+  await until(() => answer !== undefined);
+  client.leave();
+  await asked;
+  const state = () =>
+    (brick.graph.top as Server).state() as { clientsJoined: number; connections: unknown[] };
+  await until(() => state().connections.length === 0);
+  answer({ ...directory(GFID), postParent: undefined });
+  await until(() => brick.lines.some((line) => line.includes("client refused")));
+  equal(state().clientsJoined, 0);
 });
 
 Deno.test("protocol/server: a sub-directory that is not there is ENOENT", async () => {
