@@ -11,6 +11,8 @@ import {
   LIST_XATTR,
   OPEN_ACTIVE_FD_COUNT,
   OPEN_FD_COUNT,
+  REQUEST_LINK_COUNT,
+  RESPONSE_LINK_COUNT,
   WRITE_IS_APPEND,
 } from "core/xdata_keys.ts";
 import { type Cases, pattern, Place, text, xattrs } from "tests/conformance/place.ts";
@@ -126,6 +128,24 @@ export const answers: Cases = {
     equal(first.xdata?.get(GET_LINK_COUNT), 1);
     const last = await place.unlink("g", place.dir, asking(GET_LINK_COUNT));
     equal(last.xdata?.get(GET_LINK_COUNT), 0);
+  },
+
+  async "unlink says how many names there were"(subject) {
+    const place = await Place.of(subject);
+    const inode = await place.file("f");
+    await place.ask("link", { inode, parent: place.dir, name: "g" });
+    const asked = new Xdata(new Map()).with(REQUEST_LINK_COUNT, true);
+    equal((await place.unlink("f", place.dir, asked)).xdata?.get(RESPONSE_LINK_COUNT), 2);
+  },
+
+  async "list-xattr answers to readdirp too"(subject) {
+    const place = await Place.of(subject);
+    await place.setxattr(await place.file("f"), { "user.a": "1" });
+    const { fd } = await place.ask("opendir", { inode: place.dir });
+    const xdata = new Xdata(new Map()).with(LIST_XATTR, true);
+    const { entries } = await place.ask("readdirp", { fd, offset: 0n, size: 4096, xdata });
+    ok(entries.find(({ name }) => name === "f")?.xdata?.has("user.a"));
+    await place.ask("releasedir", { fd });
   },
 
   async "the size comes when it is asked for"(subject) {

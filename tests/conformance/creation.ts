@@ -2,7 +2,7 @@
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import type { Call } from "core/call.ts";
-import { EEXIST, EISDIR, ENOENT, EPERM } from "core/errno.ts";
+import { EEXIST, EIO, EISDIR, ENODATA, ENOENT, EPERM } from "core/errno.ts";
 import { O_CREAT, O_EXCL, O_RDWR, O_TRUNC } from "core/fops.ts";
 import {
   S_IFBLK,
@@ -16,6 +16,7 @@ import {
 } from "core/iatt.ts";
 import { NULL_GFID } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
+import { PREOP_CHECK_FAILED, PREOP_PARENT_KEY } from "core/xdata_keys.ts";
 import {
   type Cases,
   fails,
@@ -208,6 +209,23 @@ export const creation: Cases = {
       const all = (await place.ask("getxattr", { inode, name: "" })).xattrs;
       ok(!all?.has("gfid-req"), "the wish itself was stored");
     }
+  },
+
+  async "a parent whose attribute changed refuses new names, and says why"(subject) {
+    const place = await Place.of(subject);
+    const key = "trusted.glusterfs.dht", old = new Uint8Array(16), now = new Uint8Array(16).fill(1);
+    await place.setxattr(place.dir, { [key]: now });
+    const asked = (value: Uint8Array) =>
+      gfidReq().with(PREOP_PARENT_KEY, key).merged(xattrs({ [key]: value }));
+    const make = { parent: place.dir, name: "d", mode: 0o755, umask: 0 };
+    const failure = await fails(place.ask("mkdir", { ...make, xdata: asked(old) }), EIO);
+    equal(failure.xdata?.get(PREOP_CHECK_FAILED), 1);
+    await fails(place.create("f", { xdata: asked(old) }), EIO);
+    deepEqual(await place.names(), []);
+    const { stat } = await place.ask("mkdir", { ...make, xdata: asked(now) });
+    await place.close((await place.create("f", { xdata: asked(now) })).fd);
+    deepEqual(await place.names(), ["d", "f"]);
+    await fails(place.xattr(subject.inodes.of(stat.gfid), key), ENODATA);
   },
 
   async "a parent's times change with its entries"(subject) {

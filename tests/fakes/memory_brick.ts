@@ -11,6 +11,7 @@ import {
   EEXIST,
   EFBIG,
   EINVAL,
+  EIO,
   EISDIR,
   ELOOP,
   ENAMETOOLONG,
@@ -36,8 +37,8 @@ import {
 } from "core/fops.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type Timespec } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode, NULL_GFID, PerFd, ROOT_GFID } from "core/inode.ts";
-import { encodeName } from "core/lib/bytes.ts";
-import { type DictValue, Xdata } from "core/xdata.ts";
+import { encodeName, equalBytes } from "core/lib/bytes.ts";
+import { type DictValue, valueBytes, withKey, Xdata } from "core/xdata.ts";
 import * as keys from "core/xdata_keys.ts";
 import { type Node, Refuse } from "core/xlator.ts";
 import { answersOf, listOf } from "tests/fakes/memory_answers.ts";
@@ -150,6 +151,7 @@ export class MemoryBrick extends Refuse {
     const gfid = args.xdata?.get(keys.GFID_REQ);
     if (!gfid || gfid === NULL_GFID || gfid === ROOT_GFID) throw EPERM;
     if (this.#nodes.has(gfid)) throw EEXIST;
+    checkPreop(parent, args.xdata);
     const preParent = parent.stat();
     const inherits = (parent.mode & S_ISGID) !== 0;
     const type = mode & S_IFMT;
@@ -631,8 +633,19 @@ function subdirectories(directory: MemoryNode): number {
   return count;
 }
 
+// Distribute's layout of the parent must still be what the client chose this brick by.
+function checkPreop(parent: MemoryNode, xdata: Xdata | undefined): void {
+  const key = xdata?.get(keys.PREOP_PARENT_KEY);
+  const expected = key === undefined ? undefined : xdata?.raw(key);
+  if (key === undefined || expected === undefined) return;
+  const found = parent.xattrs.get(key), wanted = valueBytes(expected);
+  if (found && wanted && equalBytes(found, wanted)) return;
+  throw EIO.carrying({ xdata: withKey(undefined, keys.PREOP_CHECK_FAILED, 1) });
+}
+
 // What a create's xdata asks to be set on the new inode.
 function xattrsToSet(xdata: Xdata | undefined): Xdata | undefined {
-  const set = [...xdata ?? []].filter(([name]) => isXattrName(name));
+  const checked = xdata?.get(keys.PREOP_PARENT_KEY);
+  const set = [...xdata ?? []].filter(([name]) => isXattrName(name) && name !== checked);
   return set.length ? Xdata.of(set) : undefined;
 }
