@@ -13,6 +13,7 @@ export interface Client {
   readonly address: string;
 }
 
+/** Who asks and until when. Immutable: a layer that acts for itself derives one, `{ ...call, pid: -6 }`. */
 export interface Call {
   readonly client: Client;
   readonly uid: number;

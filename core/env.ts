@@ -9,6 +9,7 @@ export interface Timer {
   cancel(): void;
 }
 
+/** Time and timers. */
 export interface Clock {
   /** Milliseconds since 1970, fractions allowed. */
   now(): number;
@@ -22,6 +23,7 @@ export interface Clock {
   every(ms: number, run: () => void): Timer;
 }
 
+/** Chance, for ids and choices; the kernel's in production, a seed's in simulations. */
 export interface Random {
   /** A whole number from 0 to `below` - 1. */
   int(below: number): number;
@@ -52,6 +54,7 @@ export interface Metrics {
   gauge(name: string, unit: string, read: () => number): void;
 }
 
+/** The world outside, handed to every layer. */
 export interface Env {
   readonly clock: Clock;
   readonly random: Random;
@@ -62,6 +65,7 @@ export interface Env {
 export type LogLevel = "error" | "warn" | "info" | "debug" | "none";
 const LEVELS: readonly LogLevel[] = ["none", "error", "warn", "info", "debug"];
 
+/** Where lines go, which ones, and how they look. */
 export interface LogOptions {
   readonly level: LogLevel;
   readonly format: "text" | "json";

@@ -49,6 +49,7 @@ export interface InodelkContention {
   readonly domain: string;
   readonly lock: Flock;
 }
+/** The same for an entry lock. */
 export interface EntrylkContention {
   readonly type: "entrylk-contention";
   readonly client: Client;
@@ -69,6 +70,7 @@ export interface Failing {
 export interface ChildUp {
   readonly type: "child-up";
 }
+/** Fops on the child fail with ENOTCONN until it is up again. */
 export interface ChildDown {
   readonly type: "child-down";
 }

@@ -19,9 +19,11 @@ export interface WithXdata {
   readonly xdata?: Xdata | undefined;
 }
 
+/** A fop on a file or directory by its identity. */
 export interface OnInode extends WithXdata {
   readonly inode: Inode;
 }
+/** A fop on what somebody opened. */
 export interface OnFd extends WithXdata {
   readonly fd: Fd;
 }
@@ -37,6 +39,7 @@ export interface PrePost extends WithXdata {
   readonly pre: Iatt | undefined;
   readonly post: Iatt | undefined;
 }
+/** Attributes as they are now. */
 export interface StatReply extends WithXdata {
   readonly stat: Iatt;
 }
@@ -60,49 +63,60 @@ export interface LookupArgs extends WithXdata {
   readonly name: string;
   readonly flags?: number | undefined;
 }
+/** What a name, or an inode without one, stands for. */
 export interface LookupReply extends WithXdata {
   /** `stat.gfid` is what the name stands for now, whatever the caller expected. */
   readonly stat: Iatt;
   readonly postParent: Iatt | undefined;
 }
 
+/** May the caller do this? EACCES if not. */
 export interface AccessArgs extends OnInode {
   /** R_OK 4, W_OK 2, X_OK 1. */
   readonly mask: number;
 }
+/** What a symbolic link holds. */
 export interface ReadlinkArgs extends OnInode {
   /** The answer is cut there. */
   readonly size: number;
 }
+/** The target as it was given to symlink, not resolved. */
 export interface ReadlinkReply extends WithXdata {
   readonly target: string;
   readonly stat: Iatt | undefined;
 }
+/** A new directory; `GFID_REQ` in xdata says its gfid, `umask` is applied already. */
 export interface MkdirArgs extends OnEntry {
   readonly mode: number;
   readonly umask: number;
 }
+/** A new file, fifo, socket or device: the type is in `mode`, a file if none is. */
 export interface MknodArgs extends MkdirArgs {
   /** Linux dev_t as the caller's kernel encodes it; 0 for what is no device. */
   readonly rdev: number;
 }
+/** A new symbolic link; the target is kept as it is. */
 export interface SymlinkArgs extends OnEntry {
   readonly target: string;
   readonly umask: number;
 }
+/** Takes a name from what is no directory; open files live on. */
 export interface UnlinkArgs extends OnEntry {
   readonly flags: number;
 }
+/** Takes a directory away. */
 export interface RmdirArgs extends OnEntry {
   /** Bit 0: with all that is in it. */
   readonly flags: number;
 }
+/** Moves a name; what is in the way is replaced if it may be. */
 export interface RenameArgs extends WithXdata {
   readonly oldParent: Inode;
   readonly oldName: string;
   readonly newParent: Inode;
   readonly newName: string;
 }
+/** What was moved, and both parents before and after. */
 export interface RenameReply extends WithXdata {
   readonly stat: Iatt | undefined;
   readonly preOldParent: Iatt | undefined;
@@ -110,29 +124,37 @@ export interface RenameReply extends WithXdata {
   readonly preNewParent: Iatt | undefined;
   readonly postNewParent: Iatt | undefined;
 }
+/** One more name, `parent` and `name`, for a file that is there. */
 export interface LinkArgs extends OnEntry {
   /** The file that gets one more name. */
   readonly inode: Inode;
 }
+/** Cuts a file at `offset`, or grows it to there with zeros. */
 export interface TruncateArgs extends OnInode {
   readonly offset: number;
 }
+/** The same through an open file. */
 export interface FtruncateArgs extends OnFd {
   readonly offset: number;
 }
+/** Opens a file; O_CREAT and O_EXCL mean nothing here. */
 export interface OpenArgs extends OnInode {
   /** Linux open flags (x86 values). */
   readonly flags: number;
 }
+/** Whoever asked releases it. */
 export interface OpenReply extends WithXdata {
   readonly fd: Fd;
 }
+/** Makes a file and opens it, or opens what is there unless O_EXCL is set. */
 export interface CreateArgs extends MkdirArgs {
   readonly flags: number;
 }
+/** The file, its parent, and the fd to release. */
 export interface CreateReply extends EntryReply {
   readonly fd: Fd;
 }
+/** Reads a range. */
 export interface ReadvArgs extends OnFd {
   readonly offset: number;
   readonly size: number;
@@ -144,6 +166,7 @@ export interface ReadvArgs extends OnFd {
    */
   readonly into?: Uint8Array<ArrayBuffer> | undefined;
 }
+/** What was read; the data belongs to the receiver. */
 export interface ReadvReply extends WithXdata {
   /** At most `size` bytes; fewer only at the end of the file. */
   readonly data: Uint8Array;
@@ -151,6 +174,7 @@ export interface ReadvReply extends WithXdata {
   /** True if the data reaches the end of the file. */
   readonly eof: boolean;
 }
+/** Writes all of `data`, or fails; the data is borrowed until the answer. */
 export interface WritevArgs extends OnFd {
   readonly offset: number;
   readonly data: Uint8Array;
@@ -171,36 +195,45 @@ export interface Statfs {
   readonly flag: number;
   readonly namemax: number;
 }
+/** Space and inodes of what the inode lies on. */
 export interface StatfsReply extends WithXdata {
   readonly statfs: Statfs;
 }
+/** Answered when what was written before is on stable storage. */
 export interface FsyncArgs extends OnFd {
   /** Only what is needed to read the data back (`fdatasync`). */
   readonly dataOnly: boolean;
 }
+/** Sets extended attributes; none is a success. */
 export interface SetxattrArgs extends OnInode {
   readonly xattrs: Xdata | undefined;
   /** XATTR_CREATE 1, XATTR_REPLACE 2. */
   readonly flags: number;
 }
+/** The same through an open file. */
 export interface FsetxattrArgs extends OnFd {
   readonly xattrs: Xdata | undefined;
   readonly flags: number;
 }
+/** Reads extended attributes, the brick's own left out. */
 export interface GetxattrArgs extends OnInode {
   /** "" asks for all, with values. */
   readonly name: string;
 }
+/** The same through an open file. */
 export interface FgetxattrArgs extends OnFd {
   readonly name: string;
 }
+/** Values by name; undefined for none. */
 export interface XattrReply extends WithXdata {
   readonly xattrs: Xdata | undefined;
 }
+/** Removes extended attributes. */
 export interface RemovexattrArgs extends OnInode {
   /** "" removes every key that xdata lists; missing ones are no error. */
   readonly name: string;
 }
+/** The same through an open file. */
 export interface FremovexattrArgs extends OnFd {
   readonly name: string;
 }
@@ -215,20 +248,24 @@ export const XATTROPS = [
   "add64-default",
 ] as const;
 export type XattropKind = typeof XATTROPS[number];
+/** Computes with attributes, atomically per inode; what is all zero is not written. */
 export interface XattropArgs extends OnInode {
   readonly op: XattropKind;
   readonly xattrs: Xdata | undefined;
 }
+/** The same through an open file. */
 export interface FxattropArgs extends OnFd {
   readonly op: XattropKind;
   readonly xattrs: Xdata | undefined;
 }
+/** Entries of an open directory, from a cookie on. */
 export interface ReaddirArgs extends OnFd {
   /** Cookie of the last entry seen; 0n: from the start. */
   readonly offset: bigint;
   /** About how many bytes of reply the caller has room for. */
   readonly size: number;
 }
+/** An entry, `.` and `..` among them. */
 export interface Dirent {
   readonly name: string;
   /** Where the next read goes on after this entry; all 64 bits. */
@@ -238,16 +275,19 @@ export interface Dirent {
   /** Inode number as a client shows it: last 8 gfid bytes; backend's where no gfid is known. */
   readonly ino: bigint;
 }
+/** An entry with what a lookup of it would answer. */
 export interface DirentPlus extends Dirent {
   /** Undefined if it could not be had: the caller looks the name up. */
   readonly stat: Iatt | undefined;
   readonly xdata?: Xdata | undefined;
 }
+/** Entries after the cookie; none only at the end. */
 export interface ReaddirReply extends WithXdata {
   readonly entries: readonly Dirent[];
   /** True if there is nothing after these. */
   readonly eof: boolean;
 }
+/** The same with attributes. */
 export interface ReaddirpReply extends WithXdata {
   readonly entries: readonly DirentPlus[];
   readonly eof: boolean;
@@ -270,12 +310,14 @@ export type LockCommand = "get" | "set" | "set-wait";
  * RESLK_LCKW 4, RESLK_UNLCK 5, GETLK_FD 6).
  */
 export type LkCommand = LockCommand | "reserve" | "reserve-wait" | "unreserve" | "get-fd";
+/** A POSIX lock (fcntl, flock) of the caller's lock owner. */
 export interface LkArgs extends OnFd {
   readonly cmd: LkCommand;
   readonly lock: Flock;
   /** Gives up a wait (with EINTR). */
   readonly signal?: AbortSignal | undefined;
 }
+/** For `get` the lock in the way, or type `unlock`; else the lock as it was asked for. */
 export interface LkReply extends WithXdata {
   readonly lock: Flock;
 }
@@ -284,7 +326,9 @@ interface InodelkPart {
   readonly cmd: LockCommand;
   readonly lock: Flock;
 }
+/** A lock of a cluster layer on a byte range, in a domain of its own. */
 export interface InodelkArgs extends OnInode, InodelkPart {}
+/** The same through an open file; it outlives the fd. */
 export interface FinodelkArgs extends OnFd, InodelkPart {}
 interface EntrylkPart {
   readonly domain: string;
@@ -293,12 +337,16 @@ interface EntrylkPart {
   readonly cmd: "lock" | "unlock" | "try-lock";
   readonly type: "read" | "write";
 }
+/** A lock of a cluster layer on a name in a directory. */
 export interface EntrylkArgs extends OnInode, EntrylkPart {}
+/** The same through an open directory. */
 export interface FentrylkArgs extends OnFd, EntrylkPart {}
+/** Sums of a block, to compare copies without moving it. */
 export interface RchecksumArgs extends OnFd {
   readonly offset: number;
   readonly size: number;
 }
+/** Equal for equal blocks. */
 export interface RchecksumReply extends WithXdata {
   /** Adler-like sum of rsync; 0 where the block is only zeros matters to heal. */
   readonly weak: number;
@@ -314,32 +362,40 @@ export interface AttrChanges {
   readonly mtime?: Timespec | "now" | undefined;
   readonly ctime?: Timespec | undefined;
 }
+/** Changes attributes of an inode. */
 export interface SetattrArgs extends OnInode {
   readonly changes: AttrChanges;
 }
+/** The same through an open file. */
 export interface FsetattrArgs extends OnFd {
   readonly changes: AttrChanges;
 }
+/** Reserves space, or does what `mode` says, for a range. */
 export interface FallocateArgs extends OnFd {
   /** Linux FALLOC_FL_* bits. */
   readonly mode: number;
   readonly offset: number;
   readonly size: number;
 }
+/** A range to make a hole (discard) or zeros (zerofill). */
 export interface RangeArgs extends OnFd {
   readonly offset: number;
   readonly size: number;
 }
+/** A message between layers: xdata, and `op` says to whom. */
 export interface IpcArgs extends WithXdata {
   readonly op: number;
 }
+/** Where data, or a hole, begins at or after `offset`. */
 export interface SeekArgs extends OnFd {
   readonly offset: number;
   readonly what: "data" | "hole";
 }
+/** ENXIO instead if there is none. */
 export interface SeekReply extends WithXdata {
   readonly offset: number;
 }
+/** A promise that nobody else opens the file in the way. */
 export interface Lease {
   /** GET_LEASE 1, SET_LEASE 2, UNLK_LEASE 3. */
   readonly cmd: number;
@@ -349,9 +405,11 @@ export interface Lease {
   readonly id: string;
   readonly flags: number;
 }
+/** Asks for a lease, gives it up or reads it. */
 export interface LeaseArgs extends OnInode {
   readonly lease: Lease;
 }
+/** The lease as it is now. */
 export interface LeaseReply extends WithXdata {
   readonly lease: Lease;
 }
@@ -361,23 +419,28 @@ export interface ActiveLock {
   readonly clientId: string;
   readonly flags: number;
 }
+/** All POSIX locks held on an inode. */
 export interface ActivelkReply extends WithXdata {
   readonly locks: readonly ActiveLock[];
 }
+/** Locks that another brick held: taken over as they are. */
 export interface SetactivelkArgs extends OnInode {
   readonly locks: readonly ActiveLock[];
 }
+/** An inode that has no name yet. */
 export interface IcreateArgs extends OnInode {
   readonly mode: number;
 }
 /** `inode` is the one made by `icreate`; its gfid comes in xdata or is the file's. */
 export type NamelinkArgs = OnEntry;
+/** A file with content and attributes in one step. */
 export interface PutArgs extends MkdirArgs {
   readonly flags: number;
   readonly offset: number;
   readonly data: Uint8Array;
   readonly xattrs: Xdata | undefined;
 }
+/** Copies from `source` to `fd` within the brick. */
 export interface CopyFileRangeArgs extends WithXdata {
   readonly source: Fd;
   readonly sourceOffset: number;
@@ -386,6 +449,7 @@ export interface CopyFileRangeArgs extends WithXdata {
   readonly size: number;
   readonly flags: number;
 }
+/** `pre` and `post` are the destination's. */
 export interface CopyFileRangeReply extends PrePost {
   /** Bytes copied. */
   readonly size: number;
@@ -464,6 +528,7 @@ export type Fops = { [K in FopName]: (call: Call, args: Args<K>) => Promise<Repl
  */
 export type FopKind = "inspect" | "modify" | "lock" | "handle";
 
+/** What loops over fops need to know of one. */
 export interface FopInfo {
   /** Procedure of program 1298437 version 400. */
   readonly proc: number;

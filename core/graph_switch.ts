@@ -59,6 +59,7 @@ interface Opened {
 /** What `apply` did. */
 export type Applied = "reconfigured" | "switched";
 
+/** What graphs are made of. */
 export interface ActiveGraphOptions {
   /** Types that blocks may name. */
   readonly types: XlatorTypes;

@@ -145,6 +145,7 @@ export function percent(common: Common<number>): OptionSpec<number> {
 
 /** A share or an amount: "5%" or a size; `storage.reserve` is one. */
 export type ShareOrSize = { readonly percent: number } | { readonly bytes: number };
+/** A percentage, or an amount in bytes. */
 export function shareOrSize(common: Common<ShareOrSize>): OptionSpec<ShareOrSize> {
   const bytes = size({ default: 0, help: "" });
   return spec("share", common, "0 to 100 (percent), or a size", (text): ShareOrSize => {

@@ -82,17 +82,7 @@ export function buildStubs(machine: Machine): Uint8Array<ArrayBuffer> {
     u16(symbol + 6, 1); // defined: any section but 0
     u64(symbol + 8, code);
     u64(symbol + 16, STUB);
-    if (machine === "x86_64") {
-      // mov eax, number; mov r10, rcx; syscall; ret
-      file[code] = 0xb8;
-      u32(code + 1, numbers[name]);
-      file.set([0x49, 0x89, 0xca, 0x0f, 0x05, 0xc3], code + 5);
-    } else {
-      // mov x8, number; svc 0; ret
-      u32(code, 0xd2800008 | (numbers[name] << 5));
-      u32(code + 4, 0xd4000001);
-      u32(code + 8, 0xd65f03c0);
-    }
+    file.set(stubCode(machine, numbers[name]), code);
   });
   file.set(strings, stringsAt);
   // DT_HASH, DT_STRTAB, DT_SYMTAB, DT_STRSZ, DT_SYMENT, DT_NULL
@@ -102,6 +92,24 @@ export function buildStubs(machine: Machine): Uint8Array<ArrayBuffer> {
       u64(dynamicAt + 16 * i + 8, value!);
     });
   return file;
+}
+
+/** Machine code that makes system call `number` with the caller's arguments and returns its result. */
+function stubCode(machine: Machine, number: number): Uint8Array {
+  const code = new Uint8Array(STUB);
+  const view = new DataView(code.buffer);
+  if (machine === "x86_64") {
+    // mov eax, number; mov r10, rcx; syscall; ret
+    code[0] = 0xb8;
+    view.setUint32(1, number, true);
+    code.set([0x49, 0x89, 0xca, 0x0f, 0x05, 0xc3], 5);
+  } else {
+    // mov x8, number; svc 0; ret
+    view.setUint32(0, 0xd2800008 | (number << 5), true);
+    view.setUint32(4, 0xd4000001, true);
+    view.setUint32(8, 0xd65f03c0, true);
+  }
+  return code;
 }
 
 function align(value: number, by: number): number {
