@@ -363,6 +363,31 @@ Deno.test("protocol/server: READ answers data wherever the storage put it", asyn
   }
 });
 
+Deno.test("protocol/server: large reads with extra data keep their bytes until they are sent", async () => {
+  const script: Script = {
+    readv: (_call, { into, offset, size }) => {
+      const data = into!.subarray(0, size).fill(offset);
+      const xdata = Xdata.of([["k", str("v")]]);
+      return Promise.resolve({ data, stat: iatt(GFID), eof: false, xdata });
+    },
+    ...opens,
+  };
+  await using brick = await rig(script);
+  const size = 200_000;
+  const read = async (client: FopClient, offset: number) => {
+    const { fd } = await client.ask("open", { inode: new Inode(GFID), flags: 0 });
+    const { data } = await client.ask("readv", { fd, offset, size, flags: 0 });
+    ok(data.length === size && data.every((byte) => byte === offset), `read at ${offset}`);
+  };
+  const clients = await Promise.all(
+    [1, 2, 3].map(() => FopClient.join(brick.endpoint, joinDict(BRICK))),
+  );
+  await Promise.all(
+    Array.from({ length: 90 }, (_, i) => read(clients[i % 3]!, i + 1)),
+  );
+  for (const client of clients) client.leave();
+});
+
 Deno.test("protocol/server: READ with extra data, of an anonymous fd, and too large", async () => {
   await using brick = await rig(reads(10, "own"), `${ALLOW}\noption record-size-limit 1MB`);
   const client = await FopClient.join(brick.endpoint, joinDict(BRICK));
