@@ -296,7 +296,10 @@ async function openExisting(
     makeHandle(brick, entry.directory, entry.name, entry.bytes, gfid, mode);
   }
   const fd = await openFile(brick, brick.inodes.of(gfid), args.flags & ~(O_CREAT | O_EXCL));
-  return { fd, ...answer(brick, call, entry, brick.statFile(gfid, fd.sysfd)) };
+  // Found again: its descriptor may have been closed while the file was opened.
+  const directory = brick.handles.dir(entry.directory.gfid);
+  const now = { ...entry, directory };
+  return { fd, ...answer(brick, call, now, brick.statFile(gfid, fd.sysfd)) };
 }
 
 /** `mkdir`. */

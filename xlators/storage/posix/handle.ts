@@ -269,8 +269,11 @@ export class Handles {
   }
 
   #makeHashDirs(gfid: Gfid): void {
+    const inner = cstring(`${gfid.slice(0, 2)}/${gfid.slice(2, 4)}`);
+    if (sys.mkdirat(this.hidden, inner, 0o700) !== ENOENT) return;
+    // The outer ones are made at start: somebody removed it.
     sys.mkdirat(this.hidden, cstring(gfid.slice(0, 2)), 0o700);
-    sys.mkdirat(this.hidden, cstring(`${gfid.slice(0, 2)}/${gfid.slice(2, 4)}`), 0o700);
+    sys.mkdirat(this.hidden, inner, 0o700);
   }
 
   /** Removes a handle of either kind; 0 or `-errno`. */
