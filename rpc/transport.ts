@@ -3,6 +3,8 @@
  * node:tls or a loop over raw sockets would be others.
  */
 
+import { keepLively } from "rpc/liveness.ts";
+
 /** One end of a stream of bytes. */
 export interface Transport {
   readonly peer: PeerAddress;
@@ -99,8 +101,11 @@ function unixPeer(path: string): PeerAddress {
 
 function tcpTransport(conn: Deno.TcpConn, options: SocketOptions): Transport {
   conn.setNoDelay(true);
-  if (options.keepAlive ?? true) conn.setKeepAlive(true);
   const { hostname, port } = conn.remoteAddr;
+  if (options.keepAlive ?? true) {
+    conn.setKeepAlive(true);
+    keepLively(conn.localAddr.port, port);
+  }
   // A listener on [::] sees IPv4 peers in their mapped form; rules about addresses mean the plain one.
   const address = hostname.startsWith("::ffff:") ? hostname.slice(7) : hostname;
   return new SocketTransport(conn, { kind: "tcp", address, port, text: hostPort(address, port) });

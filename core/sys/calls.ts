@@ -95,6 +95,11 @@ const SYMBOLS = {
   flock: call("flock", ["i32", "i32"]),
   ioctl: call("ioctl", ["i32", "u32", "buffer"]),
   ioctlInt: call("ioctl", ["i32", "u32", "i32"]),
+  /** fd, where the address goes, and its room (in) and size (out) as 32 bits. */
+  getsockname: call("getsockname", ["i32", "buffer", "buffer"]),
+  getpeername: call("getpeername", ["i32", "buffer", "buffer"]),
+  /** fd, level, option, value, its size. */
+  setsockopt: call("setsockopt", ["i32", "i32", "i32", "buffer", "u32"]),
   prctlName: call("prctl", ["i32", "buffer"]),
   getpid: call("getpid", []),
   /** Answers a bigint. */
