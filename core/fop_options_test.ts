@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
 import { fopNamed, fops } from "core/fop_options.ts";
 
 Deno.test("core/fop_options: fops go by both their names, in any case", () => {

@@ -1,4 +1,9 @@
-import { deepEqual, equal, match, throws } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  strictEqual as equal,
+  throws,
+} from "node:assert/strict";
 import { cannotListen, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 
 Deno.test("mgmt/endpoints: hosts with and without a port, IPv6 and paths are read", () => {

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { Portmap } from "mgmt/portmap.ts";
 
 const [a, b] = [{}, {}];

@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { realClock } from "core/env.ts";
 import { ENOENT } from "core/errno.ts";
 import { VolfileDirectory, volfileName } from "mgmt/volfiles.ts";

@@ -1,4 +1,10 @@
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ENOTCONN, ETIMEDOUT } from "core/errno.ts";
 import type { Env } from "core/env.ts";
 import { Connection, type ConnectionOptions } from "rpc/connection.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
 import { fromHex, toHex } from "core/lib/bytes.ts";
 import { intKey, str, textKey, Xdata } from "core/xdata.ts";
 import { legacyDict, packLegacyDict, parseLegacyDict } from "rpc/legacy_dict.ts";

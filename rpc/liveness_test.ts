@@ -1,4 +1,4 @@
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { connectTo, listenOn } from "rpc/transport.ts";
 import { keepLively } from "rpc/liveness.ts";
 

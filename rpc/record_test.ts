@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok, throws } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal, throws } from "node:assert/strict";
 import { LAST_FRAGMENT, RecordStream } from "rpc/record.ts";
 import { XdrError } from "rpc/xdr.ts";
 

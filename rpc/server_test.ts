@@ -1,4 +1,9 @@
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ENOTCONN } from "core/errno.ts";
 import { Connection } from "rpc/connection.ts";
 import { procedures, type Program, serve, type Signature } from "rpc/program.ts";

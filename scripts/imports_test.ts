@@ -1,4 +1,4 @@
-import { deepEqual } from "node:assert/strict";
+import { deepStrictEqual as deepEqual } from "node:assert/strict";
 import { checkImports, importsOf } from "./imports.ts";
 
 Deno.test("scripts/imports: mapped and relative imports are found, type imports among them", () => {

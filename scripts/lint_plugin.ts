@@ -5,6 +5,7 @@
  *   under a seeded simulator. Only core/env.ts, scripts and tests may touch the real ones.
  * - `mortar/bare-fop`: a fop's promise is awaited, returned or settled, never dropped: a rejection
  *   that nobody holds ends the process.
+ * - `mortar/loose-assert`: `equal` of node:assert compares loosely here, whatever it is imported from.
  * - `mortar/external`: libraries are named once, in the import map of deno.json.
  */
 
@@ -99,8 +100,31 @@ const external: Deno.lint.Rule = {
   },
 };
 
+const looseAssert: Deno.lint.Rule = {
+  create(context) {
+    return {
+      ImportDeclaration(node) {
+        if (!/^node:assert/.test(node.source.value)) return;
+        for (const each of node.specifiers) {
+          if (
+            each.type === "ImportSpecifier" && each.imported.type === "Identifier" &&
+            /^(not)?(deep)?equal$/i.test(each.imported.name)
+          ) {
+            context.report({
+              node: each,
+              message:
+                `${each.imported.name} compares loosely in Deno, even from node:assert/strict`,
+              hint: "import { strictEqual as equal, deepStrictEqual as deepEqual }",
+            });
+          }
+        }
+      },
+    };
+  },
+};
+
 const plugin: Deno.lint.Plugin = {
   name: "mortar",
-  rules: { ambient, "bare-fop": bareFop, external },
+  rules: { ambient, "bare-fop": bareFop, external, "loose-assert": looseAssert },
 };
 export default plugin;

@@ -1,4 +1,4 @@
-import { deepEqual } from "node:assert/strict";
+import { deepStrictEqual as deepEqual } from "node:assert/strict";
 import { countJunit } from "./test.ts";
 
 Deno.test("scripts/test: failures and disabled tests are not counted as passed", () => {

@@ -1,4 +1,4 @@
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { encodeName } from "core/lib/bytes.ts";
 import { xxh64 } from "core/lib/xxh64.ts";
 

@@ -1,4 +1,4 @@
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 
 Deno.test("core/sys: a redirected SIGUSR1 arrives as SIGUSR2 and opens no debugger", async () => {
   const script = `

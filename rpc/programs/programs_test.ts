@@ -7,7 +7,7 @@
 // Replies and callbacks came from that brick to two connections of ours that joined it, wrote a file
 // the other had looked up, and wanted one inodelk. Calls "from libgfapi 10.3" came from a glfs_init.
 
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { fromHex, toHex } from "core/lib/bytes.ts";
 import { intKey, textKey } from "core/xdata.ts";
 import { AUTH_GLUSTERFS_V2, AUTH_GLUSTERFS_V3, CredentialMemo } from "rpc/auth.ts";

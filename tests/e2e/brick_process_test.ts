@@ -1,6 +1,6 @@
 /** `mortar brick` as a process: start, reload, signals, end, and what it says when it cannot. */
 
-import { deepEqual, equal, match, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { until } from "tests/e2e/process.ts";
 

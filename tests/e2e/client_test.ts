@@ -1,6 +1,6 @@
 /** protocol/client and core/volume.ts against bricks in processes of their own: GlusterFS's and ours. */
 
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { EAGAIN, ENOENT, ENOTCONN } from "core/errno.ts";
 import { buildGraph } from "core/graph.ts";

@@ -1,6 +1,12 @@
 /** `mortar mgmt` as a process: volfiles, ports and changes, to programs of ours and of GlusterFS. */
 
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { testEnv } from "tests/fakes/node.ts";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { cannotRun } from "tests/e2e/harness.ts";

@@ -1,6 +1,6 @@
 /** The quickstart as a person runs it: done, kept, interrupted. */
 
-import { equal, match, rejects } from "node:assert/strict";
+import { match, rejects, strictEqual as equal } from "node:assert/strict";
 import { exists, until } from "tests/e2e/process.ts";
 
 const SCRIPT = new URL("../../scripts/quickstart.ts", import.meta.url).pathname;

@@ -1,6 +1,6 @@
 /** A layer of locks over a scripted child, and short words for tests: who locks what. */
 
-import { deepEqual, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects } from "node:assert/strict";
 import { type Call, type Client, type LkOwner, NO_OWNER, ROOT } from "core/call.ts";
 import { type FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";

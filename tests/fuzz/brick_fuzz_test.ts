@@ -1,4 +1,4 @@
-import { deepEqual, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok } from "node:assert/strict";
 import { fuzzBrick } from "tests/fuzz/brick_fuzz.ts";
 
 // `deno task fuzz` runs 100,000 cases from a new seed each time.

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { type Clock, type Random, realClock, realRandom } from "core/env.ts";
 import { DONE } from "core/fops.ts";

@@ -1,4 +1,9 @@
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { type Clock, realClock } from "core/env.ts";
 import { EINVAL, ENOENT, EPERM } from "core/errno.ts";

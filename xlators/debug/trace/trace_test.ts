@@ -1,4 +1,10 @@
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { EIO, ENOENT } from "core/errno.ts";
 import { DONE, FOP_NAMES, type Fops } from "core/fops.ts";

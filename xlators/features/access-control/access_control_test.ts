@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { EACCES, ENOENT, EPERM, type FopError } from "core/errno.ts";
 import { type AttrChanges, O_RDWR, O_WRONLY } from "core/fops.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { type Call, ROOT } from "core/call.ts";
 import { fromHex } from "core/lib/bytes.ts";
 import {

@@ -1,6 +1,6 @@
 /** The same users and files as GlusterFS 10.3 was asked about: the same answers. */
 
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { type Call, ROOT } from "core/call.ts";
 import { FopError } from "core/errno.ts";
 import { O_RDWR, O_TRUNC, O_WRONLY } from "core/fops.ts";

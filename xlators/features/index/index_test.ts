@@ -1,4 +1,10 @@
-import { deepEqual, equal, notEqual, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  notStrictEqual as notEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { type Call, ROOT } from "core/call.ts";
 import { EINVAL, EIO, ENOENT, FopError } from "core/errno.ts";
 import type { Args, XattropKind } from "core/fops.ts";

@@ -1,4 +1,4 @@
-import { equal } from "node:assert/strict";
+import { strictEqual as equal } from "node:assert/strict";
 import { type Call } from "core/call.ts";
 import { EINVAL } from "core/errno.ts";
 import { O_RDWR } from "core/fops.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { O_RDWR } from "core/fops.ts";
 import { Fd } from "core/inode.ts";

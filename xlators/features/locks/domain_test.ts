@@ -1,4 +1,4 @@
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import type { Client, LkOwner } from "core/call.ts";
 import { Domain, type DomainLock } from "xlators/features/locks/domain.ts";
 import { sameHolder } from "xlators/features/locks/holder.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { EAGAIN, EINVAL, ENOTCONN, EOPNOTSUPP } from "core/errno.ts";
 import { O_RDWR } from "core/fops.ts";
 import { Fd, Inode } from "core/inode.ts";

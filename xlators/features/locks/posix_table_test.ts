@@ -1,4 +1,4 @@
-import { deepEqual, equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { EAGAIN, EINTR, EINVAL, ENOSYS, EOPNOTSUPP } from "core/errno.ts";
 import { O_RDWR, O_TRUNC } from "core/fops.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { EAGAIN, EINVAL, ENOENT } from "core/errno.ts";
 import { type Reply } from "core/fops.ts";
 import { testClient } from "tests/fakes/node.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { EROFS } from "core/errno.ts";
 import { DONE, FOP_NAMES, FOPS, O_RDWR, O_TRUNC } from "core/fops.ts";

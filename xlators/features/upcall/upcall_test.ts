@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { type Clock, realClock } from "core/env.ts";
 import { type CacheInvalidation, UP } from "core/events.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { type Call, PID_SET_UTIME, ROOT } from "core/call.ts";
 import { type Clock, realClock } from "core/env.ts";
 import { ENOENT, EOPNOTSUPP } from "core/errno.ts";

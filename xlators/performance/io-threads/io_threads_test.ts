@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { FOP_NAMES } from "core/fops.ts";
 import { readOptions } from "core/options.ts";

@@ -1,4 +1,9 @@
-import { deepEqual, equal, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { type Client, NO_OWNER, ROOT } from "core/call.ts";
 import { EBADF, EBADFD, ENOENT, ENOTCONN, type FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal, throws } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
 import { EBADF, EMFILE } from "core/errno.ts";
 import { Fd, Inode, ROOT_GFID } from "core/inode.ts";
 import { FdTable } from "xlators/protocol/server/fd_table.ts";

@@ -4,7 +4,7 @@
  * brick has to be whole. `CRASH_ALL=1` takes every n, about 100; else every 16th.
  */
 
-import { equal, ok } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { FopError } from "core/errno.ts";
 import { isDirectory } from "core/iatt.ts";

@@ -1,4 +1,4 @@
-import { deepEqual, equal, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { EBUSY, EEXIST, EMLINK, EPERM } from "core/errno.ts";
 import { O_CREAT, O_RDWR, O_TRUNC } from "core/fops.ts";

@@ -1,4 +1,10 @@
-import { deepEqual, equal, notEqual, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  notStrictEqual as notEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { EBADF, EINVAL, ENOSPC, ENXIO } from "core/errno.ts";

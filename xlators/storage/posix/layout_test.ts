@@ -1,4 +1,10 @@
-import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { ENOENT, ENOTDIR, ENOTEMPTY, ESTALE } from "core/errno.ts";

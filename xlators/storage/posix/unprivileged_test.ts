@@ -1,6 +1,6 @@
 /** Without root: the same brick, run by another user in a process of its own. */
 
-import { deepEqual, equal, match } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { ptr, withKey, Xdata } from "core/xdata.ts";
 import { LIST_XATTR } from "core/xdata_keys.ts";
