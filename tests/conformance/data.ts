@@ -1,10 +1,18 @@
 /** Reading, writing and truncating. */
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { EBADF, EFBIG, EINVAL, EISDIR, FopError } from "core/errno.ts";
+import { EBADF, EFBIG, EINVAL, EISDIR, ENOENT, ESTALE, FopError } from "core/errno.ts";
 import { O_APPEND, O_RDWR, O_TRUNC, O_WRONLY } from "core/fops.ts";
 import { Fd } from "core/inode.ts";
-import { bytes, type Cases, fails, pattern, Place, text } from "tests/conformance/place.ts";
+import {
+  bytes,
+  type Cases,
+  fails,
+  newGfid,
+  pattern,
+  Place,
+  text,
+} from "tests/conformance/place.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -260,5 +268,10 @@ export const data: Cases = {
     ok(statfs.bsize >= 512 && statfs.frsize >= 512, "block sizes");
     ok(statfs.blocks > 0 && statfs.bfree <= statfs.blocks && statfs.bavail <= statfs.bfree);
     equal(statfs.namemax, 255);
+  },
+
+  async "statfs of an inode that is not there is ESTALE"(subject) {
+    const inode = subject.inodes.of(newGfid());
+    await fails(subject.top.statfs(subject.call, { inode }), ESTALE, ENOENT);
   },
 };

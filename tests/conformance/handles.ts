@@ -158,6 +158,13 @@ export const handles: Cases = {
     await place.ask("releasedir", { fd });
   },
 
+  async "fsync of an open directory works, too"(subject) {
+    const place = await Place.of(subject);
+    const { fd } = await place.ask("opendir", { inode: place.dir });
+    equal((await place.ask("fsync", { fd, dataOnly: true })).post?.gfid, place.dir.gfid);
+    await place.ask("releasedir", { fd });
+  },
+
   async "a removed directory that is open lists nothing"(subject) {
     const place = await Place.of(subject);
     const inode = await place.mkdir("d");

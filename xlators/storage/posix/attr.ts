@@ -186,7 +186,8 @@ export function readlink(brick: Brick, _call: Call, args: ReadlinkArgs): Readlin
   };
 }
 
-/** `statfs`. */
-export function statfs(brick: Brick, _call: Call, _args: OnInode): StatfsReply {
+/** `statfs`: of the brick's file system, whatever the inode; ESTALE if there is none. */
+export function statfs(brick: Brick, _call: Call, { inode }: OnInode): StatfsReply {
+  brick.place(inode.gfid);
   return { statfs: brick.space.statfs() };
 }

@@ -44,9 +44,9 @@ import type { Brick } from "xlators/storage/posix/brick.ts";
 import { fill } from "xlators/storage/posix/fill.ts";
 import { CTIME, MTIME } from "xlators/storage/posix/mdata.ts";
 import { type OpenFile, wantsSync } from "xlators/storage/posix/open_files.ts";
-import { dirOf, openStream } from "xlators/storage/posix/readdir.ts";
+import { dirOf, OpenDir, openStream } from "xlators/storage/posix/readdir.ts";
 
-const EAGAIN = -11, EOPNOTSUPP_RESULT = -95, EINTR = -4, ENXIO_RESULT = -6;
+const EAGAIN = -11, EOPNOTSUPP_RESULT = -95, ENOSYS_RESULT = -38, EINTR = -4, ENXIO_RESULT = -6;
 /** Writes up to here are done in place: 0.5 ms at most into the page cache. */
 const SYNC_WRITE_MAX = 1 << 20;
 /** A write that took this long has waited for more than memory; then others do not wait with it. */
@@ -138,7 +138,8 @@ function readNow(
   addressInto(iovec, buffer, at);
   iovec[2] = size;
   const got = sys.preadv2(file.sysfd, iovec, 1, offset, 0, RWF_NOWAIT);
-  if (got !== EOPNOTSUPP_RESULT) return got;
+  // The file system cannot, or the kernel (an emulated one, a sandbox) has no such call.
+  if (got !== EOPNOTSUPP_RESULT && got !== ENOSYS_RESULT) return got;
   brick.nowait = false;
   brick.env.log.info("backend cannot read without waiting; reads may hold up others", {
     brick: brick.path,
@@ -336,8 +337,9 @@ async function writeBuffered(
   }
 }
 
-/** `fsync`, on another thread. */
-export function fsync(brick: Brick, _call: Call, args: FsyncArgs): Promise<PrePost> {
+/** `fsync`, on another thread; of a directory, too, as GlusterFS's brick allows. */
+export function fsync(brick: Brick, call: Call, args: FsyncArgs): Promise<PrePost> {
+  if (args.fd instanceof OpenDir) return fsyncOpenDir(brick, call, args);
   return onFile(brick, args.fd, async (file) => {
     const { gfid } = file.inode;
     const pre = brick.statFile(gfid, file.sysfd);
@@ -350,6 +352,13 @@ export function fsync(brick: Brick, _call: Call, args: FsyncArgs): Promise<PrePo
     const post = brick.statFile(gfid, file.sysfd);
     return { pre, post, xdata: fill(brick, args.xdata, { gfid, target: file.sysfd, stat: post }) };
   });
+}
+
+async function fsyncOpenDir(brick: Brick, call: Call, args: FsyncArgs): Promise<PrePost> {
+  const { gfid } = args.fd.inode;
+  const pre = brick.stat(brick.place(gfid));
+  await fsyncdir(brick, call, args);
+  return { pre, post: brick.stat(brick.place(gfid)) };
 }
 
 /** `fsyncdir`. */
