@@ -14,7 +14,7 @@
  */
 
 import { type Call, isInternal } from "core/call.ts";
-import { EACCES, EINVAL, EPERM, FopError } from "core/errno.ts";
+import { EACCES, EINVAL, ENOENT, EPERM, ESTALE, FopError } from "core/errno.ts";
 import {
   type Args,
   type AttrChanges,
@@ -109,12 +109,14 @@ class AccessControl extends PassThrough {
 
   async #ask(call: Call, inode: Inode): Promise<Known> {
     const asked = ++this.#now;
-    const { stat, xdata } = await this.child.lookup(asRoot(call), {
-      inode,
-      name: "",
-      xdata: ACL_REQUEST,
-    });
-    return this.#keep(inode, asked, stat, xdata);
+    try {
+      const args = { inode, name: "", xdata: ACL_REQUEST };
+      const { stat, xdata } = await this.child.lookup(asRoot(call), args);
+      return this.#keep(inode, asked, stat, xdata);
+    } catch (error) {
+      // The caller did not look for it: it has a gfid, and that leads nowhere any more.
+      throw ENOENT.matches(error) ? ESTALE : error;
+    }
   }
 
   #keep(inode: Inode, asked: number, stat: Iatt, xdata: Xdata | undefined): Known {

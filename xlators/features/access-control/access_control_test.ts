@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
-import { EACCES, ENOENT, EPERM, type FopError } from "core/errno.ts";
+import { EACCES, ENOENT, EPERM, ESTALE, type FopError } from "core/errno.ts";
 import { type AttrChanges, O_RDWR, O_WRONLY } from "core/fops.ts";
 import { S_IFDIR, S_IFREG } from "core/iatt.ts";
 import { type Gfid, type Inode, InodeTable } from "core/inode.ts";
@@ -82,6 +82,15 @@ Deno.test("features/access-control: opening follows the mode bits; root and daem
   await bed.top.open({ ...bob, pid: PID_SELF_HEAL }, { inode, flags: O_RDWR });
   await bed.top.open(ROOT, { inode, flags: O_RDWR });
   equal(bed.lookups, 1, "asked once, then known");
+});
+
+Deno.test("features/access-control: what is asked of an inode that is gone fails as stale", async () => {
+  const bed = new Bed();
+  const gone = bed.inodes.of(crypto.randomUUID() as Gfid);
+  await refused(bed.top.open(alice, { inode: gone, flags: 0 }), ESTALE);
+  const args = { parent: gone, name: "f", flags: O_RDWR, mode: S_IFREG | 0o600, umask: 0 };
+  await refused(bed.top.create(alice, args), ESTALE);
+  await refused(bed.top.create(ROOT, args), ESTALE);
 });
 
 Deno.test("features/access-control: a change of mode, owner or list counts at once", async () => {
