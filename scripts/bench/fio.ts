@@ -60,18 +60,19 @@ export class Fio {
    * before it lets go of a volume: asleep, so that the next run need not wait for it.
    */
   async idle(): Promise<void> {
-    const STILL_MS = 400, EVERY_MS = 50;
-    let last = -1, since = performance.now();
+    const WINDOW_MS = 400, ASLEEP_SECONDS = 0.02;
+    let before = Infinity;
     await until(
       "fio has done its work",
       () => {
         if (!this.#process.running) return true;
         const now = cpuSeconds(this.#process.pid);
-        if (now !== last) [last, since] = [now, performance.now()];
-        return performance.now() > this.#earliestEnd && performance.now() - since > STILL_MS;
+        const asleep = now - before <= ASLEEP_SECONDS;
+        before = performance.now() > this.#earliestEnd ? now : Infinity;
+        return asleep && before !== Infinity;
       },
       600_000,
-      EVERY_MS,
+      WINDOW_MS,
     );
     this.#cpu = brickCpu(this.cluster) - this.#cpuBefore;
   }

@@ -194,19 +194,29 @@ async function removeNamespace(name: string): Promise<void> {
   await run(["ip", "netns", "del", name]);
 }
 
-// Namespaces carry the number of the process that made them; one whose maker is gone is litter.
+// Names carry the number of the process that made them; what a dead one left is litter.
 async function sweep(): Promise<void> {
+  const left = (name: string) =>
+    name.startsWith(NAME_PREFIX) &&
+    !exists(`/proc/${name.slice(NAME_PREFIX.length).split("-")[0]}`);
   const { out } = await run(["ip", "netns", "list"]);
   for (const line of out.split("\n")) {
     const name = line.split(" ")[0]!;
-    if (!name.startsWith(NAME_PREFIX)) continue;
-    const maker = name.slice(NAME_PREFIX.length).split("-")[0]!;
-    if (!exists(`/proc/${maker}`)) await removeNamespace(name);
+    if (left(name)) await removeNamespace(name);
   }
-  const mounts = Deno.readTextFileSync("/proc/self/mountinfo");
-  for (const [, path, maker] of mounts.matchAll(/ (\S*\/mt-e2e-(\d+)-\S*) /g)) {
-    if (!exists(`/proc/${maker}`)) await run(["umount", "-l", path!]);
+  const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
+  for (const { name } of [...Deno.readDirSync(temporary)].filter(({ name }) => left(name))) {
+    const directory = `${temporary}/${name}`;
+    for (const [, path] of mounts().matchAll(/^\S+ \S+ \S+ \S+ (\S+) /gm)) {
+      if (path!.startsWith(`${directory}/`)) await run(["umount", "-l", path!]);
+    }
+    // Never reach through a mount that would not go.
+    if (!mounts().includes(` ${directory}/`)) await Deno.remove(directory, { recursive: true });
   }
+}
+
+function mounts(): string {
+  return Deno.readTextFileSync("/proc/self/mountinfo");
 }
 
 /** True if there is something at `path`. */
