@@ -134,7 +134,7 @@ function reportText(measured: readonly Measured[], where: Machine, how: string):
     table(heads, measured.map(cells)) +
     `\nRatios are ours / theirs: of IOPS above 1, of CPU below 1 is better for us. IOPS, p50, p99 and CPU ` +
     `are medians of n runs;\nthe ratio of IOPS is the median of n neighbouring pairs, with its range. CPU is ` +
-    `user and system time of all brick processes.\n`;
+    `user and system time of all brick processes.\nfio's gfapi_async sleeps 100 µs between looks for answers: at depth 1 that is most of what it measures.\n`;
 }
 
 async function main(): Promise<number> {
