@@ -29,8 +29,8 @@ import { HIDDEN } from "xlators/storage/posix/names.ts";
 const ENTRY_BYTES = 24, PLUS_BYTES = 148 + 24;
 /** Answers are bounded whatever a peer asks for. */
 const SIZE_MAX = 256 * 1024;
-/** Entries of one answer: their attributes are read one by one, and others wait meanwhile. */
-const COUNT_MAX = 1000;
+/** Entries of one answer: their attributes are read one by one, 20 µs each, and others wait meanwhile. */
+const COUNT_MAX = 256;
 const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESTALE"]);
 const NO_INO = 0xffffffffffffffffn;
 
