@@ -163,6 +163,7 @@ export class Mount implements AsyncDisposable {
   }
 }
 
+/** What a cluster is made of. */
 export interface ClusterOptions {
   readonly layout: Layout;
   /** Who serves each brick; the kind under test if absent. */

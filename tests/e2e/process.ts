@@ -12,6 +12,7 @@ export interface Finished {
   readonly err: string;
 }
 
+/** How a program is run. */
 export interface RunOptions {
   /** Milliseconds until it is killed; a minute if absent. */
   readonly timeoutMs?: number;
