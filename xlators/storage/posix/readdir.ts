@@ -31,6 +31,8 @@ const ENTRY_BYTES = 24, PLUS_BYTES = 148 + 24;
 const SIZE_MAX = 256 * 1024;
 /** Entries of one answer: their attributes are read one by one, 20 µs each, and others wait meanwhile. */
 const COUNT_MAX = 256;
+/** An answer ends early, too, once it took that long: on a cold disk an entry costs far more. */
+const TURN_MS = 8, ENTRIES_BETWEEN_LOOKS = 8;
 const GONE: ReadonlySet<string> = new Set(["ENOENT", "ESTALE"]);
 const NO_INO = 0xffffffffffffffffn;
 
@@ -127,6 +129,8 @@ function each(
   const room = Math.min(args.size, SIZE_MAX);
   const root = dir.inode.gfid === ROOT_GFID;
   stream.seek(args.offset);
+  const { clock } = dir.brick.env;
+  const until = clock.monotonic() + TURN_MS;
   let filled = 0, count = 0;
   for (;;) {
     const entry = stream.peek();
@@ -137,6 +141,7 @@ function each(
     }
     const size = fixedBytes() + entry.bytes.length;
     if (filled > 0 && (filled + size > room || count === COUNT_MAX)) return false;
+    if (count > 0 && count % ENTRIES_BETWEEN_LOOKS === 0 && clock.monotonic() > until) return false;
     count++;
     filled += size + take(entry);
     stream.skip(entry);
