@@ -6,7 +6,6 @@ import {
 } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
-import { realClock } from "core/env.ts";
 import { E2BIG, EACCES, ENODATA, EOPNOTSUPP, EPERM } from "core/errno.ts";
 import type { Inode } from "core/inode.ts";
 import { fromHex, toHex } from "core/lib/bytes.ts";
