@@ -1,11 +1,12 @@
-/** What attributes and dictionaries cost, in place and as declared. */
+/** What attributes and dictionaries cost, in place and as iattx. */
 
 import type { Iatt } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import { ptr, str, Xdata } from "core/xdata.ts";
 import { readDict, writeDict } from "rpc/gfx_dict.ts";
 import { readIatt, writeIatt } from "rpc/gfx_types.ts";
-import { fixed, i64, struct, u32, u64, XdrReader, XdrWriter } from "rpc/xdr.ts";
+import { XdrReader, XdrWriter } from "rpc/xdr.ts";
+import { iattx } from "tests/interop/gfx_declared.ts";
 
 const STAT: Iatt = {
   gfid: "0a44507c-df14-4100-9475-e72f8040bf4a" as Gfid,
@@ -26,35 +27,10 @@ const STAT: Iatt = {
   ctimeNsec: 50000000,
 };
 
-const declared = struct({
-  gfid: fixed(16),
-  flags: u64,
-  ino: u64,
-  dev: u64,
-  rdev: u64,
-  size: u64,
-  blocks: u64,
-  attributes: u64,
-  attributesMask: u64,
-  atime: i64,
-  mtime: i64,
-  ctime: i64,
-  btime: i64,
-  atimeNsec: u32,
-  mtimeNsec: u32,
-  ctimeNsec: u32,
-  btimeNsec: u32,
-  nlink: u32,
-  uid: u32,
-  gid: u32,
-  blksize: u32,
-  mode: u32,
-});
-
 const to = new XdrWriter(4096);
 writeIatt(to, STAT);
 const from = new XdrReader(to.written.slice());
-const value = declared.read(from);
+const value = iattx.read(from);
 
 Deno.bench({ name: "read in place", group: "iattx, read", baseline: true }, () => {
   from.at = 0;
@@ -62,7 +38,7 @@ Deno.bench({ name: "read in place", group: "iattx, read", baseline: true }, () =
 });
 Deno.bench({ name: "read as declared", group: "iattx, read" }, () => {
   from.at = 0;
-  declared.read(from);
+  iattx.read(from);
 });
 Deno.bench({ name: "written in place", group: "iattx, written", baseline: true }, () => {
   to.at = 0;
@@ -70,7 +46,7 @@ Deno.bench({ name: "written in place", group: "iattx, written", baseline: true }
 });
 Deno.bench({ name: "written as declared", group: "iattx, written" }, () => {
   to.at = 0;
-  declared.write(to, value);
+  iattx.write(to, value);
 });
 Deno.bench({ name: "none", group: "iattx, written" }, () => {
   to.at = 0;

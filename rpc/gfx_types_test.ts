@@ -17,7 +17,8 @@ import {
   writeIatt,
   writeText,
 } from "rpc/gfx_types.ts";
-import { i64, struct, u32, u64, XdrError, XdrReader, XdrWriter } from "rpc/xdr.ts";
+import { XdrError, XdrReader, XdrWriter } from "rpc/xdr.ts";
+import { iattx } from "tests/interop/gfx_declared.ts";
 
 const STAT: Iatt = {
   gfid: "0a44507c-df14-4100-9475-e72f8040bf4a" as Gfid,
@@ -48,30 +49,8 @@ Deno.test("rpc/gfx_types: attributes come back as they were, times before 1970 a
   const bytes = written((to) => writeIatt(to, STAT));
   assert.equal(bytes.length, IATTX_SIZE);
   assert.deepEqual(readIatt(new XdrReader(bytes)), STAT);
-  // As the .x file declares the fields behind the gfid.
-  const declared = struct({
-    flags: u64,
-    ino: u64,
-    dev: u64,
-    rdev: u64,
-    size: u64,
-    blocks: u64,
-    attributes: u64,
-    attributesMask: u64,
-    atime: i64,
-    mtime: i64,
-    ctime: i64,
-    btime: i64,
-    atimeNsec: u32,
-    mtimeNsec: u32,
-    ctimeNsec: u32,
-    btimeNsec: u32,
-    nlink: u32,
-    uid: u32,
-    gid: u32,
-    blksize: u32,
-    mode: u32,
-  }).read(new XdrReader(bytes, 16));
+  // As the .x file declares the fields.
+  const declared = iattx.read(new XdrReader(bytes));
   assert.equal(declared.ino, 0x9475e72f8040bf4an);
   assert.equal(declared.flags, 0x17ffn);
   assert.equal(declared.size, 2n ** 52n + 1n);

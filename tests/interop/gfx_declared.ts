@@ -22,7 +22,8 @@ const MAX = 1 << 24;
 const bytes = opaque(MAX);
 const gfid = fixed(16);
 
-const iattx = struct({
+/** `struct gfx_iattx`: attributes, the gfid as its 16 bytes. */
+export const iattx = struct({
   gfid,
   flags: u64,
   ino: u64,
