@@ -34,12 +34,12 @@ export class FdTable {
     return number;
   }
 
-  /** Gives `number` back; answers the file. Throws EBADF. */
-  remove(number: number): Fd {
+  /** Gives `number` back; answers the file, and of which kind it is. Throws EBADF. */
+  remove(number: number): { fd: Fd; directory: boolean } {
     const fd = this.get(number);
     this.#fds[number] = undefined;
     this.#free.push(number);
-    return fd;
+    return { fd, directory: this.#directories[number]! };
   }
 
   /** Gives all numbers back; answers the files that had one. */

@@ -10,7 +10,7 @@ Deno.test("protocol/server fds: numbers given back are used again", () => {
   const table = new FdTable();
   const [a, b, c] = [newFd(), newFd(), newFd()];
   deepEqual([table.add(a, false), table.add(b, false)], [0, 1]);
-  equal(table.remove(0), a);
+  deepEqual(table.remove(0), { fd: a, directory: false });
   equal(table.add(c, true), 0);
   equal(table.get(0), c);
   equal(table.count, 2);

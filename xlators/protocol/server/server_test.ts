@@ -270,6 +270,21 @@ Deno.test("protocol/server: an fd is its connection's own", async () => {
   b.leave();
 });
 
+Deno.test("protocol/server: a directory given back as a file, or the other way, is closed as what it is", async () => {
+  await using brick = await rig({
+    ...opens,
+    opendir: (_call, { inode }) => Promise.resolve<OpenReply>({ fd: new Fd(inode, 0) }),
+  });
+  const client = await FopClient.join(brick.endpoint, joinDict(BRICK));
+  const { fd: directory } = await client.ask("opendir", { inode: client.root });
+  await client.ask("release", { fd: directory });
+  equal(brick.child.last("releasedir").fd.inode.gfid, ROOT_GFID);
+  const { fd: file } = await client.ask("open", { inode: new Inode(GFID), flags: 0 });
+  await client.ask("releasedir", { fd: file });
+  equal(brick.child.last("release").fd.inode.gfid, GFID);
+  client.leave();
+});
+
 Deno.test("protocol/server: open files are bounded", async () => {
   await using brick = await rig(opens, `${ALLOW}\noption fd-limit 16`);
   const client = await FopClient.join(brick.endpoint, joinDict(BRICK));

@@ -195,6 +195,7 @@ export class Session implements Peer {
   }
 
   // RELEASE and RELEASEDIR: the number is free at once, and the answer does not wait for the storage.
+  // What kind of file it is, the table knows: the storage would leave one of the other kind open.
   #release(fop: "release" | "releasedir", request: Request): void {
     const wire = WIRES[fop] as Wire<typeof fop>;
     if (!this.joined(request, wire)) return;
@@ -202,8 +203,8 @@ export class Session implements Peer {
       const number = fdNumberAt(request.args, 16);
       const args = wire.args(request.args, this);
       if (args.fd.anonymous) throw EINVAL;
-      this.fds.remove(number);
-      this.#wind(fop, args.fd, this.callOf(request.credentials));
+      const { fd, directory } = this.fds.remove(number);
+      this.#wind(directory ? "releasedir" : "release", fd, this.callOf(request.credentials));
     } catch (error) {
       return this.fail(request, wire, error);
     }
