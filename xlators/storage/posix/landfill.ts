@@ -110,11 +110,24 @@ function dropHandleOf(
   const gfid: Gfid | undefined = brick.handles.gfidOf(cstring(path));
   if (!gfid) return;
   if (directory) {
-    const link = brick.handles.readLink(gfid);
-    if (link) brick.handles.unlink(gfid);
+    if (leadsElsewhere(brick, gfid, ino)) return;
+    if (brick.handles.readLink(gfid)) brick.handles.unlink(gfid);
     brick.handles.drop(gfid);
   } else if (nlink === 2 && statAt(brick.hidden, handleName(gfid)) === 0 && statIno() === ino) {
     brick.handles.unlink(gfid);
     brick.xattrs.dropShadow(ino);
+  }
+}
+
+// Healers make a moved directory's new place before they remove the old one: the handle is the new one's.
+function leadsElsewhere(brick: Brick, gfid: Gfid, ino: number): boolean {
+  const link = brick.handles.readLink(gfid);
+  if (!link) return false;
+  try {
+    const parent = brick.handles.dir(link.parent);
+    return statAt(parent.fd, cstring(link.name)) === 0 && statIno() !== ino;
+  } catch (error) {
+    if (error instanceof FopError) return false;
+    throw error;
   }
 }

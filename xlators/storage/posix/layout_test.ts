@@ -5,7 +5,7 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { ROOT } from "core/call.ts";
+import { PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { ENOENT, ENOTDIR, ENOTEMPTY, ESTALE } from "core/errno.ts";
 import { isDirectory } from "core/iatt.ts";
@@ -334,6 +334,29 @@ Deno.test({
       );
     } finally {
       await Deno.remove(path, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "storage/posix: what replaces a removed tree's directory keeps its handle",
+  ignore,
+  async fn() {
+    await using brick = await TestBrick.start();
+    // As healers move a directory: made at its new place, then the old one goes with all that is in it.
+    const old = await brick.mkdir("old"), next = await brick.mkdir("next");
+    for (const [parent, name] of [[brick.root, "moved"], [old, "inner"]] as const) {
+      const { gfid } = await brick.mkdir(name, parent);
+      const args = { parent: next, name, mode: 0o755, umask: 0, xdata: gfidReq(gfid) };
+      await brick.top.mkdir({ ...ROOT, pid: PID_SELF_HEAL }, args);
+      const removed = name === "inner" ? "old" : name;
+      await brick.top.rmdir(ROOT, { parent: brick.root, name: removed, flags: 1 });
+      const landfill = `${brick.path}/.glusterfs/landfill`;
+      await until(async () => !(await Array.fromAsync(Deno.readDir(landfill))).length);
+      ok(Deno.readLinkSync(brick.handle(gfid)).endsWith(`${next.gfid}/${name}`));
+      await brick.top.opendir(ROOT, { inode: brick.inodes.of(gfid) }).then(({ fd }) =>
+        brick.top.releasedir(ROOT, { fd })
+      );
     }
   },
 });
