@@ -145,6 +145,12 @@ export class InodeTable {
     this.#limit = limit;
   }
 
+  /** From now on holds at most `limit`; 0 means all. */
+  holdAtMost(limit: number): void {
+    this.#limit = limit === 0 ? Infinity : limit;
+    if (this.#held.size > this.#limit) this.#evict();
+  }
+
   /** How many inodes the table holds itself. */
   get size(): number {
     return this.#held.size;
@@ -173,7 +179,7 @@ export class InodeTable {
   // First in, first out, an eighth at a time: cheaper than moving an entry on every hit, and an
   // inode in use comes back through its weak reference.
   #evict(): void {
-    let count = Math.max(1, this.#limit >> 3);
+    let count = Math.max(1, this.#limit >> 3, this.#held.size - this.#limit);
     for (const inode of this.#held.values()) {
       if (count-- === 0) break;
       this.#held.delete(inode.gfid);

@@ -94,3 +94,15 @@ Deno.test("core/inode: state of a layer is per inode object and can be dropped",
   state.delete(a);
   strictEqual(state.get(a), undefined);
 });
+
+Deno.test("core/inode: a table that shall hold fewer lets the oldest go, and 0 holds all", () => {
+  const table = new InodeTable(0x10000);
+  for (let i = 1; i <= 1000; i++) table.of(numbered(i));
+  table.holdAtMost(100);
+  strictEqual(table.size, 100);
+  for (let i = 1; i <= 200; i++) table.of(numbered(i));
+  strictEqual(table.size <= 100, true);
+  table.holdAtMost(0);
+  for (let i = 1; i <= 1000; i++) table.of(numbered(i));
+  strictEqual(table.size, 1000);
+});

@@ -142,7 +142,7 @@ export const options = {
     min: 0,
     max: 1048576,
     volumeKey: "network.inode-lru-limit",
-    help: "Accepted for compatibility: the graph's table of inodes has a limit of its own.",
+    help: "Inodes that are remembered though no client has them open; 0: all that were ever seen.",
   }),
   "volume-id": optionalText({
     live: false,

@@ -65,6 +65,7 @@ export class Server extends Refuse {
     super(node);
     this.values = values;
     this.#readSquash();
+    this.inodes.holdAtMost(values["inode-lru-limit"]);
     this.processUuid = node.env.random.uuid();
     this.#bricks = node.children.map((child) => ({
       name: child.name,
@@ -135,6 +136,7 @@ export class Server extends Refuse {
   reconfigure(values: ServerValues): void {
     this.values = values;
     this.#readSquash();
+    this.inodes.holdAtMost(values["inode-lru-limit"]);
     if (values["dynamic-auth"]) { for (const session of this.#sessions) this.#judgeAgain(session); }
   }
 
@@ -148,6 +150,7 @@ export class Server extends Refuse {
     return {
       listening: this.endpoint ? endpointText(this.endpoint) : null,
       clientsJoined: this.#joined,
+      inodesHeld: this.inodes.size,
       bricks: this.#bricks.map(({ name, up, volumeId }) => ({
         name,
         up,

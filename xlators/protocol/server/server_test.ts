@@ -635,6 +635,20 @@ Deno.test("protocol/server: its state names clients and what they have open", as
   client.leave();
 });
 
+Deno.test("protocol/server: inode-lru-limit bounds the inodes that are remembered", async () => {
+  const script: Script = {
+    stat: (_call, { inode }) => Promise.resolve({ stat: iatt(inode.gfid) }),
+  };
+  await using brick = await rig(script, `${ALLOW}\noption inode-lru-limit 16`);
+  const client = await FopClient.join(brick.endpoint, joinDict(BRICK));
+  for (let i = 0; i < 100; i++) {
+    await client.ask("stat", { inode: new Inode(crypto.randomUUID() as Gfid) });
+  }
+  const { inodesHeld } = (brick.graph.top as Server).state() as { inodesHeld: number };
+  ok(inodesHeld > 0 && inodesHeld <= 16, `${inodesHeld} held`);
+  client.leave();
+});
+
 Deno.test("protocol/server: a client that does not read costs no more than its window", async () => {
   await using brick = await rig(reads(65536, "into"));
   const dict = joinDict(BRICK);
