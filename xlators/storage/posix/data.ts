@@ -11,7 +11,7 @@
 
 import { createHash } from "node:crypto";
 import type { Call } from "core/call.ts";
-import { EINVAL, ENXIO, EOPNOTSUPP, fopError } from "core/errno.ts";
+import { EINVAL, EIO, ENXIO, EOPNOTSUPP, fopError } from "core/errno.ts";
 import {
   type CopyFileRangeArgs,
   type CopyFileRangeReply,
@@ -220,11 +220,12 @@ function writeFile(
   const pre = brick.statFile(gfid, file.sysfd);
   const stable = file.sync || wantsSync(args.flags) || wantsSync(file.flags);
   if (file.direct || stable || !mayWriteNow(brick, data.length)) {
-    return writeSlow(brick, call, file, args, pre, stable);
+    return writeSlow(brick, call, file, args, pre, stable, 0);
   }
   const wrote = writeNow(brick, file.sysfd, data, offset);
   if (wrote < 0) throw fopError(wrote);
-  if (wrote < data.length) return writeSlow(brick, call, file, args, pre, stable);
+  // What is written stays written: an appended part would be there twice.
+  if (wrote < data.length) return writeSlow(brick, call, file, args, pre, stable, wrote);
   return Promise.resolve(wroteReply(brick, call, file, args, pre));
 }
 
@@ -291,10 +292,13 @@ async function writeSlow(
   args: WritevArgs,
   pre: Iatt,
   stable: boolean,
+  already: number,
 ): Promise<PrePost> {
   file.hold();
   try {
-    await writeAll(brick, file, args.data, args.offset, stable ? args.flags | file.flags : 0);
+    const rest = already > 0 ? args.data.subarray(already) : args.data;
+    const flags = stable ? args.flags | file.flags : 0;
+    await writeAll(brick, file, rest, args.offset + already, flags);
     return wroteReply(brick, call, file, args, pre);
   } finally {
     file.drop();
@@ -333,6 +337,8 @@ async function writeBuffered(
       : await sys.pwriteAsync(fd, part, part.length, offset + done);
     if (wrote === EINTR) continue;
     if (wrote < 0) throw fopError(wrote);
+    // No progress and no reason: trying for ever would stop everybody.
+    if (wrote === 0) throw EIO;
     done += wrote;
   }
 }
