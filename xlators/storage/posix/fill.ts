@@ -52,6 +52,9 @@ const NOT_OURS = new Set<string>([
   "xattrs-only",
 ]);
 
+/** Patterns of one request that are looked at, and their length: clients ask for two or three short ones. */
+const PATTERNS_MAX = 64, PATTERN_MAX = 255;
+
 /** Attributes of a brick's own that a list never shows: identity, and other daemons' marks. */
 const UNLISTED = [
   GFID_XATTR,
@@ -89,11 +92,13 @@ export function fill(
   if (!request || request.size === 0) return undefined;
   const answers = new Map<string, DictValue>();
   let names: readonly string[] | undefined;
+  let patterns = 0;
   for (const [key] of request) {
     if (NOT_OURS.has(key) || key === CONTENT.name || key === LIST_XATTR.name) continue;
     if (answerCount(brick, key, subject, answers)) continue;
     names ??= listNames(brick, subject.target);
     if (isPattern(key)) {
+      if (key.length > PATTERN_MAX || ++patterns > PATTERNS_MAX) continue;
       const pattern = namePattern(key);
       for (const name of names) if (pattern.test(name)) addXattr(brick, name, subject, answers);
     } else if (names.includes(key)) {

@@ -11,6 +11,7 @@ import { placeOfFd } from "xlators/storage/posix/attr.ts";
 import type { Brick, Place } from "xlators/storage/posix/brick.ts";
 import { fill } from "xlators/storage/posix/fill.ts";
 import { GFID_XATTR } from "xlators/storage/posix/handle.ts";
+import { GFID2PATH } from "xlators/storage/posix/names.ts";
 import { VOLUME_ID_XATTR } from "xlators/storage/posix/open_brick.ts";
 import { checkValue } from "xlators/storage/posix/xattr_space.ts";
 
@@ -36,7 +37,7 @@ function operate(
   for (const [name, value] of xattrs ?? []) {
     const bytes = valueBytes(value);
     if (!bytes || !fits(op, bytes.length)) throw EINVAL;
-    if (name === GFID_XATTR || name === VOLUME_ID_XATTR) throw EPERM;
+    if (name === GFID_XATTR || name === VOLUME_ID_XATTR || name.startsWith(GFID2PATH)) throw EPERM;
     checkValue(bytes);
     wanted.push([name, bytes]);
   }
