@@ -10,6 +10,7 @@
 import type { Call } from "core/call.ts";
 import { isInternal, PID_SELF_HEAL } from "core/call.ts";
 import {
+  EEXIST,
   EINVAL,
   EIO,
   EMLINK,
@@ -74,6 +75,8 @@ import { type Target, XATTR_CREATE } from "xlators/storage/posix/xattr_space.ts"
 const S_ISGID = 0o2000, S_SPECIAL = 0o6000, PERMISSIONS = 0o7777;
 const EEXIST_RESULT = -17, EPERM_RESULT = -1, EINVAL_RESULT = -22;
 const PATH_MAX = 4096;
+/** Links of a file with one name. */
+const NAME_AND_HANDLE = 2;
 /** Distribute: a link file that is there already gives way. */
 const FORCE_REPLACE = "force-replace";
 const ALL_TIMES = CTIME | MTIME | ATIME;
@@ -310,9 +313,11 @@ export function mkdir(brick: Brick, call: Call, args: MkdirArgs): EntryReply {
   const bits = (args.mode & masks["create-directory-mask"]) | masks["force-directory-mode"];
   const mode = S_IFDIR | (args.mode & (PERMISSIONS & ~0o777)) | (bits & 0o777) |
     (entry.setgid ? S_ISGID : 0);
+  const known = brick.handles.readLink(gfid) !== undefined;
+  if (known && brick.handles.isWithin(directory.gfid, gfid)) throw EEXIST;
   const made = sys.mkdirat(directory.fd, bytes, mode & PERMISSIONS);
   if (made < 0) throw fopError(made);
-  if (brick.handles.readLink(gfid)) {
+  if (known) {
     // Healers make a moved directory anew before they remove the old place: the gfid moves along.
     if (call.pid !== PID_SELF_HEAL) {
       brick.env.log.warn("two directories have one gfid", { gfid, name: args.name });
@@ -434,6 +439,8 @@ function hiddenDirectory(brick: Brick): Directory {
 /** `namelink`: the first name of what `icreate` made. */
 export function namelink(brick: Brick, call: Call, args: NamelinkArgs): ParentReply {
   const entry = newName(brick, call, args);
+  // A second link to a directory's handle would pass for a symbolic link of a client.
+  if (brick.handles.isDirLink(entry.gfid)) throw EPERM;
   const linked = sys.linkat(
     brick.hidden,
     handleName(entry.gfid),
@@ -464,10 +471,23 @@ export async function put(brick: Brick, call: Call, args: PutArgs): Promise<Entr
     const stat = brick.statFile(file.inode.gfid, file.sysfd);
     return { stat, preParent: made.preParent, postParent: made.postParent, xdata: made.xdata };
   } catch (error) {
-    const directory = brick.handles.dir(args.parent.gfid);
-    undoCreate(brick, directory, entryName(args.parent.gfid, args.name), 0, file.inode.gfid);
+    undoPut(brick, args, file.inode.gfid);
     throw error;
   } finally {
     file.release();
+  }
+}
+
+// Unless the name is another file's by now, or the file has other names: then it is its owners'.
+function undoPut(brick: Brick, { parent, name }: PutArgs, gfid: Gfid): void {
+  try {
+    const directory = brick.handles.dir(parent.gfid), bytes = entryName(parent.gfid, name);
+    const { stat, nlink } = brick.statEntry(directory, bytes);
+    if (stat.gfid === gfid && nlink === NAME_AND_HANDLE) {
+      undoCreate(brick, directory, bytes, 0, gfid);
+    }
+  } catch (error) {
+    if (!(error instanceof FopError)) throw error;
+    brick.env.log.debug("a put that failed has no name any more", { gfid, error: error.code });
   }
 }

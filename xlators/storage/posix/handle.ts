@@ -281,6 +281,17 @@ export class Handles {
     return sys.unlinkat(this.hidden, handleName(gfid), 0);
   }
 
+  /** True if the directory `gfid` is `outer` or somewhere below it. */
+  isWithin(gfid: Gfid, outer: Gfid): boolean {
+    let at: Gfid | undefined = gfid;
+    for (let depth = 0; at !== undefined && depth < DEPTH_MAX; depth++) {
+      if (at === outer) return true;
+      if (at === ROOT_GFID) return false;
+      at = this.readLink(at)?.parent;
+    }
+    return false;
+  }
+
   /** Path from the root, "/" or "/a/b", of a directory. Throws ESTALE if a handle on the way is missing. */
   dirPath(gfid: Gfid): string {
     let path = "", at = gfid, depth = 0;
