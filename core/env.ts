@@ -74,13 +74,44 @@ export interface LogOptions {
   readonly clock: Pick<Clock, "now">;
 }
 
-/** A log that prints `2026-01-31T12:00:00.000Z W message key=value` or one JSON object a line. */
+/**
+ * A log that prints `2026-01-31T12:00:00.000Z W message key=value` or one JSON object a line. Peers
+ * cause lines, so a message (debugging aside) is printed 60 times a minute, and long text is cut.
+ */
 export function makeLog(options: LogOptions, fields: LogFields = {}): Log {
+  return logWith(options, fields, new Repeats());
+}
+
+/** Lines of one message per minute, and characters of one value. */
+const LINES_MAX = 60, MINUTE_MS = 60_000, VALUE_MAX = 2048;
+
+/** How often each message was printed in its minute. Messages are constants, so they are few. */
+class Repeats {
+  #messages = new Map<string, { since: number; lines: number }>();
+
+  /** Fields that say what is left out; undefined: this line is. */
+  admit(message: string, now: number): LogFields | undefined {
+    const known = this.#messages.get(message);
+    // A clock that was set back begins a minute, too.
+    if (!known || now - known.since >= MINUTE_MS || now < known.since) {
+      this.#messages.set(message, { since: now, lines: 1 });
+      return known && known.lines > LINES_MAX ? { left_out: known.lines - LINES_MAX } : {};
+    }
+    known.lines++;
+    if (known.lines > LINES_MAX) return undefined;
+    return known.lines === LINES_MAX ? { next: "in a minute" } : {};
+  }
+}
+
+function logWith(options: LogOptions, fields: LogFields, repeats: Repeats): Log {
   const most = LEVELS.indexOf(options.level);
   const line = (level: LogLevel, message: string, more?: LogFields) => {
     if (LEVELS.indexOf(level) > most) return;
-    const time = new Date(options.clock.now()).toISOString();
-    const all = { ...fields, ...more };
+    const now = options.clock.now();
+    const told = level === "debug" ? {} : repeats.admit(message, now);
+    if (!told) return;
+    const time = new Date(now).toISOString();
+    const all = shortened({ ...fields, ...more, ...told });
     options.write(
       options.format === "json"
         ? JSON.stringify({ time, level, message, ...all }, jsonValue) + "\n"
@@ -92,8 +123,17 @@ export function makeLog(options: LogOptions, fields: LogFields = {}): Log {
     warn: (message, more) => line("warn", message, more),
     info: (message, more) => line("info", message, more),
     debug: (message, more) => line("debug", message, more),
-    with: (more) => makeLog(options, { ...fields, ...more }),
+    with: (more) => logWith(options, { ...fields, ...more }, repeats),
   };
+}
+
+function shortened(fields: LogFields): LogFields {
+  const long = Object.entries(fields).filter(([, value]) =>
+    typeof value === "string" && value.length > VALUE_MAX
+  );
+  if (!long.length) return fields;
+  const cut = long.map(([key, value]) => [key, `${(value as string).slice(0, VALUE_MAX - 1)}…`]);
+  return { ...fields, ...Object.fromEntries(cut) };
 }
 
 function jsonValue(_key: string, value: unknown): unknown {

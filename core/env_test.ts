@@ -53,6 +53,40 @@ Deno.test("core/env: fields of a log are on each of its lines, a line's own come
   deepStrictEqual(lines.map((line) => line.slice(25)), ["I x xlator=b brick=1\n", "I y\n"]);
 });
 
+Deno.test("core/env: a message that a peer can cause at will is logged 60 times a minute", () => {
+  let now = 0;
+  const { log, lines } = logged({ clock: { now: () => now } });
+  const layer = log.with({ volume: "v" });
+  for (let i = 0; i < 1000; i++) layer.warn("refused", { i });
+  strictEqual(lines.length, 60);
+  ok(lines[59]!.endsWith('W refused volume=v i=59 next="in a minute"\n'), lines[59]);
+  // Others are heard meanwhile, and what was left out is counted.
+  log.warn("accepted");
+  log.debug("not logged");
+  strictEqual(lines.length, 61);
+  now += 60_000;
+  log.warn("refused", { i: "last" });
+  log.warn("refused", { i: "more" });
+  deepStrictEqual(lines.slice(61).map((line) => line.slice(25)), [
+    "W refused i=last left_out=940\n",
+    "W refused i=more\n",
+  ]);
+});
+
+Deno.test("core/env: debug lines are all written", () => {
+  const { log, lines } = logged({ level: "debug" });
+  for (let i = 0; i < 1000; i++) log.debug("fop");
+  strictEqual(lines.length, 1000);
+});
+
+Deno.test("core/env: a peer's text does not make a line long", () => {
+  for (const format of ["text", "json"] as const) {
+    const { log, lines } = logged({ format });
+    log.warn("odd", { key: "\x01".repeat(100_000) });
+    ok(lines[0]!.length < 2048 * 6 + 200, String(lines[0]!.length));
+  }
+});
+
 Deno.test("core/env: metrics are counted by name and read with units", () => {
   const metrics = new MetricsTable();
   let value = 7;
