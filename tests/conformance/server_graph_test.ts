@@ -50,4 +50,4 @@ conformance("server graph", async () => {
     await Deno.remove(directory, { recursive: true });
   };
   return { top: volume.top, inodes: volume.inodes, call: ROOT, stop };
-});
+}, { onDisk: true });

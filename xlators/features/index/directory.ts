@@ -51,6 +51,8 @@ export interface IndexEntry {
 }
 
 const O_CREAT_WRONLY = 0o101;
+/** A brick need not run as root: its owner must be able to enter. */
+const DIRECTORY_MODE = 0o700;
 const LISTING_MAX = 64 << 10;
 // What an entry of a reply weighs beside its name, on the wire.
 const ENTRY_WEIGHT = 24;
@@ -86,7 +88,7 @@ export class IndexDirectory {
 
   #makeDirectory(kind: IndexKind): void {
     for (const path of [this.#base, this.#path(kind)]) {
-      const made = sys.mkdirat(AT_FDCWD, cstring(path), 0o600);
+      const made = sys.mkdirat(AT_FDCWD, cstring(path), DIRECTORY_MODE);
       if (made < 0 && -made !== EEXIST.errno) throw fopError(made);
     }
   }
@@ -113,7 +115,7 @@ export class IndexDirectory {
 
   /** Notes that `name` in the directory `gfid` differs between copies. */
   addName(gfid: Gfid, name: string): void {
-    const made = sys.mkdirat(AT_FDCWD, cstring(this.#path("entry-changes", gfid)), 0o600);
+    const made = sys.mkdirat(AT_FDCWD, cstring(this.#path("entry-changes", gfid)), DIRECTORY_MODE);
     if (made < 0 && -made !== EEXIST.errno) throw fopError(made);
     this.#link("entry-changes", this.#path("entry-changes", gfid, name));
   }

@@ -96,6 +96,15 @@ async function listing(bed: Bed, gfid: Gfid, size = 4096): Promise<string[]> {
   return names.sort();
 }
 
+Deno.test("features/index: its directories can be entered by a brick that is not root", async () => {
+  await bed({ xattrop: () => answers(PENDING, 0, 0, 0, 1) }, async (bed) => {
+    await marking(bed, A, PENDING, [0, 0, 0, 1]);
+    for (const kind of ["xattrop", "dirty", "entry-changes"]) {
+      equal(Deno.statSync(`${bed.base}/${kind}`).mode! & 0o777, 0o700, kind);
+    }
+  });
+});
+
 Deno.test("features/index: a pending mark is listed before it reaches storage", async () => {
   let listed: string[] = [];
   let names: (kind: string) => string[] = () => [];
