@@ -52,8 +52,9 @@ export interface ConnectionOptions {
   readonly callBytesMax?: number | undefined;
   /** Bytes waiting to be sent before reading stops. At four times as many the connection is dropped. */
   readonly outboundBytesMax?: number | undefined;
-  /** Parked calls before the next is refused. */
+  /** Parked calls, and bytes of their records, at which the connection is dropped. */
   readonly parkedMax?: number | undefined;
+  readonly parkedBytesMax?: number | undefined;
   /** Our calls without an answer before the next one waits. */
   readonly windowMax?: number | undefined;
   /** Milliseconds that a peer may take nothing before it is dropped. */
@@ -66,6 +67,7 @@ const DEFAULTS = {
   callBytesMax: 16 << 20,
   outboundBytesMax: 8 << 20,
   parkedMax: 16384,
+  parkedBytesMax: 32 << 20,
   windowMax: 4096,
   stallMs: 42_000,
 };
@@ -141,6 +143,7 @@ export class Connection {
   #calls = 0;
   #callBytes = 0;
   #parked = 0;
+  #parkedBytes = 0;
   #served = 0;
   #received = 0;
   #sent = 0;
@@ -423,18 +426,23 @@ export class Connection {
   // Answers.
 
   #park(request: Request): void {
+    const { parkedMax, parkedBytesMax } = this.#options;
     this.#parked++;
+    this.#parkedBytes += request.bytes;
     this.#calls--;
     this.#callBytes -= request.bytes;
-    if (this.#parked > this.#options.parkedMax) {
-      this.#fail(new XdrError(`more than ${this.#options.parkedMax} calls wait for others`));
+    if (this.#parked > parkedMax || this.#parkedBytes > parkedBytesMax) {
+      const found = `${this.#parked} calls of ${this.#parkedBytes} bytes wait for others`;
+      this.#fail(new XdrError(`${found}: at most ${parkedMax} of ${parkedBytesMax} may`));
     }
     this.#resumeReading();
   }
 
   #answered(request: Request, sends: boolean): void {
-    if (request.parked) this.#parked--;
-    else {
+    if (request.parked) {
+      this.#parked--;
+      this.#parkedBytes -= request.bytes;
+    } else {
       this.#calls--;
       this.#callBytes -= request.bytes;
     }

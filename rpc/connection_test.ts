@@ -321,6 +321,35 @@ Deno.test("rpc/connection: parked calls do not count, and others are served past
   client.close("done");
 });
 
+Deno.test("rpc/connection: parked calls are bounded in number and in bytes", async () => {
+  const parked: Request[] = [];
+  const park: Procedure = (request) => {
+    request.detach();
+    request.park();
+    parked.push(request);
+  };
+  for (const [bounds, fit] of [[{ parkedMax: 3 }, 3], [{ parkedBytesMax: 3500 }, 3]] as const) {
+    const { client, server } = pair([[2, park]], bounds);
+    const asked: Promise<unknown>[] = [];
+    const call = () => void asked.push(client.ask(blob, { data: new Uint8Array(1000) }));
+    for (let i = 0; i < fit; i++) call();
+    await settle();
+    equal(server.state().parked, fit);
+    // What was answered makes room.
+    const first = parked.shift()!;
+    blob.result.write(first.begin(), { size: 0 });
+    first.end();
+    call();
+    await settle();
+    ok(server.open);
+    call();
+    await server.closed;
+    const answers = await Promise.allSettled(asked);
+    equal(answers.filter(({ status }) => status === "fulfilled").length, 1);
+    parked.length = 0;
+  }
+});
+
 Deno.test("rpc/connection: a peer that does not read is read no more, then dropped", async () => {
   const sending: Procedure = (request) => {
     const { n } = bulk.args.read(request.args);
