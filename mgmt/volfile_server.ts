@@ -42,6 +42,8 @@ const VOLNAME = textKey("volname");
 const VOLUME_ID = textKey("volume_id");
 /** Bricks that may be signed in. */
 const BRICKS_MAX = 65536;
+/** Anybody may ask: a request is some KiB at most, and its answer may be a large volfile. */
+const REQUEST_MAX = 96 << 10, CALLS_MAX = 16;
 const NOTHING = new Uint8Array(0);
 
 /** What the server is told. */
@@ -75,6 +77,8 @@ export class VolfileServer {
   listen(endpoint: Endpoint): Endpoint {
     const listener = new Listener(endpoint, this.#env, {
       programs: (connection) => this.#programs(connection),
+      recordBytesMax: REQUEST_MAX,
+      callsMax: CALLS_MAX,
     });
     this.#listeners.push(listener);
     return listener.endpoint;

@@ -1,0 +1,33 @@
+import { match, rejects, strictEqual as equal } from "node:assert/strict";
+import { ENOTCONN } from "core/errno.ts";
+import { ptr, Xdata } from "core/xdata.ts";
+import { VolfileServer } from "mgmt/volfile_server.ts";
+import { Connection } from "rpc/connection.ts";
+import { fetchVolfile, getspec } from "rpc/programs/handshake.ts";
+import { connectTo } from "rpc/transport.ts";
+import { LinesLog, testEnv } from "tests/fakes/node.ts";
+
+Deno.test("mgmt/volfile server: a stranger's request must be small", async () => {
+  const volfiles = await Deno.makeTempDir({ prefix: "mt-volfiles-" });
+  await Deno.writeTextFile(`${volfiles}/v1.vol`, "# text\n");
+  const log = new LinesLog();
+  const options = { volfiles, servers: [], isOwn: () => true };
+  const server = new VolfileServer(testEnv({ log }), options);
+  const endpoint = server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
+  try {
+    const connect = async () => new Connection(await connectTo(endpoint), testEnv());
+    const ask = (connection: Connection, size: number) => {
+      const xdata = Xdata.of([["k", ptr(new Uint8Array(size))]]);
+      return connection.ask(getspec, { flags: 0, key: "v1", xdata });
+    };
+    const usual = await connect(), large = await connect();
+    equal((await ask(usual, 10_000)).spec, "# text\n");
+    await rejects(ask(large, 200_000), (error) => ENOTCONN.matches(error));
+    match(log.lines.join("\n"), /peer broke the protocol/);
+    equal(await fetchVolfile(usual, "v1"), "# text\n");
+    usual.close("done");
+  } finally {
+    await server.stop();
+    await Deno.remove(volfiles, { recursive: true });
+  }
+});
