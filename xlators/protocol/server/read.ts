@@ -71,7 +71,7 @@ function answer(session: Session, request: Request, reply: ReadvReply, into: Uin
     const to = request.begin();
     wire.answer(to, seen, undefined as never, session);
     // The reserved place is given up with this answer, so data in it must not be sent from there.
-    return request.end(inPlace && data.length > COALESCED_MAX ? data.slice() : data);
+    return request.end(inPlace ? data.slice() : data);
   }
   if (!inPlace) into.set(data);
   const to = request.head();
