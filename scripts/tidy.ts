@@ -60,7 +60,7 @@ function hints(path: string): string[] {
       /^( {0,2})(?:export )?(?:async )?(?:function |(?:static |override |protected )*(?:async )?#?\w+\().*\{$/
         .exec(line);
     if (open && start < 0) [start, indent] = [index, open[1]!];
-    else if (start >= 0 && line === `${indent}}`) {
+    else if (start >= 0 && (line === `${indent}}` || line === `${indent}},`)) {
       if (index - start > FUNCTION_LINES) {
         found.push(`${path}:${start + 1}: function of ${index - start} lines`);
       }
