@@ -1,6 +1,7 @@
 /** The table of all translators: a volfile's `type` line names one of these. */
 
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
+import { distribute } from "xlators/cluster/distribute/distribute.ts";
 import { delayGen } from "xlators/debug/delay-gen/delay_gen.ts";
 import { errorGen } from "xlators/debug/error-gen/error_gen.ts";
 import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
@@ -21,6 +22,7 @@ import { posix } from "xlators/storage/posix/posix.ts";
 /** Every translator, in alphabetical order of type. */
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
 export const XLATORS: readonly XlatorType<any>[] = [
+  distribute,
   delayGen,
   errorGen,
   ioStats,
