@@ -7,6 +7,7 @@ import { errorGen } from "xlators/debug/error-gen/error_gen.ts";
 import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
 import { trace } from "xlators/debug/trace/trace.ts";
 import { accessControl } from "xlators/features/access-control/access_control.ts";
+import { arbiter } from "xlators/features/arbiter/arbiter.ts";
 import { barrier } from "xlators/features/barrier/barrier.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
@@ -28,6 +29,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   ioStats,
   trace,
   accessControl,
+  arbiter,
   barrier,
   index,
   locks,
