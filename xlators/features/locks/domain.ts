@@ -12,7 +12,7 @@
 import type { Client } from "core/call.ts";
 import { EAGAIN, ENOTCONN, ETIMEDOUT, type FopError } from "core/errno.ts";
 import { DONE, type Empty } from "core/fops.ts";
-import { type Holder, sameHolder } from "xlators/features/locks/holder.ts";
+import { type Holder, Holdings, sameHolder } from "xlators/features/locks/holder.ts";
 
 /** A lock in a domain. */
 export interface DomainLock extends Holder {
@@ -56,6 +56,8 @@ export class Domain<L extends DomainLock> {
   readonly #rules: DomainRules<L>;
   #granted: L[] = [];
   #waiting: Waiter<L>[] = [];
+  // Of granted locks and of waiters.
+  #holdings = new Holdings();
 
   constructor(rules: DomainRules<L>) {
     this.#rules = rules;
@@ -84,7 +86,7 @@ export class Domain<L extends DomainLock> {
     }
     if (!mayWait) return Promise.reject(EAGAIN);
     lock.waitsSince = this.#rules.now();
-    return new Promise((grant, fail) => this.#waiting.push({ lock, grant, fail }));
+    return new Promise((grant, fail) => this.#queue({ lock, grant, fail }));
   }
 
   /** Fails `lock` with ETIMEDOUT if it still waits. */
@@ -96,6 +98,7 @@ export class Domain<L extends DomainLock> {
   unlock(matches: (lock: L) => boolean): boolean {
     const at = this.#granted.findLastIndex(matches);
     if (at < 0) return false;
+    this.#holdings.remove(this.#granted[at]!);
     this.#granted.splice(at, 1);
     this.wake();
     return true;
@@ -104,7 +107,7 @@ export class Domain<L extends DomainLock> {
   /** Drops all that `client` holds, fails all that it waits for with ENOTCONN. */
   drop(client: Client): void {
     const before = this.count;
-    this.#granted = this.#granted.filter((lock) => lock.client !== client);
+    this.#revoke((lock) => lock.client === client);
     this.#fail((lock) => lock.client === client, ENOTCONN);
     if (this.count !== before) this.wake();
   }
@@ -113,11 +116,7 @@ export class Domain<L extends DomainLock> {
   clear(which: Which, matches: (lock: L) => boolean): Cleared {
     let blocked = 0, granted = 0;
     if (which !== "granted") blocked = this.#fail(matches, EAGAIN);
-    if (which !== "blocked") {
-      const kept = this.#granted.filter((lock) => !matches(lock));
-      granted = this.#granted.length - kept.length;
-      this.#granted = kept;
-    }
+    if (which !== "blocked") granted = this.#revoke(matches);
     if (blocked || granted) this.wake();
     return { blocked, granted };
   }
@@ -128,17 +127,34 @@ export class Domain<L extends DomainLock> {
     if (!queue.length) return;
     // Those still waiting come back one by one: a waiter gives way only to earlier ones.
     this.#waiting = [];
+    for (const { lock } of queue) this.#holdings.remove(lock);
     for (const waiter of queue) {
       if (this.#grantable(waiter.lock)) {
         this.#grant(waiter.lock);
         waiter.grant(DONE);
-      } else this.#waiting.push(waiter);
+      } else this.#queue(waiter);
     }
   }
 
   #grant(lock: L): void {
     lock.grantedAt = this.#rules.now();
     this.#granted.push(lock);
+    this.#holdings.add(lock);
+  }
+
+  #queue(waiter: Waiter<L>): void {
+    this.#waiting.push(waiter);
+    this.#holdings.add(waiter.lock);
+  }
+
+  #revoke(matches: (lock: L) => boolean): number {
+    const before = this.#granted.length;
+    this.#granted = this.#granted.filter((lock) => {
+      if (!matches(lock)) return true;
+      this.#holdings.remove(lock);
+      return false;
+    });
+    return before - this.#granted.length;
   }
 
   #grantable(lock: L): boolean {
@@ -152,18 +168,14 @@ export class Domain<L extends DomainLock> {
     }
     if (!free) return false;
     return !this.#waiting.some((waiter) => this.#rules.conflict(waiter.lock, lock)) ||
-      this.#isKnown(lock);
-  }
-
-  #isKnown(holder: Holder): boolean {
-    return this.#granted.some((lock) => sameHolder(lock, holder)) ||
-      this.#waiting.some((waiter) => sameHolder(waiter.lock, holder));
+      this.#holdings.has(lock);
   }
 
   #fail(matches: (lock: L) => boolean, error: FopError): number {
     const before = this.#waiting.length;
     this.#waiting = this.#waiting.filter((waiter) => {
       if (!matches(waiter.lock)) return true;
+      this.#holdings.remove(waiter.lock);
       waiter.fail(error);
       return false;
     });

@@ -63,3 +63,34 @@ for (const seed of [4, 50, 600]) {
     await Promise.all(answers);
   });
 }
+
+Deno.test("features/locks: among thousands that wait, one that unlocks costs a look at each", async () => {
+  const domain = new Domain<Lock>(rules);
+  const holder = testClient(), waiter = testClient();
+  const whole = { start: 0n, end: 99n }, part = { start: 50n, end: 59n };
+  let looks = 0;
+  const lock = (client: Client, number: number, range: Range, write = false): Lock => ({
+    client,
+    get owner() {
+      looks++;
+      return `${number}` as LkOwner;
+    },
+    pid: 1,
+    range,
+    write,
+  });
+  const leaving = lock(holder, 1, part);
+  await Promise.all([lock(holder, 1, whole), leaving].map((each) => domain.lock(each, true)));
+  const count = 2000, answers = [domain.lock(lock(waiter, 2, whole, true), true)];
+  looks = 0;
+  // Readers behind a writer: nobody holds what they want, and they must not pass.
+  for (let i = 3; i < count; i++) answers.push(domain.lock(lock(waiter, i, whole), true));
+  ok(looks < 20 * count, `${looks} looks while they came`);
+  looks = 0;
+  ok(domain.unlock((each) => each === leaving));
+  ok(looks < 20 * count, `${looks} looks for one unlock`);
+  equal(domain.waiting.length, count - 2);
+  domain.drop(holder);
+  domain.drop(waiter);
+  await Promise.allSettled(answers);
+});

@@ -29,3 +29,29 @@ function isNobody(owner: LkOwner): boolean {
 export function sameHolder(a: Holder, b: Holder): boolean {
   return a.client === b.client && a.owner === b.owner;
 }
+
+/** How many locks each holder has: asking does not take longer the more there are. */
+export class Holdings {
+  #counts = new Map<Client, Map<LkOwner, number>>();
+
+  /** `holder` has one lock more. */
+  add({ client, owner }: Holder): void {
+    let owners = this.#counts.get(client);
+    if (!owners) this.#counts.set(client, owners = new Map());
+    owners.set(owner, (owners.get(owner) ?? 0) + 1);
+  }
+
+  /** The inverse of `add`. */
+  remove({ client, owner }: Holder): void {
+    const owners = this.#counts.get(client);
+    const left = (owners?.get(owner) ?? 0) - 1;
+    if (left > 0) return void owners!.set(owner, left);
+    owners?.delete(owner);
+    if (owners?.size === 0) this.#counts.delete(client);
+  }
+
+  /** True if `holder` has a lock. */
+  has({ client, owner }: Holder): boolean {
+    return this.#counts.get(client)?.has(owner) ?? false;
+  }
+}
