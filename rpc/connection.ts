@@ -66,7 +66,7 @@ const DEFAULTS = {
   callsMax: 256,
   callBytesMax: 16 << 20,
   outboundBytesMax: 8 << 20,
-  parkedMax: 16384,
+  parkedMax: 4096,
   parkedBytesMax: 32 << 20,
   windowMax: 4096,
   stallMs: 42_000,
