@@ -12,7 +12,7 @@
  */
 
 import { type Call, isInternal } from "core/call.ts";
-import { EROFS, FopError } from "core/errno.ts";
+import { EEXIST, EROFS, FopError } from "core/errno.ts";
 import {
   type Args,
   type AttrChanges,
@@ -20,6 +20,7 @@ import {
   FOPS,
   O_ACCMODE,
   O_APPEND,
+  O_EXCL,
   O_TRUNC,
   type Reply,
 } from "core/fops.ts";
@@ -77,7 +78,8 @@ interface Treatment {
 const TREATMENTS: {
   readonly [K in FopName as (typeof FOPS)[K]["kind"] extends "modify" ? K : never]: Treatment;
 } = {
-  create: { volume: false, file: "other" },
+  // `#create` decides.
+  create: { volume: false, file: "none" },
   put: { volume: false, file: "other" },
   mknod: { volume: false, file: "none" },
   mkdir: { volume: false, file: "none" },
@@ -94,7 +96,7 @@ const TREATMENTS: {
   ftruncate: { volume: true, file: "fd" },
   link: { volume: true, file: "inode" },
   unlink: { volume: true, file: "name" },
-  rmdir: { volume: true, file: "none" },
+  rmdir: { volume: true, file: "other" },
   rename: { volume: true, file: "names" },
   setattr: { volume: false, file: "other" },
   fsetattr: { volume: false, file: "other" },
@@ -103,11 +105,12 @@ const TREATMENTS: {
   removexattr: { volume: true, file: "other" },
   fremovexattr: { volume: true, file: "other" },
   // Marks of replication and sizes of shards belong to writes that are allowed.
-  xattrop: { volume: false, file: "none" },
-  fxattrop: { volume: false, file: "none" },
+  xattrop: { volume: false, file: "other" },
+  fxattrop: { volume: false, file: "other" },
 };
 
 const WRITE_BITS = 0o222;
+type XattrArgs = Args<"setxattr"> | Args<"removexattr"> | Args<"xattrop">;
 
 class Worm extends Uniform {
   #volume = false;
@@ -138,10 +141,8 @@ class Worm extends Uniform {
       return this.#release(call, args as Args<"release">) as Promise<Reply<K>>;
     }
     if (isInternal(call)) return this.wind(fop, call, args);
-    if (fop === "open") {
-      const writes = (args as Args<"open">).flags & (O_ACCMODE | O_APPEND | O_TRUNC);
-      return this.#volume && writes ? Promise.reject(EROFS) : this.wind(fop, call, args);
-    }
+    if (fop === "open") return this.#open(call, args as Args<"open">) as Promise<Reply<K>>;
+    if (fop === "create") return this.#create(call, args as Args<"create">) as Promise<Reply<K>>;
     const treatment = (TREATMENTS as Partial<Record<FopName, Treatment>>)[fop];
     if (!treatment) return this.wind(fop, call, args);
     if (this.#volume && treatment.volume) return Promise.reject(EROFS);
@@ -217,8 +218,8 @@ class Worm extends Uniform {
 
   #other(fop: FopName, call: Call, args: unknown): Promise<unknown> {
     switch (fop) {
-      case "create":
-        return this.#create(call, args as Args<"create">);
+      case "rmdir":
+        return this.#rmdir(call, args as Args<"rmdir">);
       case "put":
         return this.#put(call, args as Args<"put">);
       case "setattr":
@@ -226,16 +227,38 @@ class Worm extends Uniform {
       case "fsetattr":
         return this.#fsetattr(call, args as Args<"fsetattr">);
       default:
-        return this.#xattrs(fop, call, args as Args<"setxattr"> | Args<"removexattr">);
+        return this.#xattrs(fop, call, args as XattrArgs);
     }
   }
 
+  #open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
+    const writes = args.flags & (O_ACCMODE | O_APPEND | O_TRUNC);
+    if (this.#volume && writes) return Promise.reject(EROFS);
+    if (!this.#fileLevel || !(args.flags & O_TRUNC)) return this.child.open(call, args);
+    return this.#unlessCommitted("open", call, [{ inode: args.inode }], args);
+  }
+
+  // Without O_EXCL storage would open, and maybe empty, what is there already.
   async #create(call: Call, args: Args<"create">): Promise<Reply<"create">> {
-    const reply = await this.child.create(call, args);
+    let reply: Reply<"create">;
+    try {
+      reply = await this.child.create(call, { ...args, flags: args.flags | O_EXCL });
+    } catch (error) {
+      if (args.flags & O_EXCL || !EEXIST.matches(error)) throw error;
+      if (this.#volume) throw EROFS;
+      const found = this.#fileAt(call, args.parent, args.name);
+      return await this.#unlessCommitted("create", call, found, args);
+    }
+    if (!this.#fileLevel) return reply;
     const { fd } = reply;
     await this.#noted(this.#file(call, { fd }).begin(this.#now()));
     this.#created.set(fd, true);
     return reply;
+  }
+
+  // Whatever is in a tree, committed files are not removed with it.
+  #rmdir(call: Call, args: Args<"rmdir">): Promise<Reply<"rmdir">> {
+    return args.flags & 1 ? Promise.reject(EROFS) : this.child.rmdir(call, args);
   }
 
   async #put(call: Call, args: Args<"put">): Promise<Reply<"put">> {
@@ -294,7 +317,7 @@ class Worm extends Uniform {
   #xattrs(
     fop: FopName,
     call: Call,
-    args: Args<"setxattr"> | Args<"removexattr">,
+    args: XattrArgs,
   ): Promise<unknown> {
     const names = "xattrs" in args
       ? args.xattrs?.names()

@@ -1,8 +1,18 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { type Clock, realClock } from "core/env.ts";
-import { EIO, EROFS } from "core/errno.ts";
-import { type AttrChanges, DONE, FOP_NAMES, FOPS, O_APPEND, O_RDWR } from "core/fops.ts";
+import { EEXIST, EIO, EROFS } from "core/errno.ts";
+import {
+  type AttrChanges,
+  DONE,
+  FOP_NAMES,
+  FOPS,
+  O_APPEND,
+  O_CREAT,
+  O_EXCL,
+  O_RDWR,
+  O_TRUNC,
+} from "core/fops.ts";
 import { type Fd, type Gfid, type Inode, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { ptr, valueText, Xdata } from "core/xdata.ts";
@@ -204,4 +214,50 @@ Deno.test("features/worm: states read as they print", () => {
   equal(printRetention(state), "11/3600/180");
   equal(parseRetention("x/1/2"), undefined);
   equal(parseRetention("1/2"), undefined);
+});
+
+Deno.test("features/worm: a committed file is not emptied, or its state changed, by another way", async () => {
+  const bed = new Bed({ "auto-commit-period": "0" });
+  const inode = await bed.closed("f");
+  bed.now += 10;
+  await refused(bed.top.truncate(user, { inode, offset: 0 }));
+  const size = async () => (await bed.brick.stat(ROOT, { inode })).stat.size;
+  equal(await size(), 1);
+  await refused(bed.top.open(user, { inode, flags: O_RDWR | O_TRUNC }));
+  const place = { parent: bed.inodes.root, name: "f", mode: 0o644, umask: 0 };
+  const xdata = Xdata.of([[GFID_REQ.name, GFID_REQ.write(crypto.randomUUID() as Gfid)]]);
+  const flags = O_RDWR | O_CREAT | O_TRUNC;
+  await refused(bed.top.create(user, { ...place, flags, xdata }));
+  equal(await size(), 1);
+  const state = await bed.state(inode);
+  const xattrs = Xdata.of([["trusted.reten_state", ptr(new Uint8Array(64))]]);
+  await refused(bed.top.xattrop(user, { inode, op: "get-and-set", xattrs }));
+  equal(await bed.state(inode), state);
+  const root = { parent: bed.inodes.root, name: "d" };
+  await refused(bed.top.rmdir(user, { ...root, flags: 1 }));
+});
+
+Deno.test("features/worm: who creates what another created meanwhile opens it", async () => {
+  const bed = new Bed();
+  await bed.closed("f");
+  const place = { parent: bed.inodes.root, name: "f", mode: 0o644, umask: 0 };
+  const xdata = Xdata.of([[GFID_REQ.name, GFID_REQ.write(crypto.randomUUID() as Gfid)]]);
+  const create = (flags: number) => bed.top.create(user, { ...place, flags, xdata });
+  const { fd } = await create(O_RDWR | O_CREAT);
+  await bed.write(fd);
+  await rejects(create(O_RDWR | O_CREAT | O_EXCL), (error) => EEXIST.matches(error));
+});
+
+Deno.test("features/worm: on a WORM volume create does not open what is there", async () => {
+  const flags: number[] = [];
+  const child = new FakeChild({
+    create: (_call, args) => {
+      flags.push(args.flags);
+      return Promise.reject(EEXIST);
+    },
+  });
+  const top = worm.create(node("w", [child]), readOptions(worm.options, new Map([["worm", "on"]])));
+  const args = { flags: O_RDWR | O_CREAT } as never;
+  await refused(top.create(user, args));
+  deepEqual(flags, [O_RDWR | O_CREAT | O_EXCL]);
 });
