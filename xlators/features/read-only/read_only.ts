@@ -38,7 +38,10 @@ function changes<K extends FopName>(fop: K, args: Args<K>): boolean {
     const { flags } = args as Args<"open">;
     return (flags & O_ACCMODE) !== 0 || (flags & O_TRUNC) !== 0;
   }
-  if (fop === "xattrop" || fop === "fxattrop") return !allZero((args as Args<"xattrop">).xattrs);
+  if (fop === "xattrop" || fop === "fxattrop") {
+    const { op, xattrs } = args as Args<"xattrop">;
+    return op === "get-and-set" || !allZero(xattrs);
+  }
   return FOPS[fop].kind === "modify";
 }
 

@@ -53,6 +53,13 @@ Deno.test("features/read-only: an xattrop of zeros passes, for it only reads", a
   deepEqual(child.fops, ["xattrop", "fxattrop"]);
 });
 
+Deno.test("features/read-only: an xattrop that stores zeros does not pass", async () => {
+  const { child, top, inode } = make("on");
+  const xattrs = Xdata.of([["trusted.glusterfs.shard.file-size", ptr(new Uint8Array(32))]]);
+  await rejects(top.xattrop(ROOT, { inode, op: "get-and-set", xattrs }), isEROFS);
+  deepEqual(child.fops, []);
+});
+
 Deno.test("features/read-only: self-heal still writes", async () => {
   const { child, top } = make("on");
   await top.writev({ ...ROOT, pid: PID_SELF_HEAL }, {} as never);
