@@ -274,9 +274,21 @@ export function create(
   const fd = brick.files.add(
     new OpenFile(brick.files, inode, args.flags & ~(O_CREAT | O_EXCL), sysfd, direct, false),
   );
-  const stat = brick.statFile(entry.gfid, sysfd);
-  const xdata = fill(brick, args.xdata, { gfid: entry.gfid, target: sysfd, stat });
-  return { fd, ...answer(brick, call, entry, stat, withGfid(xdata, entry.gfid)) };
+  return orReleased(fd, () => {
+    const stat = brick.statFile(entry.gfid, sysfd);
+    const xdata = fill(brick, args.xdata, { gfid: entry.gfid, target: sysfd, stat });
+    return { fd, ...answer(brick, call, entry, stat, withGfid(xdata, entry.gfid)) };
+  });
+}
+
+// The reply of a fop that opened `fd`: without one, nobody would ever give it back.
+function orReleased<R>(fd: OpenFile, reply: () => R): R {
+  try {
+    return reply();
+  } catch (error) {
+    fd.release();
+    throw error;
+  }
 }
 
 function withGfid(xdata: Xdata | undefined, gfid: Gfid): Xdata {
@@ -300,9 +312,10 @@ async function openExisting(
   }
   const fd = await openFile(brick, brick.inodes.of(gfid), args.flags & ~(O_CREAT | O_EXCL));
   // Found again: its descriptor may have been closed while the file was opened.
-  const directory = brick.handles.dir(entry.directory.gfid);
-  const now = { ...entry, directory };
-  return { fd, ...answer(brick, call, now, brick.statFile(gfid, fd.sysfd)) };
+  return orReleased(fd, () => {
+    const now = { ...entry, directory: brick.handles.dir(entry.directory.gfid) };
+    return { fd, ...answer(brick, call, now, brick.statFile(gfid, fd.sysfd)) };
+  });
 }
 
 /** `mkdir`. */

@@ -3,8 +3,8 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
-import { E2BIG, EEXIST, EPERM } from "core/errno.ts";
-import { O_APPEND, O_RDWR } from "core/fops.ts";
+import { E2BIG, EEXIST, EPERM, ESTALE } from "core/errno.ts";
+import { O_APPEND, O_CREAT, O_RDWR } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 import { ptr, str, Xdata } from "core/xdata.ts";
 import { gfidReq, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
@@ -41,6 +41,21 @@ Deno.test({
     await brick.restart();
     equal((await brick.lookup("f")).gfid, (await brick.lookup("f")).gfid);
     await brick.reopen(await brick.lookup("f")).then((fd) => brick.top.release(ROOT, { fd }));
+  },
+});
+
+Deno.test({
+  name: "storage/posix: a create whose directory goes meanwhile leaves no file open",
+  ignore,
+  async fn() {
+    await using brick = await TestBrick.start();
+    const dir = await brick.mkdir("d");
+    await brick.file("f", "x", dir);
+    const making = brick.create("f", { parent: dir, flags: O_RDWR | O_CREAT });
+    const gone = brick.top.rmdir(ROOT, { parent: brick.root, name: "d", flags: 1 });
+    await rejects(making, (error) => ESTALE.matches(error));
+    await gone;
+    equal((brick.top.state() as { openFiles: number }).openFiles, 0);
   },
 });
 
