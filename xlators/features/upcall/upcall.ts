@@ -34,12 +34,16 @@ const options = {
 
 /** `ipc` number by which clients name the xattrs they cache (GF_IPC_TARGET_UPCALL). */
 const IPC_UPCALL = 2;
-const PATTERNS_MAX = 1024, PATTERN_SIZE_MAX = 256;
+/** Names that clients may register; those with wildcards cost a look at every change. */
+const NAMES_MAX = 1024, PATTERNS_MAX = 32, PATTERN_SIZE_MAX = 256;
+/** Of a change of more xattrs at once all are told: looking at each would stop everybody. */
+const LOOKED_AT_MAX = 64;
 
 class Upcall extends Uniform implements Report {
   #on: boolean;
   #timeoutSec: number;
   #sweeping: Timer | undefined;
+  readonly #names = new Set<string>();
   readonly #patterns = new Set<string>();
   readonly #watchers: Watchers;
 
@@ -73,7 +77,10 @@ class Upcall extends Uniform implements Report {
   }
 
   state(): Json {
-    return { "files-watched": this.#watchers.size, "xattrs-registered": [...this.#patterns] };
+    return {
+      "files-watched": this.#watchers.size,
+      "xattrs-registered": [...this.#names, ...this.#patterns],
+    };
   }
 
   #sweep(): void {
@@ -92,7 +99,7 @@ class Upcall extends Uniform implements Report {
   }
 
   registered(xattrs: Xdata | undefined): Xdata | undefined {
-    if (!xattrs) return undefined;
+    if (!xattrs || xattrs.size > LOOKED_AT_MAX) return xattrs;
     const kept: [string, DictValue][] = [];
     for (const [name, value] of xattrs) {
       if (this.#isRegistered(name) && !(name.startsWith(AFR_PREFIX) && isZero(value))) {
@@ -103,7 +110,7 @@ class Upcall extends Uniform implements Report {
   }
 
   #isRegistered(name: string): boolean {
-    if (this.#patterns.has(name)) return true;
+    if (this.#names.has(name)) return true;
     for (const pattern of this.#patterns) if (matchesPattern(name, pattern)) return true;
     return false;
   }
@@ -125,10 +132,12 @@ class Upcall extends Uniform implements Report {
 
   #register(xdata: Xdata | undefined): Promise<Empty> {
     for (const name of xdata?.names() ?? []) {
-      if (name.length > PATTERN_SIZE_MAX || this.#patterns.size >= PATTERNS_MAX) {
+      const wild = /[*?]/.test(name), kept = wild ? this.#patterns : this.#names;
+      if (kept.has(name)) continue;
+      if (name.length > PATTERN_SIZE_MAX || kept.size >= (wild ? PATTERNS_MAX : NAMES_MAX)) {
         return Promise.reject(ENOSPC);
       }
-      this.#patterns.add(name);
+      kept.add(name);
     }
     return Promise.resolve(DONE);
   }

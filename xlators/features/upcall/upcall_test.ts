@@ -1,12 +1,18 @@
-import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { type Clock, realClock } from "core/env.ts";
+import { ENOSPC } from "core/errno.ts";
 import { type CacheInvalidation, UP } from "core/events.ts";
 import { type Fops, O_RDWR } from "core/fops.ts";
 import { type Iatt, S_IFREG } from "core/iatt.ts";
 import { Fd, type Gfid, Inode } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { ptr, Xdata } from "core/xdata.ts";
+import { ptr, str, Xdata } from "core/xdata.ts";
 import { XATTR_POSTSTAT } from "core/xdata_keys.ts";
 import type { Xlator } from "core/xlator.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
@@ -207,6 +213,28 @@ Deno.test("features/upcall: sweeping forgets who has not come back", () => {
   now = 61_000;
   watchers.sweep();
   equal(watchers.size, 1);
+});
+
+Deno.test("features/upcall: few patterns are kept, and of many names all are told without a look", async () => {
+  const ipc = answering("ipc", {}), set = answering("removexattr", {});
+  const { top, heard, file, one, two } = bed({ ...STAT, ...ipc, ...set });
+  const names = (count: number, of: (i: number) => string) =>
+    Xdata.of(Array.from({ length: count }, (_, i) => [of(i), str("")]));
+  const register = (xdata: Xdata) => top.ipc(one, { op: 2, xdata });
+  const full = (error: unknown) => ENOSPC.matches(error);
+  await register(names(500, (i) => `user.exact${i}`));
+  await register(names(32, (i) => `user.${i}*`));
+  await rejects(register(names(1, () => "user.one-more*")), full);
+  await register(names(1, () => "user.exact500"));
+  await rejects(register(names(1000, (i) => `user.other${i}`)), full);
+  await top.stat(one, { inode: file });
+  const removed = async (xdata: Xdata) => {
+    await top.removexattr(two, { inode: file, name: "", xdata });
+    return heard.splice(0).map((event) => event.xdata?.size);
+  };
+  deepEqual(await removed(names(64, (i) => `trusted.${i}`)), []);
+  deepEqual(await removed(names(65, (i) => `trusted.${i}`)), [65]);
+  deepEqual(await removed(names(2, (i) => `user.${i}x`)), [2]);
 });
 
 Deno.test("features/upcall: patterns are shell patterns, and hostile ones do not take long", () => {
