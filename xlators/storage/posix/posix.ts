@@ -121,10 +121,11 @@ export class Posix extends Refuse {
   #answer<T>(run: () => T | Promise<T>): Promise<T> {
     try {
       const answer = run();
-      this.#brick?.handles.trim();
       return answer instanceof Promise ? answer : Promise.resolve(answer);
     } catch (error) {
       return Promise.reject(error);
+    } finally {
+      this.#brick?.handles.trim();
     }
   }
 

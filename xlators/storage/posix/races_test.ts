@@ -1,15 +1,22 @@
 /** What others do between the steps of a fop, and requests that would have the brick harm itself. */
 
-import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
-import { E2BIG, EEXIST, EPERM, ESTALE } from "core/errno.ts";
+import { E2BIG, EEXIST, ENOENT, EPERM, ESTALE } from "core/errno.ts";
 import { O_APPEND, O_CREAT, O_RDWR } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 import { ptr, str, Xdata } from "core/xdata.ts";
 import { gfidReq, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 
 const ignore = !IS_ROOT;
+/** More directories than a brick keeps open. */
+const DIRS = 1100;
 
 async function opens(brick: TestBrick, gfid: Gfid): Promise<void> {
   const { fd } = await brick.top.opendir(ROOT, { inode: brick.inodes.of(gfid) });
@@ -41,6 +48,22 @@ Deno.test({
     await brick.restart();
     equal((await brick.lookup("f")).gfid, (await brick.lookup("f")).gfid);
     await brick.reopen(await brick.lookup("f")).then((fd) => brick.top.release(ROOT, { fd }));
+  },
+});
+
+Deno.test({
+  name: "storage/posix: fops that fail do not keep directories open beyond the limit",
+  ignore,
+  async fn() {
+    await using brick = await TestBrick.start();
+    const dirs = [];
+    for (let i = 0; i < DIRS; i++) dirs.push(await brick.mkdir(`d${i}`));
+    const open = () => (brick.top.state() as { openDirectories: number }).openDirectories;
+    await brick.restart();
+    for (const parent of dirs) {
+      await rejects(brick.lookup("none", parent), (error) => ENOENT.matches(error));
+    }
+    ok(open() < DIRS, `${open()} are open`);
   },
 });
 
