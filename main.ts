@@ -8,11 +8,12 @@ import {
   readCommandLine,
 } from "mgmt/cli/command.ts";
 import { brick } from "mgmt/commands/brick.ts";
+import { file } from "mgmt/commands/file.ts";
 import { mgmt } from "mgmt/commands/mgmt.ts";
 import { VERSION } from "mgmt/version.ts";
 import { TYPES } from "xlators/mod.ts";
 
-const COMMANDS: readonly Command[] = [brick(TYPES), mgmt];
+const COMMANDS: readonly Command[] = [brick(TYPES), mgmt, ...file(TYPES)];
 
 async function main(argv: readonly string[]): Promise<number> {
   const request = readCommandLine(COMMANDS, argv);
@@ -21,10 +22,14 @@ async function main(argv: readonly string[]): Promise<number> {
       print(`mortar ${VERSION}\n`);
       return 0;
     case "help":
-      print(request.command ? helpOn(request.command) : helpOnAll(COMMANDS, VERSION));
+      print(
+        "command" in request && request.command
+          ? helpOn(request.command)
+          : helpOnAll(COMMANDS, VERSION, "group" in request ? request.group : undefined),
+      );
       return 0;
     case "run":
-      return await request.command.run(request.values);
+      return await request.command.run(request.values, request.operands);
   }
 }
 

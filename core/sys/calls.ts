@@ -102,6 +102,9 @@ const SYMBOLS = {
   setsockopt: call("setsockopt", ["i32", "i32", "i32", "buffer", "u32"]),
   prctlName: call("prctl", ["i32", "buffer"]),
   getpid: call("getpid", []),
+  getgid: call("getgid", []),
+  /** How many there is room for, and where they go, 32 bits each. */
+  getgroups: call("getgroups", ["i32", "buffer"]),
   /** Answers a bigint. */
   mmap: wide("mmap", ["usize", "usize", "i32", "i32", "i32", "i64"]),
   munmap: call("munmap", ["usize", "usize"]),

@@ -81,6 +81,7 @@ for (const [kind, open] of [["stubs", stubCalls], ["libc", libcCalls]] as const)
       strictEqual(await sys.ftruncateAsync(fd, 0), 0);
       strictEqual(sys.close(fd), 0);
       strictEqual(sys.getpid(), Deno.pid);
+      strictEqual(sys.getgid(), Deno.gid());
     } finally {
       Deno.removeSync(dir, { recursive: true });
     }

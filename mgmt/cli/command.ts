@@ -37,16 +37,27 @@ export interface Example {
   readonly line: string;
 }
 
-/** One word after `mortar`. */
+/** Words of a command line that are no options. */
+export interface OperandsDeclaration {
+  /** What stands for them in help, such as "SOURCE… TARGET". */
+  readonly label: string;
+  readonly min: number;
+  /** As many as are given if absent. */
+  readonly max?: number;
+}
+
+/** One word after `mortar`, or two: a group and a command of it. */
 export interface Command<O extends OptionDeclarations = OptionDeclarations> {
   readonly name: string;
   readonly summary: string;
   /** Paragraphs below the usage line. */
   readonly description: readonly string[];
   readonly options: O;
+  /** Absent: none are taken. */
+  readonly operands?: OperandsDeclaration;
   readonly examples: readonly Example[];
   /** Does it and answers the exit code. Throws CommandError for what a person should read. */
-  run(values: OptionValues<O>): Promise<number>;
+  run(values: OptionValues<O>, operands: readonly string[]): Promise<number>;
 }
 
 /** Declares a command: `run` is typed from `options`. */
@@ -70,38 +81,70 @@ export class UsageError extends CommandError {
 /** What a command line asks for. */
 export type Request =
   | { readonly ask: "help"; readonly command?: Command }
+  | { readonly ask: "help"; readonly group: string }
   | { readonly ask: "version" }
-  | { readonly ask: "run"; readonly command: Command; readonly values: OptionValues<never> };
+  | {
+    readonly ask: "run";
+    readonly command: Command;
+    readonly values: OptionValues<never>;
+    readonly operands: readonly string[];
+  };
 
 /** Reads a command line. Throws CommandError on an unknown command, UsageError on wrong options. */
 export function readCommandLine(commands: readonly Command[], argv: readonly string[]): Request {
-  const [word, ...rest] = argv;
+  const [word] = argv;
   if (word === undefined || word === "--help" || word === "-h") return { ask: "help" };
   if (word === "--version" || word === "-V") return { ask: "version" };
-  if (word === "help" && rest.length === 0) return { ask: "help" };
-  const name = word === "help" ? rest[0]! : word;
-  const found = commands.find((each) => each.name === name);
-  if (!found) {
-    throw new CommandError(
-      `Cannot run "${name}": there is no such command; "mortar --help" lists them`,
-    );
+  const asksHelp = word === "help";
+  const words = asksHelp ? argv.slice(1) : argv;
+  const [name] = words;
+  if (name === undefined) return { ask: "help" };
+  const grouped = commands.filter((each) => each.name.startsWith(`${name} `));
+  if (!grouped.length) return readCommand(commands, name, words.slice(1), asksHelp);
+  if (words[1] === undefined || words[1] === "--help" || words[1] === "-h") {
+    return { ask: "help", group: name };
   }
-  if (word === "help" || rest.includes("--help")) return { ask: "help", command: found };
-  return { ask: "run", command: found, values: readOptions(found, rest) };
+  return readCommand(grouped, `${name} ${words[1]}`, words.slice(2), asksHelp);
 }
 
-function readOptions(command: Command, argv: readonly string[]): OptionValues<never> {
+function readCommand(
+  commands: readonly Command[],
+  name: string,
+  rest: readonly string[],
+  asksHelp: boolean,
+): Request {
+  const found = commands.find((each) => each.name === name);
+  if (!found) {
+    const group = name.includes(" ") ? ` ${name.split(" ")[0]}` : "";
+    throw new CommandError(
+      `Cannot run "${name}": there is no such command; "mortar${group} --help" lists them`,
+    );
+  }
+  if (asksHelp || rest.includes("--help")) return { ask: "help", command: found };
+  return { ask: "run", command: found, ...readOptions(found, rest) };
+}
+
+function readOptions(
+  command: Command,
+  argv: readonly string[],
+): { values: OptionValues<never>; operands: readonly string[] } {
   const wrong = (why: string) =>
     new UsageError(
       `Cannot run "mortar ${command.name}": ${why}; see "mortar ${command.name} --help"`,
     );
   const values: Record<string, unknown> = {};
+  const operands: string[] = [];
+  const { label, min, max = Infinity } = command.operands ?? { label: "", min: 0, max: 0 };
   for (const [name, { value, many }] of Object.entries(command.options)) {
     values[name] = value === undefined ? false : many ? [] : undefined;
   }
   for (const token of tokensOf(command.options, argv)) {
     if (token.kind === "option-terminator") continue;
-    if (token.kind === "positional") throw wrong(`"${token.value}" is not expected here`);
+    if (token.kind === "positional") {
+      if (operands.length >= max) throw wrong(`"${token.value}" is not expected here`);
+      operands.push(token.value);
+      continue;
+    }
     const option = Object.hasOwn(command.options, token.name)
       ? command.options[token.name]
       : undefined;
@@ -123,7 +166,8 @@ function readOptions(command: Command, argv: readonly string[]): OptionValues<ne
       throw wrong(`${nameOf(name, option)} is missing`);
     }
   }
-  return values as OptionValues<never>;
+  if (operands.length < min) throw wrong(`expected ${label}`);
+  return { values: values as OptionValues<never>, operands };
 }
 
 function tokensOf(options: OptionDeclarations, argv: readonly string[]) {
@@ -140,13 +184,16 @@ function nameOf(name: string, { short, value }: OptionDeclaration): string {
   return `${short ? `-${short}, ` : ""}--${name}${value === undefined ? "" : ` ${value}`}`;
 }
 
-/** Help on all commands. */
-export function helpOnAll(commands: readonly Command[], version: string): string {
+/** Help on all commands, or on those of one group. */
+export function helpOnAll(all: readonly Command[], version: string, group?: string): string {
+  const commands = group === undefined
+    ? all
+    : all.filter(({ name }) => name.startsWith(`${group} `));
   const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
   return [
     `mortar ${version}: distributed storage that speaks GlusterFS's protocol`,
     "",
-    "Usage: mortar COMMAND [OPTION…]",
+    `Usage: mortar ${group === undefined ? "" : `${group} `}COMMAND [OPTION…]`,
     "",
     "Commands:",
     ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
@@ -157,7 +204,9 @@ export function helpOnAll(commands: readonly Command[], version: string): string
 }
 
 /** Help on one command. */
-export function helpOn({ name, summary, description, options, examples }: Command): string {
+export function helpOn(
+  { name, summary, description, options, operands, examples }: Command,
+): string {
   const rows = Object.entries(options).map(([key, option]) =>
     [nameOf(key, option), option] as const
   );
@@ -166,7 +215,9 @@ export function helpOn({ name, summary, description, options, examples }: Comman
   return [
     `mortar ${name}: ${summary}`,
     "",
-    `Usage: mortar ${[name, ...required, "[OPTION…]"].join(" ")}`,
+    `Usage: mortar ${
+      [name, ...required, "[OPTION…]", ...operands ? [operands.label] : []].join(" ")
+    }`,
     "",
     ...description.flatMap((paragraph) => [...wrapped(paragraph, 80), ""]),
     "Options:",

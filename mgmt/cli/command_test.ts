@@ -1,6 +1,7 @@
 import {
   deepStrictEqual as deepEqual,
   match,
+  ok,
   strictEqual as equal,
   throws,
 } from "node:assert/strict";
@@ -85,4 +86,47 @@ Deno.test("mgmt/cli: help shows usage, every option and the examples, in 82 colu
   match(text, /^ {2}mortar paint -c red$/m);
   equal(text.split("\n").every((line) => line.length <= 82), true);
   match(helpOnAll(commands, "1.0"), /^ {2}paint +Paint a wall$/m);
+});
+
+const wash = command({
+  name: "pet wash",
+  summary: "Wash pets",
+  description: [],
+  options: { hot: { help: "With hot water." } },
+  operands: { label: "PET… TUB", min: 2, max: 3 },
+  examples: [],
+  run: () => Promise.resolve(0),
+});
+
+Deno.test("mgmt/cli: a command of a group is two words, and takes its operands in any place", () => {
+  const request = readCommandLine([paint, wash], ["pet", "wash", "cat", "--hot", "-"]);
+  ok(request.ask === "run" && request.command === wash);
+  deepEqual(request.operands, ["cat", "-"]);
+  deepEqual({ ...request.values as object }, { hot: true });
+  match(helpOn(wash), /^Usage: mortar pet wash \[OPTION…\] PET… TUB$/m);
+});
+
+Deno.test("mgmt/cli: too few or too many operands are refused with exit code 2", () => {
+  for (
+    const [argv, fault] of [[["a"], /expected PET… TUB/], [
+      ["a", "b", "c", "d"],
+      /"d" is not/,
+    ]] as const
+  ) {
+    throws(() => readCommandLine([wash], ["pet", "wash", ...argv]), (error: UsageError) => {
+      match(error.message, fault);
+      return error.exitCode === 2;
+    });
+  }
+});
+
+Deno.test("mgmt/cli: a group alone asks for help on its commands", () => {
+  for (const argv of [["pet"], ["pet", "--help"], ["help", "pet"]]) {
+    deepEqual(readCommandLine([paint, wash], argv), { ask: "help", group: "pet" });
+  }
+  deepEqual(readCommandLine([wash], ["help", "pet", "wash"]), { ask: "help", command: wash });
+  throws(() => readCommandLine([wash], ["pet", "feed"]), /"mortar pet --help" lists them/);
+  const text = helpOnAll([paint, wash], "1.0", "pet");
+  match(text, /^ {2}pet wash +Wash pets$/m);
+  ok(!text.includes("paint"));
 });

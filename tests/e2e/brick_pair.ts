@@ -28,11 +28,24 @@ export class BrickPair implements AsyncDisposable {
   readonly #graphs: Graph[] = [];
   readonly #mounts: string[] = [];
 
-  private constructor(readonly dir: string, readonly kinds: readonly BrickKind[]) {}
+  private constructor(
+    readonly dir: string,
+    readonly kinds: readonly BrickKind[],
+    readonly size: string | undefined,
+  ) {}
+
+  /** The same on disks in memory of `size` each, as mount(8) spells it. */
+  static async small(size: string, ...kinds: readonly BrickKind[]): Promise<BrickPair> {
+    return await BrickPair.#start(kinds, size);
+  }
 
   /** Serves as many fresh bricks as there are kinds. */
   static async start(...kinds: readonly BrickKind[]): Promise<BrickPair> {
-    const pair = new BrickPair(await Deno.makeTempDir({ prefix: "mt-pair-" }), kinds);
+    return await BrickPair.#start(kinds);
+  }
+
+  static async #start(kinds: readonly BrickKind[], size?: string): Promise<BrickPair> {
+    const pair = new BrickPair(await Deno.makeTempDir({ prefix: "mt-pair-" }), kinds, size);
     try {
       await Promise.all(kinds.map((_, index) => pair.#serve(index)));
       return pair;
@@ -45,6 +58,10 @@ export class BrickPair implements AsyncDisposable {
   async #serve(index: number): Promise<void> {
     const path = `${this.dir}/b${index}`, port = freePort();
     this.bricks[index] = { path, port };
+    await Deno.mkdir(path);
+    if (this.size !== undefined) {
+      await must(["mount", "-t", "tmpfs", "-o", `size=${this.size}`, "tmpfs", path]);
+    }
     await Deno.mkdir(`${path}/.glusterfs/indices`, { recursive: true });
     const volumeId = "5a7f3c1e-8f0b-4a57-9d2e-0c1b2a394857";
     const id = `0x${volumeId.replaceAll("-", "")}`;
@@ -159,6 +176,9 @@ export class BrickPair implements AsyncDisposable {
     for (const path of this.#mounts) await run(["umount", "-l", path]);
     for (const graph of this.#graphs) await graph.stop();
     await Promise.all(this.#processes.map((each) => each.end("SIGKILL")));
+    for (const { path } of this.size === undefined ? [] : this.bricks) {
+      await run(["umount", "-l", path]);
+    }
     await Deno.remove(this.dir, { recursive: true });
   }
 }
