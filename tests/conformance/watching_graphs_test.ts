@@ -4,7 +4,7 @@ import { ROOT } from "core/call.ts";
 import { InodeTable } from "core/inode.ts";
 import { type OptionTable, readOptions } from "core/options.ts";
 import type { XlatorType } from "core/registry.ts";
-import { conformance, type Group } from "tests/conformance/mod.ts";
+import { conformance, type ConformanceOptions } from "tests/conformance/mod.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node } from "tests/fakes/node.ts";
 import { delayGen } from "xlators/debug/delay-gen/delay_gen.ts";
@@ -23,7 +23,7 @@ import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 function over<T extends OptionTable>(
   type: XlatorType<T>,
   options: Record<string, string> = {},
-  without: readonly Group[] = [],
+  without: NonNullable<ConformanceOptions["without"]> = [],
 ): void {
   conformance(`${type.type} over a brick in memory`, async () => {
     const inodes = new InodeTable();
@@ -51,6 +51,9 @@ over(upcall, { "cache-invalidation": "on" });
 over(utime);
 over(barrier);
 over(readOnly);
-// Its own xattrs are listed among those of new files.
-over(worm, { "worm-file-level": "on" }, ["xattrs"]);
+// Its own xattrs are listed among those of new files, and files are not removed unseen.
+over(worm, { "worm-file-level": "on" }, [
+  "xattrs",
+  "names: rmdir with flag 1 takes all that is in it",
+]);
 over(ioThreads);

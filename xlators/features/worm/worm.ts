@@ -256,9 +256,9 @@ class Worm extends Uniform {
     return reply;
   }
 
-  // Whatever is in a tree, committed files are not removed with it.
+  // Not with all that is in it: committed files may be.
   #rmdir(call: Call, args: Args<"rmdir">): Promise<Reply<"rmdir">> {
-    return args.flags & 1 ? Promise.reject(EROFS) : this.child.rmdir(call, args);
+    return this.child.rmdir(call, { ...args, flags: args.flags & ~1 });
   }
 
   async #put(call: Call, args: Args<"put">): Promise<Reply<"put">> {

@@ -1,7 +1,7 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { type Clock, realClock } from "core/env.ts";
-import { EEXIST, EIO, EROFS } from "core/errno.ts";
+import { EEXIST, EIO, ENOTEMPTY, EROFS } from "core/errno.ts";
 import {
   type AttrChanges,
   DONE,
@@ -233,8 +233,13 @@ Deno.test("features/worm: a committed file is not emptied, or its state changed,
   const xattrs = Xdata.of([["trusted.reten_state", ptr(new Uint8Array(64))]]);
   await refused(bed.top.xattrop(user, { inode, op: "get-and-set", xattrs }));
   equal(await bed.state(inode), state);
-  const root = { parent: bed.inodes.root, name: "d" };
-  await refused(bed.top.rmdir(user, { ...root, flags: 1 }));
+  const tree = { parent: bed.inodes.root, name: "d" };
+  const { stat } = await bed.top.mkdir(user, { ...place, ...tree, mode: 0o755, xdata });
+  const moved = { oldParent: bed.inodes.root, oldName: "f", newName: "f" };
+  await bed.brick.rename(ROOT, { ...moved, newParent: bed.inodes.of(stat.gfid) });
+  const whole = bed.top.rmdir(user, { ...tree, flags: 1 });
+  await rejects(whole, (error) => ENOTEMPTY.matches(error));
+  equal(await size(), 1);
 });
 
 Deno.test("features/worm: who creates what another created meanwhile opens it", async () => {
