@@ -11,14 +11,18 @@ import type { Entry } from "core/inode.ts";
 import { Xdata } from "core/xdata.ts";
 import { GFID_REQ, INTERNAL_FOP } from "core/xdata_keys.ts";
 import {
+  asking,
   asRoot,
   FORCE_REPLACE,
+  isLinkFile,
   isMissing,
   LINK_FILE_MODE,
   LINKTO,
   ONLY_LINKTO,
   type Subvolumes,
 } from "xlators/cluster/distribute/subvolumes.ts";
+
+const INTERNAL = new Xdata(new Map()).with(INTERNAL_FOP, true);
 
 /** Which file a link file stands for. */
 export type LinkedFile = Pick<Iatt, "gfid" | "uid" | "gid">;
@@ -32,20 +36,43 @@ export async function createLinkFile(
   { parent, name }: Entry,
   file: LinkedFile,
 ): Promise<void> {
-  const xdata = new Xdata(new Map())
+  const xdata = INTERNAL
     .with(GFID_REQ, file.gfid)
     .with(LINKTO, subvolumes.names[to]!)
-    .with(INTERNAL_FOP, true)
     .with(FORCE_REPLACE, true);
   const args = { parent, name, mode: LINK_FILE_MODE, rdev: 0, umask: 0, xdata };
   const root = asRoot(call);
   const brick = subvolumes.all[at]!;
-  await brick.mknod(root, args);
+  await brick.mknod(root, args).catch(async (error) => {
+    if (!EEXIST.matches(error) || !await addName(subvolumes, root, at, args, file)) throw error;
+  });
   // The owner counts in quotas and decides who may rename the name in a sticky directory.
   if (file.uid === 0 && file.gid === 0) return;
   const changes = { uid: file.uid, gid: file.gid };
   const inode = subvolumes.inodes.of(file.gfid);
   await brick.setattr(root, { inode, changes }).catch(ignoreFop);
+}
+
+// A file with several names may have a link file there for another of them: that gets one more name,
+// since no brick has two files of one gfid.
+async function addName(
+  { all, inodes }: Subvolumes,
+  root: Call,
+  at: number,
+  { parent, name }: Entry,
+  { gfid }: LinkedFile,
+): Promise<boolean> {
+  const inode = inodes.of(gfid);
+  try {
+    const ask = { inode, name: "", xdata: asking(undefined) };
+    const { stat, xdata } = await all[at]!.lookup(root, ask);
+    if (!isLinkFile(stat, xdata)) return false;
+    await all[at]!.link(root, { inode, parent, name, xdata: INTERNAL });
+    return true;
+  } catch (error) {
+    ignoreFop(error);
+    return false;
+  }
 }
 
 /** The same where the file is found without its link file, too: a failure is only logged. */
@@ -78,7 +105,7 @@ export async function removeLinkFile(
   at: number,
   { parent, name }: Entry,
 ): Promise<boolean> {
-  const xdata = new Xdata(new Map()).with(ONLY_LINKTO, true).with(INTERNAL_FOP, true);
+  const xdata = INTERNAL.with(ONLY_LINKTO, true);
   try {
     await subvolumes.all[at]!.unlink(asRoot(call), { parent, name, flags: 0, xdata });
     return true;
