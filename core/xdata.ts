@@ -41,7 +41,10 @@ export interface XKey<T> {
   write(value: T): DictValue;
 }
 
-/** An immutable dictionary. Absent xdata is `undefined`, never an empty one. */
+/**
+ * An immutable dictionary. Absent xdata is `undefined`, not an empty one; only clients that look
+ * whether a lookup's answer has any are given an empty one.
+ */
 export class Xdata implements Iterable<[string, DictValue]> {
   readonly #values: ReadonlyMap<string, DictValue>;
 

@@ -66,9 +66,10 @@ export const lookup: Wire<"lookup"> = {
   answer(to: XdrWriter, reply: LookupReply, args: LookupArgs): void {
     to.u32(0);
     to.u32(0);
-    // A client that asked for something gets a dictionary, be it an empty one.
-    if (args.xdata) writeSubject(to, reply.xdata);
-    else writeDict(to, reply.xdata);
+    // A client that asked for something gets a dictionary, be it an empty one; a layer may want that
+    // for one that did not ask, too.
+    if (args.xdata || reply.xdata) writeSubject(to, reply.xdata);
+    else writeDict(to, undefined);
     writeIatt(to, reply.stat);
     writeIatt(to, reply.postParent);
   },

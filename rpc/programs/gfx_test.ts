@@ -14,6 +14,7 @@ import {
 } from "core/fops.ts";
 import { Fd, type Gfid, type Inode, ROOT_GFID } from "core/inode.ts";
 import { ptr, Xdata } from "core/xdata.ts";
+import { iattAt } from "rpc/gfx_types.ts";
 import { WIRES } from "rpc/programs/gfx.ts";
 import { XdrError, XdrReader, XdrWriter } from "rpc/xdr.ts";
 import { DECLARED } from "tests/interop/gfx_declared.ts";
@@ -180,6 +181,14 @@ Deno.test("rpc/programs/gfx: an xattrop of no kind fails", () => {
   assert.equal(declared("xattrop", bytes).flags, 6);
   new DataView(bytes.buffer).setUint32(16, 7);
   assert.throws(() => args("xattrop", bytes), EINVAL);
+});
+
+Deno.test("rpc/programs/gfx: an empty dictionary that a layer adds to a lookup travels", () => {
+  const stat = iattAt(new DataView(new ArrayBuffer(256)), 0, INODE.gfid);
+  const of = { inode: INODE, parent: undefined, name: "" };
+  // After result and errno: size, count, count. -1 would be no dictionary.
+  const bytes = answer("lookup", { stat, postParent: stat, xdata: Xdata.of([]) }, of);
+  assert.deepEqual([...bytes.subarray(8, 20)], new Array(12).fill(0));
 });
 
 Deno.test("rpc/programs/gfx: a lookup is named, nameless, or of a directory itself", () => {

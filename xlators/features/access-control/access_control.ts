@@ -62,6 +62,7 @@ const DEFAULT = bytesKey("system.posix_acl_default");
 // The names under which lists also travel, as text.
 const OTHER_NAMES = ["glusterfs.posix.acl", "glusterfs.posix.default_acl"];
 const ACL_NAMES: ReadonlySet<string> = new Set([ACCESS.name, DEFAULT.name, ...OTHER_NAMES]);
+const NOTHING = new Xdata(new Map());
 const ACL_REQUEST = Xdata.of([
   [ACCESS.name, { type: "int", value: 0 }],
   [DEFAULT.name, { type: "int", value: 0 }],
@@ -166,8 +167,14 @@ class AccessControl extends PassThrough {
 
   override lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
     const { parent, inode, name } = args;
-    if (this.#isExempt(call)) return this.child.lookup(call, args);
-    const go = () => this.#lookup(call, args);
+    if (this.#isExempt(call)) {
+      const reply = this.child.lookup(call, args);
+      return args.xdata ? reply : reply.then(withXdata);
+    }
+    const go = () => {
+      const reply = this.#lookup(call, args);
+      return args.xdata ? reply : reply.then(withXdata);
+    };
     // Nameless, or the root: no way leads there that could be closed.
     if (!parent || name === "" || parent === inode) return go();
     return this.#ifMay(call, parent, EXECUTE, go);
@@ -442,6 +449,13 @@ function inherited<A extends Args<"mkdir">>(
     ...(isDirectory ? [[DEFAULT.name, ptr(printAcl(byDefault))] as const] : []),
   ]);
   return { ...args, mode, umask: 0, xdata: rest?.merged(lists) ?? lists };
+}
+
+// GlusterFS's layer of this name asks for lists with every lookup, so its answers always have extra
+// data. The healer of dispersed files relies on it: it asks for nothing, and where no extra data comes
+// it takes the file's attributes for healed.
+function withXdata(reply: Reply<"lookup">): Reply<"lookup"> {
+  return reply.xdata ? reply : { ...reply, xdata: NOTHING };
 }
 
 /** `features/access-control`: mode bits and POSIX ACLs at the brick. */

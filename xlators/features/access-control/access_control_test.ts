@@ -72,6 +72,15 @@ class Bed {
 const refused = (answer: Promise<unknown>, failure: FopError = EACCES) =>
   rejects(answer, (error) => failure.matches(error));
 
+Deno.test("features/access-control: a lookup that asks for nothing is answered with extra data", async () => {
+  const bed = new Bed();
+  const inode = await bed.make("mknod", "file", 0o644);
+  const args = { inode, parent: undefined, name: "" };
+  for (const call of [{ ...ROOT, pid: PID_SELF_HEAL }, ROOT, alice]) {
+    equal((await bed.top.lookup(call, args)).xdata?.size, 0);
+  }
+});
+
 Deno.test("features/access-control: opening follows the mode bits; root and daemons are not asked", async () => {
   const bed = new Bed();
   const inode = await bed.make("mknod", "f", 0o640);
