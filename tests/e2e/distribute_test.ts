@@ -6,11 +6,13 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { EEXIST, ENOENT, ENOTCONN, ENOTEMPTY } from "core/errno.ts";
+import { EEXIST, ENOENT, ENOTCONN, ENOTEMPTY, FopError } from "core/errno.ts";
+import { isDirectory } from "core/iatt.ts";
 import type { Volume } from "core/volume.ts";
 import { BrickPair } from "tests/e2e/brick_pair.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { must } from "tests/e2e/process.ts";
+import { seeded } from "tests/fakes/seeded.ts";
 
 const LAYOUT = "trusted.glusterfs.dht";
 const COUNT = 40;
@@ -156,6 +158,44 @@ for (const kind of ["ours", "glusterfsd"] as const) {
     deepEqual(await names(volume, "/"), []);
   });
 
+  e2e(
+    `distribute, bricks ${kind}: random changes by both, in turn, do what one disk does`,
+    [],
+    async () => {
+      await using pair = await BrickPair.start(kind, kind);
+      const mount = await pair.mount();
+      const { volume } = await pair.ours();
+      const disk = `${pair.dir}/disk`;
+      await Deno.mkdir(disk);
+      const random = seeded(7);
+      const pick = <T>(from: readonly T[]): T => from[random(from.length)]!;
+      const path = () =>
+        (random(3) ? "" : `/${pick(["p", "q", "r"])}`) + `/${pick(["p", "q", "r", "s", "t", "u"])}`;
+      const steps = [
+        "write",
+        "write",
+        "mkdir",
+        "rename",
+        "rename",
+        "rename",
+        "link",
+        "unlink",
+        "rmdir",
+      ];
+      for (let count = 0; count < 300; count++) {
+        const step = pick(steps), a = path(), b = path();
+        const wanted = await works(onDisk(disk, step, a, b));
+        const got = await works(
+          random(2) ? onDisk(mount, step, a, b) : onVolume(volume, step, a, b),
+        );
+        equal(got, wanted, `step ${count}: ${step} ${a} ${b}`);
+      }
+      await must(["diff", "-r", disk, mount]);
+      for (const name of await names(volume, "/")) await removeAll(volume, `/${name}`);
+      equal(await pair.leftovers(), "");
+    },
+  );
+
   e2e(`distribute, bricks ${kind}: without one brick the other's names work`, [], async () => {
     await using pair = await BrickPair.start(kind, kind);
     const { volume } = await pair.ours();
@@ -178,4 +218,39 @@ for (const kind of ["ours", "glusterfsd"] as const) {
     ok(left.includes("d"), "the directory is still listed");
     equal(left.length, 1 + numbers.filter((i) => pair.where(`f${i}`)[0] === "data").length);
   });
+}
+
+async function works(answer: Promise<unknown>): Promise<boolean> {
+  try {
+    await answer;
+    return true;
+  } catch (error) {
+    if (error instanceof FopError || error instanceof Error && "code" in error) return false;
+    throw error;
+  }
+}
+
+function onDisk(top: string, step: string, a: string, b: string): Promise<unknown> {
+  const at = top + a;
+  if (step === "write") return Deno.writeTextFile(at, a);
+  if (step === "mkdir") return Deno.mkdir(at);
+  if (step === "rename") return Deno.rename(at, top + b);
+  if (step === "link") return Deno.link(at, top + b);
+  return must([step, at]).catch((error) => {
+    throw Object.assign(error, { code: "" });
+  });
+}
+
+function onVolume(volume: Volume, step: string, a: string, b: string): Promise<unknown> {
+  if (step === "write") return volume.writeFile(a, text.encode(a));
+  if (step === "mkdir") return volume.mkdir(a);
+  if (step === "rename") return volume.rename(a, b);
+  if (step === "link") return volume.link(a, b);
+  return step === "unlink" ? volume.unlink(a) : volume.rmdir(a);
+}
+
+async function removeAll(volume: Volume, path: string): Promise<void> {
+  if (!isDirectory(await volume.lstat(path))) return await volume.unlink(path);
+  for (const name of await names(volume, path)) await removeAll(volume, `${path}/${name}`);
+  await volume.rmdir(path);
 }
