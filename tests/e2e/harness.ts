@@ -20,6 +20,7 @@ import {
 } from "tests/e2e/process.ts";
 import {
   type BrickFacts,
+  BRICKS,
   brickVolfile,
   type ClientFacts,
   clientVolfile,
@@ -168,13 +169,15 @@ export interface ClusterOptions {
   readonly layout: Layout;
   /** Who serves each brick; the kind under test if absent. */
   readonly kinds?: readonly BrickKind[];
-  /** glusterd's client-side caches; true if absent. */
-  readonly performance?: boolean;
+  /** glusterd's client-side caches; true if absent. With `all` bricks tell clients what changed. */
+  readonly performance?: boolean | "all";
   /** Directories of existing bricks to serve instead of fresh ones. */
   readonly adopt?: readonly string[];
   readonly volumeId?: string;
   readonly brick?: Pick<BrickFacts, "allow" | "reject" | "login">;
-  readonly client?: Pick<ClientFacts, "login" | "sourceAddress" | "pingTimeout">;
+  readonly client?: Pick<ClientFacts, "login" | "sourceAddress" | "pingTimeout" | "shard">;
+  /** An address of each brick's own, which `cut` takes away; else all share one. */
+  readonly ownAddresses?: boolean;
   /** A mount namespace for the cluster's programs; mounts made through it are not seen outside. */
   readonly ownMounts?: boolean;
   /** Where directories are made; the default place for temporary files if absent. */
@@ -217,16 +220,20 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { layout, kinds, adopt, brick } = this.options;
-    const count = layout === "one" ? 1 : 2;
+    const { layout, kinds, adopt, brick, performance, ownAddresses } = this.options;
+    const count = BRICKS[layout];
     for (let index = 0; index < count; index++) {
       const facts: BrickFacts = {
         path: adopt?.[index] ?? `${this.dir}/brick-${index}`,
         port: FIRST_PORT + index,
         volume: this.volume,
         volumeId: this.volumeId,
+        arbiter: layout === "arbiter" && index === count - 1,
+        invalidation: performance === "all",
+        ...(ownAddresses ? { host: ownAddress(index) } : {}),
         ...brick,
       };
+      if (ownAddresses) await this.join(index);
       this.bricks.push(new Brick(this, index, kinds?.[index] ?? KIND, facts));
     }
     await Promise.all(this.bricks.map(async (each) => {
@@ -234,6 +241,34 @@ export class Cluster implements AsyncDisposable {
       await each.start();
     }));
     await this.#serveVolfiles();
+  }
+
+  /** Cuts a brick of an own address off: not a packet passes, and nobody is told. */
+  async cut(index: number): Promise<void> {
+    await must([
+      "ip",
+      "-n",
+      this.space.name,
+      "address",
+      "del",
+      `${ownAddress(index)}/32`,
+      "dev",
+      "lo",
+    ]);
+  }
+
+  /** Connects it again. */
+  async join(index: number): Promise<void> {
+    await must([
+      "ip",
+      "-n",
+      this.space.name,
+      "address",
+      "add",
+      `${ownAddress(index)}/32`,
+      "dev",
+      "lo",
+    ]);
   }
 
   async #serveVolfiles(): Promise<void> {
@@ -258,7 +293,7 @@ export class Cluster implements AsyncDisposable {
       volumeId: this.volumeId,
       layout: this.options.layout,
       host: HOST,
-      bricks: this.bricks,
+      bricks: this.bricks.map(({ facts }) => facts),
       ...(this.options.performance === undefined ? {} : { performance: this.options.performance }),
       ...more,
     };
@@ -359,6 +394,10 @@ export class Cluster implements AsyncDisposable {
     await this.space[Symbol.asyncDispose]();
     if (Deno.env.get("MORTAR_KEEP") !== "1") await Deno.remove(this.dir, { recursive: true });
   }
+}
+
+function ownAddress(index: number): string {
+  return `10.77.0.${index + 1}`;
 }
 
 function tail(path: string): string {

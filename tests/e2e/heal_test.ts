@@ -2,8 +2,9 @@
 
 import { assertEquals } from "@std/assert";
 import { type BrickKind, Cluster, e2e, KIND, LONG } from "tests/e2e/harness.ts";
+import { healed } from "tests/e2e/heals.ts";
 import { must, until } from "tests/e2e/process.ts";
-import { expectSameTree, healedDiffers, readTree, visible } from "tests/e2e/tree.ts";
+import { expectSameTree, readTree } from "tests/e2e/tree.ts";
 
 const GLFSHEAL = ["/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal"];
 const FILES = LONG ? 200 : 30;
@@ -46,38 +47,6 @@ function keepWriting(top: string): { stop: () => Promise<number> } {
       return done;
     },
   };
-}
-
-async function healed(cluster: Cluster): Promise<void> {
-  const healer = await cluster.startHealer();
-  try {
-    await until(
-      "nothing is left to heal",
-      async () => {
-        const counts = await cluster.pendingHeals();
-        return counts.every((each) => each === 0);
-      },
-      120_000,
-      1000,
-    );
-  } catch (error) {
-    throw new Error(`${error}\nglustershd: ${healer.lastWords()}`);
-  }
-  // Names that a heal took away are purged a little after the heal is complete.
-  const [one, other] = cluster.bricks.map((each) => each.path);
-  let difference: unknown;
-  const same = async () => {
-    try {
-      expectSameTree(visible(await readTree(one!)), visible(await readTree(other!)), healedDiffers);
-      return true;
-    } catch (error) {
-      difference = error;
-      return false;
-    }
-  };
-  await until("both bricks hold the same", same, 30_000, 1000).catch((error) => {
-    throw new Error(`${error}\n${difference}`);
-  });
 }
 
 async function killedInTheMiddle(kinds: readonly BrickKind[], victim: number): Promise<void> {

@@ -7,18 +7,35 @@
 import { printVolfile, type VolumeBlock } from "core/volfile.ts";
 
 /** How a volume spreads its files over bricks. */
-export type Layout = "one" | "distributed" | "replica";
+export type Layout = keyof typeof BRICKS;
+
+/** How many bricks a volume of each layout has; those of `disperse` lose one, of `disperse6` two. */
+export const BRICKS = {
+  one: 1,
+  distributed: 2,
+  replica: 2,
+  replica3: 3,
+  arbiter: 3,
+  disperse: 3,
+  disperse6: 6,
+} as const;
 
 /** What a brick's volfile is made of. */
 export interface BrickFacts {
   /** Directory, and the name clients ask for. */
   readonly path: string;
   readonly port: number;
+  /** Where it listens and clients look for it, if not where they look for the others. */
+  readonly host?: string;
   readonly volume: string;
   readonly volumeId: string;
   /** Address patterns; all may come in if absent. */
   readonly allow?: string;
   readonly reject?: string;
+  /** It keeps no data, only names: the last brick of the layout `arbiter`. */
+  readonly arbiter?: boolean;
+  /** Clients that cached a file are told when another one changes it. */
+  readonly invalidation?: boolean;
   /** With these, only who knows them may come in by login. */
   readonly login?: { readonly user: string; readonly password: string };
 }
@@ -29,9 +46,11 @@ export interface ClientFacts {
   readonly volumeId: string;
   readonly layout: Layout;
   readonly host: string;
-  readonly bricks: readonly { readonly path: string; readonly port: number }[];
+  readonly bricks: readonly Pick<BrickFacts, "path" | "port" | "host">[];
   /** The layers above distribute that glusterd puts there by itself; true if absent. */
-  readonly performance?: boolean;
+  readonly performance?: boolean | "all";
+  /** Files are cut into pieces of that size, such as `4MB`. */
+  readonly shard?: string;
   readonly login?: { readonly user: string; readonly password: string };
   /** Address that the client's connections come from. */
   readonly sourceAddress?: string;
@@ -74,6 +93,7 @@ export function brickVolfile(facts: BrickFacts): string {
       "volume-id": volumeId,
       directory: path,
     }),
+    ...(facts.arbiter ? [layer("arbiter", "features/arbiter")] : []),
     layer("access-control", "features/access-control"),
     layer("locks", "features/locks", { "enforce-mandatory-lock": "off" }),
     layer("worm", "features/worm", {
@@ -82,12 +102,15 @@ export function brickVolfile(facts: BrickFacts): string {
       worm: "off",
     }),
     layer("read-only", "features/read-only", { "read-only": "off" }),
-    layer("upcall", "features/upcall", { "cache-invalidation": "off" }),
+    layer("upcall", "features/upcall", {
+      "cache-invalidation": facts.invalidation ? "on" : "off",
+    }),
     layer("io-threads", "performance/io-threads"),
     layer("barrier", "features/barrier", { "barrier-timeout": "120", barrier: "disable" }),
     layer("index", "features/index", {
       "xattrop-pending-watchlist": `trusted.afr.${volume}-`,
       "xattrop-dirty-watchlist": "trusted.afr.dirty",
+      "xattrop64-watchlist": "trusted.ec.dirty",
       "index-base": `${path}/.glusterfs/indices`,
     }),
     block(path, "debug/io-stats", {
@@ -100,6 +123,7 @@ export function brickVolfile(facts: BrickFacts): string {
       "transport.listen-backlog": "1024",
       "transport.socket.keepalive": "1",
       "transport.socket.listen-port": String(port),
+      "transport.socket.bind-address": facts.host,
       "transport.address-family": "inet",
       "transport-type": "tcp",
       "auth-path": path,
@@ -115,7 +139,7 @@ export function brickVolfile(facts: BrickFacts): string {
 
 function clientBlocks(facts: ClientFacts, daemon: boolean): VolumeBlock[] {
   const { volume, bricks, host, login } = facts;
-  return bricks.map(({ path, port }, index) =>
+  return bricks.map(({ path, port, host: own }, index) =>
     block(`${volume}-client-${index}`, "protocol/client", {
       "send-gids": daemon ? undefined : "true",
       "transport.address-family": "inet",
@@ -125,19 +149,30 @@ function clientBlocks(facts: ClientFacts, daemon: boolean): VolumeBlock[] {
       password: login?.password,
       "remote-subvolume": path,
       "remote-port": String(port),
-      "remote-host": host,
+      "remote-host": own ?? host,
       "ping-timeout": String(facts.pingTimeout ?? 42),
     })
   );
 }
 
-function replicateBlock(facts: ClientFacts, options: Options): VolumeBlock {
-  const clients = facts.bricks.map((_, index) => `${facts.volume}-client-${index}`);
+/** The layer that keeps files on several bricks at once, if the layout has one. */
+function copiesBlock(facts: ClientFacts, options: Options): VolumeBlock | undefined {
+  const { layout, volume } = facts;
+  if (layout === "one" || layout === "distributed") return undefined;
+  const clients = facts.bricks.map((_, index) => `${volume}-client-${index}`);
+  if (layout === "disperse" || layout === "disperse6") {
+    const redundancy = { redundancy: layout === "disperse" ? "1" : "2" };
+    return block(`${volume}-disperse-0`, "cluster/disperse", {
+      ...options,
+      ...redundancy,
+    }, ...clients);
+  }
   return block(
-    `${facts.volume}-replicate-0`,
+    `${volume}-replicate-0`,
     "cluster/replicate",
     {
       ...options,
+      "arbiter-count": layout === "arbiter" ? "1" : undefined,
       "use-anonymous-inode": "yes",
       "use-compound-fops": "off",
       "granular-entry-heal": "on",
@@ -148,45 +183,72 @@ function replicateBlock(facts: ClientFacts, options: Options): VolumeBlock {
   );
 }
 
+// glusterd's order. What is not on by itself comes with the options that its profile for caching
+// metadata sets: without word from the bricks clients would not look again for ten minutes.
+function performanceBlocks({ volume, performance, shard }: ClientFacts): VolumeBlock[] {
+  const layer = (type: string, options: Options = {}) =>
+    block(`${volume}-${type.slice(type.indexOf("/") + 1)}`, type, options);
+  const pieces = shard === undefined
+    ? []
+    : [layer("features/shard", { "shard-block-size": shard })];
+  if (performance === false) return pieces;
+  const all = performance === "all";
+  const told = all ? { "cache-invalidation": "true" } : {};
+  return [
+    ...pieces,
+    layer("features/utime", { noatime: "on" }),
+    layer("performance/write-behind"),
+    ...(all
+      ? [
+        layer("performance/read-ahead"),
+        layer("performance/readdir-ahead"),
+        layer("performance/io-cache"),
+      ]
+      : []),
+    layer("performance/open-behind"),
+    layer("performance/quick-read", told),
+    layer("performance/md-cache", { ...told, ...(all ? { "md-cache-timeout": "600" } : {}) }),
+    ...(all ? [layer("performance/nl-cache")] : []),
+  ];
+}
+
 /** A client's graph, as mounts and libgfapi load it. */
 export function clientVolfile(facts: ClientFacts): string {
-  const { volume, layout, bricks } = facts;
+  const { volume, bricks } = facts;
   const clients = clientBlocks(facts, false);
-  const spread = layout === "replica"
-    ? [replicateBlock(facts, {}), block(`${volume}-dht`, "cluster/distribute", {})]
-    : [
-      block(
-        `${volume}-dht`,
-        "cluster/distribute",
-        {},
-        ...bricks.map((_, index) => `${volume}-client-${index}`),
-      ),
-    ];
-  const performance = facts.performance === false ? [] : [
-    block(`${volume}-utime`, "features/utime", { noatime: "on" }),
-    block(`${volume}-write-behind`, "performance/write-behind", {}),
-    block(`${volume}-open-behind`, "performance/open-behind", {}),
-    block(`${volume}-quick-read`, "performance/quick-read", {}),
-    block(`${volume}-md-cache`, "performance/md-cache", {}),
-  ];
+  const copies = copiesBlock(facts, {});
+  const below = copies ? [copies] : clients;
+  const names = copies ? [copies.name] : bricks.map((_, index) => `${volume}-client-${index}`);
+  const spread = block(`${volume}-dht`, "cluster/distribute", {}, ...names);
   const top = block(volume, "debug/io-stats", { "log-level": "INFO" });
-  return printVolfile([...clients, ...stack([...spread, ...performance, top])]);
+  return printVolfile([
+    ...(copies ? clients : []),
+    ...below,
+    ...stack([spread, ...performanceBlocks(facts), top]),
+  ]);
 }
 
 /** The self-heal daemon's graph. */
 export function healVolfile(facts: ClientFacts): string {
   const { volume } = facts;
-  const replicate = replicateBlock(facts, {
+  const dispersed = facts.layout.startsWith("disperse");
+  const copies = copiesBlock(facts, {
     "iam-self-heal-daemon": "yes",
     "self-heal-daemon": "enable",
-    "heal-timeout": "5",
-    "entry-self-heal": "on",
-    "data-self-heal": "on",
-    "metadata-self-heal": "on",
-    "background-self-heal-count": "0",
+    // The least that each of them takes.
+    "heal-timeout": dispersed ? "60" : "5",
+    ...(dispersed ? {} : {
+      "entry-self-heal": "on",
+      "data-self-heal": "on",
+      "metadata-self-heal": "on",
+      "background-self-heal-count": "0",
+    }),
   });
+  if (!copies) {
+    throw new Error(`Cannot heal a volume of layout "${facts.layout}": it has no copies`);
+  }
   return printVolfile([
     ...clientBlocks(facts, true),
-    ...stack([replicate, block(volume, "debug/io-stats", { "log-level": "INFO" })]),
+    ...stack([copies, block(volume, "debug/io-stats", { "log-level": "INFO" })]),
   ]);
 }

@@ -1,0 +1,69 @@
+/** Waits for the real self-heal daemon, and compares what the bricks of a volume hold afterwards. */
+
+import type { Cluster } from "tests/e2e/harness.ts";
+import { until } from "tests/e2e/process.ts";
+import { type Entry, expectSameTree, healedDiffers, readTree, visible } from "tests/e2e/tree.ts";
+
+const HEAL_MS = 120_000, SAME_MS = 30_000;
+
+/** Starts glustershd and waits until nothing is left to heal and all bricks hold the same. */
+export async function healed(cluster: Cluster): Promise<void> {
+  const healer = await cluster.startHealer();
+  try {
+    await until(
+      "nothing is left to heal",
+      async () => (await cluster.pendingHeals()).every((each) => each === 0),
+      HEAL_MS,
+      1000,
+    );
+  } catch (error) {
+    throw new Error(`${error}\nglustershd: ${healer.lastWords()}`);
+  }
+  // Names that a heal took away are purged a little after the heal is complete.
+  let difference: unknown;
+  const same = () =>
+    expectHealedBricks(cluster).then(() => true, (error) => {
+      difference = error;
+      return false;
+    });
+  await until("all bricks hold the same", same, SAME_MS, 1000).catch((error) => {
+    throw new Error(`${error}\n${difference}`);
+  });
+}
+
+/** Throws unless every brick holds what the first one holds, as far as the layout wants that. */
+export async function expectHealedBricks({ bricks, options }: Cluster): Promise<void> {
+  const trees = await Promise.all(bricks.map(async ({ path }) => visible(await readTree(path))));
+  const first = trees[0]!;
+  trees.slice(1).forEach((tree, index) => {
+    if (options.layout.startsWith("disperse")) expectSameTree(first, tree, fragmentDiffers);
+    else if (bricks[index + 1]!.facts.arbiter) expectSameTree(first, tree, arbiterDiffers);
+    else expectSameTree(first, tree, healedDiffers);
+  });
+}
+
+// Each brick has another fragment of the data; versions and sizes are the same, and zero says what
+// absence says. Healing a dispersed file brings no time back that was set to the past.
+function fragmentDiffers(one: Entry, other: Entry): string[] {
+  const comparable = ({ sha256: _own, xattrs, ...rest }: Entry): Entry => {
+    const settled = Object.entries(xattrs).filter(([name, value]) =>
+      name !== "trusted.glusterfs.mdata" && !(name.startsWith("trusted.ec.") && /^0*$/.test(value))
+    );
+    return { ...rest, xattrs: Object.fromEntries(settled) };
+  };
+  return healedDiffers(comparable(one), comparable(other));
+}
+
+// No data: no size, and no word of writes in the times.
+function arbiterDiffers(copy: Entry, arbiter: Entry): string[] {
+  const names = (entry: Entry): Entry => {
+    const { size: _size, sha256: _data, ...rest } = entry;
+    const { "trusted.glusterfs.mdata": _times, ...xattrs } = entry.xattrs;
+    return { ...rest, xattrs };
+  };
+  const data = arbiter.sha256 !== undefined && arbiter.size !== 0;
+  return [
+    ...healedDiffers(names(copy), names(arbiter)),
+    ...(data ? [`the arbiter holds ${arbiter.size} bytes`] : []),
+  ];
+}
