@@ -26,12 +26,11 @@ for i in grown replaced cut mode owner xattr acl times removed linked moved; do 
 setfattr -n user.gone -v x xattr; mkdir -p removed-dir/sub moved-dir; printf x > removed-dir/sub/f
 printf x > moved-dir/file; dd if=/dev/urandom of=middle bs=64k count=8 2>/dev/null`;
 
-/** Writes files without pause until `stop` is called; answers how many. Every write must work. */
-function keepWriting(top: string): { stop: () => Promise<number> } {
-  let going = true;
+/** Writes files without pause until `stop` is called. Every write must work. */
+function keepWriting(top: string): { written: () => number; stop: () => Promise<void> } {
+  let going = true, count = 0;
   const done = (async () => {
     const data = new Uint8Array(64 << 10).fill(7);
-    let count = 0;
     for (; going; count++) {
       const file = await Deno.open(`${top}/w-${count % FILES}`, { create: true, write: true });
       data[0] = count;
@@ -39,9 +38,9 @@ function keepWriting(top: string): { stop: () => Promise<number> } {
       await file.write(data);
       file.close();
     }
-    return count;
   })();
   return {
+    written: () => count,
     stop: () => {
       going = false;
       return done;
@@ -62,8 +61,8 @@ async function killedInTheMiddle(kinds: readonly BrickKind[], victim: number): P
   await until("some writes are done", () => sizeOf(`${mount.path}/w-5`) > 0);
   await cluster.bricks[victim]!.end("SIGKILL");
   await sh(CHANGES);
-  const written = await writer.stop();
-  if (written < FILES) throw new Error(`Only ${written} writes`);
+  await until("every file is written", () => writer.written() >= FILES, 120_000);
+  await writer.stop();
   const before = await readTree(mount.path);
   await cluster.bricks[victim]!.start();
   await until("the client is back at the brick", async () => {
