@@ -3,6 +3,7 @@
  * Structs: rpc/xdr/src/glusterfs3-xdr.x.
  */
 
+import { str, Xdata } from "core/xdata.ts";
 import type { Connection } from "rpc/connection.ts";
 import { legacyDict } from "rpc/legacy_dict.ts";
 import { nothing, type ProgramId, type Signature } from "rpc/program.ts";
@@ -62,13 +63,17 @@ export const getVolumeInfo = declare(6, struct({ dict }), errorReply);
 /** Names and ids of a volume's snapshots, for user-serviceable snapshots. */
 export const getSnapshotInfo = declare(7, struct({ dict }), errorReply);
 
+// GlusterFS's management daemon gives no volfile to who does not say which versions of options it
+// knows: those of 10.3.
+const OP_VERSIONS = Xdata.of([["min-op-version", str("1")], ["max-op-version", str("100000")]]);
+
 /** The volfile under `key`; undefined if the server has none. */
 export async function fetchVolfile(
   connection: Connection,
   key: string,
   deadline?: number,
 ): Promise<string | undefined> {
-  const args = { flags: 0, key, xdata: undefined };
+  const args = { flags: 0, key, xdata: OP_VERSIONS };
   const { ret, spec } = await connection.ask(getspec, args, { deadline });
   return ret < 0 ? undefined : spec;
 }
