@@ -6,7 +6,7 @@ import { plain } from "mgmt/plain.ts";
 import { cannotListen, MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { dumpState } from "mgmt/statedump.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
-import { type Endpoint, endpointText } from "rpc/transport.ts";
+import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
 
 const DEFAULT_ADDRESS = "127.0.0.1";
 
@@ -84,7 +84,6 @@ export const mgmt = command({
       return await daemon.ended;
     } finally {
       await server.stop();
-      if (values.socket !== undefined) removeSocket(values.socket);
       daemon.close();
     }
   },
@@ -116,25 +115,8 @@ function listen(server: VolfileServer, endpoint: Endpoint, instead: string): End
 
 // A socket file outlives a process that was killed: if nobody answers there, it is only in the way.
 async function listenUnix(server: VolfileServer, path: string): Promise<void> {
-  if (!(await isAnswered(path))) removeSocket(path);
+  // Whatever was wrong, listening there will tell.
+  await removeStaleSocket(path).catch(() => {});
   listen(server, { kind: "unix", path }, "choose another with --socket");
   Deno.chmodSync(path, 0o600);
-}
-
-async function isAnswered(path: string): Promise<boolean> {
-  try {
-    (await Deno.connect({ transport: "unix", path })).close();
-    return true;
-  } catch {
-    // Whatever was wrong, listening there will tell.
-    return false;
-  }
-}
-
-function removeSocket(path: string): void {
-  try {
-    if (Deno.lstatSync(path).isSocket) Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
