@@ -1,0 +1,13 @@
+/** What volfile generation is given; the files beside this one make blocks of it. */
+
+import type { VolumeRecord } from "mgmt/records.ts";
+
+/** A volume, and what is set for all volumes. */
+export interface VolgenInput {
+  readonly volume: VolumeRecord;
+  readonly globalOptions: Readonly<Record<string, string>>;
+  /** UUID of the node that makes them. */
+  readonly nodeId: string;
+  /** Where bricks listen: undefined for all addresses, else the address of each brick's host. */
+  readonly bindToHost: boolean;
+}
