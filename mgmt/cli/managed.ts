@@ -23,6 +23,8 @@ export interface Argument<T> {
   readonly many: boolean;
   /** What completion offers: a kind of thing that there is, or fixed words. */
   readonly offers?: "volume" | "option" | "brick" | readonly string[] | undefined;
+  /** Of a keyword: what it stands for alone, where the next word is no value for it. */
+  readonly bare?: unknown;
   /** One value from one word. Throws RangeError saying what is expected. */
   parse(word: string): unknown;
   /** Only for types. */
@@ -86,6 +88,16 @@ export function keyword<T = string>(
   options: OperandOptions<T>,
 ): Argument<T | undefined> {
   return argument("keyword", `${name} ${label}`, options);
+}
+
+/** A keyword whose value may be left out: "disperse 6" or "disperse", which then means `bare`. */
+export function keywordOrBare<T>(
+  name: string,
+  label: string,
+  bare: T,
+  options: OperandOptions<T>,
+): Argument<T | undefined> {
+  return { ...argument("keyword", `${name} [${label}]`, options), bare };
 }
 
 /** An operand that is one of a few words. */
