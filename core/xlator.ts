@@ -12,6 +12,7 @@ import { EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import type { Args, FopName, Fops, Reply } from "core/fops.ts";
 import type { InodeTable } from "core/inode.ts";
+import type { ClientReport, Statistics } from "core/reports.ts";
 
 /** What a layer is made with: its place in the graph and the world around it. */
 export interface Node {
@@ -44,6 +45,12 @@ export interface Xlator extends Fops {
   reconfigure?(values: never): void;
   /** What a person who debugs wants to see. */
   state?(): Json;
+  /** Present if it counts what passes. */
+  readonly statistics?: Statistics;
+  /** Present if clients join here: those that have. */
+  clients?(): readonly ClientReport[];
+  /** Present if it can hold acknowledgements back: from now on it does, or does not. */
+  setBarrier?(on: boolean): void;
 }
 
 /** What the three bases share. */

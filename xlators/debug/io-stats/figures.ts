@@ -1,6 +1,7 @@
 /** What passed in a period of time: fops with their latencies, bytes, sizes of blocks. */
 
 import { FOP_NAMES, type FopName, FOPS } from "core/fops.ts";
+import type { PeriodReport } from "core/reports.ts";
 import type { Json } from "core/xlator.ts";
 
 interface FopFigures {
@@ -71,6 +72,26 @@ export class Figures {
     };
   }
 
+  /** For management; `now` in monotonic milliseconds. */
+  report(now: number): PeriodReport {
+    return {
+      seconds: Math.floor((now - this.startedAt) / 1000),
+      bytesRead: this.#readBytes,
+      bytesWritten: this.#writtenBytes,
+      reads: classes(this.#readBlocks),
+      writes: classes(this.#writeBlocks),
+      fops: FOP_NAMES.flatMap((fop) => {
+        const figures = this.#fops.get(fop);
+        if (!figures) return [];
+        const { hits, timed, sumMs, minMs, maxMs } = figures;
+        const times = timed
+          ? { averageNs: ns(sumMs / timed), minNs: ns(minMs), maxNs: ns(maxMs) }
+          : { averageNs: 0, minNs: 0, maxNs: 0 };
+        return [{ fop, hits, timed, ...times }];
+      }),
+    };
+  }
+
   #of(fop: FopName): FopFigures {
     let figures = this.#fops.get(fop);
     if (!figures) {
@@ -85,10 +106,15 @@ function us(ms: number): number {
   return Math.round(ms * 1e5) / 100;
 }
 
-// Keys are the smallest size of the class: "4096" counts 4096 to 8191 bytes.
+function ns(ms: number): number {
+  return Math.round(ms * 1e6);
+}
+
+// The smallest size of each class that has any, and how many: 4096 counts 4096 to 8191 bytes.
+function classes(counts: readonly number[]): [number, number][] {
+  return counts.flatMap((count, i): [number, number][] => count ? [[2 ** i, count]] : []);
+}
+
 function bySize(counts: readonly number[]): Json {
-  const entries = counts.flatMap((count, i): [string, number][] =>
-    count ? [[String(2 ** i), count]] : []
-  );
-  return Object.fromEntries(entries);
+  return Object.fromEntries(classes(counts));
 }

@@ -4,6 +4,7 @@ import { type Args, DONE, type Empty, type FopName, type Reply } from "core/fops
 import { type Fd, PerFd } from "core/inode.ts";
 import { bool, int, optionalText, type OptionTable, text, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
+import type { Statistics } from "core/reports.ts";
 import { textKey, type Xdata } from "core/xdata.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { Figures } from "xlators/debug/io-stats/figures.ts";
@@ -75,6 +76,7 @@ class IoStats extends Uniform {
   #dumping: { cancel(): void } | undefined;
   #cumulative: Figures;
   #interval: Figures;
+  #intervalNumber = 0;
   #top = new TopFiles();
   // Open files that were counted when opened.
   #counted = new PerFd<true>();
@@ -142,6 +144,31 @@ class IoStats extends Uniform {
       top: this.#top.toJson(),
     };
   }
+
+  /** For `volume profile` and `volume top`. */
+  readonly statistics: Statistics = {
+    cumulative: () => this.#cumulative.report(this.env.clock.monotonic()),
+    interval: (peek) => {
+      const now = this.env.clock.monotonic();
+      const answer = { number: this.#intervalNumber, period: this.#interval.report(now) };
+      if (!peek) {
+        this.#interval = new Figures(now);
+        this.#intervalNumber++;
+      }
+      return answer;
+    },
+    clear: () => {
+      const now = this.env.clock.monotonic();
+      this.#cumulative = new Figures(now);
+      this.#interval = new Figures(now);
+      this.#intervalNumber = 0;
+    },
+    opens: () => ({ now: this.#openCount, most: this.#openMost, mostAt: this.#openMostAt }),
+    top: (kind, count) => this.#top.list(kind, count),
+    clearTop: () => {
+      this.#top = new TopFiles();
+    },
+  };
 
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     if (fop === "setxattr" && (args as Args<"setxattr">).xattrs?.has(DUMP)) {
@@ -215,12 +242,13 @@ class IoStats extends Uniform {
   }
 
   #measured<K extends FopName>(fop: K, args: Args<K>, reply: Reply<K>, ms: number): void {
+    const at = this.env.clock.now();
     if (fop === "readv") {
       const { gfid } = (args as Args<"readv">).fd.inode;
-      this.#top.moved("read-throughput", gfid, (reply as Reply<"readv">).data.length, ms);
+      this.#top.moved("read-throughput", gfid, (reply as Reply<"readv">).data.length, ms, at);
     } else if (fop === "writev") {
       const { fd, data } = args as Args<"writev">;
-      this.#top.moved("write-throughput", fd.inode.gfid, data.length, ms);
+      this.#top.moved("write-throughput", fd.inode.gfid, data.length, ms, at);
     }
   }
 

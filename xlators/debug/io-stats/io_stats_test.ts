@@ -167,3 +167,26 @@ Deno.test("debug/io-stats: sizes of blocks fall into powers of two", () => {
   const { "reads-by-size": bySize } = figures.toJson(0) as Record<string, unknown>;
   deepEqual(bySize, { 1: 1, 2048: 1, 4096: 2, 8192: 1 });
 });
+
+Deno.test("debug/io-stats: management asks for periods, intervals and the most used files", async () => {
+  const writev = () => Promise.resolve({ pre: undefined, post: undefined });
+  const { top, root, wait } = bed({ writev }, COUNT);
+  const statistics = top.statistics!;
+  const fd = new Fd(root, 2);
+  const write = () => top.writev(ROOT, { fd, offset: 0, data: new Uint8Array(512), flags: 0 });
+  await write();
+  wait(2000);
+  const hits = (report: { fops: readonly { hits: number }[] }) => report.fops[0]?.hits;
+  const first = statistics.interval(true);
+  deepEqual([first.number, first.period.seconds, hits(first.period)], [0, 2, 1]);
+  equal(statistics.interval(false).number, 0);
+  await write();
+  const second = statistics.interval(false);
+  deepEqual([second.number, hits(second.period), second.period.writes], [1, 1, [[512, 1]]]);
+  equal(hits(statistics.cumulative()), 2);
+  deepEqual(statistics.top("write", 1), [{ gfid: ROOT_GFID, value: 2, at: 0 }]);
+  statistics.clear();
+  statistics.clearTop();
+  deepEqual([statistics.cumulative().fops, statistics.interval(true).number], [[], 0]);
+  deepEqual(statistics.top("write", 1), []);
+});

@@ -66,7 +66,12 @@ class Barrier extends PassThrough {
 
   reconfigure(values: Values<typeof options>): void {
     this.#timeoutSec = values["barrier-timeout"];
-    if (!values.barrier) this.#lower();
+    this.setBarrier(values.barrier);
+  }
+
+  /** The same as the option, for a moment: `reconfigure` decides anew. */
+  setBarrier(on: boolean): void {
+    if (!on) this.#lower();
     else if (!this.#on) this.#raise();
   }
 

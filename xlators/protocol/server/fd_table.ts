@@ -14,6 +14,11 @@ export class FdTable {
     return this.#fds.length - this.#free.length;
   }
 
+  /** All that are open. */
+  list(): { number: number; flags: number }[] {
+    return this.#fds.flatMap((fd, number) => fd ? [{ number, flags: fd.flags }] : []);
+  }
+
   /** The file under `number`; throws EBADF. */
   get(number: number): Fd {
     const fd = this.#fds[number];

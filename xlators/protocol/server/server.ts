@@ -12,7 +12,8 @@ import { FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Gfid, gfidFromBytes, type Inode, type InodeTable } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
-import { valueBytes } from "core/xdata.ts";
+import type { ClientReport } from "core/reports.ts";
+import { intKey, valueBytes } from "core/xdata.ts";
 import { type Json, type Node, Refuse, type Xlator } from "core/xlator.ts";
 import type { Connection } from "rpc/connection.ts";
 import {
@@ -42,6 +43,8 @@ const CALLS_MAX = 65536;
 /** Largest request of a client that has not joined: a SETVOLUME is about 1 KiB. */
 const STRANGER_RECORD_MAX = 96 << 10;
 const CLOCK_MS = 1000;
+/** Highest op-version that a client knows, as it says when it joins. */
+const OP_VERSION = intKey("opversion", "uint");
 
 /** See the head of this file. No layer is above it: fops that come another way are refused. */
 export class Server extends Refuse {
@@ -165,6 +168,24 @@ export class Server extends Refuse {
         openFiles: session.fds.count,
       })),
     };
+  }
+
+  /** Clients that joined, for `volume status`. */
+  clients(): readonly ClientReport[] {
+    return [...this.#sessions].flatMap(({ member, connection, fds }) => {
+      if (!member) return [];
+      const { peer, bytesReceived, bytesSent, callsUnderWay } = connection.state();
+      return [{
+        name: member.client.id,
+        peer,
+        brick: member.brick,
+        bytesRead: bytesReceived,
+        bytesWritten: bytesSent,
+        opVersion: member.given.get(OP_VERSION) ?? 0,
+        callsUnderWay,
+        files: fds.list(),
+      }];
+    });
   }
 
   /** A session's client joined. */
