@@ -160,6 +160,17 @@ export class Refusal extends CommandError {
 /** What a command answers in `--xml`, without what all answers have. */
 export type XmlAnswer = readonly XmlElement[];
 
+/** A failure as `--xml` shows it: opRet -1, and this. */
+export interface FailedXml {
+  /** Absent: as the Refusal has it. */
+  readonly opErrno?: number;
+  readonly opErrstr?: string;
+  /** Behind the three. */
+  readonly elements: XmlAnswer;
+  /** Of the process: GlusterFS's ends well after some failures that it told in XML. */
+  readonly exitCode: number;
+}
+
 /** A command: see the head of this file. */
 export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R extends Json = Json> {
   /** Its words: "volume start". */
@@ -184,9 +195,13 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   apply(cluster: Cluster, args: Arguments<A>): R | Promise<R>;
   /** What a person reads, newline at its end. */
   text(value: R, args: Arguments<A>): string;
+  /** What a person reads besides, on standard error, newline at its end; absent or "": nothing. */
+  aside?(value: R, args: Arguments<A>): string;
   xml(value: R, args: Arguments<A>): XmlAnswer;
   /** What a person reads on failure, such as "volume start: v1: failed: …"; absent: the message alone. */
   failed?(message: string, args: Arguments<A>): string;
+  /** The failure in `--xml`; absent: number and message alone, and the Refusal's exit code. */
+  failedXml?(message: string, args: Arguments<A>): FailedXml;
 }
 
 /** Declares a command: all functions are typed from `args`. */
