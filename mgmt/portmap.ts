@@ -7,6 +7,15 @@ export interface SignedIn {
   readonly pid: number;
 }
 
+/** Who wants to hear of bricks that come and go. */
+export interface PortmapEars {
+  signedIn(entry: SignedIn): void;
+  /** The brick said that it ends. */
+  signedOut(brick: string): void;
+  /** Its connection ended, and it had not signed out. */
+  gone(brick: string): void;
+}
+
 /**
  * The ports by brick name. An entry belongs to the connection it came over (`by`): when that ends,
  * so does the entry, and nobody else can take it away.

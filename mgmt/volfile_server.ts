@@ -9,7 +9,7 @@ import { parseVolfile } from "core/volfile.ts";
 import { textKey, withKey, type Xdata } from "core/xdata.ts";
 import type { Json } from "core/xlator.ts";
 import { plain } from "mgmt/plain.ts";
-import { Portmap } from "mgmt/portmap.ts";
+import { Portmap, type PortmapEars } from "mgmt/portmap.ts";
 import { VolfileDirectory, volfileName } from "mgmt/volfiles.ts";
 import type { Connection } from "rpc/connection.ts";
 import { procedures, type Program, serve } from "rpc/program.ts";
@@ -54,6 +54,8 @@ export interface VolfileServerOptions {
   readonly servers: readonly string[];
   /** Whether an address is this machine's: only from there, and over unix sockets, bricks sign in. */
   readonly isOwn: (address: string) => boolean;
+  /** Who hears of bricks that come and go, if anybody. */
+  readonly ears?: PortmapEars;
 }
 
 /** See the head of this file. */
@@ -139,6 +141,7 @@ export class VolfileServer {
     this.#readers.delete(connection);
     for (const brick of this.#portmap.gone(connection)) {
       this.#env.log.info("brick is gone: its connection ended", { brick });
+      this.#options.ears?.gone(brick);
     }
   }
 
@@ -257,6 +260,7 @@ export class VolfileServer {
           serve(signOut, ({ brick, port }) => {
             if (!map.signOut(brick, port, connection)) return { ret: -1, errno: ENOENT.errno };
             this.#env.log.info("brick signed out", { brick, port });
+            this.#options.ears?.signedOut(brick);
             return { ret: 0, errno: 0 };
           }),
         ],
@@ -280,6 +284,7 @@ export class VolfileServer {
     if (this.#portmap.size >= BRICKS_MAX) return refuse(ENOSPC, "too many bricks");
     this.#portmap.signIn(entry, connection);
     this.#env.log.info("brick signed in", entry);
+    this.#options.ears?.signedIn(entry);
     return { ret: 0, errno: 0 };
   }
 }
