@@ -1,13 +1,25 @@
 /**
- * What commands act on: the records, and the processes and volfiles that follow them. The record in the store
- * is the truth; `converge` makes the rest so, at every change and when the daemon starts.
+ * What commands act on: the records, and the processes and volfiles that follow them. The record in
+ * the store is the truth; `converge` makes the rest so, at every change and when the daemon starts.
+ *
+ * A crash between any two steps leaves a record that says what to do: `creating` is undone,
+ * `deleting` is finished (`recover`), anything else is converged to.
  */
 
 import type { Env } from "core/env.ts";
+import type { Json } from "core/xlator.ts";
 import type { Bricks } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
+import { leaveBrick } from "mgmt/cluster/brick_directory.ts";
 import type { Places } from "mgmt/home.ts";
-import { KEYS, optionsRecord, type VolumeRecord, volumeRecord } from "mgmt/records.ts";
+import {
+  type BrickRecord,
+  brickText,
+  KEYS,
+  optionsRecord,
+  type VolumeRecord,
+  volumeRecord,
+} from "mgmt/records.ts";
 import type { Store } from "mgmt/store/store.ts";
 
 /** What a cluster is made of. */
@@ -20,19 +32,28 @@ export interface ClusterParts {
   readonly bricks: Bricks;
   /** Whether a host's name or address is this node's. */
   readonly isOwn: (host: string) => Promise<boolean>;
-  /** Called after a volume's record changed or went: volfiles are made anew. */
-  readonly changed: (volume: VolumeRecord) => Promise<void>;
+  /** Whether bricks on a host can be served: throws Refusal if not. */
+  readonly checkHost: (brick: Pick<BrickRecord, "host" | "path">) => Promise<void>;
+  /** The volfile that clients of this node get by that key; undefined if there is none. */
+  readonly volfile: (key: string) => Promise<string | undefined>;
+  /** The record changed: volfiles, and what else shows it, follow. */
+  readonly publish: (volume: VolumeRecord) => Promise<void>;
+  /** The volume is gone: what shows it goes, too. */
+  readonly unpublish: (volume: VolumeRecord) => Promise<void>;
 }
 
 /** See the head of this file. */
-export class Cluster implements ClusterParts {
+export class Cluster {
   readonly env: Env;
   readonly places: Places;
   readonly store: Store;
   readonly nodeId: string;
   readonly bricks: Bricks;
-  readonly isOwn: (host: string) => Promise<boolean>;
-  readonly changed: (volume: VolumeRecord) => Promise<void>;
+  readonly isOwn: ClusterParts["isOwn"];
+  readonly checkHost: ClusterParts["checkHost"];
+  readonly volfile: ClusterParts["volfile"];
+  readonly #publish: ClusterParts["publish"];
+  readonly #unpublish: ClusterParts["unpublish"];
 
   constructor(parts: ClusterParts) {
     this.env = parts.env;
@@ -41,20 +62,27 @@ export class Cluster implements ClusterParts {
     this.nodeId = parts.nodeId;
     this.bricks = parts.bricks;
     this.isOwn = parts.isOwn;
-    this.changed = parts.changed;
+    this.checkHost = parts.checkHost;
+    this.volfile = parts.volfile;
+    this.#publish = parts.publish;
+    this.#unpublish = parts.unpublish;
   }
 
   /** Volumes that people see, by name. */
   async volumes(): Promise<VolumeRecord[]> {
+    return (await this.#records()).filter(isShown);
+  }
+
+  async #records(): Promise<VolumeRecord[]> {
     const entries = await this.store.list(KEYS.volumes);
-    return entries.map(({ value }) => volumeRecord(value)).filter(isShown);
+    return entries.map(({ value }) => volumeRecord(value));
   }
 
   /** One of them. Throws Refusal. */
   async volume(name: string): Promise<VolumeRecord> {
     const volume = await this.find(name);
     if (volume) return volume;
-    throw new Refusal(`Volume ${name} does not exist`, OP_ERRNO.noVolume);
+    throw noVolume(name);
   }
 
   /** One of them; undefined if there is none. */
@@ -71,31 +99,100 @@ export class Cluster implements ClusterParts {
   }
 
   /**
-   * Replaces a volume's record by what `change` makes of it, its version one more, and makes processes and volfiles follow.
-   * Answers the new record. Throws Refusal if there is none, and what `change` and the processes throw.
+   * Adds a record. Throws Refusal if there is one of that name, even one that nobody sees, or a volume
+   * that has one of its bricks.
+   */
+  async add(volume: VolumeRecord): Promise<void> {
+    await this.store.transact(async (transaction) => {
+      for (const { value } of await transaction.list(KEYS.volumes)) {
+        const other = volumeRecord(value);
+        if (other.name === volume.name) {
+          throw new Refusal(`Volume ${volume.name} already exists`, OP_ERRNO.volumeExists);
+        }
+        const both = volume.bricks.find((brick) => other.bricks.some((own) => overlap(own, brick)));
+        if (!both) continue;
+        throw new Refusal(
+          `Brick: ${
+            brickText(both)
+          } not available. Brick may be containing or be contained by an existing brick: ` +
+            `volume ${other.name} uses it; choose another directory`,
+        );
+      }
+      transaction.put(KEYS.volume(volume.name), asJson(volume));
+    });
+  }
+
+  /**
+   * Replaces a volume's record by what `change` makes of it, its version one more, and makes the rest
+   * follow. Answers the new record. Throws Refusal if there is none, and what `change` and the processes throw.
    */
   async update(
     name: string,
     change: (volume: VolumeRecord) => VolumeRecord,
   ): Promise<VolumeRecord> {
-    const changed = await this.store.transact(async (transaction) => {
+    const changed = await this.#replace(name, change);
+    await this.converge(changed);
+    return changed;
+  }
+
+  #replace(name: string, change: (volume: VolumeRecord) => VolumeRecord): Promise<VolumeRecord> {
+    return this.store.transact(async (transaction) => {
       const value = await transaction.get(KEYS.volume(name));
-      if (value === undefined) {
-        throw new Refusal(`Volume ${name} does not exist`, OP_ERRNO.noVolume);
-      }
+      if (value === undefined) throw noVolume(name);
       const volume = volumeRecord(value);
       const next = { ...change(volume), version: volume.version + 1 };
       transaction.put(KEYS.volume(name), asJson(next));
       return next;
     });
-    await this.converge(changed);
-    return changed;
   }
 
   /** Makes volfiles, then processes, what `volume` says. */
   async converge(volume: VolumeRecord): Promise<void> {
-    await this.changed(volume);
+    await this.#publish(volume);
     await this.bricks.converge(volume);
+  }
+
+  /** Forgets a volume and all that showed it. Its bricks keep what they hold. */
+  async remove(name: string): Promise<void> {
+    await this.#finishDelete(
+      await this.#replace(name, (volume) => ({ ...volume, state: "deleting" })),
+    );
+  }
+
+  async #finishDelete(volume: VolumeRecord): Promise<void> {
+    await this.bricks.forget(volume);
+    await this.#unpublish(volume);
+    await this.#drop(volume);
+  }
+
+  /** Undoes what was done for a volume that is `creating`: its bricks are as they were. */
+  async undoCreate(volume: VolumeRecord): Promise<void> {
+    for (const { path, nodeId, made } of volume.bricks) {
+      if (nodeId === this.nodeId) leaveBrick(path, volume.id, made === true);
+    }
+    await this.#unpublish(volume);
+    await this.#drop(volume);
+  }
+
+  #drop({ name }: VolumeRecord): Promise<void> {
+    return this.store.transact((transaction) => {
+      transaction.delete(KEYS.volume(name));
+      return Promise.resolve();
+    });
+  }
+
+  /** Undoes and finishes what a crash left half done. Before anything else. */
+  async recover(): Promise<void> {
+    for (const volume of await this.#records()) {
+      const { name, state } = volume;
+      if (state === "creating") {
+        this.env.log.warn("volume was only half made: undone", { volume: name });
+        await this.undoCreate(volume);
+      } else if (state === "deleting") {
+        this.env.log.warn("volume was only half deleted: finished", { volume: name });
+        await this.#finishDelete(volume);
+      }
+    }
   }
 }
 
@@ -103,7 +200,17 @@ function isShown({ state }: VolumeRecord): boolean {
   return state !== "creating" && state !== "deleting";
 }
 
+function noVolume(name: string): Refusal {
+  return new Refusal(`Volume ${name} does not exist`, OP_ERRNO.noVolume);
+}
+
+function overlap(one: BrickRecord, other: BrickRecord): boolean {
+  if (one.nodeId !== other.nodeId) return false;
+  const a = `${one.path}/`, b = `${other.path}/`;
+  return a.startsWith(b) || b.startsWith(a);
+}
+
 /** A record as the store takes it. */
-export function asJson(volume: VolumeRecord): { [key: string]: never } {
-  return volume as unknown as { [key: string]: never };
+export function asJson(volume: VolumeRecord): Json {
+  return volume as unknown as Json;
 }

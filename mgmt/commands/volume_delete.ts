@@ -1,0 +1,35 @@
+/** `volume delete`: forgets a volume. What its bricks hold stays where it is. */
+
+import { managed, Refusal, volumeName } from "mgmt/cli/managed.ts";
+import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
+
+/** See the head of this file. */
+export const volumeDelete = managed({
+  path: "volume delete",
+  summary: "delete volume specified by <VOLNAME>",
+  description: ["The directories of its bricks keep all they hold: remove them if you want."],
+  args: { volume: volumeName },
+  scope: "volume",
+  rest: "DELETE /volumes/{volume}",
+  examples: [
+    { what: "Forget v1, not asking", line: "mortar --mode=script volume delete v1" },
+  ],
+  question: () =>
+    "Deleting volume will erase all information about the volume. Do you want to continue?",
+  async check(cluster, { volume: name }) {
+    const { state } = await cluster.volume(name);
+    if (state === "started") {
+      throw new Refusal(
+        `Volume ${name} has been started.Volume needs to be stopped before deletion.`,
+      );
+    }
+  },
+  async apply(cluster, { volume: name }): Promise<VolumeDone> {
+    const { id } = await cluster.volume(name);
+    await cluster.remove(name);
+    return { volume: name, id, warnings: [] };
+  },
+  text: doneText("delete"),
+  xml: volumeDone("volDelete"),
+  failed: (message, { volume }) => `volume delete: ${volume}: failed: ${message}`,
+});

@@ -1,0 +1,45 @@
+/** `volume start`: runs the bricks and publishes the volfiles. */
+
+import { managed, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
+import { checkOwnBrick } from "mgmt/cluster/brick_directory.ts";
+import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
+
+/** See the head of this file. */
+export const volumeStart = managed({
+  path: "volume start",
+  summary: "start volume specified by <VOLNAME>",
+  args: {
+    volume: volumeName,
+    force: word("force", "Also run the bricks of a started volume that are down."),
+  },
+  scope: "volume",
+  rest: "POST /volumes/{volume}/start",
+  examples: [{ what: "Run the bricks of v1", line: "mortar volume start v1" }],
+  async check(cluster, { volume: name, force }) {
+    const volume = await cluster.volume(name);
+    if (volume.state === "started" && !force) {
+      throw new Refusal(`Volume ${name} already started`);
+    }
+    if (force) return;
+    for (const brick of volume.bricks) {
+      if (brick.nodeId === cluster.nodeId) checkOwnBrick(brick, name, volume.id);
+    }
+  },
+  async apply(cluster, { volume: name, force }): Promise<VolumeDone> {
+    const before = await cluster.volume(name);
+    const done = { volume: name, id: before.id };
+    try {
+      await cluster.update(name, (volume) => ({ ...volume, state: "started" }));
+      return { ...done, warnings: [] };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      // With force a volume runs on the bricks that it has.
+      if (force) return { ...done, warnings: [error.message] };
+      await cluster.update(name, (volume) => ({ ...volume, state: before.state }));
+      throw error;
+    }
+  },
+  text: doneText("start"),
+  xml: volumeDone("volStart"),
+  failed: (message, { volume }) => `volume start: ${volume}: failed: ${message}`,
+});

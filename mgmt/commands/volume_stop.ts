@@ -1,0 +1,34 @@
+/** `volume stop`: ends the bricks. */
+
+import { managed, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
+import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
+
+/** See the head of this file. */
+export const volumeStop = managed({
+  path: "volume stop",
+  summary: "stop volume specified by <VOLNAME>",
+  args: {
+    volume: volumeName,
+    force: word("force", "Also end the bricks of a volume that is stopped already."),
+  },
+  scope: "volume",
+  rest: "POST /volumes/{volume}/stop",
+  examples: [{
+    what: "End the bricks of v1, not asking",
+    line: "mortar --mode=script volume stop v1",
+  }],
+  question: () => "Stopping volume will make its data inaccessible. Do you want to continue?",
+  async check(cluster, { volume: name, force }) {
+    const { state } = await cluster.volume(name);
+    if (state !== "started" && !force) {
+      throw new Refusal(`Volume ${name} is not in the started state`);
+    }
+  },
+  async apply(cluster, { volume: name }): Promise<VolumeDone> {
+    const { id } = await cluster.update(name, (volume) => ({ ...volume, state: "stopped" }));
+    return { volume: name, id, warnings: [] };
+  },
+  text: doneText("stop"),
+  xml: volumeDone("volStop"),
+  failed: (message, { volume }) => `volume stop: ${volume}: failed: ${message}`,
+});
