@@ -3,8 +3,9 @@
  * path, help, completion, manual and the way its value is printed all come from the declaration.
  *
  * A command line is the command's words, then its arguments in the order of the table: operands are
- * filled from left to right; words ("force") and keywords ("replica 2") may stand anywhere after
- * the operands that are required and not `many`.
+ * filled from left to right, and one that may be missing is passed over for a word that is wrong for
+ * it; words ("force") and keywords ("replica 2") may stand anywhere after the operands that are
+ * required and not `many`. `mgmt/cli/words.ts` reads them.
  */
 
 import type { Json } from "core/xlator.ts";
@@ -189,6 +190,11 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   readonly examples: readonly Example[];
   /** A question to answer yes to before it is done, in a terminal. */
   readonly question?: (args: Arguments<A>) => string | undefined;
+  /**
+   * Only for who is on this machine, although nothing changes: it writes files here, or has a brick
+   * work. Commands that change something always are.
+   */
+  readonly localOnly?: true;
   /** Throws Refusal if it cannot be done. Changes nothing. */
   check?(cluster: Cluster, args: Arguments<A>): void | Promise<void>;
   /** Does it. May run again after a crash. Throws Refusal. */
@@ -200,7 +206,10 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   xml(value: R, args: Arguments<A>): XmlAnswer;
   /** What a person reads on failure, such as "volume start: v1: failed: …"; absent: the message alone. */
   failed?(message: string, args: Arguments<A>): string;
-  /** The failure in `--xml`; absent: number and message alone, and the Refusal's exit code. */
+  /**
+   * The failure in `--xml`; absent: number and message alone, and the Refusal's exit code (0 where
+   * we are called as `gluster`, which ends well once it has printed XML).
+   */
   failedXml?(message: string, args: Arguments<A>): FailedXml;
 }
 
