@@ -13,14 +13,26 @@ export interface BrickStatus {
   readonly why: string | undefined;
 }
 
+/** How processes are made what a record says. */
+export interface ConvergeOptions {
+  /** Also starts bricks that somebody ended on purpose, and those that wait to be started again. */
+  readonly force?: boolean;
+}
+
 /** Processes of this node's bricks. Those of other nodes are never touched. */
 export interface Bricks {
   /**
-   * Makes processes what `volume` says: every brick of a started volume runs, none of another. Bricks
-   * that run already are left alone. Resolves when all are online or all are gone; throws Refusal naming the first
-   * that did not come up and why (its last log line). Bricks of a volume run on, and are started again if they die.
+   * Once, before bricks can sign in: processes that outlived an earlier daemon are known again, and
+   * those that are of no brick of `volumes` that shall run are ended.
    */
-  converge(volume: VolumeRecord): Promise<void>;
+  adopt(volumes: readonly VolumeRecord[]): Promise<void>;
+  /**
+   * Makes processes what `volume` says: every brick of a started volume runs, none of another. Bricks
+   * that run already are left alone, and so are, without `force`, those that went down since the volume was
+   * started: they are watched. Resolves when all that it started are online, or all are gone; throws
+   * Refusal naming the first that did not come up and why (its last log line).
+   */
+  converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void>;
   /** The volume is gone: ends its processes, removes its pid files and sockets. */
   forget(volume: VolumeRecord): Promise<void>;
   status(volume: VolumeRecord, brick: BrickRecord): BrickStatus;
@@ -31,6 +43,11 @@ export interface Bricks {
     signature: Signature<A, R>,
     args: A,
   ): Promise<R>;
-  /** The bricks' volfiles changed: they are told over their connection to us and need nothing here. */
+  /**
+   * The brick's log goes on in a new file; the old one is LOG.⟨key⟩. Throws Refusal if the brick is
+   * down or the file cannot be renamed.
+   */
+  rotateLog(volume: VolumeRecord, brick: BrickRecord, key: number): Promise<void>;
+  /** Watches no more. The processes run on: the next daemon adopts them. */
   stop(): Promise<void>;
 }

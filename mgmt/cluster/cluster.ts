@@ -8,7 +8,7 @@
 
 import type { Env } from "core/env.ts";
 import type { Json } from "core/xlator.ts";
-import type { Bricks } from "mgmt/bricks/bricks.ts";
+import type { Bricks, ConvergeOptions } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { leaveBrick } from "mgmt/cluster/brick_directory.ts";
 import type { Places } from "mgmt/home.ts";
@@ -129,9 +129,10 @@ export class Cluster {
   async update(
     name: string,
     change: (volume: VolumeRecord) => VolumeRecord,
+    options?: ConvergeOptions,
   ): Promise<VolumeRecord> {
     const changed = await this.#replace(name, change);
-    await this.converge(changed);
+    await this.converge(changed, options);
     return changed;
   }
 
@@ -147,9 +148,9 @@ export class Cluster {
   }
 
   /** Makes volfiles, then processes, what `volume` says. */
-  async converge(volume: VolumeRecord): Promise<void> {
+  async converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void> {
     await this.#publish(volume);
-    await this.bricks.converge(volume);
+    await this.bricks.converge(volume, options);
   }
 
   /** Forgets a volume and all that showed it. Its bricks keep what they hold. */

@@ -29,7 +29,7 @@ export const volumeStart = managed({
     const before = await cluster.volume(name);
     const done = { volume: name, id: before.id };
     try {
-      await cluster.update(name, (volume) => ({ ...volume, state: "started" }));
+      await cluster.update(name, (volume) => ({ ...volume, state: "started" }), { force });
       return { ...done, warnings: [] };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
