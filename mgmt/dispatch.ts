@@ -20,29 +20,7 @@ import { CommandHistory } from "mgmt/command_history.ts";
 import { CommandLocks } from "mgmt/command_locks.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { StoreError } from "mgmt/store/store.ts";
-
-/** How an answer is printed. */
-export type Form = "text" | "xml" | "json";
-/** Whose habits it follows: ours, or those of GlusterFS's command line. */
-export type Manner = "mortar" | "gluster";
-
-/** A command line, as it was typed but for the options that are for the command line itself. */
-export interface Asked {
-  readonly words: readonly string[];
-  readonly form: Form;
-  readonly manner: Manner;
-  /** Its question was answered with yes, or shall not be asked. */
-  readonly confirmed: boolean;
-}
-
-/** What there is to print, and the exit code. */
-export interface Answer {
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly exitCode: number;
-  /** Nothing was done: ask this first, then come again `confirmed`. */
-  readonly question?: string;
-}
+import type { Answer, Asked } from "rpc/programs/commands.ts";
 
 /** Where a command comes from. */
 export interface Origin {

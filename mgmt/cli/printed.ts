@@ -13,7 +13,7 @@ import {
 } from "mgmt/cli/managed.ts";
 import { UnknownCommand, WrongArguments } from "mgmt/cli/words.ts";
 import { element, printXml } from "mgmt/cli/xml.ts";
-import type { Answer, Asked } from "mgmt/dispatch.ts";
+import type { Answer, Asked } from "rpc/programs/commands.ts";
 
 type Manners = Pick<Asked, "form" | "manner" | "words">;
 
