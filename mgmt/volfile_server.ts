@@ -10,7 +10,7 @@ import { textKey, withKey, type Xdata } from "core/xdata.ts";
 import type { Json } from "core/xlator.ts";
 import { plain } from "mgmt/plain.ts";
 import { Portmap, type PortmapEars } from "mgmt/portmap.ts";
-import { VolfileDirectory, volfileName } from "mgmt/volfiles.ts";
+import type { ReadVolfile, Volfiles } from "mgmt/volfiles.ts";
 import type { Connection } from "rpc/connection.ts";
 import { procedures, type Program, serve } from "rpc/program.ts";
 import { fetchSpec } from "rpc/programs/callback.ts";
@@ -48,8 +48,11 @@ const NOTHING = new Uint8Array(0);
 
 /** What the server is told. */
 export interface VolfileServerOptions {
-  /** Directory of volfiles. */
-  readonly volfiles: string;
+  readonly volfiles: Volfiles;
+  /** Id of a volume, where its volfiles need not be asked. */
+  readonly volumeId?: (name: string) => Promise<string | undefined>;
+  /** What else is served on connections from this machine's unix sockets and from anywhere. */
+  readonly programs?: (connection: Connection) => readonly Program[];
   /** Other volfile servers, "HOST:PORT" each. */
   readonly servers: readonly string[];
   /** Whether an address is this machine's: only from there, and over unix sockets, bricks sign in. */
@@ -62,9 +65,9 @@ export interface VolfileServerOptions {
 export class VolfileServer {
   readonly #env: Env;
   readonly #options: VolfileServerOptions;
-  readonly #directory: VolfileDirectory;
+  readonly #volfiles: Volfiles;
   readonly #portmap = new Portmap();
-  readonly #readers = new Map<Connection, Set<string>>();
+  readonly #readers = new Map<Connection, Set<ReadVolfile>>();
   readonly #listeners: Listener[] = [];
   readonly #stopped = new AbortController();
   #watching: Promise<void> = Promise.resolve();
@@ -72,7 +75,7 @@ export class VolfileServer {
   constructor(env: Env, options: VolfileServerOptions) {
     this.#env = env;
     this.#options = options;
-    this.#directory = new VolfileDirectory(options.volfiles);
+    this.#volfiles = options.volfiles;
   }
 
   /** Listens on one more endpoint; answers where. Throws what Deno throws. */
@@ -88,7 +91,7 @@ export class VolfileServer {
 
   /** From now on clients are told when a volfile they have changes. */
   watch(): void {
-    this.#watching = this.#directory.watch((names) => this.#changed(names), {
+    this.#watching = this.#volfiles.watch((read) => this.#changed(read), {
       signal: this.#stopped.signal,
       clock: this.#env.clock,
     }).catch((error) => {
@@ -100,7 +103,7 @@ export class VolfileServer {
 
   /** Looks at the volfiles now. */
   async refresh(): Promise<void> {
-    this.#changed(await this.#directory.refresh());
+    this.#changed(await this.#volfiles.refresh());
   }
 
   /** Answers what is under way and closes all connections. */
@@ -115,26 +118,27 @@ export class VolfileServer {
       bricks: this.#portmap.entries.map((entry) => ({ ...entry })),
       connections: connections.map((each) => ({
         ...each.state(),
-        volfiles: [...this.#readers.get(each) ?? []],
+        volfiles: [...this.#readers.get(each) ?? []].map(({ name }) => name),
       })),
     };
   }
 
-  #changed(names: readonly string[]): void {
-    for (const name of names) {
+  #changed(volfiles: readonly ReadVolfile[]): void {
+    for (const volfile of volfiles) {
       let told = 0;
       for (const [connection, read] of this.#readers) {
-        if (!read.has(name)) continue;
+        if (!read.has(volfile)) continue;
         connection.notify(fetchSpec, undefined);
         told++;
       }
-      this.#env.log.info("volfile changed", { volfile: name, clients: told });
+      this.#env.log.info("volfile changed", { volfile: volfile.name, clients: told });
     }
   }
 
   #programs(connection: Connection): Program[] {
     connection.closed.then(() => this.#gone(connection));
-    return [this.#handshake(connection), this.#portmapper(connection)];
+    const more = this.#options.programs?.(connection) ?? [];
+    return [this.#handshake(connection), this.#portmapper(connection), ...more];
   }
 
   #gone(connection: Connection): void {
@@ -178,12 +182,13 @@ export class VolfileServer {
     const xdata = flags & LIST_SERVERS && this.#options.servers.length
       ? withKey(undefined, SERVERS_LIST, this.#options.servers.join(" "))
       : undefined;
+    const trusted = this.#isOwn(connection);
     // "mount -o transport=tcp" appends that to the volume's name.
-    const key = await this.#directory.has(asked) ? asked : asked.replace(/\.tcp$/, "");
+    const key = await this.#volfiles.has(asked, trusted) ? asked : asked.replace(/\.tcp$/, "");
     try {
-      const spec = await this.#directory.read(key);
+      const { text: spec, as } = await this.#volfiles.read(key, trusted);
       const read = this.#readers.get(connection) ?? new Set();
-      if (connection.open) this.#readers.set(connection, read.add(volfileName(key)!));
+      if (connection.open) this.#readers.set(connection, read.add(as));
       // The size in bytes is what says success: a client cuts the text there.
       return { ret: new TextEncoder().encode(spec).length, errno: 0, spec, xdata };
     } catch (error) {
@@ -214,9 +219,11 @@ export class VolfileServer {
 
   // Its client volfile may say; those of its bricks do.
   async #volumeId(volume: string): Promise<string | undefined> {
-    for (const key of [volume, ...await this.#directory.keysOf(volume)]) {
+    const known = await this.#options.volumeId?.(volume);
+    if (known !== undefined) return known;
+    for (const key of [volume, ...await this.#volfiles.keysOf(volume)]) {
       try {
-        const blocks = parseVolfile(await this.#directory.peek(key));
+        const blocks = parseVolfile(await this.#volfiles.peek(key));
         const id = blocks.map(({ options }) => options.get("volume-id")).find((each) => each);
         if (id !== undefined) return id;
       } catch (error) {
@@ -268,6 +275,10 @@ export class VolfileServer {
     };
   }
 
+  #isOwn({ peer }: Connection): boolean {
+    return peer.kind !== "tcp" || this.#options.isOwn(peer.address);
+  }
+
   #signIn(connection: Connection, entry: { brick: string; port: number; pid: number }) {
     const { peer } = connection;
     const refuse = (error: FopError, why: string) => {
@@ -275,7 +286,7 @@ export class VolfileServer {
       return { ret: -1, errno: error.errno };
     };
     // The port counts on this machine, so only its own processes can know it.
-    if (peer.kind === "tcp" && !this.#options.isOwn(peer.address)) {
+    if (!this.#isOwn(connection)) {
       return refuse(EPERM, "it is not on this machine");
     }
     if (entry.brick === "" || entry.port < 1 || entry.port > 65535) {

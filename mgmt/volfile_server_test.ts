@@ -2,6 +2,7 @@ import { match, rejects, strictEqual as equal } from "node:assert/strict";
 import { ENOTCONN } from "core/errno.ts";
 import { ptr, Xdata } from "core/xdata.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
+import { Volfiles } from "mgmt/volfiles.ts";
 import { Connection } from "rpc/connection.ts";
 import { fetchVolfile, getspec } from "rpc/programs/handshake.ts";
 import { connectTo } from "rpc/transport.ts";
@@ -11,7 +12,7 @@ Deno.test("mgmt/volfile server: a stranger's request must be small", async () =>
   const volfiles = await Deno.makeTempDir({ prefix: "mt-volfiles-" });
   await Deno.writeTextFile(`${volfiles}/v1.vol`, "# text\n");
   const log = new LinesLog();
-  const options = { volfiles, servers: [], isOwn: () => true };
+  const options = { volfiles: new Volfiles(volfiles), servers: [], isOwn: () => true };
   const server = new VolfileServer(testEnv({ log }), options);
   const endpoint = server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
   try {

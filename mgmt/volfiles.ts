@@ -1,4 +1,7 @@
-/** A directory of volfiles, served by key: key `v1` or `/v1` is `v1.vol`, `shd/v1` is `shd/v1.vol`. */
+/**
+ * Volfiles by key: hand-written ones in a directory (key `v1` or `/v1` is `v1.vol`, `shd/v1` is
+ * `shd/v1.vol`), and those that are made for volumes. What is written by hand wins.
+ */
 
 import type { Clock } from "core/env.ts";
 import { EIO, ENAMETOOLONG, ENOENT, type FopError } from "core/errno.ts";
@@ -28,40 +31,69 @@ export function volfileName(key: string): string | undefined {
   return good ? plain + SUFFIX : undefined;
 }
 
-/** The volfiles below a directory, and who wants to know when they change. */
-export class VolfileDirectory {
-  #served = new Map<string, string>();
+/**
+ * Makes the volfile of `key` (without a leading slash); undefined if there is none. `trusted`: for one of our own
+ * nodes, with the login of the volume in it.
+ */
+export type MakeVolfile = (key: string, trusted: boolean) => Promise<string | undefined>;
 
-  constructor(readonly path: string) {}
+/** A volfile that was read, and by whom: the same key may have another text for strangers. */
+export interface ReadVolfile {
+  readonly name: string;
+  readonly trusted: boolean;
+  text: string;
+}
 
-  /** The text of `key`'s volfile as it is now. Throws ENOENT, ENAMETOOLONG (over 16 MiB), EIO. */
-  async read(key: string): Promise<string> {
-    const text = await this.peek(key);
+/** See the head of this file. */
+export class Volfiles {
+  #read = new Map<string, ReadVolfile>();
+
+  /** `directory`: of hand-written ones, if there is one. `make`: makes the others. */
+  constructor(
+    readonly directory: string | undefined,
+    readonly make: MakeVolfile = () => Promise.resolve(undefined),
+  ) {}
+
+  /**
+   * The text of `key`'s volfile as it is now, and what `refresh` names it by. Throws ENOENT, ENAMETOOLONG
+   * (over 16 MiB), EIO.
+   */
+  async read(key: string, trusted = true): Promise<{ text: string; as: ReadVolfile }> {
+    const text = await this.peek(key, trusted);
     const name = volfileName(key)!;
+    const id = `${trusted ? "own" : "other"} ${name}`;
     // An earlier reader has the text that is remembered, and must hear of this one.
-    if (!this.#served.has(name)) this.#served.set(name, text);
-    return text;
+    const as = this.#read.get(id) ?? { name, trusted, text };
+    this.#read.set(id, as);
+    return { text, as };
   }
 
   /** As `read`, but changes of it interest nobody. */
-  async peek(key: string): Promise<string> {
+  async peek(key: string, trusted = true): Promise<string> {
     const name = volfileName(key);
     if (name === undefined) throw ENOENT;
-    const text = await this.#text(name);
+    const text = await this.#text(name, trusted);
     if (typeof text !== "string") throw text;
     return text;
   }
 
   /** Whether there is a volfile under `key`. */
-  async has(key: string): Promise<boolean> {
+  async has(key: string, trusted = true): Promise<boolean> {
     const name = volfileName(key);
-    return name !== undefined && typeof await this.#text(name) === "string";
+    return name !== undefined && typeof await this.#text(name, trusted) === "string";
+  }
+
+  /** Whether `key`'s volfile is written by hand. */
+  async isHandWritten(key: string): Promise<boolean> {
+    const name = volfileName(key);
+    return name !== undefined && typeof await this.#file(name) === "string";
   }
 
   /** Keys of a volume's brick volfiles: those that begin with its name and a dot. */
   async keysOf(volume: string): Promise<string[]> {
     const keys: string[] = [];
-    for await (const { name } of Deno.readDir(this.path)) {
+    if (this.directory === undefined) return keys;
+    for await (const { name } of Deno.readDir(this.directory)) {
       if (name.startsWith(`${volume}.`) && name.endsWith(SUFFIX)) {
         keys.push(name.slice(0, -SUFFIX.length));
       }
@@ -69,9 +101,16 @@ export class VolfileDirectory {
     return keys;
   }
 
-  async #text(name: string): Promise<string | FopError> {
+  async #text(name: string, trusted: boolean): Promise<string | FopError> {
+    const text = await this.#file(name);
+    if (text !== ENOENT) return text;
+    return await this.make(name.slice(0, -SUFFIX.length), trusted) ?? ENOENT;
+  }
+
+  async #file(name: string): Promise<string | FopError> {
+    if (this.directory === undefined) return ENOENT;
     try {
-      const path = `${this.path}/${name}`;
+      const path = `${this.directory}/${name}`;
       if ((await Deno.stat(path)).size > VOLFILE_MAX) return ENAMETOOLONG;
       return await Deno.readTextFile(path);
     } catch (error) {
@@ -80,37 +119,38 @@ export class VolfileDirectory {
   }
 
   /**
-   * Calls `changed` whenever the text of a volfile that was read is another, until `signal`.
+   * Calls `changed` whenever the text of a hand-written volfile that was read is another, until `signal`.
    * Throws what Deno throws if changes cannot be seen. A burst of changes (a file written in pieces) is looked at once, `settleMs` after its first.
    */
   async watch(
-    changed: (names: string[]) => void,
+    changed: (read: ReadVolfile[]) => void,
     { signal, clock, settleMs = 100 }: { signal: AbortSignal; clock: Clock; settleMs?: number },
   ): Promise<void> {
-    const watcher = Deno.watchFs(this.path, { recursive: true });
+    if (this.directory === undefined) return;
+    const watcher = Deno.watchFs(this.directory, { recursive: true });
     signal.addEventListener("abort", () => watcher.close(), { once: true });
     let looking: Promise<void> | undefined;
     for await (const event of watcher) {
       if (event.kind === "access" || looking) continue;
       looking = clock.delay(settleMs, signal).then(async () => {
         looking = undefined;
-        const names = await this.refresh();
-        if (names.length) changed(names);
+        const read = await this.refresh();
+        if (read.length) changed(read);
       }, () => {});
     }
     await looking;
   }
 
-  /** Names of volfiles that were read and have another text now. */
-  async refresh(): Promise<string[]> {
-    const names: string[] = [];
-    for (const [name, before] of this.#served) {
-      const now = await this.#text(name);
+  /** Volfiles that were read and have another text now. */
+  async refresh(): Promise<ReadVolfile[]> {
+    const changed: ReadVolfile[] = [];
+    for (const read of this.#read.values()) {
+      const now = await this.#text(read.name, read.trusted);
       // A file that is away or empty is being replaced, or its volume is gone: clients keep what they have.
-      if (typeof now !== "string" || now === "" || now === before) continue;
-      this.#served.set(name, now);
-      names.push(name);
+      if (typeof now !== "string" || now === "" || now === read.text) continue;
+      read.text = now;
+      changed.push(read);
     }
-    return names;
+    return changed;
   }
 }

@@ -1,7 +1,7 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { realClock } from "core/env.ts";
 import { ENOENT } from "core/errno.ts";
-import { VolfileDirectory, volfileName } from "mgmt/volfiles.ts";
+import { volfileName, Volfiles } from "mgmt/volfiles.ts";
 
 Deno.test("mgmt/volfiles: keys with and without a leading slash and with folders name a file", () => {
   equal(volfileName("/v1"), "v1.vol");
@@ -21,8 +21,8 @@ Deno.test("mgmt/volfiles: reading a key that is not there, or is a folder, fails
   const path = await Deno.makeTempDir();
   await Deno.mkdir(`${path}/dir.vol`);
   await Deno.writeTextFile(`${path}/v1.vol`, "volume a");
-  const directory = new VolfileDirectory(path);
-  equal(await directory.read("/v1"), "volume a");
+  const directory = new Volfiles(path);
+  equal((await directory.read("/v1")).text, "volume a");
   for (const key of ["v2", "dir", "v1.vol/x", "../v1", ""]) {
     await rejects(directory.read(key), (error) => ENOENT.matches(error), key);
   }
@@ -33,13 +33,13 @@ Deno.test("mgmt/volfiles: a change of a volfile that was read is told once, othe
   const path = await Deno.makeTempDir();
   await Deno.writeTextFile(`${path}/v1.vol`, "one");
   await Deno.writeTextFile(`${path}/v2.vol`, "one");
-  const directory = new VolfileDirectory(path);
+  const directory = new Volfiles(path);
   await directory.read("v1");
   const stop = new AbortController();
   const told: string[][] = [];
   const first = Promise.withResolvers<void>(), second = Promise.withResolvers<void>();
-  const watching = directory.watch((names) => {
-    told.push(names);
+  const watching = directory.watch((read) => {
+    told.push(read.map(({ name }) => name));
     (told.length === 1 ? first : second).resolve();
   }, { signal: stop.signal, clock: realClock, settleMs: 10 });
   await Deno.writeTextFile(`${path}/v2.vol`, "two");
@@ -57,12 +57,42 @@ Deno.test("mgmt/volfiles: a change of a volfile that was read is told once, othe
 
 Deno.test("mgmt/volfiles: who read first hears of a change that a second reader saw before", async () => {
   const path = await Deno.makeTempDir();
-  const directory = new VolfileDirectory(path);
+  const directory = new Volfiles(path);
   await Deno.writeTextFile(`${path}/v1.vol`, "one");
   await directory.read("v1");
   await Deno.writeTextFile(`${path}/v1.vol`, "two");
-  equal(await directory.read("v1"), "two");
-  deepEqual(await directory.refresh(), ["v1.vol"]);
+  equal((await directory.read("v1")).text, "two");
+  deepEqual((await directory.refresh()).map(({ name }) => name), ["v1.vol"]);
   deepEqual(await directory.refresh(), []);
   await Deno.remove(path, { recursive: true });
+});
+
+Deno.test("mgmt/volfiles: a hand-written one is served in place of a made one", async () => {
+  const path = await Deno.makeTempDir();
+  const volfiles = new Volfiles(
+    path,
+    (key, trusted) =>
+      Promise.resolve(key === "v1" ? `made, ${trusted ? "with" : "without"} login` : undefined),
+  );
+  equal(await volfiles.peek("/v1"), "made, with login");
+  equal(await volfiles.peek("v1", false), "made, without login");
+  await rejects(volfiles.peek("v2"), (error) => ENOENT.matches(error));
+  await Deno.writeTextFile(`${path}/v1.vol`, "by hand");
+  equal(await volfiles.peek("v1"), "by hand");
+  equal(await volfiles.isHandWritten("v1"), true);
+  equal(await volfiles.isHandWritten("v2"), false);
+  await Deno.remove(path, { recursive: true });
+});
+
+Deno.test("mgmt/volfiles: what strangers got may change while what our nodes got does not", async () => {
+  let login = "a", plain = "b";
+  const volfiles = new Volfiles(
+    undefined,
+    (_, trusted) => Promise.resolve(trusted ? login : plain),
+  );
+  const own = await volfiles.read("v1", true), other = await volfiles.read("v1", false);
+  plain = "c";
+  deepEqual(await volfiles.refresh(), [other.as]);
+  login = "d";
+  deepEqual(await volfiles.refresh(), [own.as]);
 });

@@ -5,6 +5,7 @@ import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
 import { plain } from "mgmt/plain.ts";
 import { cannotListen, MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { dumpState } from "mgmt/statedump.ts";
+import { Volfiles } from "mgmt/volfiles.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
 import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
 
@@ -60,7 +61,7 @@ export const mgmt = command({
     const daemon = new Daemon("mortar-mgmt", values);
     const { env } = daemon;
     const server = new VolfileServer(env, {
-      volfiles: values.volfiles,
+      volfiles: new Volfiles(values.volfiles),
       servers,
       isOwn,
     });
