@@ -182,6 +182,11 @@ export class Cluster {
     });
   }
 
+  /** Records of volumes whose bricks shall run, for `Bricks.adopt`. */
+  async started(): Promise<VolumeRecord[]> {
+    return (await this.#records()).filter(({ state }) => state === "started");
+  }
+
   /** Undoes and finishes what a crash left half done. Before anything else. */
   async recover(): Promise<void> {
     for (const volume of await this.#records()) {
