@@ -1,0 +1,60 @@
+/** Options of other layers. */
+
+import { anyText, bytes, type Kind, onOff, rows, whole } from "mgmt/volume_options/rows.ts";
+import type { VolumeOption } from "mgmt/volume_options/volume_option.ts";
+
+const MB = 1024 ** 2;
+const TB = 1024 ** 4;
+
+const snapshotDirectory: Kind = (help, shown) => ({
+  ...anyText(help, shown),
+  values: "a dot, then letters, digits, - and _",
+  parse(value: string) {
+    if (/^\.[\w-]{1,254}$/.test(value)) return value;
+    throw new RangeError(`expected a name that begins with a dot, got "${value}"`);
+  },
+});
+
+/** See the head of this file. */
+export const FEATURES: readonly VolumeOption[] = [
+  ...rows("features/snapview-client", [
+    [
+      "features.snapshot-directory",
+      snapshotDirectory,
+      ".snaps",
+      "Name of the directory in which users see snapshots.",
+      {
+        supplied: true,
+      },
+    ],
+    ["features.show-snapshot-directory", onOff, "off", "Listings of the root show it.", {
+      supplied: true,
+    }],
+  ]),
+  ...rows("features/shard", [
+    [
+      "features.shard",
+      onOff,
+      "off",
+      "Large files are kept in pieces. Not to be switched off while there are such files.",
+      { option: "!shard", supplied: true },
+    ],
+    [
+      "features.shard-block-size",
+      bytes(4 * MB, 4 * TB),
+      "64MB",
+      "Size of a piece; for files made from then on.",
+    ],
+    ["features.shard-lru-limit", whole(20), "16384", "Pieces that a client remembers.", {
+      hidden: true,
+    }],
+    ["features.shard-deletion-rate", whole(100), "100", "Pieces that are removed at once."],
+  ]),
+  ...rows("features/access-control", [
+    ["features.acl", onOff, "enable", "POSIX access control lists are enforced by bricks.", {
+      option: "!access-control",
+      supplied: true,
+      hidden: true,
+    }],
+  ]),
+];

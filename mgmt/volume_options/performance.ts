@@ -1,0 +1,332 @@
+/** Options of the layers of GlusterFS's clients that make things fast. */
+
+import {
+  anyText,
+  bytes,
+  type Kind,
+  onOff,
+  rows,
+  seconds,
+  whole,
+} from "mgmt/volume_options/rows.ts";
+import type { VolumeOption } from "mgmt/volume_options/volume_option.ts";
+
+const KB = 1024;
+const MB = 1024 ** 2;
+const GB = 1024 ** 3;
+
+const priorities: Kind = (help, shown) => ({
+  ...anyText(help, shown),
+  values: "patterns with numbers, such as *.html:4,*.jpg:1",
+  parse(value: string) {
+    if (value === "" || value.split(",").every((each) => /^[^:]+:\d+$/.test(each))) return value;
+    throw new RangeError(
+      `expected patterns with numbers, such as *.html:4,*.jpg:1, got "${value}"`,
+    );
+  },
+});
+
+/** See the head of this file. */
+export const PERFORMANCE: readonly VolumeOption[] = [
+  ...rows("performance/io-cache", [
+    [
+      "performance.cache-max-file-size",
+      bytes(0),
+      "0",
+      "Largest file that io-cache keeps; 0: any.",
+      { option: "max-file-size" },
+    ],
+    ["performance.cache-min-file-size", bytes(0), "0", "Smallest file that io-cache keeps.", {
+      option: "min-file-size",
+    }],
+    [
+      "performance.cache-refresh-timeout",
+      whole(0, 60),
+      "1",
+      "Seconds after which io-cache asks whether a file changed.",
+      { option: "cache-timeout" },
+    ],
+    [
+      "performance.cache-priority",
+      priorities,
+      "",
+      "What io-cache keeps longest: patterns with numbers, such as *.html:4,*.jpg:1.",
+      { option: "priority" },
+    ],
+    ["performance.io-cache-size", bytes(4 * MB), "32MB", "Memory of io-cache.", {
+      option: "cache-size",
+    }],
+    [
+      "performance.cache-size",
+      bytes(4 * MB),
+      "128MB",
+      "Memory of io-cache and of quick-read, each.",
+      { helpShown: "(null)", also: [{ xlator: "performance/quick-read", option: "cache-size" }] },
+    ],
+    ["performance.io-cache-pass-through", onOff, "false", "io-cache only passes operations on.", {
+      option: "pass-through",
+    }],
+    ["performance.io-cache", onOff, "off", "What was read is kept (io-cache).", {
+      option: "!io-cache",
+      supplied: true,
+    }],
+  ]),
+  ...rows("performance/quick-read", [
+    ["performance.quick-read-cache-size", bytes(0), "128MB", "Memory of quick-read.", {
+      option: "cache-size",
+    }],
+    [
+      "performance.quick-read-cache-timeout",
+      whole(),
+      "1",
+      "Seconds for which quick-read trusts what it has.",
+      { option: "cache-timeout" },
+    ],
+    ["performance.qr-cache-timeout", whole(), "1", "The same; an older name.", {
+      option: "cache-timeout",
+      helpShown: "(null)",
+    }],
+    [
+      "performance.quick-read-cache-invalidation",
+      onOff,
+      "false",
+      "quick-read drops files when bricks tell that they changed.",
+    ],
+    [
+      "performance.ctime-invalidation",
+      onOff,
+      "false",
+      "quick-read uses a file's change time to see whether it changed.",
+    ],
+    ["performance.quick-read", onOff, "on", "Small files come with their lookup (quick-read).", {
+      option: "!quick-read",
+      supplied: true,
+    }],
+  ]),
+  ...rows("performance/write-behind", [
+    ["performance.flush-behind", onOff, "on", "A flush is answered before it is done."],
+    [
+      "performance.write-behind-window-size",
+      bytes(512 * KB, 1 * GB),
+      "1MB",
+      "Written data per file that may wait to be sent.",
+      { option: "cache-size" },
+    ],
+    [
+      "performance.resync-failed-syncs-after-fsync",
+      onOff,
+      "off",
+      "Writes that failed before an fsync are tried again after it.",
+      { helpShown: "(null)" },
+    ],
+    [
+      "performance.strict-o-direct",
+      onOff,
+      "off",
+      "Files opened with O_DIRECT are written through.",
+      { option: "strict-O_DIRECT" },
+    ],
+    [
+      "performance.strict-write-ordering",
+      onOff,
+      "off",
+      "Writes of a file reach bricks in the order they were made, overlapping or not.",
+    ],
+    [
+      "performance.write-behind-trickling-writes",
+      onOff,
+      "on",
+      "A write is sent at once while none of the file is on its way.",
+      { option: "trickling-writes" },
+    ],
+    ["performance.aggregate-size", bytes(0), "128KB", "Small writes are gathered up to this size."],
+    [
+      "performance.write-behind-pass-through",
+      onOff,
+      "false",
+      "write-behind only passes operations on.",
+      { option: "pass-through" },
+    ],
+    [
+      "performance.write-behind",
+      onOff,
+      "on",
+      "Writes are answered before they are done (write-behind).",
+      { option: "!write-behind", supplied: true },
+    ],
+  ]),
+  ...rows("performance/open-behind", [
+    [
+      "performance.lazy-open",
+      onOff,
+      "yes",
+      "A file is opened on bricks when it is first used, not before.",
+    ],
+    ["performance.read-after-open", onOff, "yes", "Reads wait until the file is really open."],
+    [
+      "performance.open-behind-pass-through",
+      onOff,
+      "false",
+      "open-behind only passes operations on.",
+      { option: "pass-through" },
+    ],
+    [
+      "performance.open-behind",
+      onOff,
+      "on",
+      "Opens are answered before they are done (open-behind).",
+      { option: "!open-behind", supplied: true },
+    ],
+  ]),
+  ...rows("performance/read-ahead", [
+    ["performance.read-ahead-page-count", whole(1, 16), "4", "Pages of 128 KiB read ahead.", {
+      option: "page-count",
+    }],
+    [
+      "performance.read-ahead-pass-through",
+      onOff,
+      "false",
+      "read-ahead only passes operations on.",
+      { option: "pass-through" },
+    ],
+    ["performance.read-ahead", onOff, "off", "Files read in order are read ahead (read-ahead).", {
+      option: "!read-ahead",
+      supplied: true,
+    }],
+  ]),
+  ...rows("performance/readdir-ahead", [
+    [
+      "performance.readdir-ahead-pass-through",
+      onOff,
+      "false",
+      "readdir-ahead only passes operations on.",
+      { option: "pass-through" },
+    ],
+    ["performance.readdir-ahead", onOff, "off", "Directories are read ahead (readdir-ahead).", {
+      option: "!readdir-ahead",
+      supplied: true,
+    }],
+    [
+      "performance.parallel-readdir",
+      onOff,
+      "off",
+      "One readdir-ahead for each subvolume, which all read at once.",
+      { supplied: true },
+    ],
+    [
+      "performance.rda-request-size",
+      bytes(4 * KB, 128 * KB),
+      "131072",
+      "Size of one listing that readdir-ahead asks for.",
+      { supplied: true },
+    ],
+    [
+      "performance.rda-low-wmark",
+      bytes(0, 10 * MB),
+      "4096",
+      "readdir-ahead reads on when it has less than this.",
+      { hidden: true },
+    ],
+    [
+      "performance.rda-high-wmark",
+      bytes(0, 100 * MB),
+      "128KB",
+      "readdir-ahead stops when it has this much of a directory.",
+      { hidden: true },
+    ],
+    ["performance.rda-cache-limit", bytes(0), "10MB", "Memory of all of readdir-ahead.", {
+      supplied: true,
+    }],
+  ]),
+  ...rows("performance/md-cache", [
+    ["performance.md-cache-pass-through", onOff, "false", "md-cache only passes operations on.", {
+      option: "pass-through",
+    }],
+    [
+      "performance.md-cache-timeout",
+      whole(0, 600),
+      "1",
+      "Seconds for which md-cache trusts attributes; up to 600 is safe only with invalidation.",
+    ],
+    [
+      "performance.cache-swift-metadata",
+      onOff,
+      "false",
+      "md-cache keeps the attribute of object servers.",
+      { helpShown: "(null)" },
+    ],
+    [
+      "performance.cache-samba-metadata",
+      onOff,
+      "false",
+      "md-cache keeps the attributes of Samba.",
+      { helpShown: "(null)" },
+    ],
+    ["performance.cache-capability-xattrs", onOff, "true", "md-cache keeps security.capability.", {
+      helpShown: "(null)",
+    }],
+    ["performance.cache-ima-xattrs", onOff, "true", "md-cache keeps security.ima.", {
+      helpShown: "(null)",
+    }],
+    ["performance.md-cache-statfs", onOff, "off", "md-cache keeps how full the volume is."],
+    [
+      "performance.xattr-cache-list",
+      anyText,
+      "",
+      "Further attributes that md-cache keeps, separated by commas; * at the end of one stands for any text.",
+      { helpShown: "(null)" },
+    ],
+    ["performance.stat-prefetch", onOff, "on", "Attributes are kept (md-cache).", {
+      option: "!md-cache",
+      supplied: true,
+    }],
+    [
+      "performance.force-readdirp",
+      onOff,
+      "true",
+      "md-cache turns listings into listings with attributes.",
+    ],
+    [
+      "performance.cache-invalidation",
+      onOff,
+      "false",
+      "md-cache drops what bricks tell it has changed; needs features.cache-invalidation.",
+    ],
+    [
+      "performance.global-cache-invalidation",
+      onOff,
+      "true",
+      "A change of a file drops the kernel's pages of it, too.",
+    ],
+  ]),
+  ...rows("performance/nl-cache", [
+    ["performance.nl-cache-pass-through", onOff, "false", "nl-cache only passes operations on.", {
+      option: "pass-through",
+    }],
+    ["performance.nl-cache", onOff, "off", "Missing names are remembered (nl-cache).", {
+      option: "!nl-cache",
+      supplied: true,
+    }],
+    [
+      "performance.nl-cache-positive-entry",
+      onOff,
+      "false",
+      "nl-cache remembers names that exist, too.",
+      { helpShown: "(null)" },
+    ],
+    ["performance.nl-cache-limit", bytes(0), "10MB", "Memory of nl-cache.", {
+      supplied: true,
+      helpShown: "131072",
+    }],
+    ["performance.nl-cache-timeout", seconds(), "60", "How long nl-cache trusts what it has."],
+  ]),
+  ...rows("performance/io-threads", [
+    [
+      "performance.client-io-threads",
+      onOff,
+      "on",
+      "Clients work with several threads (io-threads).",
+      { option: "!io-threads", supplied: true },
+    ],
+  ]),
+];
