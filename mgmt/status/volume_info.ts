@@ -1,13 +1,6 @@
 /** What `volume info` tells of a volume, from its record alone. */
 
-import {
-  brickText,
-  distributeCount,
-  isArbiter,
-  setSize,
-  type VolumeKind,
-  type VolumeRecord,
-} from "mgmt/records.ts";
+import { brickText, distributeCount, isArbiter, setSize, type VolumeRecord } from "mgmt/records.ts";
 
 /** A brick as `volume info` shows it. */
 export type InfoBrick = {
@@ -51,6 +44,83 @@ export type VolumeInfo = {
   readonly bricks: readonly InfoBrick[];
   /** What was set, the latest first, as GlusterFS lists it. */
   readonly options: readonly NamedValue[];
-  /** What else is worth a line, such as a volfile of the administrator's; GlusterFS has no such lines. */
-  readonly remarks: readonly NamedValue[];
 };
+
+const STATUSES = { created: 0, started: 1, stopped: 2 } as const;
+const STATUS_TEXTS = ["Created", "Started", "Stopped"] as const;
+const PLAIN = 0, STRIPE = 1, REPLICATE = 2, STRIPED_REPLICATE = 3, DISPERSE = 4;
+/** What is added to a kind's number where several such are distributed over. */
+const DISTRIBUTED = 5;
+const TYPE_TEXTS = [
+  "Distribute",
+  "Stripe",
+  "Replicate",
+  "Striped-Replicate",
+  "Disperse",
+  "Tier",
+  "Distributed-Stripe",
+  "Distributed-Replicate",
+  "Distributed-Striped-Replicate",
+  "Distributed-Disperse",
+] as const;
+
+/** What there is to tell of a volume. */
+export function volumeInfo(volume: VolumeRecord): VolumeInfo {
+  const { state, bricks } = volume;
+  const status = state === "started" || state === "stopped" ? STATUSES[state] : STATUSES.created;
+  const distCount = distributeCount(volume);
+  const base = baseType(volume);
+  const type = base !== PLAIN && distCount > 1 ? base + DISTRIBUTED : base;
+  return {
+    name: volume.name,
+    id: volume.id,
+    status,
+    statusText: STATUS_TEXTS[status],
+    snapshotCount: 0,
+    brickCount: bricks.length,
+    distCount,
+    leafCount: setSize(volume) * volume.stripeCount,
+    replicaCount: volume.replicaCount,
+    arbiterCount: volume.arbiterCount,
+    disperseCount: volume.disperseCount,
+    redundancyCount: volume.redundancyCount,
+    stripeCount: volume.stripeCount,
+    baseType: base,
+    type,
+    typeText: TYPE_TEXTS[type] ?? "",
+    bricks: bricks.map((brick, index) => ({
+      name: brickText(brick),
+      hostUuid: brick.nodeId,
+      isArbiter: isArbiter(volume, index),
+    })),
+    options: Object.entries(volume.options).map(([name, value]) => ({ name, value })).reverse(),
+  };
+}
+
+/** GlusterFS's number of what one subvolume of cluster/distribute is. */
+export function baseType(
+  { stripeCount, replicaCount, disperseCount }: Pick<
+    VolumeRecord,
+    "stripeCount" | "replicaCount" | "disperseCount"
+  >,
+): number {
+  if (disperseCount) return DISPERSE;
+  if (stripeCount > 1) return replicaCount > 1 ? STRIPED_REPLICATE : STRIPE;
+  return replicaCount > 1 ? REPLICATE : PLAIN;
+}
+
+/** "2 x (2 + 1) = 6": how the bricks make sets. */
+export function brickCounts(info: VolumeInfo): string {
+  const { brickCount, distCount, stripeCount, replicaCount, arbiterCount } = info;
+  const { disperseCount, redundancyCount } = info;
+  if (info.baseType === PLAIN) return `${brickCount}`;
+  const set = disperseCount
+    ? [`(${disperseCount - redundancyCount} + ${redundancyCount})`]
+    : arbiterCount
+    ? [`(${replicaCount - arbiterCount} + ${arbiterCount})`]
+    : replicaCount > 1
+    ? [`${replicaCount}`]
+    : [];
+  const stripe = stripeCount > 1 ? [`${stripeCount}`] : [];
+  return `${[`${distCount}`, ...stripe, ...set].join(" x ")} = ${brickCount}`;
+}

@@ -45,6 +45,8 @@ export type StatusRow = {
   /** One of each connection. */
   readonly fds?: readonly FdTableStatus[];
   readonly calls?: readonly CallStatus[];
+  /** Why it did not tell what was asked for. */
+  readonly unanswered?: string;
 };
 
 /** The file system of a brick. What could not be found out is not there. */
@@ -182,19 +184,20 @@ export type TaskStatus = {
 /** How many connections clients of one kind have. */
 export type ClientCount = { readonly name: string; readonly count: number };
 
+/** What is told of a volume. */
+export type ToldStatus = {
+  readonly name: string;
+  /** VolumeInfo.baseType. */
+  readonly baseType: number;
+  readonly rows: readonly StatusRow[];
+  /** Of the whole volume: with no form, and with `tasks`. */
+  readonly tasks?: readonly TaskStatus[];
+  /** With `client-list`. */
+  readonly clientCounts?: readonly ClientCount[];
+};
+
 /** A volume, or why nothing can be told of it. */
-export type VolumeStatus =
-  | { readonly name: string; readonly refused: string }
-  | {
-    readonly name: string;
-    /** VolumeInfo.baseType. */
-    readonly baseType: number;
-    readonly rows: readonly StatusRow[];
-    /** With no form, and with `tasks`. */
-    readonly tasks?: readonly TaskStatus[];
-    /** With `client-list`. */
-    readonly clientCounts?: readonly ClientCount[];
-  };
+export type VolumeStatus = ToldStatus | { readonly name: string; readonly refused: string };
 
 /** The answer of `volume status`. */
 export type VolumeStatusAnswer = {
