@@ -4,6 +4,10 @@
  */
 
 import { parseArgs } from "node:util";
+import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
+
+// Beside their table for who declares commands; apart for who must start fast.
+export { CommandError, UsageError };
 
 /** One `--name` of a command. */
 export interface OptionDeclaration {
@@ -63,19 +67,6 @@ export interface Command<O extends OptionDeclarations = OptionDeclarations> {
 /** Declares a command: `run` is typed from `options`. */
 export function command<const O extends OptionDeclarations>(declared: Command<O>): Command {
   return declared as unknown as Command;
-}
-
-/** Something an operator asked for cannot be done: "Cannot ⟨verb⟩ ⟨thing⟩: ⟨why⟩", then what to do. */
-export class CommandError extends Error {
-  override readonly name: string = "CommandError";
-  /** Exit code of the process. */
-  readonly exitCode: number = 1;
-}
-
-/** The command line is wrong. */
-export class UsageError extends CommandError {
-  override readonly name = "UsageError";
-  override readonly exitCode = 2;
 }
 
 /** What a command line asks for. */
@@ -208,10 +199,10 @@ export function helpOn(
   { name, summary, description, options, operands, examples }: Command,
 ): string {
   const rows = Object.entries(options).map(([key, option]) =>
-    [nameOf(key, option), option] as const
+    [nameOf(key, option), option.many ? `${option.help} May be repeated.` : option.help] as const
   );
-  const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)) + 2);
-  const required = rows.filter(([, option]) => option.required).map(([left]) => left);
+  const required = Object.entries(options).filter(([, option]) => option.required)
+    .map(([key, option]) => nameOf(key, option));
   return [
     `mortar ${name}: ${summary}`,
     "",
@@ -221,14 +212,7 @@ export function helpOn(
     "",
     ...description.flatMap((paragraph) => [...wrapped(paragraph, 80), ""]),
     "Options:",
-    ...rows.flatMap(([left, { help, many }]) => {
-      const [first, ...more] = wrapped(many ? `${help} May be repeated.` : help, 80 - width);
-      const fits = left.length + 2 <= width;
-      const head = fits
-        ? [`  ${left.padEnd(width)}${first}`]
-        : [`  ${left}`, `  ${" ".repeat(width)}${first}`];
-      return [...head, ...more.map((line) => `  ${" ".repeat(width)}${line}`)];
-    }),
+    ...optionRows(rows),
     "",
     "Examples:",
     ...examples.flatMap(({ what, line }) => [`  # ${what}`, `  ${line}`]),
@@ -236,7 +220,21 @@ export function helpOn(
   ].join("\n");
 }
 
-function wrapped(text: string, width: number): string[] {
+/** What there is on the left, what it means on the right, in 82 columns. */
+export function optionRows(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.min(34, Math.max(...rows.map(([left]) => left.length)) + 2);
+  return rows.flatMap(([left, help]) => {
+    const [first, ...more] = wrapped(help, 80 - width);
+    const fits = left.length + 2 <= width;
+    const head = fits
+      ? [`  ${left.padEnd(width)}${first}`]
+      : [`  ${left}`, `  ${" ".repeat(width)}${first}`];
+    return [...head, ...more.map((line) => `  ${" ".repeat(width)}${line}`)];
+  });
+}
+
+/** Lines of at most `width` characters, where words are not longer. */
+export function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
   for (const word of text.split(" ")) {

@@ -9,7 +9,8 @@
  */
 
 import type { Json } from "core/xlator.ts";
-import { CommandError, type Example } from "mgmt/cli/command.ts";
+import type { Example } from "mgmt/cli/command.ts";
+import { CommandError } from "mgmt/cli/command_error.ts";
 import type { XmlElement } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 

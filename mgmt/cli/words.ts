@@ -1,6 +1,6 @@
 /** From the words of a command line to a command of the table and typed values for its arguments. */
 
-import { CommandError, UsageError } from "mgmt/cli/command.ts";
+import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
 import {
   type Argument,
   type Arguments,
