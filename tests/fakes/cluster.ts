@@ -1,0 +1,155 @@
+/** A management daemon's cluster without processes, on a store in memory. */
+
+import type { Json } from "core/xlator.ts";
+import type { Bricks, BrickStatus } from "mgmt/bricks/bricks.ts";
+import { Refusal } from "mgmt/cli/managed.ts";
+import { Cluster, type ClusterParts } from "mgmt/cluster/cluster.ts";
+import { placesUnder } from "mgmt/home.ts";
+import { brickText, type VolumeRecord } from "mgmt/records.ts";
+import type { Change, Entry, Store, Transaction } from "mgmt/store/store.ts";
+import { testEnv } from "tests/fakes/node.ts";
+
+/** A store that is a map; transactions run one after the other. */
+export class MemoryStore implements Store {
+  readonly records = new Map<string, Json>();
+  #last: Promise<unknown> = Promise.resolve();
+  readonly #watches: { prefix: string; changed: (changes: readonly Change[]) => void }[] = [];
+
+  get(key: string): Promise<Json | undefined> {
+    return Promise.resolve(this.records.get(key));
+  }
+
+  list(prefix: string): Promise<readonly Entry[]> {
+    return Promise.resolve(entries(this.records, prefix));
+  }
+
+  transact<T>(change: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => this.#transact(change));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #transact<T>(change: (transaction: Transaction) => Promise<T>): Promise<T> {
+    const records = new Map(this.records), changes: Change[] = [];
+    const value = await change({
+      get: (key) => Promise.resolve(records.get(key)),
+      list: (prefix) => Promise.resolve(entries(records, prefix)),
+      put(key, value) {
+        const copy = structuredClone(value) as Json;
+        records.set(key, copy);
+        changes.push({ key, value: copy });
+      },
+      delete(key) {
+        records.delete(key);
+        changes.push({ key, value: undefined });
+      },
+    });
+    this.records.clear();
+    for (const [key, each] of records) this.records.set(key, each);
+    for (const { prefix, changed } of this.#watches) {
+      const seen = changes.filter(({ key }) => key.startsWith(prefix));
+      if (seen.length) changed(seen);
+    }
+    return value;
+  }
+
+  watch(prefix: string, changed: (changes: readonly Change[]) => void, signal: AbortSignal): void {
+    const watch = { prefix, changed };
+    this.#watches.push(watch);
+    signal.addEventListener("abort", () => this.#watches.splice(this.#watches.indexOf(watch), 1));
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function entries(records: ReadonlyMap<string, Json>, prefix: string): Entry[] {
+  return [...records].filter(([key]) => key.startsWith(prefix))
+    .map(([key, value]) => ({ key, value })).sort((a, b) => a.key < b.key ? -1 : 1);
+}
+
+/** Bricks that are up as soon as their volume is started, but for those in `broken`. */
+export class FakeBricks implements Bricks {
+  readonly up = new Map<string, { pid: number; port: number }>();
+  /** Bricks ("host:/path") that do not come up, and why. */
+  readonly broken = new Map<string, string>();
+  /** Answers of bricks by procedure number. */
+  readonly answers = new Map<number, unknown>();
+  #next = 0;
+
+  adopt(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  converge(volume: VolumeRecord): Promise<void> {
+    for (const brick of volume.bricks) {
+      const name = brickText(brick);
+      const why = this.broken.get(name);
+      if (volume.state !== "started" || why !== undefined) this.up.delete(name);
+      else if (!this.up.has(name)) {
+        this.up.set(name, { pid: 1000 + this.#next, port: 49152 + this.#next });
+        this.#next++;
+      }
+      if (volume.state === "started" && why !== undefined) {
+        return Promise.reject(new Refusal(`Brick ${name} did not come up: ${why}`));
+      }
+    }
+    return Promise.resolve();
+  }
+
+  forget(volume: VolumeRecord): Promise<void> {
+    for (const brick of volume.bricks) this.up.delete(brickText(brick));
+    return Promise.resolve();
+  }
+
+  status(_volume: VolumeRecord, brick: { host: string; path: string }): BrickStatus {
+    const up = this.up.get(brickText(brick));
+    return up ? { online: true, ...up, why: undefined } : {
+      online: false,
+      pid: undefined,
+      port: undefined,
+      why: this.broken.get(brickText(brick)),
+    };
+  }
+
+  ask<A, R>(
+    _volume: VolumeRecord,
+    brick: { host: string; path: string },
+    { procedure }: { procedure: number },
+    _args: A,
+  ): Promise<R> {
+    if (this.up.has(brickText(brick)) && this.answers.has(procedure)) {
+      return Promise.resolve(this.answers.get(procedure) as R);
+    }
+    return Promise.reject(new Refusal(`Brick ${brickText(brick)} is down`));
+  }
+
+  rotateLog(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** A cluster of one node, every host its own. `home` need not be there. */
+export function fakeCluster(home = "/nowhere/mortar", parts: Partial<ClusterParts> = {}) {
+  const store = new MemoryStore(), bricks = new FakeBricks();
+  const published: string[] = [];
+  const cluster = new Cluster({
+    env: testEnv(),
+    places: placesUnder(home),
+    store,
+    nodeId: "c026f440-4e6b-4598-bfcd-de78e0922d8d",
+    bricks,
+    isOwn: () => Promise.resolve(true),
+    checkHost: () => Promise.resolve(),
+    volfile: () => Promise.resolve(undefined),
+    publish: ({ name, version }) => Promise.resolve(void published.push(`${name} ${version}`)),
+    unpublish: ({ name }) => Promise.resolve(void published.push(`${name} gone`)),
+    ...parts,
+  });
+  return { cluster, store, bricks, published };
+}
