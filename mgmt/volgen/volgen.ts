@@ -1,6 +1,6 @@
 /** What volfile generation is given; the files beside this one make blocks of it. */
 
-import type { VolumeRecord } from "mgmt/records.ts";
+import type { BrickRecord, VolumeRecord } from "mgmt/records.ts";
 
 /** A volume, and what is set for all volumes. */
 export interface VolgenInput {
@@ -10,4 +10,9 @@ export interface VolgenInput {
   readonly nodeId: string;
   /** Where bricks listen: undefined for all addresses, else the address of each brick's host. */
   readonly bindToHost: boolean;
+  /** How many bricks of the volume are on a brick's file system; 1 each if absent. `df` divides by it. */
+  readonly sharing?: (brick: BrickRecord) => number;
 }
+
+/** Who asks for a volfile: only our own nodes get the volume's login. */
+export type Asker = "trusted" | "other";

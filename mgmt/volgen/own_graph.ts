@@ -1,0 +1,73 @@
+/**
+ * Graphs for our own programs: a client of the layers that we have, and a proxy that does a client's work
+ * for others. Clients of every version reach any volume through a proxy, striped ones too.
+ */
+
+import type { VolumeBlock } from "core/volfile.ts";
+import type { VolumeRecord } from "mgmt/records.ts";
+import { serverLayer } from "mgmt/volgen/brick_graph.ts";
+import { clientGraph, clientLayers } from "mgmt/volgen/client_graph.ts";
+import { blocks, layer, stacked } from "mgmt/volgen/layers.ts";
+import { applyPath, applyRole, applySettings } from "mgmt/volgen/settings.ts";
+import type { Asker, VolgenInput } from "mgmt/volgen/volgen.ts";
+import { TYPES } from "xlators/mod.ts";
+
+/** What a proxy's clients connect to, and ask the portmapper for. */
+export function proxyName(volume: string): string {
+  return `${volume}-proxy`;
+}
+
+/** The graph of our own clients. Layers that only make things fast are left out while we have none. */
+export function ownGraph(input: VolgenInput, asker: Asker): VolumeBlock[] {
+  return clientGraph(input, { asker, has });
+}
+
+/** The graph of a proxy: our own client's, served. */
+export function proxyGraph(input: VolgenInput): VolumeBlock[] {
+  const { volume } = input, name = proxyName(volume.name);
+  // Two that write behind would tell an application twice, and once too early, that data is safe.
+  const layers = clientLayers(input, {
+    asker: "trusted",
+    top: name,
+    has: (type) => has(type) && type !== "performance/write-behind",
+  });
+  const host = input.bindToHost ? proxyHost(input) : undefined;
+  const [server] = stacked([serverLayer(volume, name, host)], layers.at(-1));
+  applyPath(server!, volume.options, name);
+  applySettings([server!], volume.options);
+  return blocks([...layers, server!]);
+}
+
+/** The graph of a client, of any version, of that proxy. */
+export function proxyClientGraph(input: VolgenInput, asker: Asker): VolumeBlock[] {
+  const { name, options, username, password } = input.volume;
+  const login = asker === "trusted" ? { username, password } : {};
+  const layers = stacked([
+    layer(`${name}-proxy-client`, "protocol/client", {
+      "ping-timeout": "42",
+      "remote-host": proxyHost(input),
+      "remote-subvolume": proxyName(name),
+      "transport-type": "tcp",
+      "transport.address-family": options["transport.address-family"],
+      ...login,
+    }),
+    layer(`${name}-write-behind`, "performance/write-behind"),
+    layer(name, "debug/io-stats"),
+  ]);
+  applyRole(layers, options, "client");
+  applySettings(layers, options);
+  return blocks(layers);
+}
+
+function has(type: string): boolean {
+  return TYPES.has(type) || !type.startsWith("performance/");
+}
+
+// A proxy runs on the node that made its volfile, which is known by the bricks it has.
+function proxyHost({ volume, nodeId }: VolgenInput): string {
+  return (ownBrick(volume, nodeId) ?? volume.bricks[0]!).host;
+}
+
+function ownBrick(volume: VolumeRecord, node: string) {
+  return volume.bricks.find(({ nodeId }) => nodeId === node);
+}
