@@ -1,0 +1,63 @@
+/** Command lines of brick processes, in GlusterFS's own form: scripts find bricks by them. */
+
+import type { BrickFiles } from "mgmt/home.ts";
+import type { CommandLine } from "mgmt/bricks/runner.ts";
+
+/** What a command line says beside the brick's files. */
+export interface BrickArguments {
+  readonly volume: string;
+  /** Directory that is served. */
+  readonly path: string;
+  readonly files: BrickFiles;
+  /** Where the management daemon listens: "HOST", "HOST:PORT" or a unix socket's path. */
+  readonly server: string;
+  /** UUID of this node. */
+  readonly nodeId: string;
+  readonly port: number;
+}
+
+/** Arguments of a brick, for the program's role "brick". */
+export function brickArguments(
+  { volume, path, files, server, nodeId, port }: BrickArguments,
+): string[] {
+  return [
+    ...["-s", server, "--volfile-id", files.volfileId],
+    ...["-p", files.pidFile, "-S", files.socket],
+    ...["--brick-name", path, "-l", files.logFile],
+    ...["--xlator-option", `*-posix.glusterd-uuid=${nodeId}`],
+    ...["--process-name", "brick", "--brick-port", String(port)],
+    ...["--xlator-option", `${volume}-server.listen-port=${port}`],
+  ];
+}
+
+/** What a brick's command line tells about it; undefined if it is no brick's. */
+export function readBrickArguments(
+  args: readonly string[],
+): { pidFile: string; socket: string; path: string; port: number } | undefined {
+  const after = (option: string) => {
+    const at = args.indexOf(option);
+    return at < 0 ? undefined : args[at + 1];
+  };
+  const pidFile = after("-p"), socket = after("-S"), path = after("--brick-name");
+  const port = Number(after("--brick-port"));
+  if (pidFile === undefined || socket === undefined || path === undefined) return undefined;
+  return Number.isInteger(port) ? { pidFile, socket, path, port } : undefined;
+}
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/**
+ * This program from its sources, in the role `brick`. It reads and writes brick directories, listens,
+ * and makes system calls; it starts no program and sees no more of the environment than it needs.
+ */
+export function sourceProgram(role: string): CommandLine {
+  return {
+    command: Deno.execPath(),
+    args: [
+      ...["run", "--quiet", "--no-prompt", "--config", `${ROOT}deno.json`],
+      ...["--allow-read", "--allow-write", "--allow-net", "--allow-ffi"],
+      ...["--allow-env=NOTIFY_SOCKET", "--allow-sys=hostname,networkInterfaces,uid"],
+      ...[`${ROOT}main.ts`, role],
+    ],
+  };
+}

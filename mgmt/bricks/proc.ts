@@ -1,0 +1,76 @@
+/**
+ * Processes as /proc shows them. Read by system calls: Deno's own functions want every permission
+ * there is for files below /proc.
+ */
+
+import { fopError } from "core/errno.ts";
+import { cstring, sys } from "core/sys/calls.ts";
+
+const AT_FDCWD = -100, O_CLOEXEC = 0o2000000, O_DIRECTORY = 0o200000;
+const CHUNK = 16384;
+/** Longer command lines are none of ours. */
+const ARGS_MAX = 256 << 10;
+// linux_dirent64: ino (8), off (8), reclen (2), type (1), name.
+const RECLEN = 16, NAME = 19;
+
+/**
+ * When a process began, in clock ticks since boot: with its number this names it for good. Undefined
+ * if there is none, or only its exit status is left (a zombie). Source: proc_pid_stat(5).
+ */
+export function startTime(pid: number): string | undefined {
+  const text = read(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name, in brackets, may hold anything, brackets too.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const STATE = 0, START_TIME = 19;
+  return /^[ZX]$/.test(fields[STATE]!) ? undefined : fields[START_TIME];
+}
+
+/** Command line of a process; empty if there is none of that number. */
+export function argsOf(pid: number): string[] {
+  const text = read(`/proc/${pid}/cmdline`) ?? "";
+  return text.split("\0").slice(0, -1);
+}
+
+/** Numbers of all processes. */
+export function processes(): number[] {
+  const fd = open("/proc", O_DIRECTORY);
+  if (fd < 0) throw fopError(fd);
+  const buffer = new Uint8Array(CHUNK);
+  const view = new DataView(buffer.buffer);
+  const found: number[] = [];
+  try {
+    for (let size; (size = sys.getdents64(fd, buffer, CHUNK)) > 0;) {
+      for (let at = 0; at < size; at += view.getUint16(at + RECLEN, true)) {
+        const name = buffer.subarray(at + NAME, buffer.indexOf(0, at + NAME));
+        const pid = Number(new TextDecoder().decode(name));
+        if (Number.isInteger(pid)) found.push(pid);
+      }
+    }
+  } finally {
+    sys.close(fd);
+  }
+  return found;
+}
+
+function open(path: string, flags = 0): number {
+  return sys.openat(AT_FDCWD, cstring(path), flags | O_CLOEXEC, 0);
+}
+
+// A process may end at any moment: then there is nothing to read.
+function read(path: string): string | undefined {
+  const fd = open(path);
+  if (fd < 0) return undefined;
+  const decoder = new TextDecoder();
+  const chunk = new Uint8Array(CHUNK);
+  let text = "";
+  try {
+    for (let size; (size = sys.read(fd, chunk, CHUNK)) !== 0;) {
+      if (size < 0 || text.length > ARGS_MAX) return undefined;
+      text += decoder.decode(chunk.subarray(0, size), { stream: true });
+    }
+  } finally {
+    sys.close(fd);
+  }
+  return text;
+}
