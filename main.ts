@@ -1,48 +1,95 @@
-/** The one executable: `mortar COMMAND` runs the role of that name. */
+/**
+ * The one executable: `mortar ROLE …` runs a role here, all other words go to the management daemon.
+ * Every part is loaded only where it is needed: a command line starts in a fraction of what all
+ * translators take.
+ */
 
-import {
-  type Command,
-  CommandError,
-  helpOn,
-  helpOnAll,
-  readCommandLine,
-} from "mgmt/cli/command.ts";
-import { brick } from "mgmt/commands/brick.ts";
-import { file } from "mgmt/commands/file.ts";
-import { mgmt } from "mgmt/commands/mgmt.ts";
 import { VERSION } from "mgmt/version.ts";
-import { TYPES } from "xlators/mod.ts";
 
-const COMMANDS: readonly Command[] = [brick(TYPES), mgmt, ...file(TYPES)];
+type Commands = readonly import("mgmt/cli/command.ts").Command[];
+
+/** Commands that run in this process, by their first word. */
+const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
+  brick: async () => [(await import("mgmt/commands/brick.ts")).brick(await types())],
+  mgmt: async () => [(await import("mgmt/commands/mgmt.ts")).mgmt],
+  file: async () => (await import("mgmt/commands/file.ts")).file(await types()),
+  completion: async () => [(await import("mgmt/commands/completion.ts")).completion],
+};
+
+/** GlusterFS's programs that we are called as. */
+const OLD_NAMES: Readonly<Record<string, (argv: readonly string[]) => Promise<number>>> = {
+  gluster: async (argv) => (await import("mgmt/old_names/gluster.ts")).gluster(argv),
+};
+
+/** The launcher tells by which name it was called. */
+const CALLED = "--called=";
+
+async function types() {
+  return (await import("xlators/mod.ts")).TYPES;
+}
 
 async function main(argv: readonly string[]): Promise<number> {
-  const request = readCommandLine(COMMANDS, argv);
-  switch (request.ask) {
-    case "version":
-      print(`mortar ${VERSION}\n`);
-      return 0;
-    case "help":
-      print(
-        "command" in request && request.command
-          ? helpOn(request.command)
-          : helpOnAll(COMMANDS, VERSION, "group" in request ? request.group : undefined),
-      );
-      return 0;
-    case "run":
-      return await request.command.run(request.values, request.operands);
+  const name = argv[0]?.startsWith(CALLED) ? argv[0].slice(CALLED.length) : "mortar";
+  const words = argv[0]?.startsWith(CALLED) ? argv.slice(1) : argv;
+  const old = Object.hasOwn(OLD_NAMES, name) ? OLD_NAMES[name] : undefined;
+  if (old) return await old(words);
+  const [word = ""] = words;
+  if (word === "--version" || word === "-V") return print(`mortar ${VERSION}\n`);
+  if (word === "--help" || word === "-h") return await help(words.slice(1));
+  if (word === "__complete") return await complete(words.slice(1));
+  const role = Object.hasOwn(ROLES, word) ? ROLES[word] : undefined;
+  if (role) return await run(await role(), words);
+  const { HelpWanted, runLine } = await import("mgmt/cli/client.ts");
+  try {
+    return await runLine(words);
+  } catch (error) {
+    if (error instanceof HelpWanted) return await help(error.words);
+    throw error;
   }
 }
 
-function print(text: string, to: typeof Deno.stdout | typeof Deno.stderr = Deno.stdout): void {
-  to.writeSync(new TextEncoder().encode(text));
+async function run(commands: Commands, argv: readonly string[]): Promise<number> {
+  const { helpOn, readCommandLine } = await import("mgmt/cli/command.ts");
+  const request = readCommandLine(commands, argv);
+  if (request.ask === "run") return await request.command.run(request.values, request.operands);
+  if (request.ask === "version") return print(`mortar ${VERSION}\n`);
+  if ("command" in request && request.command) return print(helpOn(request.command));
+  return await help("group" in request ? [request.group] : []);
+}
+
+async function help(words: readonly string[]): Promise<number> {
+  const { helpText } = await import("mgmt/commands/help.ts");
+  return print(helpText(await everything(), words, VERSION));
+}
+
+async function complete(words: readonly string[]): Promise<number> {
+  const { completions } = await import("mgmt/cli/complete.ts");
+  const found = await completions(await everything(), words);
+  return print(found.map((each) => `${each}\n`).join(""));
+}
+
+async function everything() {
+  const { MANAGED } = await import("mgmt/commands/mod.ts");
+  const local = await Promise.all(Object.values(ROLES).map((load) => load()));
+  return { local: local.flat(), managed: MANAGED };
+}
+
+async function print(
+  text: string,
+  to: typeof Deno.stdout | typeof Deno.stderr = Deno.stdout,
+): Promise<number> {
+  const { say } = await import("mgmt/cli/terminal.ts");
+  say(text, to);
+  return 0;
 }
 
 if (import.meta.main) {
   try {
     Deno.exit(await main(Deno.args));
   } catch (error) {
+    const { CommandError } = await import("mgmt/cli/command_error.ts");
     if (!(error instanceof CommandError)) throw error;
-    print(`${error.message}\n`, Deno.stderr);
+    await print(`${error.message}\n`, Deno.stderr);
     Deno.exit(error.exitCode);
   }
 }

@@ -96,8 +96,14 @@ async function ask(globals: Globals, asked: Asked): Promise<Answer> {
     return await call(daemon, asked, signal);
   } catch (error) {
     if (asked.manner === "gluster") throw error;
-    throw told(error, daemon, asked, globals) ?? error;
+    throw await unknownThere(error, asked.words) ?? told(error, daemon, asked, globals) ?? error;
   }
+}
+
+// A command that there is not is told even where nobody answers.
+async function unknownThere(error: unknown, words: readonly string[]) {
+  if (!(error instanceof NotReached)) return undefined;
+  return (await import("mgmt/commands/unknown_words.ts")).unknownWords(words);
 }
 
 function told(

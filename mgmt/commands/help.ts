@@ -105,3 +105,25 @@ export function helpOnManaged(command: ManagedCommand): string {
       : []),
   ].join("\n");
 }
+
+/** Help as GlusterFS's command line prints it: a line a command; without words, the groups. */
+export function glusterHelp(commands: readonly ManagedCommand[], words: readonly string[]): string {
+  const groups = [...new Set(commands.map(({ path }) => path.split(" ")[0]!))];
+  if (!words.length) {
+    const lines = groups.map((group) =>
+      ` ${`${group} help`.padEnd(25)}- what there is to "${group}"`
+    );
+    return `${lines.join("\n")}\n\n`;
+  }
+  const [group] = words;
+  const shown = groups.includes(group!)
+    ? commands.filter(({ path }) => isIn(path, group!))
+    : commands;
+  const head = `gluster ${groups.includes(group!) ? `${group} ` : ""}commands`;
+  const lines = shown.map((command) => `${usage(command)} - ${command.summary}`);
+  return `\n${head}\n${"=".repeat(head.length)}\n\n${lines.join("\n")}\n\n`;
+}
+
+function isIn(path: string, group: string): boolean {
+  return path === group || path.startsWith(`${group} `);
+}
