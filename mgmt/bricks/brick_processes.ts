@@ -28,10 +28,10 @@ export interface BrickProcessesOptions {
   /** UUID of this node: bricks of others are left alone. */
   readonly nodeId: string;
   readonly runner: Runner;
-  /** This program in a role: `sourceProgram`, or the one-file executable. */
+  /** This program in a role: `program`, or the one-file executable. */
   readonly program: (role: "brick") => CommandLine;
-  /** Where a brick finds this daemon: "HOST", "HOST:PORT" or a unix socket's path. */
-  readonly server: (brick: BrickRecord) => string;
+  /** Where a brick finds this daemon, now that it listens. */
+  readonly server: Supervision["server"];
   /** Whether bricks that die are started again; GlusterFS's daemon does not. */
   readonly restart: boolean;
   /** GlusterFS's range if absent. */
@@ -51,7 +51,7 @@ export function filesOf(places: Places, volume: string, brick: BrickRecord): Bri
 }
 
 /** See the head of this file. */
-export class BrickProcesses implements Bricks, PortmapEars {
+export class BrickProcesses implements Bricks {
   readonly #options: BrickProcessesOptions;
   readonly #shared: Supervision;
   // By path: on one node a directory is a brick once.
@@ -59,6 +59,7 @@ export class BrickProcesses implements Bricks, PortmapEars {
   readonly #signedIn = new Map<string, SignedIn>();
   #survivors: Map<string, Running> | undefined;
   #adopted = false;
+  #stopped = false;
 
   constructor(options: BrickProcessesOptions) {
     this.#options = options;
@@ -125,11 +126,19 @@ export class BrickProcesses implements Bricks, PortmapEars {
 
   // deno-lint-ignore require-await -- others may have to wait
   async stop(): Promise<void> {
+    this.#stopped = true;
     for (const brick of this.#bricks.values()) brick.leave();
     this.#bricks.clear();
   }
 
-  signedIn(entry: SignedIn): void {
+  /** What the portmap tells us. */
+  readonly ears: PortmapEars = {
+    signedIn: (entry) => this.#signIn(entry),
+    signedOut: (brick) => this.#signedOff(brick, { inOrder: true }),
+    gone: (brick) => this.#signedOff(brick, { inOrder: false }),
+  };
+
+  #signIn(entry: SignedIn): void {
     this.#signedIn.set(entry.brick, entry);
     const brick = this.#bricks.get(entry.brick);
     if (brick?.pid === entry.pid) return brick.signedIn(entry);
@@ -139,14 +148,6 @@ export class BrickProcesses implements Bricks, PortmapEars {
     if (!this.#adopted) return;
     this.#options.env.log.warn("brick process that no volume has is ended", { ...entry });
     process.signal("SIGTERM");
-  }
-
-  signedOut(brick: string): void {
-    this.#signedOff(brick, { inOrder: true });
-  }
-
-  gone(brick: string): void {
-    this.#signedOff(brick, { inOrder: false });
   }
 
   #signedOff(brick: string, how: { inOrder: boolean }): void {
@@ -181,6 +182,7 @@ export class BrickProcesses implements Bricks, PortmapEars {
       return before;
     }
     if (before) await this.#end(record.path);
+    if (this.#stopped) throw new Refusal("The management daemon ends: ask the next one");
     const files = filesOf(this.#options.places, volume.name, record);
     const brick = new SupervisedBrick(this.#shared, volume.name, record, files);
     this.#bricks.set(record.path, brick);

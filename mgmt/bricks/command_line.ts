@@ -1,7 +1,8 @@
 /** Command lines of brick processes, in GlusterFS's own form: scripts find bricks by them. */
 
+import { MANAGEMENT_PORT } from "mgmt/endpoints.ts";
 import type { BrickFiles } from "mgmt/home.ts";
-import type { CommandLine } from "mgmt/bricks/runner.ts";
+import { endpointText } from "rpc/transport.ts";
 
 /** What a command line says beside the brick's files. */
 export interface BrickArguments {
@@ -9,8 +10,8 @@ export interface BrickArguments {
   /** Directory that is served. */
   readonly path: string;
   readonly files: BrickFiles;
-  /** Where the management daemon listens: "HOST", "HOST:PORT" or a unix socket's path. */
-  readonly server: string;
+  /** Where the management daemon listens. */
+  readonly server: { readonly host: string; readonly port: number };
   /** UUID of this node. */
   readonly nodeId: string;
   readonly port: number;
@@ -21,13 +22,20 @@ export function brickArguments(
   { volume, path, files, server, nodeId, port }: BrickArguments,
 ): string[] {
   return [
-    ...["-s", server, "--volfile-id", files.volfileId],
+    ...["-s", serverText(server), "--volfile-id", files.volfileId],
     ...["-p", files.pidFile, "-S", files.socket],
     ...["--brick-name", path, "-l", files.logFile],
     ...["--xlator-option", `*-posix.glusterd-uuid=${nodeId}`],
     ...["--process-name", "brick", "--brick-port", String(port)],
     ...["--xlator-option", `${volume}-server.listen-port=${port}`],
   ];
+}
+
+// GlusterFS's scripts look for "-s HOST".
+function serverText({ host, port }: BrickArguments["server"]): string {
+  return port === MANAGEMENT_PORT && !host.includes(":")
+    ? host
+    : endpointText({ kind: "tcp", host, port });
 }
 
 /** What a brick's command line tells about it; undefined if it is no brick's. */
@@ -42,22 +50,4 @@ export function readBrickArguments(
   const port = Number(after("--brick-port"));
   if (pidFile === undefined || socket === undefined || path === undefined) return undefined;
   return Number.isInteger(port) ? { pidFile, socket, path, port } : undefined;
-}
-
-const ROOT = new URL("../../", import.meta.url).pathname;
-
-/**
- * This program from its sources, in the role `brick`. It reads and writes brick directories, listens,
- * and makes system calls; it starts no program and sees no more of the environment than it needs.
- */
-export function sourceProgram(role: string): CommandLine {
-  return {
-    command: Deno.execPath(),
-    args: [
-      ...["run", "--quiet", "--no-prompt", "--config", `${ROOT}deno.json`],
-      ...["--allow-read", "--allow-write", "--allow-net", "--allow-ffi"],
-      ...["--allow-env=NOTIFY_SOCKET", "--allow-sys=hostname,networkInterfaces,uid"],
-      ...[`${ROOT}main.ts`, role],
-    ],
-  };
 }

@@ -37,8 +37,8 @@ export interface Supervision {
   readonly nodeId: string;
   /** Whether bricks that die are started again. */
   readonly restart: boolean;
-  /** Where a brick finds this daemon: "HOST", "HOST:PORT" or a unix socket's path. */
-  readonly server: (brick: BrickRecord) => string;
+  /** Where a brick finds this daemon, now that it listens. */
+  readonly server: () => { readonly host: string; readonly port: number };
   /** Told when a brick serves on another port than its record has. */
   readonly served: (volume: string, brick: BrickRecord, port: number) => void;
 }
@@ -289,7 +289,7 @@ export class SupervisedBrick {
     const own = { volume, files, port, nodeId, path: this.#record.path };
     const line = {
       command,
-      args: [...args, ...brickArguments({ ...own, server: server(this.#record) })],
+      args: [...args, ...brickArguments({ ...own, server: server() })],
     };
     try {
       this.#follow(runner.start(line, files.logFile));
