@@ -151,9 +151,19 @@ export class InodeTable {
     if (this.#held.size > this.#limit) this.#evict();
   }
 
+  /** How many it holds at most; Infinity: all. */
+  get limit(): number {
+    return this.#limit;
+  }
+
   /** How many inodes the table holds itself. */
   get size(): number {
     return this.#held.size;
+  }
+
+  /** Those it holds itself, the longest held first. */
+  held(): Iterable<Inode> {
+    return this.#held.values();
   }
 
   /** The inode of `gfid`, made if nobody holds one. */

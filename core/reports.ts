@@ -66,13 +66,16 @@ export interface Statistics {
 /** An open file of a client, by its number on the connection. */
 export interface OpenFileReport {
   readonly number: number;
+  readonly gfid: Gfid;
   readonly flags: number;
 }
 
 /** A client that joined. */
 export interface ClientReport {
-  /** As it names itself. */
+  /** As it names itself: one of a kind. */
   readonly name: string;
+  /** What it is: "fuse", "gfapi", "glustershd". */
+  readonly process: string;
   /** Address and port. */
   readonly peer: string;
   /** The subvolume it joined, as it named it. */

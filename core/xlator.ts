@@ -49,8 +49,8 @@ export interface Xlator extends Fops {
   readonly statistics?: Statistics;
   /** Present if clients join here: those that have. */
   clients?(): readonly ClientReport[];
-  /** Present if it can hold acknowledgements back: from now on it does, or does not. */
-  setBarrier?(on: boolean): void;
+  /** Present if it can hold acknowledgements back: from now on it does, or does not. False: as before. */
+  setBarrier?(on: boolean): boolean;
 }
 
 /** What the three bases share. */

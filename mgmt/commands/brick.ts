@@ -1,8 +1,8 @@
 /** `mortar brick`: serves one directory to clients, as its volfile says. */
 
 import type { XlatorTypes } from "core/registry.ts";
-import { BrickProcess, type VolfileSource } from "mgmt/brick_process.ts";
-import { parseOverride } from "mgmt/brick_volfile.ts";
+import { BrickProcess, type VolfileSource } from "mgmt/brick/process.ts";
+import { parseOverride } from "mgmt/brick/volfile.ts";
 import { type Command, command, CommandError, UsageError } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
 import { plain } from "mgmt/plain.ts";
@@ -32,7 +32,16 @@ const options = {
     many: true,
     help: "Set an option of a volume; * and ? in VOLUME stand for any characters and any one.",
   },
+  "socket-file": {
+    short: "S",
+    value: "PATH",
+    help: "Unix socket to take a management daemon's orders on (status, profile, end).",
+  },
   signin: { value: "HOST[:PORT]", help: "Portmapper to sign in at." },
+  "process-name": {
+    value: "NAME",
+    help: "What the process is, for those who look at process lists.",
+  },
   "no-portmap": { help: "Sign in nowhere." },
   ...DAEMON_OPTIONS,
 } as const;
@@ -91,6 +100,7 @@ export function brick(types: XlatorTypes): Command {
           port,
           overrides,
           statedumps: values["statedump-dir"],
+          socket: values["socket-file"],
           link,
           signsIn: !values["no-portmap"],
         });

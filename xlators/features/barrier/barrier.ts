@@ -69,10 +69,12 @@ class Barrier extends PassThrough {
     this.setBarrier(values.barrier);
   }
 
-  /** The same as the option, for a moment: `reconfigure` decides anew. */
-  setBarrier(on: boolean): void {
-    if (!on) this.#lower();
-    else if (!this.#on) this.#raise();
+  /** The same as the option, for a moment: `reconfigure` decides anew. False if it is so already. */
+  setBarrier(on: boolean): boolean {
+    if (on === this.#on) return false;
+    if (on) this.#raise();
+    else this.#lower();
+    return true;
   }
 
   state(): Json {

@@ -1,7 +1,7 @@
 /** Open files of one connection by number. Numbers that were given back are used again. */
 
 import { EBADF, EMFILE } from "core/errno.ts";
-import type { Fd } from "core/inode.ts";
+import type { Fd, Gfid } from "core/inode.ts";
 
 /** See the head of this file. Number 0 is a file like any other. */
 export class FdTable {
@@ -15,8 +15,10 @@ export class FdTable {
   }
 
   /** All that are open. */
-  list(): { number: number; flags: number }[] {
-    return this.#fds.flatMap((fd, number) => fd ? [{ number, flags: fd.flags }] : []);
+  list(): { number: number; gfid: Gfid; flags: number }[] {
+    return this.#fds.flatMap((fd, number) =>
+      fd ? [{ number, gfid: fd.inode.gfid, flags: fd.flags }] : []
+    );
   }
 
   /** The file under `number`; throws EBADF. */

@@ -177,6 +177,7 @@ export class Server extends Refuse {
       const { peer, bytesReceived, bytesSent, callsUnderWay } = connection.state();
       return [{
         name: member.client.id,
+        process: member.processName,
         peer,
         brick: member.brick,
         bytesRead: bytesReceived,
@@ -264,8 +265,11 @@ export class Server extends Refuse {
     this.squashes = this.squash.root || this.squash.all;
   }
 
-  // The storage knows which volume its brick belongs to; other graphs may know none.
-  async #askVolumeId(child: Xlator): Promise<string | undefined> {
+  // The storage knows which volume its brick belongs to; other graphs may know none. It is asked
+  // itself: layers between us count what clients do.
+  async #askVolumeId(top: Xlator): Promise<string | undefined> {
+    let child = top;
+    while (child.children.length === 1) child = child.children[0]!;
     try {
       const name = "trusted.glusterfs.volume-id";
       const { xattrs } = await child.getxattr(ROOT, { inode: this.inodes.root, name });

@@ -5,7 +5,7 @@ import {
   overridden,
   parseOverride,
   readBlocks,
-} from "mgmt/brick_volfile.ts";
+} from "mgmt/brick/volfile.ts";
 
 const VOLFILE = `volume v-posix
     type storage/posix

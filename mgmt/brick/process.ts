@@ -13,13 +13,16 @@ import {
   overridden,
   type Override,
   readBlocks,
-} from "mgmt/brick_volfile.ts";
+} from "mgmt/brick/volfile.ts";
 import { CommandError } from "mgmt/cli/command.ts";
 import type { Daemon } from "mgmt/daemon.ts";
 import { cause, plain } from "mgmt/plain.ts";
 import { cannotListen } from "mgmt/endpoints.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
-import { dumpState, shownOptions } from "mgmt/statedump.ts";
+import { graphSections } from "mgmt/brick/dump.ts";
+import { listenForOrders } from "mgmt/brick/operations.ts";
+import { dashed } from "mgmt/home.ts";
+import { dumpState } from "mgmt/statedump.ts";
 import type { Connection } from "rpc/connection.ts";
 import { signIn, signOut } from "rpc/programs/portmap.ts";
 import { type Endpoint, endpointText } from "rpc/transport.ts";
@@ -41,6 +44,8 @@ export interface BrickOptions {
   readonly port: number | undefined;
   readonly overrides: readonly Override[];
   readonly statedumps: string | undefined;
+  /** Unix socket on which it takes orders. */
+  readonly socket: string | undefined;
   /** The management daemon, if the brick has one. */
   readonly link: ManagementLink | undefined;
   /** Whether to sign in there. */
@@ -60,6 +65,7 @@ export class BrickProcess {
   #port = 0;
   #wasConnected = false;
   #reloading: Promise<void> = Promise.resolve();
+  #orders: { stop(): Promise<void> } | undefined;
 
   constructor(daemon: Daemon, types: XlatorTypes, options: BrickOptions) {
     this.#daemon = daemon;
@@ -90,6 +96,7 @@ export class BrickProcess {
       await this.#signOut();
       return code;
     } finally {
+      await this.#orders?.stop();
       await this.#graph.stop();
       await link?.stop();
       log.info("brick stopped", { brick: this.#name });
@@ -123,6 +130,12 @@ export class BrickProcess {
       throw new CommandError(
         why.startsWith("Cannot ") ? why : `Cannot start brick "${this.#name}": ${why}`,
       );
+    }
+    try {
+      await this.#listenForOrders();
+    } catch (error) {
+      await this.#graph.stop();
+      throw error;
     }
     const endpoints = [...this.#graph.nodes].flatMap(({ xlator }) => endpointOf(xlator) ?? []);
     this.#port = endpoints.find((each) => each.kind === "tcp")?.port ?? 0;
@@ -187,24 +200,27 @@ export class BrickProcess {
   }
 
   #dump(): void {
-    const { env } = this.#daemon;
-    dumpState(env, this.#options.statedumps, fileName(this.#name), {
-      brick: this.#name,
-      inodes: this.#graph.inodes.size,
-      volumes: [...this.#graph.nodes].map(({ block, xlator }) => ({
-        name: block.name,
-        type: block.type,
-        options: shownOptions(block.options),
-        state: xlator.state?.() ?? null,
-      })),
-      metrics: this.#daemon.metrics.read().map((each) => ({ ...each })),
-    });
+    const { env, metrics } = this.#daemon;
+    const name = dashed(this.#name) || "brick";
+    dumpState(env, this.#options.statedumps, name, graphSections(this.#graph, metrics.read()));
   }
-}
 
-/** A brick's name as part of a file's name: "/bricks/b1" is "bricks-b1". */
-function fileName(brick: string): string {
-  return brick.replace(/^\/+/, "").replace(/[^\w.-]+/g, "-") || "brick";
+  async #listenForOrders(): Promise<void> {
+    const { socket } = this.#options;
+    if (socket === undefined) return;
+    const { env, metrics } = this.#daemon;
+    try {
+      this.#orders = await listenForOrders(socket, {
+        env,
+        graph: this.#graph,
+        name: this.#name,
+        end: () => this.#daemon.end(0),
+        metrics: () => metrics.read().map(({ name, value }) => `${name} ${value}\n`).join(""),
+      });
+    } catch (error) {
+      throw cannotListen(error, `"${socket}"`, "choose another with --socket-file");
+    }
+  }
 }
 
 // Of all layers only protocol/server listens; it says where.
