@@ -1,0 +1,225 @@
+/**
+ * The verbs of the `gluster` program, one row each: how its request is said as a command line of
+ * ours, and what its reply tells of the answer. Keys as `gluster` 10.3 sends and reads them.
+ */
+
+import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
+import { getVolume, listVolumes, nodeId } from "mgmt/legacy/info.ts";
+import { profile } from "mgmt/legacy/profile.ts";
+import { type Entries, type RequestDict, wrong } from "mgmt/legacy/request_dict.ts";
+import { answerOf, type Run } from "mgmt/legacy/run.ts";
+import { volumeStatus } from "mgmt/legacy/status.ts";
+type VolumeOptionsAnswer = {
+  readonly options: readonly { readonly name: string; readonly value: string }[];
+};
+import type { GetStateAnswer } from "mgmt/status/answers.ts";
+import { GLUSTER_CLI } from "rpc/programs/gluster_cli.ts";
+
+/** One verb. */
+export interface LegacyVerb {
+  /** Carries it out; answers what the reply tells. Throws CommandError, and what commands throw. */
+  perform(run: Run, request: RequestDict): Promise<Entries>;
+  /** The reply does not give the request back. */
+  readonly bare?: true;
+  /** What the reply of a failure tells. */
+  readonly failed?: Entries;
+  /** The number of a failure, where GlusterFS has another than its general one. */
+  readonly errno?: (refusal: Refusal) => number;
+  /** Its text, where GlusterFS has another. */
+  readonly error?: (refusal: Refusal) => string;
+}
+
+/** Bricks of one volume, options of one `volume set`. */
+const BRICKS_MAX = 4096, OPTIONS_MAX = 1000;
+/** `type` of CREATE_VOLUME (`gf1_cluster_type`). */
+const DISTRIBUTE = 0, REPLICATE = 2, DISPERSE = 4;
+const NOTHING: Entries = [];
+
+/** By procedure number. */
+export const VERBS: ReadonlyMap<number, LegacyVerb> = new Map<number, LegacyVerb>([
+  [GLUSTER_CLI.createVolume, {
+    ...line(createWords),
+    errno: ({ opErrno }) => opErrno === OP_ERRNO.volumeExists ? 0 : OP_ERRNO.internal,
+  }],
+  [GLUSTER_CLI.startVolume, line((request) => ["volume", "start", ...named(request)])],
+  [GLUSTER_CLI.stopVolume, line((request) => ["volume", "stop", ...named(request)])],
+  [GLUSTER_CLI.deleteVolume, line((request) => ["volume", "delete", request.text("volname")])],
+  [GLUSTER_CLI.getVolume, {
+    perform: getVolume,
+    bare: true,
+    failed: [["count", 0]],
+    errno: ({ opErrno }) => opErrno,
+    error: (refusal) => isUnknown(refusal) ? "Volume does not exist" : refusal.message,
+  }],
+  [GLUSTER_CLI.listVolume, { perform: listVolumes, bare: true }],
+  [GLUSTER_CLI.uuidGet, { perform: nodeId, bare: true }],
+  [GLUSTER_CLI.statusVolume, { perform: volumeStatus }],
+  [GLUSTER_CLI.setVolume, { perform: setVolume }],
+  [GLUSTER_CLI.resetVolume, line(resetWords)],
+  [GLUSTER_CLI.getVolumeOption, { perform: getOptions, errno: () => 0 }],
+  [GLUSTER_CLI.profileVolume, { perform: profile, failed: [["count", 0]] }],
+  [GLUSTER_CLI.statedumpVolume, line(statedumpWords)],
+  [GLUSTER_CLI.clearLocks, { perform: clearLocks }],
+  [GLUSTER_CLI.barrierVolume, line(barrierWords)],
+  [GLUSTER_CLI.logRotate, line(rotateWords)],
+  [GLUSTER_CLI.syncVolume, line(syncWords)],
+  [GLUSTER_CLI.getState, { perform: getState }],
+]);
+
+/** What this daemon does not do yet, by the words of the `gluster` program. */
+export const NOT_YET: ReadonlyMap<number, string> = new Map([
+  [GLUSTER_CLI.probe, "peer probe"],
+  [GLUSTER_CLI.deprobe, "peer detach"],
+  [GLUSTER_CLI.defragVolume, "volume rebalance"],
+  [GLUSTER_CLI.addBrick, "volume add-brick"],
+  [GLUSTER_CLI.removeBrick, "volume remove-brick"],
+  [GLUSTER_CLI.replaceBrick, "volume replace-brick"],
+  [GLUSTER_CLI.resetBrick, "volume reset-brick"],
+  [GLUSTER_CLI.gsyncSet, "volume geo-replication"],
+  [GLUSTER_CLI.quota, "volume quota"],
+  [GLUSTER_CLI.healVolume, "volume heal"],
+  [GLUSTER_CLI.uuidReset, "system:: uuid reset"],
+  [GLUSTER_CLI.copyFile, "system:: copy file"],
+  [GLUSTER_CLI.sysExec, "system:: execute"],
+  [GLUSTER_CLI.snapshot, "snapshot"],
+  [GLUSTER_CLI.ganesha, "nfs-ganesha"],
+  [GLUSTER_CLI.bitrot, "volume bitrot"],
+]);
+
+function isUnknown({ opErrno }: Refusal): boolean {
+  return opErrno === OP_ERRNO.noVolume;
+}
+
+/** A verb whose reply tells nothing but that it was done. */
+function line(words: (request: RequestDict) => readonly string[]): LegacyVerb {
+  return {
+    async perform(run, request) {
+      await run(words(request));
+      return NOTHING;
+    },
+  };
+}
+
+function named(request: RequestDict): string[] {
+  return [request.text("volname"), ...request.flag("flags") ? ["force"] : []];
+}
+
+function createWords(request: RequestDict): string[] {
+  const bricks = request.text("bricks").split(" ").filter((each) => each !== "");
+  const count = request.number("count", BRICKS_MAX);
+  if (bricks.length !== count) throw wrong("bricks", `expected ${count} of them`);
+  const odd = bricks.find((each) => !each.includes(":/"));
+  if (odd !== undefined) throw wrong("bricks", `"${odd}" is not HOST:/DIRECTORY`);
+  return [
+    ...["volume", "create", request.text("volname")],
+    ...layoutWords(request),
+    ...["transport", request.text("transport")],
+    ...bricks,
+    ...request.flag("force") ? ["force"] : [],
+  ];
+}
+
+function layoutWords(request: RequestDict): string[] {
+  if (request.has("thin-arbiter-count")) {
+    throw new Refusal("Thin arbiters are not supported by mortar; use arbiter 1");
+  }
+  const counted = (word: string, key: string) =>
+    request.has(key) ? [word, String(request.number(key, BRICKS_MAX))] : [];
+  switch (request.number("type", 9)) {
+    case DISTRIBUTE:
+      return [];
+    case REPLICATE:
+      return [
+        ...["replica", String(request.number("replica-count", BRICKS_MAX))],
+        ...counted("arbiter", "arbiter-count"),
+      ];
+    case DISPERSE:
+      return [
+        ...["disperse", String(request.number("disperse-count", BRICKS_MAX))],
+        ...counted("redundancy", "redundancy-count"),
+      ];
+    default:
+      throw wrong("type", "expected 0, 2 or 4");
+  }
+}
+
+async function setVolume(run: Run, request: RequestDict): Promise<Entries> {
+  if (request.has("help")) {
+    const help = await run(["volume", "set", "help"]);
+    return [["help-str", help.text()]];
+  }
+  const names = request.list("key", OPTIONS_MAX), values = request.list("value", OPTIONS_MAX);
+  if (!names.length || names.length !== values.length) {
+    throw wrong("key1", "expected names and as many values");
+  }
+  const pairs = names.flatMap((name, at) => [name, values[at]!]);
+  await run(["volume", "set", request.text("volname"), ...pairs]);
+  return NOTHING;
+}
+
+function resetWords(request: RequestDict): string[] {
+  const key = request.text("key");
+  return [
+    ...["volume", "reset", request.text("volname"), key],
+    ...request.flag("force") ? ["force"] : [],
+  ];
+}
+
+async function getOptions(run: Run, request: RequestDict): Promise<Entries> {
+  const words = ["volume", "get", request.text("volname"), request.text("key")];
+  const { options } = await answerOf<VolumeOptionsAnswer>(run, words);
+  return [
+    ["count", options.length],
+    ...options.flatMap(({ name, value }, at): Entries => [
+      [`key${at + 1}`, name],
+      [`value${at + 1}`, value],
+    ]),
+  ];
+}
+
+function statedumpWords(request: RequestDict): string[] {
+  const options = (request.optionalText("options") ?? "").split(" ").filter((each) => each !== "");
+  return ["volume", "statedump", request.text("volname"), ...options];
+}
+
+async function clearLocks(run: Run, request: RequestDict): Promise<Entries> {
+  const opts = request.optionalText("opts");
+  const { summary } = await answerOf<{ readonly summary: string }>(run, [
+    ...["volume", "clear-locks", request.text("volname"), request.text("path")],
+    ...["kind", request.text("kind"), request.text("type")],
+    ...opts === undefined ? [] : [opts],
+  ]);
+  return [["lk-summary", summary]];
+}
+
+function barrierWords(request: RequestDict): string[] {
+  return ["volume", "barrier", request.text("volname"), request.text("barrier")];
+}
+
+function rotateWords(request: RequestDict): string[] {
+  const brick = request.optionalText("brick");
+  return [
+    ...["volume", "log", "rotate", request.text("volname")],
+    ...brick === undefined ? [] : [brick],
+  ];
+}
+
+function syncWords(request: RequestDict): string[] {
+  const what = request.flag("flags") ? "all" : request.text("volname");
+  return ["volume", "sync", request.text("hostname"), what];
+}
+
+/** `getstate-cmd` (`gf_cli_get_state_op`). */
+const STATE_FORMS: readonly string[] = ["", "detail", "volumeoptions"];
+
+async function getState(run: Run, request: RequestDict): Promise<Entries> {
+  const folder = request.optionalText("odir"), file = request.optionalText("filename");
+  const form = STATE_FORMS[request.number("getstate-cmd", STATE_FORMS.length - 1, 0)]!;
+  const { daemon, path } = await answerOf<GetStateAnswer>(run, [
+    ...["get-state", request.text("daemon")],
+    ...folder === undefined ? [] : ["odir", folder],
+    ...file === undefined ? [] : ["file", file],
+    ...form === "" ? [] : [form],
+  ]);
+  return [["daemon", daemon], ["ofilepath", path]];
+}
