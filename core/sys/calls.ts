@@ -64,6 +64,7 @@ const SYMBOLS = {
   copyFileRangeAsync: pooled("copy_file_range", ["i32", "buffer", "i32", "buffer", "u32", "u32"]),
   statx: call("statx", [...PATH, "i32", "u32", "buffer"]),
   statfs: call("statfs", ["buffer", "buffer"]),
+  statfsAsync: pooled("statfs", ["buffer", "buffer"]),
   fstatfs: call("fstatfs", ["i32", "buffer"]),
   mkdirat: call("mkdirat", [...PATH, "u32"]),
   mknodat: call("mknodat", [...PATH, "u32", "u32"]),

@@ -1,10 +1,17 @@
 /** The table of the commands that the management daemon carries out. */
 
 import type { ManagedCommand } from "mgmt/cli/managed.ts";
+import { peerStatus } from "mgmt/commands/peer_status.ts";
+import { poolList } from "mgmt/commands/pool_list.ts";
+import { systemGetspec } from "mgmt/commands/system_getspec.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
 import { volumeDelete } from "mgmt/commands/volume_delete.ts";
+import { volumeInfo } from "mgmt/commands/volume_info.ts";
+import { volumeList } from "mgmt/commands/volume_list.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
+import { volumeStatus } from "mgmt/commands/volume_status.ts";
 import { volumeStop } from "mgmt/commands/volume_stop.ts";
+import { volumeSync } from "mgmt/commands/volume_sync.ts";
 
 /** All of them, in the order that help shows. */
 export const MANAGED: readonly ManagedCommand[] = [
@@ -12,4 +19,11 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeStart,
   volumeStop,
   volumeDelete,
+  volumeInfo,
+  volumeStatus,
+  volumeList,
+  volumeSync,
+  peerStatus,
+  poolList,
+  systemGetspec,
 ];

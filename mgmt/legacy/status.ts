@@ -98,7 +98,7 @@ function rowEntries(at: string, row: StatusRow): Entries {
     ...row.memory ? memoryEntries(at, row.memory) : [],
     ...row.inodes ? inodeEntries(at, row.inodes) : [],
     ...row.fds ? fdEntries(at, row.fds) : [],
-    ...row.calls ? callEntries(`${at}.callpool`, row.calls) : [],
+    ...row.calls ? callEntries(`${at}.callpool`, row.calls, row.pendingCalls) : [],
   ];
 }
 
@@ -213,9 +213,9 @@ function fdEntries(at: string, tables: readonly FdTableStatus[]): Entries {
   ];
 }
 
-function callEntries(at: string, calls: readonly CallStatus[]): Entries {
+function callEntries(at: string, calls: readonly CallStatus[], pending = calls.length): Entries {
   return [
-    [`${at}.count`, calls.length],
+    [`${at}.count`, pending],
     ...calls.flatMap((call, n): Entries => [
       [`${at}.stack${n}.uid`, call.uid],
       [`${at}.stack${n}.gid`, call.gid],

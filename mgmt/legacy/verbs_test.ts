@@ -236,7 +236,6 @@ const INFO = {
     { name: "nfs.disable", value: "on" },
     { name: "performance.client-io-threads", value: "off" },
   ],
-  remarks: [],
 };
 
 Deno.test("mgmt/legacy: volume info replies as GlusterFS does, options in its order", async () => {

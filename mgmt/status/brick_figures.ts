@@ -17,6 +17,9 @@ import {
   type MemoryStatus,
 } from "mgmt/status/volume_status.ts";
 
+/** Most clients, files or inodes that are looked for, whatever the process says. */
+const COUNT_MAX = 1 << 16;
+
 /** Connected clients, for `clients` and `client-list`. */
 export function clientFigures(dict: Xdata): ClientStatus[] {
   const at = new Figures(dict, "");
@@ -106,16 +109,19 @@ export function fdFigures(dict: Xdata): FdTableStatus[] {
   });
 }
 
-/** Calls under way. */
-export function callFigures(dict: Xdata): CallStatus[] {
+/** How many calls are under way, and those of them that the brick described. */
+export function callFigures(dict: Xdata): { pendingCalls: number; calls: CallStatus[] } {
   const pool = new Figures(dict, "callpool.");
-  return pool.each("stack", pool.number("count"), (stack) => ({
-    uid: stack.number("uid"),
-    gid: stack.number("gid"),
-    pid: stack.number("pid"),
-    unique: stack.number("unique"),
-    frames: stack.each("frame", stack.number("count"), frameFigures),
-  }));
+  const pendingCalls = pool.number("count");
+  const calls = pool.each("stack", pendingCalls, (stack) =>
+    !stack.has("uid") ? undefined : {
+      uid: stack.number("uid"),
+      gid: stack.number("gid"),
+      pid: stack.number("pid"),
+      unique: stack.number("unique"),
+      frames: stack.each("frame", stack.number("count"), frameFigures),
+    });
+  return { pendingCalls, calls };
 }
 
 function frameFigures(frame: Figures): FrameStatus | undefined {
@@ -159,7 +165,6 @@ class Figures {
   /** What `read` answers for "NAME0", "NAME1", …, without the undefined. */
   each<T>(name: string, count: number, read: (at: Figures, index: number) => T | undefined): T[] {
     const found: T[] = [];
-    // The count comes from the process: its dictionary bounds it.
     const end = Math.min(count, COUNT_MAX);
     for (let index = 0; index < end; index++) {
       const value = read(this.inside(`${name}${index}`), index);
@@ -168,6 +173,3 @@ class Figures {
     return found;
   }
 }
-
-/** Most clients, files or inodes that are looked for, whatever the process says. */
-const COUNT_MAX = 1 << 20;

@@ -1,5 +1,7 @@
 /** Nodes of the cluster, as `peer status` and `pool list` tell of them. */
 
+import type { Cluster } from "mgmt/cluster/cluster.ts";
+
 /** A node. */
 export type PeerStatus = {
   readonly uuid: string;
@@ -15,3 +17,8 @@ export type PeerStatus = {
 
 /** The answer of `peer status` (the others) and of `pool list` (the others, then this node). */
 export type PeersAnswer = { readonly peers: readonly PeerStatus[] };
+
+/** The nodes other than this one: none, as long as a node cannot be joined by others. */
+export function otherPeers(_cluster: Cluster): readonly PeerStatus[] {
+  return [];
+}

@@ -254,10 +254,10 @@ function fdsOf({ fds }: StatusRow): readonly string[] | undefined {
   ]);
 }
 
-function callsOf({ calls }: StatusRow): readonly string[] | undefined {
+function callsOf({ calls, pendingCalls }: StatusRow): readonly string[] | undefined {
   if (!calls) return undefined;
   return [
-    `Pending calls: ${calls.length}`,
+    `Pending calls: ${pendingCalls ?? calls.length}`,
     ...calls.flatMap(({ uid, gid, pid, unique, frames }: CallStatus, at) => [
       `Call Stack${at + 1}`,
       ` UID    : ${uid}`,

@@ -55,7 +55,7 @@ function nodeXml(row: StatusRow): XmlElement {
     ...row.memory ? [memoryXml(row.memory)] : [],
     ...row.inodes ? [connectionsXml("inodeStatus", row.inodes.map(inodeTableXml))] : [],
     ...row.fds ? [connectionsXml("fdStatus", row.fds.map((table) => [fdTableXml(table)]))] : [],
-    ...row.calls ? [callsXml(row.calls)] : [],
+    ...row.calls ? [callsXml(row.calls, row.pendingCalls)] : [],
   ]);
 }
 
@@ -158,9 +158,9 @@ function fdTableXml(table: FdTableStatus): XmlElement {
   ]);
 }
 
-function callsXml(calls: readonly CallStatus[]): XmlElement {
+function callsXml(calls: readonly CallStatus[], pending = calls.length): XmlElement {
   return element("callpoolStatus", [
-    element("count", calls.length),
+    element("count", pending),
     ...calls.map(({ uid, gid, pid, unique, frames }) =>
       element("callStack", [
         element("uid", uid),

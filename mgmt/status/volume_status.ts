@@ -45,6 +45,8 @@ export type StatusRow = {
   /** One of each connection. */
   readonly fds?: readonly FdTableStatus[];
   readonly calls?: readonly CallStatus[];
+  /** Calls under way, those among them that `calls` does not tell of. */
+  readonly pendingCalls?: number;
   /** Why it did not tell what was asked for. */
   readonly unanswered?: string;
 };
