@@ -16,6 +16,8 @@ export interface OptionSpec<T> {
   readonly live: boolean;
   /** What values look like, for help. */
   readonly values: string;
+  /** Of numbers: the least and the greatest that is right. */
+  readonly range?: { readonly min: number; readonly max: number };
   /** The value that `text` spells; throws RangeError saying what is expected. */
   parse(text: string): T;
   /** The inverse of `parse`. */
@@ -79,10 +81,11 @@ export function bool(common: Common<boolean>): OptionSpec<boolean> {
 export function int(common: Common<number> & { min?: number; max?: number }): OptionSpec<number> {
   const min = common.min ?? Number.MIN_SAFE_INTEGER, max = common.max ?? Number.MAX_SAFE_INTEGER;
   const values = common.max === undefined ? `${min} or more` : `${min} to ${max}`;
-  return spec("int", common, values, (text) => {
+  const whole = spec("int", common, values, (text) => {
     const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
     return within(value, min, max, text, `a whole number, ${values}`);
   }, String);
+  return { ...whole, range: { min, max } };
 }
 
 function within(value: number, min: number, max: number, text: string, expected: string): number {
@@ -95,13 +98,14 @@ const SIZE_UNITS = ["", "K", "M", "G", "T", "P"];
 /** Bytes: a number with an optional unit KB, MB, GB, TB, PB (powers of 1024). */
 export function size(common: Common<number> & { min?: number; max?: number }): OptionSpec<number> {
   const min = common.min ?? 0, max = common.max ?? Number.MAX_SAFE_INTEGER;
-  return spec("size", common, "bytes, or a number with KB, MB, GB, TB", (text) => {
+  const bytes = spec("size", common, "bytes, or a number with KB, MB, GB, TB", (text) => {
     const match = /^(\d+(?:\.\d+)?)\s*([KMGTP]?)i?B?$/i.exec(text);
     const value = match
       ? Math.floor(Number(match[1]) * 1024 ** SIZE_UNITS.indexOf(match[2]!.toUpperCase()))
       : NaN;
     return within(value, min, max, text, `a size such as 512KB or 1GB, ${min} to ${max} bytes`);
   }, String);
+  return { ...bytes, range: { min, max } };
 }
 
 const SECONDS = new Map([
@@ -126,21 +130,23 @@ export function duration(
   common: Common<number> & { min?: number; max?: number },
 ): OptionSpec<number> {
   const min = common.min ?? 0, max = common.max ?? Number.MAX_SAFE_INTEGER;
-  return spec("duration", common, "seconds, or a number with ms, min, hr, days", (text) => {
+  const time = spec("duration", common, "seconds, or a number with ms, min, hr, days", (text) => {
     const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text);
     const unit = (match?.[2] ?? "").toLowerCase();
     const factor = unit === "ms" ? 0.001 : SECONDS.get(unit) ?? NaN;
     const value = match ? Number(match[1]) * factor : NaN;
     return within(value, min, max, text, `a time such as 10 or 5min, ${min} to ${max} seconds`);
   }, String);
+  return { ...time, range: { min, max } };
 }
 
 /** A share of 100, with or without the sign: "12.5%". */
 export function percent(common: Common<number>): OptionSpec<number> {
-  return spec("percent", common, "0 to 100, with or without %", (text) => {
+  const share = spec("percent", common, "0 to 100, with or without %", (text) => {
     const match = /^(\d+(?:\.\d+)?)%?$/.exec(text);
     return within(match ? Number(match[1]) : NaN, 0, 100, text, "a percentage, 0 to 100");
   }, (value) => `${value}%`);
+  return { ...share, range: { min: 0, max: 100 } };
 }
 
 /** A share or an amount: "5%" or a size; `storage.reserve` is one. */

@@ -6,6 +6,7 @@ import {
   bytes,
   NONE,
   onOff,
+  type Row,
   rows,
   seconds,
   share,
@@ -13,6 +14,54 @@ import {
   words,
 } from "mgmt/volume_options/rows.ts";
 import type { VolumeOption } from "mgmt/volume_options/volume_option.ts";
+
+// Of GlusterFS's old NFS server.
+const NFS = [
+  "enable-ino32",
+  "mem-factor",
+  "export-dirs",
+  "export-volumes",
+  "addr-namelookup",
+  "dynamic-volumes",
+  "register-with-portmap",
+  "outstanding-rpc-limit",
+  "port",
+  "rpc-auth-unix",
+  "rpc-auth-null",
+  "rpc-auth-allow",
+  "rpc-auth-reject",
+  "ports-insecure",
+  "transport-type",
+  "trusted-sync",
+  "trusted-write",
+  "volume-access",
+  "export-dir",
+  "nlm",
+  "acl",
+  "mount-udp",
+  "mount-rmtab",
+  "rpc-statd",
+  "log-level",
+  "server-aux-gids",
+  "drc",
+  "drc-size",
+  "read-size",
+  "write-size",
+  "readdir-size",
+  "rdirplus",
+  "event-threads",
+  "exports-auth-enable",
+  "auth-refresh-interval-sec",
+  "auth-cache-ttl-sec",
+];
+
+const nfsRow = (
+  name: string,
+): Row => [`nfs.${name}`, anyText, NONE, "Of GlusterFS's old NFS server.", {
+  hidden: true,
+  unlisted: true,
+  fixed: "the old NFS server is not supported",
+}];
 
 /** See the head of this file. */
 export const ABSENT: readonly VolumeOption[] = [
@@ -67,6 +116,7 @@ export const ABSENT: readonly VolumeOption[] = [
     ["features.limit-usage", anyText, NONE, "Limits of directories.", {
       option: "limit-set",
       hidden: true,
+      unlisted: true,
       fixed: "quotas are not supported",
     }],
     ["features.default-soft-limit", share, "80%", "Share of a limit after which it is logged.", {
@@ -300,18 +350,22 @@ export const ABSENT: readonly VolumeOption[] = [
     }],
     ["features.s3plugin-seckey", anyText, NONE, "Secret of the cloud's account.", {
       hidden: true,
+      unlisted: true,
       fixed: "clouds are not supported",
     }],
     ["features.s3plugin-keyid", anyText, NONE, "Name of the cloud's account.", {
       hidden: true,
+      unlisted: true,
       fixed: "clouds are not supported",
     }],
     ["features.s3plugin-bucketid", anyText, NONE, "Place in the cloud.", {
       hidden: true,
+      unlisted: true,
       fixed: "clouds are not supported",
     }],
     ["features.s3plugin-hostname", anyText, NONE, "Host of the cloud.", {
       hidden: true,
+      unlisted: true,
       fixed: "clouds are not supported",
     }],
     [
@@ -328,4 +382,5 @@ export const ABSENT: readonly VolumeOption[] = [
       fixed: "clouds are not supported",
     }],
   ]),
+  ...rows(undefined, NFS.map(nfsRow)),
 ];

@@ -83,9 +83,11 @@ export const DAEMON: readonly VolumeOption[] = [
     }],
     ["config.memory-accounting", anyText, NONE, "Kept for old scripts; does nothing.", {
       hidden: true,
+      unlisted: true,
     }],
     ["config.transport", words("tcp"), "tcp", "What bricks are reached by.", {
       hidden: true,
+      unlisted: true,
       fixed: "only TCP is supported",
     }],
     ["config.gfproxyd", onOff, "off", "A daemon on the servers does the clients' part.", {
@@ -111,11 +113,12 @@ export const DAEMON: readonly VolumeOption[] = [
       whole(0),
       "100000",
       "Version of GlusterFS whose features the cluster uses.",
-      { supplied: true, hidden: true, global: true },
+      { supplied: true, hidden: true, unlisted: true, global: true },
     ],
     ["cluster.max-op-version", whole(0), "100000", "Highest such version that all nodes can.", {
       supplied: true,
       hidden: true,
+      unlisted: true,
       global: true,
       fixed: "the daemon finds it out",
     }],
@@ -167,6 +170,7 @@ export const DAEMON: readonly VolumeOption[] = [
     }],
     ["cluster.localtime-logging", onOff, "disable", "Times in logs are local.", {
       hidden: true,
+      unlisted: true,
       global: true,
       fixed: "logs have UTC",
     }],

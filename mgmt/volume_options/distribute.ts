@@ -65,11 +65,13 @@ export const DISTRIBUTE: readonly VolumeOption[] = [
     ["cluster.nufa", onOff, "off", "New files go to a brick of the writer's own node.", {
       option: "!nufa",
       hidden: true,
+      unlisted: true,
       fixed: "placing files by node or name is not supported",
     }],
     ["cluster.switch", onOff, "off", "New files go to subvolumes by patterns of their names.", {
       option: "!switch",
       hidden: true,
+      unlisted: true,
       fixed: "placing files by node or name is not supported",
     }],
     ["dht.force-readdirp", onOff, "on", "Listings ask for attributes along with names.", {

@@ -37,6 +37,7 @@ export const NETWORK: readonly VolumeOption[] = [
     ["client.own-thread", onOff, NONE, "A connection of a client has a thread of its own.", {
       option: "transport.socket.own-thread",
       hidden: true,
+      unlisted: true,
     }],
     ["client.event-threads", whole(1, 32), "2", "Threads of a client for its connections."],
     [
@@ -75,6 +76,7 @@ export const NETWORK: readonly VolumeOption[] = [
     ["client.ta-brick-port", whole(0, 65535), NONE, "Port of a thin arbiter.", {
       option: "ta-remote-port",
       hidden: true,
+      unlisted: true,
       fixed: "thin arbiters are not supported",
     }],
     ["client.bind-insecure", onOff, NONE, "Clients may use ports above 1023.", {

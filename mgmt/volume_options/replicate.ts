@@ -63,6 +63,7 @@ export const REPLICATE: readonly VolumeOption[] = [
     ],
     ["cluster.strict-readdir", onOff, NONE, "Kept for old scripts; does nothing.", {
       hidden: true,
+      unlisted: true,
     }],
     [
       "cluster.self-heal-window-size",
@@ -128,6 +129,7 @@ export const REPLICATE: readonly VolumeOption[] = [
     ],
     ["cluster.readdir-failover", onOff, NONE, "Kept for old scripts; does nothing.", {
       hidden: true,
+      unlisted: true,
     }],
     [
       "cluster.ensure-durability",

@@ -91,6 +91,7 @@ export interface RowExtras {
   readonly places?: readonly OptionPlace[];
   readonly global?: true;
   readonly hidden?: true;
+  readonly unlisted?: true;
   readonly guarded?: true;
   readonly fixed?: string;
 }

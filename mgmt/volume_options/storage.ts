@@ -32,6 +32,7 @@ export const STORAGE: readonly VolumeOption[] = [
     ],
     ["storage.xattr-user-namespace-mode", anyText, NONE, "How user attributes are named.", {
       hidden: true,
+      unlisted: true,
     }],
     ["storage.gfid2path", onOff, "on", "Files know the names they have.", { hidden: true }],
   ]),

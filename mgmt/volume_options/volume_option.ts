@@ -40,6 +40,8 @@ export interface VolumeOption {
   readonly global?: true;
   /** Not in `volume set help`. */
   readonly hidden?: true;
+  /** Not in `volume get V all`. */
+  readonly unlisted?: true;
   /** `volume reset` leaves it alone without "force". */
   readonly guarded?: true;
   /** Only its default can be set, since what it is for is not there: what that is. */
@@ -48,5 +50,5 @@ export interface VolumeOption {
 
 /** What `volume get` shows where nothing was set. */
 export function shownDefault({ shown, supplied }: VolumeOption): string {
-  return supplied ? shown : shown === "" ? "(DEFAULT)" : `${shown} (DEFAULT)`;
+  return supplied ? shown : `${shown} (DEFAULT)`;
 }
