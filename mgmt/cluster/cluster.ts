@@ -12,6 +12,7 @@ import type { Bricks, ConvergeOptions } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { leaveBrick } from "mgmt/cluster/brick_directory.ts";
 import type { Places } from "mgmt/home.ts";
+import type { HookEvent, HookFacts } from "mgmt/hooks.ts";
 import {
   type BrickRecord,
   brickText,
@@ -40,6 +41,16 @@ export interface ClusterParts {
   readonly publish: (volume: VolumeRecord) => Promise<void>;
   /** The volume is gone: what shows it goes, too. */
   readonly unpublish: (volume: VolumeRecord) => Promise<void>;
+  /** The operator's programs that run around changes; absent: there are none. */
+  readonly hooks?: ClusterHooks;
+}
+
+/** See `ClusterParts.hooks`. */
+export interface ClusterHooks {
+  /** Resolves when those before the change have run. */
+  pre(event: HookEvent, volume: string, facts: HookFacts): Promise<void>;
+  /** Those after the change run by themselves: they may call commands. */
+  post(event: HookEvent, volume: string, facts: HookFacts): void;
 }
 
 /** See the head of this file. */
@@ -54,6 +65,7 @@ export class Cluster {
   readonly volfile: ClusterParts["volfile"];
   readonly #publish: ClusterParts["publish"];
   readonly #unpublish: ClusterParts["unpublish"];
+  readonly #hooks: ClusterHooks | undefined;
 
   constructor(parts: ClusterParts) {
     this.env = parts.env;
@@ -66,6 +78,7 @@ export class Cluster {
     this.volfile = parts.volfile;
     this.#publish = parts.publish;
     this.#unpublish = parts.unpublish;
+    this.#hooks = parts.hooks;
   }
 
   /** Volumes that people see, by name. */
@@ -151,6 +164,36 @@ export class Cluster {
   async converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void> {
     await this.#publish(volume);
     await this.bricks.converge(volume, options);
+  }
+
+  /**
+   * Runs the hooks of an event around `change`: those before it, then `change`, and, if that went well,
+   * those after it, which nobody waits for. `options`: what "set" sets.
+   */
+  async hooked<T>(
+    event: HookEvent,
+    volume: string,
+    change: () => Promise<T>,
+    options: HookFacts["options"] = {},
+  ): Promise<T> {
+    const facts = async () => ({ started: (await this.started()).length, options });
+    if (this.#hooks) await this.#hooks.pre(event, volume, await facts());
+    const value = await change();
+    if (this.#hooks) this.#hooks.post(event, volume, await facts());
+    return value;
+  }
+
+  /** A brick serves on another port than its record has: the next start asks for this one. */
+  async notePort(name: string, path: string, port: number): Promise<void> {
+    await this.store.transact(async (transaction) => {
+      const value = await transaction.get(KEYS.volume(name));
+      if (value === undefined) return;
+      const volume = volumeRecord(value);
+      const bricks = volume.bricks.map((brick) =>
+        brick.nodeId === this.nodeId && brick.path === path ? { ...brick, port } : brick
+      );
+      transaction.put(KEYS.volume(name), asJson({ ...volume, bricks }));
+    });
   }
 
   /** Forgets a volume and all that showed it. Its bricks keep what they hold. */

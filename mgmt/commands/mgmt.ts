@@ -1,94 +1,140 @@
-/** `mortar mgmt`: serves volfiles and the brick ports, all that a client needs to mount. */
+/** `mortar mgmt`: the management daemon in the foreground, or detached. */
 
-import { command, CommandError } from "mgmt/cli/command.ts";
+import { BrickProcesses } from "mgmt/bricks/brick_processes.ts";
+import { program } from "mgmt/bricks/program.ts";
+import { SystemRunner } from "mgmt/bricks/runner.ts";
+import { command, CommandError, type OptionValues } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
+import { detach } from "mgmt/detach.ts";
+import { MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
+import { defaultHome, type Places, placesUnder } from "mgmt/home.ts";
+import { ManagementDaemon } from "mgmt/management_daemon.ts";
 import { plain } from "mgmt/plain.ts";
-import { cannotListen, MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
-import { dumpState } from "mgmt/statedump.ts";
-import { Volfiles } from "mgmt/volfiles.ts";
-import { VolfileServer } from "mgmt/volfile_server.ts";
-import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
+import { dumpState, stateSection } from "mgmt/statedump.ts";
+import { openStore } from "mgmt/store/open_store.ts";
+import { StoreError } from "mgmt/store/store.ts";
+import { endpointText } from "rpc/transport.ts";
 
 const DEFAULT_ADDRESS = "127.0.0.1";
 
 const options = {
-  volfiles: {
+  home: {
     value: "DIR",
-    required: true,
-    help: "Directory with a file VOLUME.vol for every volume.",
+    help: "Directory of all that it keeps; /var/lib/mortar, or ~/.local/share/mortar without root.",
   },
   listen: {
     value: "ADDR",
+    many: true,
     help: `Address to listen on, ${DEFAULT_ADDRESS} if not given; 0.0.0.0 for all.`,
   },
-  port: { value: "PORT", help: `Port to listen on, ${MANAGEMENT_PORT} if not given.` },
-  socket: { value: "PATH", help: "Also listen on a unix socket there, for tools on this machine." },
+  port: { value: "PORT", help: `Port to listen on, ${MANAGEMENT_PORT} if not given; 0: any.` },
+  socket: {
+    value: "PATH",
+    help: "Unix socket of the command line, DIR/run/mgmt.socket if not given.",
+  },
+  volfiles: {
+    value: "DIR",
+    help: "Directory of hand-written volfiles: KEY.vol there is served in place of a made one.",
+  },
   server: {
     value: "HOST:PORT",
     many: true,
     help: "Another volfile server, named to clients for when this one is away.",
   },
+  "no-restart": { help: "Leave bricks that end by themselves down, as GlusterFS does." },
+  "new-store": {
+    help: "Begin with an empty store where the one that is there cannot be used.",
+  },
+  daemon: { help: "Run detached; answers when it is ready, or why it is not." },
   ...DAEMON_OPTIONS,
 } as const;
+
+/** Values of the command's options. */
+export type MgmtValues = OptionValues<typeof options>;
 
 /** The command. */
 export const mgmt = command({
   name: "mgmt",
-  summary: "Serve volfiles, so that clients can mount",
+  summary: "Manage volumes: the daemon that commands, clients and bricks talk to",
   description: [
-    "Serves the volfiles of a directory: VOLUME.vol is what a client of VOLUME gets, and other " +
-    'keys are files of their names plus ".vol". When a file changes, clients that have it are ' +
-    "told, and take it over while mounted. Bricks sign in with their ports, so client volfiles " +
-    "need none.",
-    "SIGHUP looks at the volfiles again, SIGUSR2 or SIGUSR1 writes a statedump, SIGTERM ends it.",
+    "Keeps volumes and their options, runs a brick process for every brick of a started volume, " +
+    "and serves volfiles and ports to clients. Only this machine reaches it unless --listen says " +
+    "otherwise. When it ends, bricks and clients go on; the next one finds them again.",
+    "SIGHUP looks at hand-written volfiles again and opens the log file anew, SIGUSR2 or SIGUSR1 " +
+    "writes a statedump, SIGTERM ends it.",
   ],
   options,
   examples: [
+    { what: "Manage volumes of this machine only", line: "mortar mgmt" },
     {
-      what: "Serve the volfiles of /srv/volfiles on this machine only",
-      line: "mortar mgmt --volfiles /srv/volfiles",
+      what: "Serve other machines, detached",
+      line: "mortar mgmt --listen 0.0.0.0 --daemon",
     },
     {
-      what: "Serve other machines, too",
-      line: "mortar mgmt --volfiles /srv/volfiles --listen 0.0.0.0",
+      what: "Then make a volume",
+      line: "mortar volume create v1 server:/bricks/b1 && mortar volume start v1",
     },
-    { what: "Then, on one of them, mount volume v1", line: "mount -t glusterfs server:/v1 /mnt" },
+    { what: "And, on another machine, mount it", line: "mount -t glusterfs server:/v1 /mnt" },
   ],
-  async run(values) {
-    const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
-    const servers = values.server.map((each) => endpointText(parseEndpoint(each, "--server")));
-    checkDirectory(values.volfiles);
-    const daemon = new Daemon("mortar-mgmt", values);
-    const { env } = daemon;
-    const server = new VolfileServer(env, {
-      volfiles: new Volfiles(values.volfiles),
-      servers,
-      isOwn,
-    });
-    try {
-      const host = values.listen ?? DEFAULT_ADDRESS;
-      const where = listen(server, { kind: "tcp", host, port }, "choose another with --port");
-      if (values.socket !== undefined) await listenUnix(server, values.socket);
-      server.watch();
-      daemon.handle({
-        reload: () => void server.refresh(),
-        dump: () =>
-          dumpState(env, values["statedump-dir"], "mgmt", {
-            mgmt: server.state(),
-          }),
-      });
-      daemon.ready("management daemon ready", {
-        address: endpointText(where),
-        ...(values.socket === undefined ? {} : { socket: values.socket }),
-        volfiles: values.volfiles,
-      });
-      return await daemon.ended;
-    } finally {
-      await server.stop();
-      daemon.close();
-    }
+  run(values) {
+    return runManagement(values, placesOf(values));
   },
 });
+
+function placesOf({ home, socket }: MgmtValues): Places {
+  const env = (name: string) => Deno.env.get(name);
+  const places = placesUnder(absolute(home ?? defaultHome({ uid: Deno.uid(), env })));
+  return socket === undefined ? places : { ...places, socket: absolute(socket) };
+}
+
+function absolute(path: string): string {
+  return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+}
+
+/** Runs the daemon in `places` until a signal ends it; answers the exit code. Throws CommandError. */
+export async function runManagement(values: MgmtValues, places: Places): Promise<number> {
+  const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
+  const servers = values.server.map((each) => endpointText(parseEndpoint(each, "--server")));
+  if (values.volfiles !== undefined) checkDirectory(values.volfiles);
+  if (values.daemon) return await detach(places, values);
+  const daemon = new Daemon("mortar-mgmt", values);
+  const { env } = daemon;
+  let manager: ManagementDaemon | undefined;
+  try {
+    manager = await ManagementDaemon.start(env, {
+      places,
+      listens: values.listen.length ? values.listen : [DEFAULT_ADDRESS],
+      port,
+      servers,
+      volfiles: values.volfiles,
+      openStore: (home, env) => openStore(home, env, { startEmpty: values["new-store"] }),
+      makeBricks: (parts) =>
+        new BrickProcesses({
+          ...parts,
+          runner: new SystemRunner(env.clock),
+          program,
+          restart: !values["no-restart"],
+        }),
+    });
+    const running = manager;
+    daemon.handle({
+      reload: () => void running.refresh(),
+      dump: () =>
+        dumpState(env, values["statedump-dir"], "mgmt", [stateSection("mgmt", running.state())]),
+    });
+    daemon.ready("management daemon ready", {
+      address: running.endpoints.filter(({ kind }) => kind === "tcp").map(endpointText).join(","),
+      socket: places.socket,
+    });
+    return await daemon.ended;
+  } catch (error) {
+    if (error instanceof StoreError) throw new CommandError(error.message);
+    throw error;
+  } finally {
+    await manager?.stop();
+    daemon.close();
+  }
+}
 
 function checkDirectory(path: string): void {
   try {
@@ -97,27 +143,4 @@ function checkDirectory(path: string): void {
     throw new CommandError(`Cannot serve volfiles of "${path}": ${plain(error)}`);
   }
   throw new CommandError(`Cannot serve volfiles of "${path}": it is not a directory`);
-}
-
-function isOwn(address: string): boolean {
-  // As a socket for both families shows IPv4.
-  const plain = address.replace(/^::ffff:/, "");
-  return /^127\.|^::1$/.test(plain) ||
-    Deno.networkInterfaces().some((each) => each.address === plain);
-}
-
-function listen(server: VolfileServer, endpoint: Endpoint, instead: string): Endpoint {
-  try {
-    return server.listen(endpoint);
-  } catch (error) {
-    throw cannotListen(error, endpointText(endpoint), instead);
-  }
-}
-
-// A socket file outlives a process that was killed: if nobody answers there, it is only in the way.
-async function listenUnix(server: VolfileServer, path: string): Promise<void> {
-  // Whatever was wrong, listening there will tell.
-  await removeStaleSocket(path).catch(() => {});
-  listen(server, { kind: "unix", path }, "choose another with --socket");
-  Deno.chmodSync(path, 0o600);
 }

@@ -110,23 +110,27 @@ export const volumeCreate = managed({
     await checkedBricks(cluster, given);
     if (!given.force) checkSets(given.bricks.map(parseBrick), layoutOf(given, given.bricks.length));
   },
-  async apply(cluster, given): Promise<VolumeDone> {
-    const volume = await recorded(cluster, given);
-    try {
-      for (const { host, path, made } of volume.bricks) {
-        takeBrick({ host, path }, volume.id, made === true);
-      }
-    } catch (error) {
-      await cluster.undoCreate(volume);
-      throw error;
-    }
-    await cluster.update(volume.name, (record) => ({ ...record, state: "created" }));
-    return { volume: volume.name, id: volume.id, warnings: [] };
+  apply(cluster, given) {
+    return cluster.hooked("create", given.volume, () => create(cluster, given));
   },
   text: doneText("create", ": please start the volume to access data"),
   xml: volumeDone("volCreate"),
   failed: (message, { volume }) => `volume create: ${volume}: failed: ${message}`,
 });
+
+async function create(cluster: Cluster, given: CreateArgs): Promise<VolumeDone> {
+  const volume = await recorded(cluster, given);
+  try {
+    for (const { host, path, made } of volume.bricks) {
+      takeBrick({ host, path }, volume.id, made === true);
+    }
+  } catch (error) {
+    await cluster.undoCreate(volume);
+    throw error;
+  }
+  await cluster.update(volume.name, (record) => ({ ...record, state: "created" }));
+  return { volume: volume.name, id: volume.id, warnings: [] };
+}
 
 function checkWords({ bricks, transport }: CreateArgs): void {
   if (transport !== undefined && transport.toLowerCase() !== "tcp") {

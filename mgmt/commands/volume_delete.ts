@@ -1,6 +1,7 @@
 /** `volume delete`: forgets a volume. What its bricks hold stays where it is. */
 
 import { managed, Refusal, volumeName } from "mgmt/cli/managed.ts";
+import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
 
 /** See the head of this file. */
@@ -24,12 +25,16 @@ export const volumeDelete = managed({
       );
     }
   },
-  async apply(cluster, { volume: name }): Promise<VolumeDone> {
-    const { id } = await cluster.volume(name);
-    await cluster.remove(name);
-    return { volume: name, id, warnings: [] };
+  apply(cluster, { volume: name }) {
+    return cluster.hooked("delete", name, () => remove(cluster, name));
   },
   text: doneText("delete"),
   xml: volumeDone("volDelete"),
   failed: (message, { volume }) => `volume delete: ${volume}: failed: ${message}`,
 });
+
+async function remove(cluster: Cluster, name: string): Promise<VolumeDone> {
+  const { id } = await cluster.volume(name);
+  await cluster.remove(name);
+  return { volume: name, id, warnings: [] };
+}

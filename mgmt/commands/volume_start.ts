@@ -2,6 +2,7 @@
 
 import { managed, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
 import { checkOwnBrick } from "mgmt/cluster/brick_directory.ts";
+import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
 
 /** See the head of this file. */
@@ -25,21 +26,25 @@ export const volumeStart = managed({
       if (brick.nodeId === cluster.nodeId) checkOwnBrick(brick, name, volume.id);
     }
   },
-  async apply(cluster, { volume: name, force }): Promise<VolumeDone> {
-    const before = await cluster.volume(name);
-    const done = { volume: name, id: before.id };
-    try {
-      await cluster.update(name, (volume) => ({ ...volume, state: "started" }), { force });
-      return { ...done, warnings: [] };
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      // With force a volume runs on the bricks that it has.
-      if (force) return { ...done, warnings: [error.message] };
-      await cluster.update(name, (volume) => ({ ...volume, state: before.state }));
-      throw error;
-    }
+  apply(cluster, { volume: name, force }) {
+    return cluster.hooked("start", name, () => start(cluster, name, force));
   },
   text: doneText("start"),
   xml: volumeDone("volStart"),
   failed: (message, { volume }) => `volume start: ${volume}: failed: ${message}`,
 });
+
+async function start(cluster: Cluster, name: string, force: boolean): Promise<VolumeDone> {
+  const before = await cluster.volume(name);
+  const done = { volume: name, id: before.id };
+  try {
+    await cluster.update(name, (volume) => ({ ...volume, state: "started" }), { force });
+    return { ...done, warnings: [] };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    // With force a volume runs on the bricks that it has.
+    if (force) return { ...done, warnings: [error.message] };
+    await cluster.update(name, (volume) => ({ ...volume, state: before.state }));
+    throw error;
+  }
+}

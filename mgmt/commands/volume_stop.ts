@@ -1,6 +1,7 @@
 /** `volume stop`: ends the bricks. */
 
 import { managed, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
+import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
 
 /** See the head of this file. */
@@ -24,11 +25,15 @@ export const volumeStop = managed({
       throw new Refusal(`Volume ${name} is not in the started state`);
     }
   },
-  async apply(cluster, { volume: name }): Promise<VolumeDone> {
-    const { id } = await cluster.update(name, (volume) => ({ ...volume, state: "stopped" }));
-    return { volume: name, id, warnings: [] };
+  apply(cluster, { volume: name }) {
+    return cluster.hooked("stop", name, () => stop(cluster, name));
   },
   text: doneText("stop"),
   xml: volumeDone("volStop"),
   failed: (message, { volume }) => `volume stop: ${volume}: failed: ${message}`,
 });
+
+async function stop(cluster: Cluster, name: string): Promise<VolumeDone> {
+  const { id } = await cluster.update(name, (volume) => ({ ...volume, state: "stopped" }));
+  return { volume: name, id, warnings: [] };
+}

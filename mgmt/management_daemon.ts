@@ -1,0 +1,289 @@
+/**
+ * The management daemon: one store, one cluster, and the ways in: volfiles and ports for clients and
+ * bricks, commands for people and programs. When it ends its bricks serve on, and the next one
+ * finds them again.
+ */
+
+import type { Env } from "core/env.ts";
+import type { Json } from "core/xlator.ts";
+import type { BrickProcessesOptions } from "mgmt/bricks/brick_processes.ts";
+import type { Bricks } from "mgmt/bricks/bricks.ts";
+import { CommandError } from "mgmt/cli/command.ts";
+import { CommandLocks } from "mgmt/command_locks.ts";
+import { commandProgram } from "mgmt/command_program.ts";
+import { Cluster } from "mgmt/cluster/cluster.ts";
+import { bindsToHost, checkBrickHost, isOwnAddress, isOwnHost } from "mgmt/cluster/hosts.ts";
+import { MANAGED } from "mgmt/commands/mod.ts";
+import { Dispatcher } from "mgmt/dispatch.ts";
+import { cannotListen } from "mgmt/endpoints.ts";
+import { makeHookDirectories, PostHooks, runHooks } from "mgmt/hooks.ts";
+import type { Places } from "mgmt/home.ts";
+import { plain } from "mgmt/plain.ts";
+import type { PortmapEars } from "mgmt/portmap.ts";
+import { KEYS, nodeRecord, type VolumeRecord } from "mgmt/records.ts";
+import { makeDirectory } from "mgmt/state/replace_file.ts";
+import {
+  readNodeId,
+  removeStateFiles,
+  volumesWithFiles,
+  writeNodeFiles,
+  writeStateFiles,
+} from "mgmt/state/state_files.ts";
+import type { Store } from "mgmt/store/store.ts";
+import { stateVolfiles, volfileText } from "mgmt/volgen/volfiles.ts";
+import { VolfileServer } from "mgmt/volfile_server.ts";
+import { Volfiles } from "mgmt/volfiles.ts";
+import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
+
+/** What bricks are made of. */
+export type BricksParts = Pick<
+  BrickProcessesOptions,
+  "env" | "places" | "nodeId" | "server" | "served"
+>;
+
+/** What the daemon is told. */
+export interface ManagementOptions {
+  readonly places: Places;
+  /** Addresses to listen on. */
+  readonly listens: readonly string[];
+  /** Port on each of them; 0: any that is free. */
+  readonly port: number;
+  /** Other volfile servers, "HOST:PORT" each. */
+  readonly servers: readonly string[];
+  /** Directory of hand-written volfiles. */
+  readonly volfiles: string | undefined;
+  /** Opens the store in a home. Throws StoreError. */
+  readonly openStore: (home: string, env: Env) => Store;
+  readonly makeBricks: (parts: BricksParts) => Bricks & { readonly ears: PortmapEars };
+}
+
+/** See the head of this file. */
+export class ManagementDaemon {
+  readonly #env: Env;
+  readonly #options: ManagementOptions;
+  readonly #store: Store;
+  readonly #volfiles: Volfiles;
+  readonly #server: VolfileServer;
+  readonly #locks: CommandLocks;
+  readonly #postHooks: PostHooks;
+  readonly cluster: Cluster;
+  readonly dispatcher: Dispatcher;
+  #endpoints: Endpoint[] = [];
+  #converging: Promise<unknown> = Promise.resolve();
+
+  private constructor(env: Env, options: ManagementOptions, store: Store, nodeId: string) {
+    this.#env = env;
+    this.#options = options;
+    this.#store = store;
+    const { places, listens } = options;
+    const bricks = options.makeBricks({
+      env,
+      places,
+      nodeId,
+      server: () => this.#own(),
+      served: (volume, { path }, port) => void this.#notePort(volume, path, port),
+    });
+    this.#volfiles = new Volfiles(
+      options.volfiles,
+      (key, trusted) => this.#makeVolfile(key, trusted),
+    );
+    this.#postHooks = new PostHooks(places, env);
+    this.cluster = new Cluster({
+      env,
+      places,
+      store,
+      nodeId,
+      bricks,
+      isOwn: isOwnHost,
+      checkHost: (brick) => checkBrickHost(brick, listens),
+      volfile: (key) => this.#volfiles.peek(key).catch(() => undefined),
+      publish: (volume) => this.#publish(volume),
+      unpublish: ({ name }) => removeStateFiles(places, name),
+      hooks: {
+        pre: (event, volume, facts) => runHooks(places, env, event, "pre", volume, facts),
+        post: (event, volume, facts) => this.#postHooks.add(event, volume, facts),
+      },
+    });
+    this.#locks = new CommandLocks(env.clock);
+    this.dispatcher = new Dispatcher(this.cluster, MANAGED, this.#locks);
+    this.#server = new VolfileServer(env, {
+      volfiles: this.#volfiles,
+      servers: options.servers,
+      isOwn: isOwnAddress,
+      ears: bricks.ears,
+      volumeId: async (name) => (await this.cluster.find(name))?.id,
+      programs: (connection) => [commandProgram(this.dispatcher, connection)],
+    });
+  }
+
+  /**
+   * Opens the store, undoes and finishes what a crash left half done, knows bricks that still run,
+   * and listens. Bricks that should run come up after that, each volume's under its lock. Throws
+   * CommandError and StoreError.
+   */
+  static async start(env: Env, options: ManagementOptions): Promise<ManagementDaemon> {
+    const { places } = options;
+    for (const path of [places.home, places.run, places.logs]) {
+      try {
+        await makeDirectory(path);
+      } catch (error) {
+        throw new CommandError(`Cannot use directory "${path}": ${plain(error)}`);
+      }
+    }
+    const store = options.openStore(places.home, env);
+    try {
+      const daemon = new ManagementDaemon(env, options, store, await nodeIdOf(store, places, env));
+      await daemon.#start();
+      return daemon;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { cluster } = this;
+    await cluster.bricks.adopt(await cluster.started());
+    await cluster.recover();
+    await this.#tidyFiles();
+    try {
+      await this.#listen();
+    } catch (error) {
+      await this.#server.stop();
+      await cluster.bricks.stop();
+      throw error;
+    }
+    this.#server.watch();
+    this.#converging = Promise.all(
+      (await cluster.volumes()).map(({ name }) => this.#restore(name)),
+    );
+  }
+
+  // State files are a view: what a crash left of it is made right.
+  async #tidyFiles(): Promise<void> {
+    const { places } = this.#options;
+    await makeHookDirectories(places);
+    await writeNodeFiles(places, this.cluster.nodeId, await this.cluster.globalOptions());
+    const names = new Set((await this.cluster.volumes()).map(({ name }) => name));
+    for (const name of await volumesWithFiles(places)) {
+      if (names.has(name)) continue;
+      this.#env.log.warn("files of a volume that the store does not have are kept as they are", {
+        volume: name,
+        directory: `${places.home}/vols/${name}`,
+      });
+    }
+  }
+
+  async #restore(name: string): Promise<void> {
+    try {
+      using _held = await this.#locks.take(name, "start of the management daemon");
+      const volume = await this.cluster.find(name);
+      if (volume) await this.cluster.converge(volume);
+    } catch (error) {
+      this.#env.log.error("volume is not served in full", { volume: name, why: plain(error) });
+    }
+  }
+
+  async #listen(): Promise<void> {
+    const { listens, port, places } = this.#options;
+    let at = port;
+    for (const host of listens) {
+      const where = this.#listenOn({ kind: "tcp", host, port: at }, "choose another with --port");
+      // Of several addresses the others have the port that the first was given.
+      if (where.kind === "tcp") at = where.port;
+      this.#endpoints.push(where);
+    }
+    // A socket file outlives a process that was killed; whatever else is wrong, listening tells.
+    await removeStaleSocket(places.socket).catch(() => {});
+    this.#endpoints.push(
+      this.#listenOn({ kind: "unix", path: places.socket }, "choose another with --socket"),
+    );
+    Deno.chmodSync(places.socket, 0o600);
+  }
+
+  #listenOn(endpoint: Endpoint, instead: string): Endpoint {
+    try {
+      return this.#server.listen(endpoint);
+    } catch (error) {
+      throw cannotListen(error, endpointText(endpoint), instead);
+    }
+  }
+
+  async #notePort(volume: string, path: string, port: number): Promise<void> {
+    try {
+      await this.cluster.notePort(volume, path, port);
+    } catch (error) {
+      this.#env.log.warn("port of a brick is not remembered", { volume, path, why: plain(error) });
+    }
+  }
+
+  #own(): { host: string; port: number } {
+    const tcp = this.#endpoints.find((each) => each.kind === "tcp");
+    if (tcp?.kind !== "tcp") throw new Error("Cannot start bricks before the daemon listens");
+    const host = tcp.host === "0.0.0.0" ? "127.0.0.1" : tcp.host === "::" ? "::1" : tcp.host;
+    return { host, port: tcp.port };
+  }
+
+  async #publish(volume: VolumeRecord): Promise<void> {
+    const { places } = this.#options;
+    const input = await this.#input(volume);
+    await writeStateFiles(places, volume, stateVolfiles(input), this.cluster.nodeId);
+    await this.#server.refresh();
+  }
+
+  async #input(volume: VolumeRecord) {
+    return {
+      volume,
+      globalOptions: await this.cluster.globalOptions(),
+      nodeId: this.cluster.nodeId,
+      bindToHost: bindsToHost(this.#options.listens),
+    };
+  }
+
+  // Volumes have no dots in their names, and what is before a slash says whose graph it is.
+  async #makeVolfile(key: string, trusted: boolean): Promise<string | undefined> {
+    const name = key.slice(key.lastIndexOf("/") + 1).split(".")[0]!;
+    const volume = await this.cluster.find(name);
+    return volume && volfileText(await this.#input(volume), key, trusted);
+  }
+
+  /** Where it listens, the unix socket last. */
+  get endpoints(): readonly Endpoint[] {
+    return this.#endpoints;
+  }
+
+  /** Resolves when every volume was tried after the start. */
+  get settled(): Promise<unknown> {
+    return this.#converging;
+  }
+
+  /** Looks at the hand-written volfiles now. */
+  refresh(): Promise<void> {
+    return this.#server.refresh();
+  }
+
+  state(): Json {
+    return this.#server.state();
+  }
+
+  /** Answers what is under way, closes all connections and the store. Bricks run on. */
+  async stop(): Promise<void> {
+    await this.#server.stop();
+    await this.cluster.bricks.stop();
+    await this.#converging;
+    await this.#postHooks.idle();
+    await this.#store.close();
+  }
+}
+
+// The file that GlusterFS's tools read has it, too: a state directory keeps its identity.
+async function nodeIdOf(store: Store, places: Places, env: Env): Promise<string> {
+  const known = await store.get(KEYS.node);
+  if (known !== undefined) return nodeRecord(known).id;
+  const id = await readNodeId(places) ?? env.random.uuid();
+  await store.transact((transaction) => {
+    transaction.put(KEYS.node, { id });
+    return Promise.resolve();
+  });
+  return id;
+}
