@@ -1,0 +1,22 @@
+/** What a store may hold: a store with anything else is not one that we wrote. */
+
+import type { Json } from "core/xlator.ts";
+import { KEYS, nodeRecord, optionsRecord, volumeRecord } from "mgmt/records.ts";
+import type { Entry } from "mgmt/store/store.ts";
+
+/** Reads a record as its users will. Throws RangeError naming the key. */
+export function checkRecord({ key, value }: Entry): void {
+  try {
+    if (key === KEYS.node) nodeRecord(value);
+    else if (key === KEYS.options) optionsRecord(value);
+    else if (key.startsWith(KEYS.volumes)) checkVolume(key, value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new RangeError(`record "${key}": ${error.message}`);
+  }
+}
+
+function checkVolume(key: string, value: Json): void {
+  const { name } = volumeRecord(value);
+  if (KEYS.volume(name) !== key) throw new RangeError(`it is of the volume "${name}"`);
+}
