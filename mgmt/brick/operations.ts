@@ -1,5 +1,6 @@
 /** What a brick does when its management daemon asks on its unix socket. */
 
+import { sys } from "core/sys/calls.ts";
 import { ROOT } from "core/call.ts";
 import type { Env } from "core/env.ts";
 import { EINVAL, ENOENT, EOPNOTSUPP, FopError } from "core/errno.ts";
@@ -56,7 +57,7 @@ export async function listenForOrders(
 ): Promise<{ stop(): Promise<void> }> {
   await removeStaleSocket(path);
   // Never, not for a moment, for others.
-  const before = Deno.umask(0o177);
+  const before = sys.umask(0o177);
   try {
     const listener = new Listener({ kind: "unix", path }, host.env, {
       programs: () => [brickOperations(host)],
@@ -69,7 +70,7 @@ export async function listenForOrders(
       },
     };
   } finally {
-    Deno.umask(before);
+    sys.umask(before);
   }
 }
 
