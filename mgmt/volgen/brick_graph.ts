@@ -1,13 +1,11 @@
 /** The graph of a brick, as our brick processes load it: GlusterFS's order, the layers that we have. */
 
-import { findOption } from "core/options.ts";
 import type { VolumeBlock } from "core/volfile.ts";
 import { type BrickRecord, isArbiter, type VolumeRecord } from "mgmt/records.ts";
 import { debugLayers } from "mgmt/volgen/debug_layers.ts";
-import { blocks, type Layer, layer, layerOf, stacked } from "mgmt/volgen/layers.ts";
+import { blocks, forOurs, type Layer, layer, layerOf, stacked } from "mgmt/volgen/layers.ts";
 import { applyPath, applyRole, applySettings, isOn } from "mgmt/volgen/settings.ts";
 import type { VolgenInput } from "mgmt/volgen/volgen.ts";
-import { TYPES } from "xlators/mod.ts";
 
 /** The graph of brick number `index`. Throws RangeError if there is no such brick. */
 export function brickGraph(input: VolgenInput, index: number): VolumeBlock[] {
@@ -19,7 +17,7 @@ export function brickGraph(input: VolgenInput, index: number): VolumeBlock[] {
   applyPath(server, volume.options, brick.path);
   applyRole(layers, volume.options, "brick");
   applySettings(layers, volume.options);
-  return blocks(layers.map(known));
+  return blocks(forOurs(layers));
 }
 
 function storageLayers(input: VolgenInput, brick: BrickRecord, index: number): Layer[] {
@@ -67,11 +65,4 @@ function indexOptions({ name, kind }: VolumeRecord, { path }: BrickRecord) {
     "xattrop-dirty-watchlist": dispersed ? undefined : "trusted.afr.dirty",
     "xattrop-pending-watchlist": dispersed ? undefined : `trusted.afr.${name}-`,
   };
-}
-
-// What ours do not know would only be a warning in every brick's log.
-function known(each: Layer): Layer {
-  const table = TYPES.get(each.type)?.options ?? {};
-  const options = [...each.options].filter(([name]) => findOption(table, name));
-  return { ...each, options: new Map(options) };
 }

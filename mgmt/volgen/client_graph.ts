@@ -66,7 +66,11 @@ export function rebalanceGraph({ volume }: VolgenInput): VolumeBlock[] | undefin
   return blocks(settled([...bottom, ...top], volume.options));
 }
 
-/** What the self-heal daemon does whatever clients were told. */
+/** What the self-heal daemon does if not told otherwise, and what it does whatever clients were told. */
+const HEALER_ON: Settings = {
+  "cluster.self-heal-daemon": "enable",
+  "cluster.disperse-self-heal-daemon": "enable",
+};
 const HEALER: Settings = {
   "cluster.background-self-heal-count": "0",
   "cluster.metadata-self-heal": "on",
@@ -78,24 +82,13 @@ const HEALER: Settings = {
 export function healGraph({ volume }: VolgenInput): VolumeBlock[] | undefined {
   if (setSize(volume) < 2) return undefined;
   const clients = brickClients(volume, "trusted"), sets = setLayers(volume);
-  const settings = { ...volume.options, ...HEALER };
+  const settings = { ...HEALER_ON, ...volume.options, ...HEALER };
+  applyRole(sets, settings, "heal");
   applySettings([...clients, ...sets], settings);
-  const timeout = volume.options["cluster.heal-timeout"];
-  for (const { options } of sets) {
-    options.set("self-heal-daemon", healerSwitch(volume));
-    if (timeout !== undefined) options.set("heal-timeout", timeout);
-    options.set("iam-self-heal-daemon", "yes");
-  }
+  for (const { options } of sets) options.set("iam-self-heal-daemon", "yes");
   const top = layer(volume.name, "debug/io-stats", {}, sets.map(({ name }) => name));
   applyRole([top], volume.options, "client");
   return blocks([...clients, ...sets, top]);
-}
-
-function healerSwitch({ kind, options }: VolumeRecord): string {
-  const key = kind === "disperse"
-    ? "cluster.disperse-self-heal-daemon"
-    : "cluster.self-heal-daemon";
-  return options[key] ?? "enable";
 }
 
 /** A client of one brick alone, for who looks at bricks one by one. */

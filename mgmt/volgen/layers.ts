@@ -3,7 +3,9 @@
  * given; GlusterFS's daemon prints the last one first, and so does `blocks`.
  */
 
+import { findOption } from "core/options.ts";
 import type { VolumeBlock } from "core/volfile.ts";
+import { TYPES } from "xlators/mod.ts";
 
 /** A layer that is not printed yet. */
 export interface Layer {
@@ -58,4 +60,14 @@ export function blocks(layers: readonly Layer[]): VolumeBlock[] {
     subvolumes: below,
     line: 0,
   }));
+}
+
+/** The layers with the options that ours of their types know: each other one would be a warning in every log. */
+export function forOurs(layers: readonly Layer[]): Layer[] {
+  return layers.map((each) => {
+    const table = TYPES.get(each.type)?.options;
+    if (!table) return each;
+    const options = [...each.options].filter(([name]) => findOption(table, name));
+    return { ...each, options: new Map(options) };
+  });
 }

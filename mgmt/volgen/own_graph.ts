@@ -6,8 +6,8 @@
 import type { VolumeBlock } from "core/volfile.ts";
 import type { VolumeRecord } from "mgmt/records.ts";
 import { serverLayer } from "mgmt/volgen/brick_graph.ts";
-import { clientGraph, clientLayers } from "mgmt/volgen/client_graph.ts";
-import { blocks, layer, stacked } from "mgmt/volgen/layers.ts";
+import { clientLayers } from "mgmt/volgen/client_graph.ts";
+import { blocks, forOurs, layer, stacked } from "mgmt/volgen/layers.ts";
 import { applyPath, applyRole, applySettings } from "mgmt/volgen/settings.ts";
 import type { Asker, VolgenInput } from "mgmt/volgen/volgen.ts";
 import { TYPES } from "xlators/mod.ts";
@@ -19,7 +19,7 @@ export function proxyName(volume: string): string {
 
 /** The graph of our own clients. Layers that only make things fast are left out while we have none. */
 export function ownGraph(input: VolgenInput, asker: Asker): VolumeBlock[] {
-  return clientGraph(input, { asker, has });
+  return blocks(forOurs(clientLayers(input, { asker, has })));
 }
 
 /** The graph of a proxy: our own client's, served. */
@@ -35,7 +35,7 @@ export function proxyGraph(input: VolgenInput): VolumeBlock[] {
   const [server] = stacked([serverLayer(volume, name, host)], layers.at(-1));
   applyPath(server!, volume.options, name);
   applySettings([server!], volume.options);
-  return blocks([...layers, server!]);
+  return blocks(forOurs([...layers, server!]));
 }
 
 /** The graph of a client, of any version, of that proxy. */

@@ -12,8 +12,8 @@ import { VOLUME_OPTIONS } from "mgmt/volume_options/mod.ts";
 /** Options by their names in `volume set`. */
 export type Settings = Readonly<Record<string, string>>;
 
-/** Who runs a graph: what is logged, and by how many threads, is set for each. */
-export type Role = "client" | "brick";
+/** Who runs a graph. */
+export type Role = "client" | "brick" | "heal";
 
 /** Written where a graph begins, and only where they are set. */
 const ELSEWHERE = new Set(["transport.address-family", "auth.ssl-allow"]);
@@ -32,55 +32,64 @@ export function isOn(settings: Settings, key: string, otherwise = false): boolea
   }
 }
 
-/** What is written for a row: what was set, or what the daemon supplies. */
-export function written(settings: Settings, { key, supplied, shown }: VolumeOption) {
+// What was set, or what the daemon supplies.
+function written(
+  settings: Settings,
+  { key, supplied, shown }: VolumeOption,
+): string | undefined {
   return settings[key] ?? (supplied ? shown : undefined);
 }
 
-/** The translators that a row goes to. */
-export function targets({ xlator, option, also = [] }: VolumeOption): readonly OptionTarget[] {
+// The translators that a row goes to.
+function targets({ xlator, option, also = [] }: VolumeOption): readonly OptionTarget[] {
   const first = xlator === undefined ? [] : [{ xlator, option }];
   return [...first, ...also].filter((target) => !target.option.startsWith("!"));
 }
 
-// Options with a star are the bricks' own: the star stands for a brick's path.
-function isForAll({ key, xlator, places }: VolumeOption): boolean {
-  return !ELSEWHERE.has(key) && !(xlator === STATS && places.length === 1);
+/**
+ * Who alone gets an option, though layers of its type are in other graphs, too: what is logged, and by
+ * how many threads, is set for each role; some options make only a healer do something.
+ */
+function roleOf({ xlator, places }: VolumeOption): Role | undefined {
+  const [place] = places;
+  if (places.length !== 1 || place === "daemon") return undefined;
+  return xlator === STATS || place === "heal" ? place : undefined;
 }
 
-/** Gives every layer the options of its type that are not for one role or one brick. */
+/** Gives every layer the options of its type that are for all roles. */
 export function applySettings(layers: readonly Layer[], settings: Settings): void {
-  const byType = Map.groupBy(layers, ({ type }) => type);
-  for (const row of VOLUME_OPTIONS.values()) {
-    const value = written(settings, row);
-    if (value === undefined || !isForAll(row)) continue;
-    for (const { xlator, option } of targets(row)) {
-      if (option.includes("*")) continue;
-      for (const { options } of byType.get(xlator) ?? []) options.set(option, value);
-    }
-  }
+  apply(layers, settings, undefined);
 }
 
-/** Gives the io-stats layers among `layers` what is set for `role`. */
+/** Gives every layer the options of its type that are for `role` alone. */
 export function applyRole(layers: readonly Layer[], settings: Settings, role: Role): void {
-  const stats = layers.filter(({ type }) => type === STATS);
-  for (const row of VOLUME_OPTIONS.values()) {
-    const value = written(settings, row);
-    if (value === undefined || isForAll(row) || row.xlator !== STATS) continue;
-    if (row.places[0] !== role) continue;
-    for (const { options } of stats) options.set(row.option, value);
-  }
+  apply(layers, settings, role);
 }
 
-/** Options of `layer` in whose names a star stands for a brick's path. */
+function apply(layers: readonly Layer[], settings: Settings, role: Role | undefined): void {
+  const byType = Map.groupBy(layers, ({ type }) => type);
+  forEachTarget(settings, (row, { xlator, option }, value) => {
+    if (roleOf(row) !== role || option.includes("*")) return;
+    for (const { options } of byType.get(xlator) ?? []) options.set(option, value);
+  });
+}
+
+/** Gives `layer` its options in whose names a star stands for the path of a brick. */
 export function applyPath(layer: Layer, settings: Settings, path: string): void {
+  forEachTarget(settings, (_row, { xlator, option }, value) => {
+    if (xlator !== layer.type || !option.includes("*")) return;
+    layer.options.set(option.replace("*", () => path), value);
+  });
+}
+
+function forEachTarget(
+  settings: Settings,
+  found: (row: VolumeOption, target: OptionTarget, value: string) => void,
+): void {
   for (const row of VOLUME_OPTIONS.values()) {
     const value = written(settings, row);
     if (value === undefined || ELSEWHERE.has(row.key)) continue;
-    for (const { xlator, option } of targets(row)) {
-      if (xlator !== layer.type || !option.includes("*")) continue;
-      layer.options.set(option.replace("*", () => path), value);
-    }
+    for (const target of targets(row)) found(row, target, value);
   }
 }
 

@@ -125,7 +125,6 @@ export function stateVolfiles(input: VolgenInput): Map<string, string> {
   for (const brick of volume.bricks) {
     const key = brickKey(volume, brick);
     add(`${key}.vol`, key);
-    add(`${name}.client.${key.slice(name.length + 1)}.vol`, brickClientKey(volume, brick));
   }
   return files;
 }
