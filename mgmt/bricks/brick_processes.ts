@@ -88,8 +88,7 @@ export class BrickProcesses implements Bricks {
   async converge(volume: VolumeRecord, { force = false }: ConvergeOptions = {}): Promise<void> {
     const wanted = volume.state === "started" ? this.#own(volume) : [];
     const paths = new Set(wanted.map(({ path }) => path));
-    // A daemon that just began may not know what runs yet.
-    for (const brick of this.#own(volume)) await this.#brick(volume, brick);
+    await this.#meet(volume);
     await all(
       this.#of(volume).filter(([path]) => !paths.has(path)).map(([path]) => this.#end(path)),
     );
@@ -100,7 +99,7 @@ export class BrickProcesses implements Bricks {
   }
 
   async forget(volume: VolumeRecord): Promise<void> {
-    for (const brick of this.#own(volume)) await this.#brick(volume, brick);
+    await this.#meet(volume);
     await all(this.#of(volume).map(([path]) => this.#end(path)));
     await removeIfEmpty(this.#directory(volume.name));
   }
@@ -172,6 +171,13 @@ export class BrickProcesses implements Bricks {
     const found = this.#find(volume, brick);
     if (found) return found;
     throw new Refusal(`Brick ${brickText(brick)} is down: it was not started`);
+  }
+
+  // A daemon that just began may not know what runs yet.
+  async #meet(volume: VolumeRecord): Promise<void> {
+    for (const brick of this.#own(volume)) {
+      if (!this.#bricks.has(brick.path)) await this.#brick(volume, brick);
+    }
   }
 
   // The brick, with its process if one is there.

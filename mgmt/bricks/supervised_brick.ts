@@ -235,12 +235,20 @@ export class SupervisedBrick {
       await this.#down();
     }
     const { files } = this;
-    await Deno.mkdir(parent(files.pidFile), { recursive: true });
-    await Deno.mkdir(parent(files.logFile), { recursive: true });
-    await removeStaleSocket(files.socket);
     for (let tries = 1;; tries++) {
-      const from = await sizeOf(files.logFile);
-      const port = this.#start();
+      // First of all, so that bricks of a volume get theirs in its order.
+      const port = this.#takePort();
+      let from: number;
+      try {
+        await Deno.mkdir(parent(files.pidFile), { recursive: true });
+        await Deno.mkdir(parent(files.logFile), { recursive: true });
+        await removeStaleSocket(files.socket);
+        from = await sizeOf(files.logFile);
+        this.#start(port);
+      } catch (error) {
+        this.#givePort();
+        throw error;
+      }
       const process = this.#process!;
       const outcome = await this.#comesUp(process);
       if (outcome === "online") return;
@@ -274,31 +282,27 @@ export class SupervisedBrick {
     return free;
   }
 
-  #start(): number {
-    const { ports, runner, program, nodeId, server, env } = this.#shared;
-    const port = ports.take(this.#record.port);
-    if (port === undefined) {
-      const { base, max } = ports.range;
-      throw new Refusal(
-        this.#said(`did not start: no port from ${base} to ${max} is free; end what listens there`),
-      );
-    }
-    this.#heldPort = port;
-    const { command, args } = program("brick");
+  #takePort(): number {
+    const { ports } = this.#shared;
+    this.#heldPort = ports.take(this.#record.port);
+    if (this.#heldPort !== undefined) return this.#heldPort;
+    const { base, max } = ports.range;
+    throw new Refusal(
+      this.#said(`did not start: no port from ${base} to ${max} is free; end what listens there`),
+    );
+  }
+
+  #start(port: number): void {
+    const { runner, program, nodeId, server, env } = this.#shared;
     const { volume, files } = this;
+    const { command, args } = program("brick");
     const own = { volume, files, port, nodeId, path: this.#record.path };
     const line = {
       command,
       args: [...args, ...brickArguments({ ...own, server: server() })],
     };
-    try {
-      this.#follow(runner.start(line, files.logFile));
-    } catch (error) {
-      this.#givePort();
-      throw error;
-    }
+    this.#follow(runner.start(line, files.logFile));
     env.log.info("brick started", { ...this.#named, port, pid: this.#process!.pid });
-    return port;
   }
 
   #follow(process: Running): void {

@@ -1,0 +1,46 @@
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { realClock } from "core/env.ts";
+import { lastLine } from "mgmt/bricks/log_tail.ts";
+import { startTime } from "mgmt/bricks/proc.ts";
+import { SystemRunner } from "mgmt/bricks/runner.ts";
+
+async function withLog(body: (log: string, runner: SystemRunner) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "bp-runner-" });
+  // Children do not keep us alive, and here is nothing else that does.
+  const done = new AbortController();
+  const staying = realClock.delay(30_000, done.signal).catch(() => {});
+  try {
+    await body(`${dir}/log`, new SystemRunner(realClock));
+  } finally {
+    done.abort();
+    await staying;
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("bricks/runner: a process has its own session, its standard error is in the log, its exit is told", () =>
+  withLog(async (log, runner) => {
+    const args = ["-c", "cut -d' ' -f1,6 /proc/self/stat >&2; echo last words >&2; exit 3"];
+    const process = runner.start({ command: "/bin/sh", args }, log);
+    deepEqual(await process.ended, { code: 3 });
+    equal(process.alive, false);
+    equal(await lastLine(log), "last words");
+    const [, session] = (await Deno.readTextFile(log)).split("\n")[0]!.split(" ");
+    equal(Number(session), process.pid);
+    process.signal("SIGTERM"); // harmless
+  }));
+
+Deno.test("bricks/runner: a process is found by its number, with its command line, until it ends", () =>
+  withLog(async (log, runner) => {
+    const started = runner.start({ command: "/bin/sleep", args: ["60"] }, log);
+    const found = runner.find(started.pid)!;
+    // The shell in front of it is gone a moment later.
+    while (found.args[0] !== "/bin/sleep") await realClock.delay(5);
+    deepEqual(found.args, ["/bin/sleep", "60"]);
+    ok(runner.list().some(({ pid, args }) => pid === started.pid && args[1] === "60"));
+    found.signal("SIGKILL");
+    deepEqual(await started.ended, { signal: "SIGKILL" });
+    deepEqual(await found.ended, {});
+    equal(runner.find(started.pid), undefined);
+    equal(startTime(started.pid), undefined);
+  }));
