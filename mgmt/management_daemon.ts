@@ -18,6 +18,7 @@ import { Dispatcher } from "mgmt/dispatch.ts";
 import { cannotListen } from "mgmt/endpoints.ts";
 import { makeHookDirectories, PostHooks, runHooks } from "mgmt/hooks.ts";
 import type { Places } from "mgmt/home.ts";
+import { glusterCliProgram } from "mgmt/legacy/program.ts";
 import { plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
 import { KEYS, nodeRecord, type VolumeRecord } from "mgmt/records.ts";
@@ -112,7 +113,10 @@ export class ManagementDaemon {
       isOwn: isOwnAddress,
       ears: bricks.ears,
       volumeId: async (name) => (await this.cluster.find(name))?.id,
-      programs: (connection) => [commandProgram(this.dispatcher, connection)],
+      programs: (connection) => [
+        commandProgram(this.dispatcher, connection),
+        glusterCliProgram(this.dispatcher, places.home, connection),
+      ],
     });
   }
 
