@@ -23,7 +23,9 @@ class Served implements AsyncDisposable {
     await Deno.writeTextFile(`${folder}/vol.vol`, pair.volfile({ performance: true }));
     const shard = "volume s\n type features/shard\n subvolumes vol\nend-volume\n";
     await Deno.writeTextFile(`${folder}/sharded.vol`, pair.volfile() + shard);
-    const server = new DaemonProcess(["mgmt", "--volfiles", folder, "--port", "0"]);
+    const server = new DaemonProcess([
+      ...["mgmt", "--home", `${pair.dir}/mgmt`, "--volfiles", folder, "--port", "0"],
+    ]);
     return new Served(pair, server, `${await server.address()}:vol`);
   }
 

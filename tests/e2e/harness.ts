@@ -276,7 +276,7 @@ export class Cluster implements AsyncDisposable {
     await Deno.mkdir(folder);
     await Deno.writeTextFile(`${folder}/${this.volume}.vol`, clientVolfile(this.clientFacts()));
     const server = new Process(
-      this.space.inside([MORTAR, "mgmt", "--volfiles", folder]),
+      this.space.inside([MORTAR, "mgmt", "--home", `${this.dir}/mgmt`, "--volfiles", folder]),
       `${this.dir}/mgmt.log`,
     );
     this.#processes.push(server);

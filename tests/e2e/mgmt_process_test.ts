@@ -36,7 +36,8 @@ async function serve(...more: string[]) {
   );
   await Deno.writeTextFile(`${dir}/secret.vol`, "secret\n");
   const daemon = new DaemonProcess([
-    ...["mgmt", "--volfiles", volfiles, "--port", "0", "--statedump-dir", dir, ...more],
+    ...["mgmt", "--home", `${dir}/home`, "--volfiles", volfiles, "--port", "0"],
+    ...["--statedump-dir", dir, ...more],
   ]);
   const address = await daemon.address();
   const port = Number(address.split(":").at(-1));
@@ -69,7 +70,7 @@ Deno.test("mortar mgmt: volfiles come by key with their size in bytes, and no ke
   await using at = await serve("--server", "other:24008", "--server", "third");
   const connection = await at.connect();
   const names = (await listPrograms(connection)).map(({ name }) => name).sort();
-  deepEqual(names, ["GF-DUMP", "Gluster Portmap", "GlusterFS Handshake"]);
+  deepEqual(names, ["GF-DUMP", "Gluster Portmap", "GlusterFS Handshake", "mortar commands"]);
   const text = await Deno.readTextFile(`${at.volfiles}/v1.vol`);
   for (const key of ["v1", "/v1", "v1.tcp"]) {
     const answer = await connection.ask(getspec, { flags: 1, key, xdata: undefined });
@@ -168,19 +169,22 @@ Deno.test("mortar mgmt: who read a volfile is told when it changes, who did not 
 
 Deno.test("mortar mgmt: what is in the way is said in one line", async () => {
   await using at = await serve();
-  const clash = await mortar("mgmt", "--volfiles", at.volfiles, "--port", String(at.port));
+  const home = `${at.dir}/other`;
+  const clash = await mortar("mgmt", "--home", home, "--port", String(at.port));
   equal(clash.code, 1);
   match(
     clash.err,
     /^Cannot listen on 127\.0\.0\.1:\d+: something else listens there; stop it, or/m,
   );
-  const nowhere = await mortar("mgmt", "--volfiles", "/nope");
+  const nowhere = await mortar("mgmt", "--home", home, "--volfiles", "/nope");
   deepEqual([nowhere.code, nowhere.err], [
     1,
     'Cannot serve volfiles of "/nope": No such file or directory\n',
   ]);
-  equal((await mortar("mgmt")).code, 2);
-  equal((await mortar("mgmt", "--volfiles", at.volfiles, "--port", "x")).code, 2);
+  equal((await mortar("mgmt", "--home", home, "--port", "x")).code, 2);
+  const second = await mortar("mgmt", "--home", `${at.dir}/home`, "--port", "0");
+  equal(second.code, 1);
+  match(second.err, /^Cannot use ".*\/home": process \d+ manages it already; stop that one, or/m);
 });
 
 Deno.test("mortar mgmt: its unix socket is private, replaces a dead one's and spares a living one's", async () => {
@@ -199,7 +203,7 @@ Deno.test("mortar mgmt: its unix socket is private, replaces a dead one's and sp
     ok((await fetchVolfile(connection, "v1"))!.startsWith("volume "));
     connection.close("done");
     const second = await mortar(
-      ...["mgmt", "--volfiles", at.volfiles, "--port", "0", "--socket", path],
+      ...["mgmt", "--home", `${at.dir}/other`, "--port", "0", "--socket", path],
     );
     equal(second.code, 1);
     match(second.err, /Cannot listen on .*sock: something else listens there/);
