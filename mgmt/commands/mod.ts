@@ -1,6 +1,7 @@
 /** The table of the commands that the management daemon carries out. */
 
 import type { ManagedCommand } from "mgmt/cli/managed.ts";
+import { getState } from "mgmt/commands/get_state.ts";
 import { peerStatus } from "mgmt/commands/peer_status.ts";
 import { poolList } from "mgmt/commands/pool_list.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
@@ -26,4 +27,5 @@ export const MANAGED: readonly ManagedCommand[] = [
   peerStatus,
   poolList,
   systemGetspec,
+  getState,
 ];

@@ -6,7 +6,7 @@ import type { GetspecAnswer } from "mgmt/status/answers.ts";
 
 /** See the head of this file. */
 export const systemGetspec = managed({
-  path: "system getspec",
+  path: "system:: getspec",
   summary: "fetch the volume file that clients get",
   args: {
     key: operand("<VOLFILE-ID>", {
