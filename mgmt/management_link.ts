@@ -6,7 +6,8 @@ import { Connection } from "rpc/connection.ts";
 import { callbackProgram, fetchSpec, onCallback } from "rpc/programs/callback.ts";
 import { connectTo, type Endpoint, endpointText } from "rpc/transport.ts";
 
-const RETRY_MS = 3000;
+/** Often enough that a daemon that was started again hardly shows; one connection costs it 1 ms. */
+const RETRY_MS = 1000;
 
 /** What the daemon wants to hear. */
 export interface LinkEars {
