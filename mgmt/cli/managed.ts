@@ -169,8 +169,8 @@ export interface FailedXml {
   readonly opErrstr?: string;
   /** Behind the three. */
   readonly elements: XmlAnswer;
-  /** Of the process: GlusterFS's ends well after some failures that it told in XML. */
-  readonly exitCode: number;
+  /** Of the process; absent: the Refusal's, 0 where we are called as `gluster`. */
+  readonly exitCode?: number;
 }
 
 /** A command: see the head of this file. */

@@ -7,8 +7,12 @@ import { poolList } from "mgmt/commands/pool_list.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
 import { volumeDelete } from "mgmt/commands/volume_delete.ts";
+import { volumeGet } from "mgmt/commands/volume_get.ts";
 import { volumeInfo } from "mgmt/commands/volume_info.ts";
 import { volumeList } from "mgmt/commands/volume_list.ts";
+import { volumeReset } from "mgmt/commands/volume_reset.ts";
+import { volumeSet } from "mgmt/commands/volume_set.ts";
+import { volumeSetHelp, volumeSetHelpXml } from "mgmt/commands/volume_set_help.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
 import { volumeStatus } from "mgmt/commands/volume_status.ts";
 import { volumeStop } from "mgmt/commands/volume_stop.ts";
@@ -23,6 +27,11 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeInfo,
   volumeStatus,
   volumeList,
+  volumeSet,
+  volumeSetHelp,
+  volumeSetHelpXml,
+  volumeGet,
+  volumeReset,
   volumeSync,
   peerStatus,
   poolList,
