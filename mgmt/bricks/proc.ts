@@ -8,8 +8,8 @@ import { cstring, sys } from "core/sys/calls.ts";
 
 const AT_FDCWD = -100, O_CLOEXEC = 0o2000000, O_DIRECTORY = 0o200000;
 const CHUNK = 16384;
-/** Longer command lines are none of ours. */
-const ARGS_MAX = 256 << 10;
+/** Longer command lines are none of ours, and no machine has as many mounts. */
+const TEXT_MAX = 1 << 20;
 // linux_dirent64: ino (8), off (8), reclen (2), type (1), name.
 const RECLEN = 16, NAME = 19;
 
@@ -18,7 +18,7 @@ const RECLEN = 16, NAME = 19;
  * if there is none, or only its exit status is left (a zombie). Source: proc_pid_stat(5).
  */
 export function startTime(pid: number): string | undefined {
-  const text = read(`/proc/${pid}/stat`);
+  const text = readProc(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
   // The name, in brackets, may hold anything, brackets too.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
@@ -28,7 +28,7 @@ export function startTime(pid: number): string | undefined {
 
 /** Command line of a process; empty if there is none of that number. */
 export function argsOf(pid: number): string[] {
-  const text = read(`/proc/${pid}/cmdline`) ?? "";
+  const text = readProc(`/proc/${pid}/cmdline`) ?? "";
   return text.split("\0").slice(0, -1);
 }
 
@@ -57,8 +57,8 @@ function open(path: string, flags = 0): number {
   return sys.openat(AT_FDCWD, cstring(path), flags | O_CLOEXEC, 0);
 }
 
-// A process may end at any moment: then there is nothing to read.
-function read(path: string): string | undefined {
+/** Text of a file below /proc; undefined if there is none, as a process may end at any moment. */
+export function readProc(path: string): string | undefined {
   const fd = open(path);
   if (fd < 0) return undefined;
   const decoder = new TextDecoder();
@@ -66,7 +66,7 @@ function read(path: string): string | undefined {
   let text = "";
   try {
     for (let size; (size = sys.read(fd, chunk, CHUNK)) !== 0;) {
-      if (size < 0 || text.length > ARGS_MAX) return undefined;
+      if (size < 0 || text.length > TEXT_MAX) return undefined;
       text += decoder.decode(chunk.subarray(0, size), { stream: true });
     }
   } finally {

@@ -1,5 +1,7 @@
 /** Mounted file systems, from /proc/self/mountinfo (proc(5)). */
 
+import { readProc } from "mgmt/bricks/proc.ts";
+
 /** One of them. */
 export interface Mount {
   /** Directory it is mounted on. */
@@ -24,7 +26,7 @@ export function mountOf(path: string, mounts = readMounts()): Mount | undefined 
 }
 
 /** All of them, in the order of mounting. */
-export function readMounts(text = Deno.readTextFileSync("/proc/self/mountinfo")): Mount[] {
+export function readMounts(text = readProc("/proc/self/mountinfo") ?? ""): Mount[] {
   return text.split("\n").flatMap((line) => {
     const [before, after] = line.split(" - ");
     const point = before?.split(" ")[4], own = before?.split(" ")[5];
