@@ -113,8 +113,12 @@ class Clerk {
     const { command, rest } = findCommand(this.dispatcher.commands, words);
     const args = readArguments(command, rest);
     const line = [command.path, ...rest].join(" ");
-    const value = await this.dispatcher.perform(command, args, line, this.origin);
-    return { value, text: () => command.text(value, args) };
+    try {
+      const value = await this.dispatcher.perform(command, args, line, this.origin);
+      return { value, text: () => command.text(value, args) };
+    } catch (error) {
+      throw this.dispatcher.refusal(error, command.path);
+    }
   };
 }
 
