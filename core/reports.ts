@@ -8,17 +8,17 @@ import type { FopName } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 
 /** How often one fop came, and how long it took. Latencies are of the `timed` ones, in nanoseconds. */
-export interface FopReport {
+export type FopReport = {
   readonly fop: FopName;
   readonly hits: number;
   readonly timed: number;
   readonly averageNs: number;
   readonly minNs: number;
   readonly maxNs: number;
-}
+};
 
 /** What passed in a period of time. */
-export interface PeriodReport {
+export type PeriodReport = {
   readonly seconds: number;
   readonly bytesRead: number;
   readonly bytesWritten: number;
@@ -26,7 +26,7 @@ export interface PeriodReport {
   readonly reads: readonly (readonly [size: number, count: number])[];
   readonly writes: readonly (readonly [size: number, count: number])[];
   readonly fops: readonly FopReport[];
-}
+};
 
 /** What is counted for a file. Throughputs are the best seen, in bytes a second. */
 export const TOP_KINDS = [

@@ -3,10 +3,10 @@
 import { sys } from "core/sys/calls.ts";
 import { ROOT } from "core/call.ts";
 import type { Env } from "core/env.ts";
-import { EINVAL, ENOENT, EOPNOTSUPP, FopError } from "core/errno.ts";
+import { EINVAL, ENODATA, ENOENT, EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { Graph } from "core/graph.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
-import { textKey } from "core/xdata.ts";
+import { str, textKey, Xdata } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 import { diskSpeed } from "mgmt/brick/disk_speed.ts";
 import { isTrue, profileAnswer } from "mgmt/brick/profile.ts";
@@ -24,6 +24,7 @@ import {
   type BrickRequest,
   brickStatus,
   dumpMetrics,
+  getAttribute,
   terminate,
   volumeBarrier,
   xlatorInfo,
@@ -44,6 +45,7 @@ export interface BrickHost {
 }
 
 const BARRIER = textKey("barrier"), PATH = textKey("glusterfs.gfidtopath");
+const FILE_PATH = textKey("path"), ATTRIBUTE = textKey("name");
 // A management daemon holds one connection; tools come and go.
 const CONNECTIONS_MAX = 64;
 
@@ -94,6 +96,7 @@ export function brickOperations(host: BrickHost): Program {
       }),
       on(volumeBarrier, (request) => barrier(host, request)),
       on(brickBarrier, (request) => barrier(host, request)),
+      on(getAttribute, (request) => attribute(host, request)),
       on(attach, () => ({
         errno: EOPNOTSUPP.errno,
         error: "every brick is a process of its own",
@@ -175,6 +178,23 @@ function barrier(host: BrickHost, { name, input }: BrickRequest): Answered {
   if (wanted === undefined) return { errno: EINVAL.errno, error: "nothing says on or off" };
   if (layer.setBarrier!(isTrue(wanted))) return {};
   return { errno: EINVAL.errno, error: "Failed to reconfigure barrier." };
+}
+
+async function attribute({ graph, name }: BrickHost, { input }: BrickRequest): Promise<Answered> {
+  const path = input?.get(FILE_PATH), key = input?.get(ATTRIBUTE);
+  if (path === undefined || key === undefined || !path.startsWith("/")) {
+    return { errno: EINVAL.errno, error: "an absolute path and a name are needed" };
+  }
+  const [top] = layersFrom(graph, name);
+  let inode = graph.inodes.root;
+  for (const part of path.split("/").filter((each) => each !== "")) {
+    if (part === "." || part === "..") return { errno: EINVAL.errno, error: `"${part}" in a path` };
+    const { stat } = await top!.lookup(ROOT, { parent: inode, name: part });
+    inode = graph.inodes.of(stat.gfid);
+  }
+  const { xattrs } = await top!.getxattr(ROOT, { inode, name: key });
+  const value = xattrs?.get(textKey(key));
+  return value === undefined ? { errno: ENODATA.errno } : { output: Xdata.of([[key, str(value)]]) };
 }
 
 /** The layer of that name and those below it, top first; all if there is none. */

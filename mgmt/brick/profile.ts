@@ -15,9 +15,7 @@ const INFO_OP = intKey("info-op"), PEEK = textKey("peek"), CLEARED = intKey("sta
 const CUMULATIVE = intKey("cumulative"), INTERVAL = intKey("interval");
 
 /** A period as asked for: `interval` is its number, -1 for all since the start. */
-export interface NumberedPeriod extends PeriodReport {
-  readonly interval: number;
-}
+export type NumberedPeriod = PeriodReport & { readonly interval: number };
 
 /** The request. */
 export function profileRequest(op: InfoOp, peek: boolean): Xdata {
@@ -60,7 +58,8 @@ export function readProfile(
   };
 }
 
-function* periodEntries(period: NumberedPeriod): Generator<[string, DictValue]> {
+/** The keys of one period. */
+export function* periodEntries(period: NumberedPeriod): Generator<[string, DictValue]> {
   const { interval } = period;
   const count = (key: string, value: number): [string, DictValue] => [
     `${interval}-${key}`,

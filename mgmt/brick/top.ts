@@ -4,6 +4,7 @@ import type { Gfid } from "core/inode.ts";
 import { type Statistics, TOP_KINDS, type TopKind } from "core/reports.ts";
 import { type DictValue, intKey, str, textKey, Xdata } from "core/xdata.ts";
 import { isTrue } from "mgmt/brick/profile.ts";
+import { dumpTime } from "mgmt/statedump.ts";
 
 const TOP_OP = intKey("top-op"), LIST_COUNT = intKey("list-cnt");
 const CLEAR = textKey("clear-stats"), CLEARED = intKey("stats-cleared");
@@ -22,23 +23,23 @@ export interface DiskTest {
 }
 
 /** A file in a list. */
-export interface TopEntry {
+export type TopEntry = {
   readonly name: string;
   /** Count, or MB/s. */
   readonly value: number;
   /** Milliseconds since 1970; 0 for counts. */
   readonly at: number;
-}
+};
 
 /** What a brick answers. */
-export interface TopAnswer {
+export type TopAnswer = {
   readonly cleared: boolean;
-  /** For kind "open". `mostAt`: as GlusterFS prints times; "" if never. */
+  /** For kind "open". `mostAt`: as GlusterFS prints times; "N/A" if never. */
   readonly opens?: { readonly now: number; readonly most: number; readonly mostAt: string };
   /** MB/s that the disk test had, and microseconds it took. */
   readonly disk?: { readonly throughput: number; readonly time: number };
   readonly files: readonly TopEntry[];
-}
+};
 
 /** The request for a list. */
 export function topRequest(kind: TopKind, count: number, test: DiskTest | undefined): Xdata {
@@ -102,7 +103,7 @@ function openEntries(statistics: Statistics): [string, DictValue][] {
   return [
     [NOW_OPEN.name, { type: "uint", value: now }],
     [MOST_OPEN.name, { type: "uint", value: most }],
-    [MOST_AT.name, str(mostAt ? timeText(mostAt) : "")],
+    [MOST_AT.name, str(mostAt ? dumpTime(mostAt) : "N/A")],
   ];
 }
 
@@ -154,11 +155,4 @@ export function readTop(answer: Xdata | undefined): TopAnswer {
       at: number(`time-sec-${i + 1}`) * 1000 + number(`time-usec-${i + 1}`) / 1000,
     })),
   };
-}
-
-/** A time as GlusterFS prints it: "2026-01-31 23:59:59.123456", in UTC. */
-export function timeText(ms: number): string {
-  const iso = new Date(ms).toISOString();
-  const micros = String(Math.floor(ms % 1000 * 1000)).padStart(6, "0");
-  return `${iso.slice(0, 10)} ${iso.slice(11, 19)}.${micros}`;
 }

@@ -17,6 +17,11 @@ import { volumeStart } from "mgmt/commands/volume_start.ts";
 import { volumeStatus } from "mgmt/commands/volume_status.ts";
 import { volumeStop } from "mgmt/commands/volume_stop.ts";
 import { volumeSync } from "mgmt/commands/volume_sync.ts";
+import { volumeBarrier } from "mgmt/commands/volume_barrier.ts";
+import { volumeClearLocks } from "mgmt/commands/volume_clear_locks.ts";
+import { volumeProfile } from "mgmt/commands/volume_profile.ts";
+import { volumeStatedump } from "mgmt/commands/volume_statedump.ts";
+import { volumeTop } from "mgmt/commands/volume_top.ts";
 
 /** All of them, in the order that help shows. */
 export const MANAGED: readonly ManagedCommand[] = [
@@ -33,6 +38,11 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeGet,
   volumeReset,
   volumeSync,
+  volumeProfile,
+  volumeTop,
+  volumeStatedump,
+  volumeClearLocks,
+  volumeBarrier,
   peerStatus,
   poolList,
   systemGetspec,

@@ -72,6 +72,12 @@ export const xlatorOp = declare(3);
 /** What a brick holds and who uses it; `cmd` in the input has bits of STATUS_OF. */
 export const brickStatus = declare(4);
 
+/**
+ * An extended attribute of a file: "path" from the brick's root and "name" in the input, its text
+ * under that name in the output. Only our bricks know it; GlusterFS mounts the volume to ask.
+ */
+export const getAttribute = declare(5);
+
 /** An order to a rebalance process. */
 export const defrag = declare(6);
 
