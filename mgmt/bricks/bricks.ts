@@ -44,7 +44,8 @@ export interface Bricks {
     args: A,
   ): Promise<R>;
   /**
-   * The brick's log goes on in a new file; the old one is LOG.⟨key⟩. Throws Refusal if the brick is
+   * The brick's log goes on in a new file; the old one is LOG.⟨key⟩, or with the
+   * next number that is free. Throws Refusal if the brick is
    * down or the file cannot be renamed.
    */
   rotateLog(volume: VolumeRecord, brick: BrickRecord, key: number): Promise<void>;

@@ -15,7 +15,7 @@ import { brickArguments, readBrickArguments } from "mgmt/bricks/command_line.ts"
 import { endProcess } from "mgmt/bricks/ending.ts";
 import { lastLine, sizeOf } from "mgmt/bricks/log_tail.ts";
 import type { Ports } from "mgmt/bricks/ports.ts";
-import { pidIn, removeIfThere } from "mgmt/bricks/run_files.ts";
+import { exists, pidIn, removeIfThere } from "mgmt/bricks/run_files.ts";
 import type { CommandLine, Exit, Runner, Running } from "mgmt/bricks/runner.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { BrickFiles } from "mgmt/home.ts";
@@ -177,6 +177,8 @@ export class SupervisedBrick {
   rotateLog(key: number): void {
     const process = this.#mustRun();
     const { logFile } = this.files;
+    // What was rotated a moment ago stays.
+    for (; exists(`${logFile}.${key}`); key++);
     try {
       Deno.renameSync(logFile, `${logFile}.${key}`);
     } catch (error) {

@@ -13,6 +13,7 @@ import { volumeList } from "mgmt/commands/volume_list.ts";
 import { volumeReset } from "mgmt/commands/volume_reset.ts";
 import { volumeSet } from "mgmt/commands/volume_set.ts";
 import { volumeSetHelp, volumeSetHelpXml } from "mgmt/commands/volume_set_help.ts";
+import { volumeLog, volumeLogRotate } from "mgmt/commands/volume_log_rotate.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
 import { volumeStatus } from "mgmt/commands/volume_status.ts";
 import { volumeStop } from "mgmt/commands/volume_stop.ts";
@@ -38,6 +39,8 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeGet,
   volumeReset,
   volumeSync,
+  volumeLogRotate,
+  volumeLog,
   volumeProfile,
   volumeTop,
   volumeStatedump,
