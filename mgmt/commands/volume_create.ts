@@ -18,6 +18,7 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { layoutOf } from "mgmt/cluster/layout.ts";
 import { newVolumeName } from "mgmt/cluster/names.ts";
 import { brickText, setSize, type VolumeRecord } from "mgmt/records.ts";
+import { newVolumeOptions } from "mgmt/volume_options/defaults.ts";
 
 /** A volume that was made, started, stopped or deleted. */
 export type VolumeDone = {
@@ -187,7 +188,7 @@ async function recorded(cluster: Cluster, given: CreateArgs): Promise<VolumeReco
       clientName: `${given.volume}-client-${index}`,
       ...missing[index] ? { made: true } : {},
     })),
-    options: newOptions(layout.kind),
+    options: newVolumeOptions(layout.kind),
     username: random.uuid(),
     password: random.uuid(),
     version: 1,
@@ -196,16 +197,4 @@ async function recorded(cluster: Cluster, given: CreateArgs): Promise<VolumeReco
   };
   await cluster.add(volume);
   return volume;
-}
-
-// What GlusterFS 10 sets on new volumes, in its order.
-function newOptions(kind: VolumeRecord["kind"]): Record<string, string> {
-  const replicated = kind === "replicate";
-  return {
-    ...replicated ? { "performance.client-io-threads": "off" } : {},
-    "nfs.disable": "on",
-    "transport.address-family": "inet",
-    "storage.fips-mode-rchecksum": "on",
-    ...replicated ? { "cluster.granular-entry-heal": "on" } : {},
-  };
 }

@@ -32,7 +32,7 @@ const SPELLED: Readonly<Record<string, Spelled>> = {
   "features.barrier": { shown: "disable", supplied: true, hidden: true },
   "features.barrier-timeout": { supplied: true },
   "features.cache-invalidation": { supplied: true },
-  "features.ctime": { supplied: true, also: [{ xlator: "features/utime", option: "!utime" }] },
+  "features.ctime": { also: [{ xlator: "features/utime", option: "!utime" }] },
   "features.enforce-mandatory-lock": { supplied: true, hidden: true },
   "features.locks-notify-contention": { shown: "yes" },
   "features.locks-revocation-clear-all": { shown: "false" },

@@ -59,7 +59,7 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     [
       "performance.cache-size",
       bytes(4 * MB),
-      "128MB",
+      "32MB",
       "Memory of io-cache and of quick-read, each.",
       { helpShown: "(null)", also: [{ xlator: "performance/quick-read", option: "cache-size" }] },
     ],
