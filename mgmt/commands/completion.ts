@@ -37,9 +37,11 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _mortar "$@"; else compdef 
 `,
   fish: `function __mortar_complete
   set -l words (commandline -opc)
-  $words[1] __complete $words[2..-1] (commandline -ct) 2>/dev/null
+  set -l found ($words[1] __complete $words[2..-1] (commandline -ct) 2>/dev/null)
+  # Nothing of ours goes here: files of this machine may.
+  if test (count $found) -gt 0; printf '%s\\n' $found; else; __fish_complete_path (commandline -ct); end
 end
-complete -c mortar -a '(__mortar_complete)'
+complete -c mortar -f -a '(__mortar_complete)'
 `,
 };
 
