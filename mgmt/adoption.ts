@@ -5,6 +5,7 @@
  * together is refused with a line that says so.
  */
 
+import { plain } from "mgmt/plain.ts";
 import type { BrickRecord, VolumeKind, VolumeRecord } from "mgmt/records.ts";
 import { isUuid } from "mgmt/state/state_files.ts";
 import { OWN_STRIPE, pairsOf, VOLUME_TYPE } from "mgmt/state/volume_info.ts";
@@ -84,17 +85,18 @@ async function readPairs(file: string, bytesMax: number): Promise<Pairs> {
 async function readSmall(file: string, bytesMax: number): Promise<string> {
   let bytes: Uint8Array;
   try {
-    // Opening a pipe would wait for ever.
+    // Opening a pipe would wait for its other end.
     const { isFile, size } = await Deno.stat(file);
     if (!isFile || size > bytesMax) {
       throw new RangeError(`Cannot read "${file}": it is no file of at most ${bytesMax} bytes`);
     }
     bytes = await Deno.readFile(file);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      throw new RangeError(`Cannot read "${file}": there is no such file`);
-    }
-    throw error;
+    if (error instanceof RangeError) throw error;
+    const missing = error instanceof Deno.errors.NotFound;
+    throw new RangeError(
+      `Cannot read "${file}": ${missing ? "there is no such file" : plain(error)}`,
+    );
   }
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -197,7 +199,7 @@ async function readBricks(folder: string, volume: string, info: Pairs): Promise<
   const names = new Set<string>();
   for (let index = 0; index < count; index++) {
     const key = text(info, `brick-${index}`);
-    if (key.includes("/") || key.length > 255) {
+    if (/[/\0]/.test(key) || key.length > 255) {
       throw wrong(info, `brick-${index}`, "is no name of a file");
     }
     const brick = readBrick(
