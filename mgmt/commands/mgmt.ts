@@ -8,6 +8,7 @@ import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
 import { detach } from "mgmt/detach.ts";
 import { MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { defaultHome, type Places, placesUnder } from "mgmt/home.ts";
+import { httpEndpoint, type HttpServer, serveHttp } from "mgmt/http/server.ts";
 import { ManagementDaemon } from "mgmt/management_daemon.ts";
 import { plain } from "mgmt/plain.ts";
 import { dumpState, stateSection } from "mgmt/statedump.ts";
@@ -31,6 +32,10 @@ const options = {
   socket: {
     value: "PATH",
     help: "Unix socket of the command line, DIR/run/mgmt.socket if not given.",
+  },
+  http: {
+    value: "[HOST:]PORT",
+    help: "Also take commands as REST there; the token is in DIR/http.token.",
   },
   volfiles: {
     value: "DIR",
@@ -95,11 +100,13 @@ function absolute(path: string): string {
 export async function runManagement(values: MgmtValues, places: Places): Promise<number> {
   const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
   const servers = values.server.map((each) => endpointText(parseEndpoint(each, "--server")));
+  const http = values.http === undefined ? undefined : httpEndpoint(values.http);
   if (values.volfiles !== undefined) checkDirectory(values.volfiles);
   if (values.daemon) return await detach(places, values);
   const daemon = new Daemon("mortar-mgmt", values);
   const { env } = daemon;
   let manager: ManagementDaemon | undefined;
+  let web: HttpServer | undefined;
   try {
     manager = await ManagementDaemon.start(env, {
       places,
@@ -117,6 +124,7 @@ export async function runManagement(values: MgmtValues, places: Places): Promise
         }),
     });
     const running = manager;
+    web = http && await serveHttp(http, running.dispatcher, { env, home: places.home });
     daemon.handle({
       reload: () => void running.refresh(),
       dump: () =>
@@ -125,12 +133,14 @@ export async function runManagement(values: MgmtValues, places: Places): Promise
     daemon.ready("management daemon ready", {
       address: running.endpoints.filter(({ kind }) => kind === "tcp").map(endpointText).join(","),
       socket: places.socket,
+      ...(web ? { http: web.address } : {}),
     });
     return await daemon.ended;
   } catch (error) {
     if (error instanceof StoreError) throw new CommandError(error.message);
     throw error;
   } finally {
+    await web?.stop();
     await manager?.stop();
     daemon.close();
   }

@@ -5,11 +5,12 @@
 
 import type { Env } from "core/env.ts";
 import type { Json } from "core/xlator.ts";
+import { UsageError } from "mgmt/cli/command_error.ts";
 import { argumentsOf, lineOf } from "mgmt/cli/values.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { WrongArguments } from "mgmt/cli/words.ts";
 import type { Dispatcher } from "mgmt/dispatch.ts";
-import { cannotListen } from "mgmt/endpoints.ts";
+import { cannotListen, parsePort } from "mgmt/endpoints.ts";
 import { openApi } from "mgmt/http/openapi.ts";
 import { findRoute, inQuery, PREFIX, type Route, routesOf } from "mgmt/http/routes.ts";
 import { readToken, sameToken } from "mgmt/http/token.ts";
@@ -17,6 +18,13 @@ import { endpointText } from "rpc/transport.ts";
 
 /** Bytes of a request's body, and how long it may take to come. */
 const BODY_MAX = 1 << 20, BODY_MS = 30_000;
+
+/** Where `--http` says: HOST:PORT, or PORT on this machine only. Throws UsageError. */
+export function httpEndpoint(text: string): { host: string; port: number } {
+  const match = /^(?:(?:\[([0-9a-f:.]+)\]|([^:[\]\s]+)):)?(\d{1,5})$/i.exec(text);
+  if (!match) throw new UsageError(`Cannot use --http "${text}": expected HOST:PORT or PORT`);
+  return { host: match[1] ?? match[2] ?? "127.0.0.1", port: parsePort(match[3]!, "--http", 0) };
+}
 
 /** A server that runs. */
 export interface HttpServer {
