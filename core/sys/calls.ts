@@ -102,6 +102,8 @@ const SYMBOLS = {
   /** fd, level, option, value, its size. */
   setsockopt: call("setsockopt", ["i32", "i32", "i32", "buffer", "u32"]),
   prctlName: call("prctl", ["i32", "buffer"]),
+  /** PR_SET_MM, what, address, 0, 0. */
+  prctlMemory: call("prctl", ["i32", "u32", "usize", "usize", "usize"]),
   getpid: call("getpid", []),
   getgid: call("getgid", []),
   /** How many there is room for, and where they go, 32 bits each. */
