@@ -3,6 +3,7 @@
 import { type Env, type LogLevel, makeLog, MetricsTable, realClock, realEnv } from "core/env.ts";
 import { fopError } from "core/errno.ts";
 import { cstring, sys } from "core/sys/calls.ts";
+import { setCommandLine, setProcessName } from "core/sys/process_look.ts";
 import { redirectSignal, SIGUSR1, SIGUSR2 } from "core/sys/signals.ts";
 import { plain } from "mgmt/plain.ts";
 import { DUMP_DIRECTORY } from "mgmt/statedump.ts";
@@ -19,7 +20,7 @@ export const DAEMON_OPTIONS = {
   "log-level": {
     short: "L",
     value: "LEVEL",
-    help: "error, warn, info, debug or none; info if not given.",
+    help: "error, warn, info, debug or none, or one of GlusterFS's; info if not given.",
   },
   "log-format": { value: "FORMAT", help: "text or json; text if not given." },
   "statedump-dir": {
@@ -34,10 +35,13 @@ export type DaemonValues = OptionValues<typeof DAEMON_OPTIONS>;
 const LEVELS: Readonly<Record<string, LogLevel>> = {
   none: "none",
   error: "error",
+  critical: "error",
   warn: "warn",
   warning: "warn",
+  notice: "info",
   info: "info",
   debug: "debug",
+  trace: "debug",
 };
 
 /** A process that runs until a signal ends it. */
@@ -54,10 +58,15 @@ export class Daemon {
   readonly #handlers: [Deno.Signal, () => void][] = [];
 
   /**
-   * Opens the log, catches signals, takes the pid file and renames the process; `comm` is what `ps`
-   * shows (15 bytes at most). Throws UsageError, CommandError.
+   * Opens the log, catches signals, takes the pid file and renames the process: `comm` is its name
+   * (15 bytes at most), `commandLine` what `ps` shows behind it; absent: "mortar" and its arguments.
+   * Throws UsageError, CommandError.
    */
-  constructor(comm: string, values: DaemonValues) {
+  constructor(
+    comm: string,
+    values: DaemonValues,
+    commandLine: readonly string[] = ["mortar", ...Deno.args],
+  ) {
     const level = LEVELS[(values["log-level"] ?? "info").toLowerCase()];
     if (!level) {
       throw new UsageError(
@@ -75,8 +84,8 @@ export class Daemon {
     this.env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
     this.#catchSignals();
     if (values["pid-file"] !== undefined) this.#takePidFile(values["pid-file"]);
-    const PR_SET_NAME = 15;
-    sys.prctlName(PR_SET_NAME, cstring(comm.slice(0, 15)));
+    setProcessName(comm);
+    setCommandLine(commandLine);
   }
 
   /** Resolves with the exit code when the daemon shall end. */

@@ -32,7 +32,8 @@ async function shown(times: number, ...words: string[]) {
       stdin: "piped",
       stdout: "piped",
     }).spawn();
-    const { value } = await child.stdout.values().next();
+    const output = child.stdout.getReader();
+    const { value } = await output.read();
     const proc = (name: string) => Deno.readTextFile(`/proc/${child.pid}/${name}`);
     const answer = {
       ...JSON.parse(new TextDecoder().decode(value)),
@@ -41,7 +42,7 @@ async function shown(times: number, ...words: string[]) {
       before: [Deno.execPath(), ...args].join(" ").length + 1,
     };
     await child.stdin.close();
-    await child.stdout.cancel();
+    await output.cancel();
     await child.status;
     return answer;
   } finally {

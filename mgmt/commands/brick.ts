@@ -3,7 +3,13 @@
 import type { XlatorTypes } from "core/registry.ts";
 import { BrickProcess, type VolfileSource } from "mgmt/brick/process.ts";
 import { parseOverride } from "mgmt/brick/volfile.ts";
-import { type Command, command, CommandError, UsageError } from "mgmt/cli/command.ts";
+import {
+  type Command,
+  command,
+  CommandError,
+  type OptionValues,
+  UsageError,
+} from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
 import { plain } from "mgmt/plain.ts";
 import { parseEndpoint, parsePort } from "mgmt/endpoints.ts";
@@ -45,6 +51,9 @@ const options = {
   "no-portmap": { help: "Sign in nowhere." },
   ...DAEMON_OPTIONS,
 } as const;
+
+/** Values of the command's options. */
+export type BrickValues = OptionValues<typeof options>;
 
 const GETSPEC_MS = 20_000;
 
@@ -90,7 +99,7 @@ export function brick(types: XlatorTypes): Command {
           'Cannot run "mortar brick": with --volfile-server the brick signs in there; leave --signin out',
         );
       }
-      const daemon = new Daemon("mortar-brick", values);
+      const daemon = new Daemon(...lookOf(values));
       try {
         const where = server ?? portmapper;
         const link = where && new ManagementLink(daemon.env, where);
@@ -110,6 +119,18 @@ export function brick(types: XlatorTypes): Command {
       }
     },
   });
+}
+
+// Bricks of a management daemon look like GlusterFS's: that is how scripts find them.
+function lookOf(values: BrickValues): ConstructorParameters<typeof Daemon> {
+  if (values["process-name"] === undefined) return ["mortar-brick", values];
+  return ["glusterfsd", values, ["/usr/sbin/glusterfsd", ...argumentsAfter("brick")]];
+}
+
+// As given: behind the launcher's word for our name, if any, and the command.
+function argumentsAfter(command: string): string[] {
+  const at = Deno.args.indexOf(command);
+  return at < 0 || at > 1 ? Deno.args : Deno.args.slice(at + 1);
 }
 
 function endpoint(text: string | undefined, option: string) {
