@@ -6,11 +6,15 @@ export async function makeDirectory(path: string): Promise<void> {
 }
 
 /**
- * Gives a file a text, readable by its owner only: in a file beside it, on the disk, then renamed.
+ * Gives a file a text, readable by its owner only: in a file beside it that is then renamed.
  * Nothing happens if it has that text. Throws what the file system throws; then the file is as it
- * was.
+ * was. Without `sync` the file may be empty after a crash of the machine (not of the process).
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(
+  path: string,
+  text: string,
+  { sync = true }: { readonly sync?: boolean } = {},
+): Promise<void> {
   if (await hasText(path, text)) return;
   const beside = `${path}.new`;
   try {
@@ -19,7 +23,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
     const file = await Deno.open(beside, { write: true, createNew: true, mode: 0o600 });
     try {
       await writeAll(file, new TextEncoder().encode(text));
-      await file.syncData();
+      if (sync) await file.syncData();
     } finally {
       file.close();
     }

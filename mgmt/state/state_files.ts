@@ -72,25 +72,29 @@ export async function writeStateFiles(
   nodeId: string,
 ): Promise<void> {
   const directory = volumeDirectory(places, volume.name);
-  const files = new Map<string, string>();
+  const info = volumeInfo(volume);
+  const described = new Map([["node_state.info", NO_REBALANCE], ["snapd.info", "snapd-port=0\n"]]);
   for (const brick of volume.bricks) {
     const mount = brick.nodeId === nodeId ? mountOf(brick) : undefined;
-    files.set(`bricks/${brickKey(brick)}`, brickInfo(brick, mount));
+    described.set(`bricks/${brickKey(brick)}`, brickInfo(brick, mount));
   }
-  for (const [name, text] of volfiles) {
+  for (const name of volfiles.keys()) {
     if (!name.endsWith(".vol") || name.includes("/")) {
       throw new RangeError(`Cannot write "${name}": not the name of a volfile`);
     }
-    files.set(name, text);
   }
-  files.set("node_state.info", NO_REBALANCE);
-  files.set("snapd.info", "snapd-port=0\n");
   await makeDirectory(`${directory}/bricks`);
-  await removeOthers(`${directory}/bricks`, (name) => files.has(`bricks/${name}`));
-  await removeOthers(directory, (name) => files.has(name) || !/\.(vol|new)$/.test(name));
-  await Promise.all([...files].map(([name, text]) => replaceFile(`${directory}/${name}`, text)));
-  // Last, so that whoever sees it finds what it names.
-  await replaceFile(`${directory}/info`, volumeInfo(volume));
+  await Promise.all([
+    ...[...described].map(([name, text]) => replaceFile(`${directory}/${name}`, text)),
+    // They follow from the rest: after a crash of the machine they are simply made again.
+    ...[...volfiles].map(([name, text]) =>
+      replaceFile(`${directory}/${name}`, text, { sync: false })
+    ),
+  ]);
+  // After all that it names.
+  await replaceFile(`${directory}/info`, info);
+  await removeOthers(`${directory}/bricks`, (name) => described.has(`bricks/${name}`));
+  await removeOthers(directory, (name) => volfiles.has(name) || !/\.(vol|new)$/.test(name));
 }
 
 /** Removes what `writeStateFiles` made, and all else in that directory. Nothing there: done. */
