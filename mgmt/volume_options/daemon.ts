@@ -86,6 +86,7 @@ export const DAEMON: readonly VolumeOption[] = [
       unlisted: true,
     }],
     ["config.transport", words("tcp"), "tcp", "What bricks are reached by.", {
+      supplied: true,
       hidden: true,
       unlisted: true,
       fixed: "only TCP is supported",
@@ -109,6 +110,13 @@ export const DAEMON: readonly VolumeOption[] = [
       { supplied: true, helpShown: "(null)", global: true },
     ],
     [
+      "cluster.enable-shared-storage",
+      onOff,
+      "disable",
+      "A volume for the nodes' own use exists and is mounted on all of them.",
+      { supplied: true, global: true, fixed: "shared storage is not supported" },
+    ],
+    [
       "cluster.op-version",
       whole(0),
       "100000",
@@ -122,13 +130,6 @@ export const DAEMON: readonly VolumeOption[] = [
       global: true,
       fixed: "the daemon finds it out",
     }],
-    [
-      "cluster.enable-shared-storage",
-      onOff,
-      "disable",
-      "A volume for the nodes' own use exists and is mounted on all of them.",
-      { supplied: true, global: true, fixed: "shared storage is not supported" },
-    ],
     ["ganesha.enable", onOff, "off", "The volume is served by NFS-Ganesha.", {
       supplied: true,
       hidden: true,
@@ -138,6 +139,35 @@ export const DAEMON: readonly VolumeOption[] = [
       supplied: true,
       global: true,
       fixed: "the sharing of bricks in one process is not supported",
+    }],
+    ["cluster.max-bricks-per-process", whole(0), "250", "Bricks that share a process.", {
+      supplied: true,
+      global: true,
+      fixed: "the sharing of bricks in one process is not supported",
+    }],
+    [
+      "glusterd.vol_count_per_thread",
+      whole(0),
+      "100",
+      "Volumes that one thread compares when a node joins.",
+      {
+        supplied: true,
+        hidden: true,
+        global: true,
+        fixed: "the sharing of bricks in one process is not supported",
+      },
+    ],
+    ["cluster.localtime-logging", onOff, "disable", "Times in logs are local.", {
+      hidden: true,
+      unlisted: true,
+      global: true,
+      fixed: "logs have UTC",
+    }],
+    ["cluster.daemon-log-level", LOG_LEVEL, "INFO", "What the daemons log.", {
+      supplied: true,
+      hidden: true,
+      global: true,
+      fixed: "the daemon is started with --log-level",
     }],
     [
       "cluster.brick-graceful-cleanup",
@@ -151,34 +181,5 @@ export const DAEMON: readonly VolumeOption[] = [
         fixed: "the sharing of bricks in one process is not supported",
       },
     ],
-    [
-      "glusterd.vol_count_per_thread",
-      whole(0),
-      "100",
-      "Volumes that one thread compares when a node joins.",
-      {
-        supplied: true,
-        hidden: true,
-        global: true,
-        fixed: "the sharing of bricks in one process is not supported",
-      },
-    ],
-    ["cluster.max-bricks-per-process", whole(0), "250", "Bricks that share a process.", {
-      supplied: true,
-      global: true,
-      fixed: "the sharing of bricks in one process is not supported",
-    }],
-    ["cluster.localtime-logging", onOff, "disable", "Times in logs are local.", {
-      hidden: true,
-      unlisted: true,
-      global: true,
-      fixed: "logs have UTC",
-    }],
-    ["cluster.daemon-log-level", LOG_LEVEL, "INFO", "What the daemons log.", {
-      supplied: true,
-      hidden: true,
-      global: true,
-      fixed: "the daemon is started with --log-level",
-    }],
   ]),
 ];

@@ -63,7 +63,7 @@ export function checkSettings(
     checkScope(option, volume);
     if (!option) continue;
     const why = RULES.get(key)?.early?.({ key, value, volume, after }) ??
-      wrongValue(option, value) ?? fixedTo(option, value) ??
+      fixedTo(option, value) ?? wrongValue(option, value) ??
       RULES.get(key)?.late?.({ key, value, volume, after });
     if (why !== undefined) throw new Refusal(why);
   }
@@ -79,9 +79,12 @@ export function checkScope(
   if (!volume && !option?.global) throw new Refusal("Not a valid option for all volumes");
 }
 
-function fixedTo({ key, spec, shown, fixed }: VolumeOption, value: string): string | undefined {
+// A wrong value is no reason of its own where none but the default is right.
+function fixedTo(option: VolumeOption, value: string): string | undefined {
+  const { key, spec, shown, fixed } = option;
   if (fixed === undefined) return undefined;
   if (shown === NONE) return `option ${key} cannot be set: ${fixed}`;
-  const isDefault = spec.print(spec.parse(value)) === spec.print(spec.parse(shown));
+  const isDefault = wrongValue(option, value) === undefined &&
+    spec.print(spec.parse(value)) === spec.print(spec.parse(shown));
   return isDefault ? undefined : `option ${key} can only be ${shown}: ${fixed}`;
 }

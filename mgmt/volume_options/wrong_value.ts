@@ -19,11 +19,11 @@ export function wrongValue({ key, spec }: VolumeOption, value: string): string |
     return undefined;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return reason(key, spec, value, error.message);
+    return reason(key, spec, value);
   }
 }
 
-function reason(key: string, spec: OptionSpec<unknown>, value: string, message: string): string {
+function reason(key: string, spec: OptionSpec<unknown>, value: string): string {
   if (spec.kind === "bool") {
     return `option ${key} ${value}: '${value}' is not a valid boolean value, use on or off`;
   }
@@ -31,7 +31,7 @@ function reason(key: string, spec: OptionSpec<unknown>, value: string, message: 
     const words = spec.values.replaceAll("|", ", ");
     return `option ${key} ${value}: '${value}' is not valid (possible options are ${words}.)`;
   }
-  if (!spec.range) return `option ${key} ${value}: ${message}`;
+  if (!spec.range) return `option ${key} ${value}: '${value}' is not valid, use ${spec.values}`;
   const number = numberOf(spec.kind, value);
   if (number === undefined) {
     return spec.kind === "duration"
