@@ -59,16 +59,17 @@ async function run(commands: Commands, argv: readonly string[]): Promise<number>
 
 async function help(words: readonly string[]): Promise<number> {
   const { helpText } = await import("mgmt/commands/help.ts");
-  return print(helpText(await everything(), words, VERSION));
+  return print(helpText(await everyCommand(), words, VERSION));
 }
 
 async function complete(words: readonly string[]): Promise<number> {
   const { completions } = await import("mgmt/cli/complete.ts");
-  const found = await completions(await everything(), words);
+  const found = await completions(await everyCommand(), words);
   return print(found.map((each) => `${each}\n`).join(""));
 }
 
-async function everything() {
+/** All commands: those of the management daemon, and those that run here. */
+export async function everyCommand() {
   const { MANAGED } = await import("mgmt/commands/mod.ts");
   const local = await Promise.all(Object.values(ROLES).map((load) => load()));
   return { local: local.flat(), managed: MANAGED };

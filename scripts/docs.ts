@@ -1,13 +1,16 @@
 /**
  * Writes what the option tables say: the option section of every translator's README, between
- * `<!-- options:begin -->` and `<!-- options:end -->`, and docs/manual/xlators.md. With `--check`
- * nothing is written and a file that would change is an error.
+ * `<!-- options:begin -->` and `<!-- options:end -->`, and docs/manual/. With `--check` nothing is
+ * written and a file that would change is an error.
  */
 
 // deno-lint-ignore-file no-console -- a command's output
 
 import type { OptionTable } from "../core/options.ts";
 import type { XlatorType } from "../core/registry.ts";
+import { everyCommand } from "../main.ts";
+import { commandsPage } from "./manual.ts";
+import { volumeOptionsManual } from "../mgmt/volume_options/manual.ts";
 import { XLATORS } from "../xlators/mod.ts";
 
 const BEGIN = "<!-- options:begin -->", END = "<!-- options:end -->";
@@ -51,10 +54,12 @@ function readmeOf(type: XlatorType): { path: string; text: string } {
 }
 
 if (import.meta.main) {
-  const wanted = [...XLATORS.map(readmeOf), {
-    path: "docs/manual/xlators.md",
-    text: manual(XLATORS),
-  }];
+  const { managed, local } = await everyCommand();
+  const wanted = [
+    ...XLATORS.map(readmeOf),
+    { path: "docs/manual/xlators.md", text: manual(XLATORS) },
+    { path: "docs/manual/commands.md", text: commandsPage(managed, local) },
+  ];
   const check = Deno.args.includes("--check");
   let stale = 0;
   for (const { path, text } of wanted) {

@@ -32,8 +32,8 @@ export async function runLine(argv: readonly string[]): Promise<number> {
   if (!globals.words.length) throw new HelpWanted([]);
   const [first] = globals.words;
   if (first === "help") throw new HelpWanted(globals.words.slice(1));
-  if (globals.words.at(-1) === "help" && globals.words.length === 2) {
-    throw new HelpWanted(globals.words.slice(0, -1));
+  if (globals.words[1] === "help") {
+    throw new HelpWanted(globals.words.filter((_word, at) => at !== 1));
   }
   return await runWords(globals, "mortar", new Lines());
 }

@@ -18,6 +18,8 @@ import { endpointText } from "rpc/transport.ts";
 
 /** Bytes of a request's body, and how long it may take to come. */
 const BODY_MAX = 1 << 20, BODY_MS = 30_000;
+/** How long requests under way may take once the daemon ends. */
+const STOP_MS = 5000;
 
 /** Where `--http` says: HOST:PORT, or PORT on this machine only. Throws UsageError. */
 export function httpEndpoint(text: string): { host: string; port: number } {
@@ -42,10 +44,11 @@ export function serveHttp(
 ): Promise<HttpServer> {
   const token = readToken(`${home}/http.token`, env.random);
   const handler = new Handler(dispatcher, env, token);
+  const gone = new AbortController();
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
     server = Deno.serve(
-      { hostname: host, port, onListen() {} },
+      { hostname: host, port, signal: gone.signal, onListen() {} },
       (request) => handler.answer(request),
     );
   } catch (error) {
@@ -55,7 +58,12 @@ export function serveHttp(
   const { hostname, port: real } = server.addr;
   return Promise.resolve({
     address: endpointText({ kind: "tcp", host: hostname, port: real }),
-    stop: () => server.shutdown(),
+    async stop() {
+      // Who does not finish a request must not keep us.
+      const late = env.clock.after(STOP_MS, () => gone.abort());
+      await server.shutdown();
+      late.cancel();
+    },
   });
 }
 

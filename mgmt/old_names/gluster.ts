@@ -61,7 +61,7 @@ async function help(words: readonly string[]): Promise<number> {
 async function runOne(globals: Globals, input: Lines): Promise<number> {
   const { words } = globals;
   if (words[0] === "help") return await help(words.slice(1));
-  if (words.length === 2 && words[1] === "help") return await help(words.slice(0, 1));
+  if (words[1] === "help") return await help(words.slice(0, 1));
   if (words[0] === "quit" || words[0] === "exit") Deno.exit(0);
   try {
     return await runWords(globals, "gluster", input);
