@@ -5,13 +5,13 @@
 
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { getVolume, listVolumes, nodeId } from "mgmt/legacy/info.ts";
+import type { VolumeClearLocks } from "mgmt/commands/volume_clear_locks.ts";
+import type { VolumeDone } from "mgmt/commands/volume_create.ts";
+import type { VolumeGet } from "mgmt/commands/volume_get.ts";
 import { profile } from "mgmt/legacy/profile.ts";
 import { type Entries, type RequestDict, wrong } from "mgmt/legacy/request_dict.ts";
 import { answerOf, type Run } from "mgmt/legacy/run.ts";
 import { volumeStatus } from "mgmt/legacy/status.ts";
-type VolumeOptionsAnswer = {
-  readonly options: readonly { readonly name: string; readonly value: string }[];
-};
 import type { GetStateAnswer } from "mgmt/status/answers.ts";
 import { GLUSTER_CLI } from "rpc/programs/gluster_cli.ts";
 
@@ -38,12 +38,12 @@ const NOTHING: Entries = [];
 /** By procedure number. */
 export const VERBS: ReadonlyMap<number, LegacyVerb> = new Map<number, LegacyVerb>([
   [GLUSTER_CLI.createVolume, {
-    ...line(createWords),
+    ...changing(createWords, "volume-id"),
     errno: ({ opErrno }) => opErrno === OP_ERRNO.volumeExists ? 0 : OP_ERRNO.internal,
   }],
-  [GLUSTER_CLI.startVolume, line((request) => ["volume", "start", ...named(request)])],
-  [GLUSTER_CLI.stopVolume, line((request) => ["volume", "stop", ...named(request)])],
-  [GLUSTER_CLI.deleteVolume, line((request) => ["volume", "delete", request.text("volname")])],
+  [GLUSTER_CLI.startVolume, changing((asked) => ["volume", "start", ...named(asked)], "vol-id")],
+  [GLUSTER_CLI.stopVolume, changing((asked) => ["volume", "stop", ...named(asked)], "vol-id")],
+  [GLUSTER_CLI.deleteVolume, changing(deleteWords, "vol-id")],
   [GLUSTER_CLI.getVolume, {
     perform: getVolume,
     bare: true,
@@ -100,6 +100,23 @@ function line(words: (request: RequestDict) => readonly string[]): LegacyVerb {
   };
 }
 
+/** A verb whose reply tells the volume's id under `idKey`. */
+function changing(
+  words: (request: RequestDict) => readonly string[],
+  idKey: string,
+): LegacyVerb {
+  return {
+    async perform(run, request) {
+      const { id } = await answerOf<VolumeDone>(run, words(request));
+      return [[idKey, id]];
+    },
+  };
+}
+
+function deleteWords(request: RequestDict): string[] {
+  return ["volume", "delete", request.text("volname")];
+}
+
 function named(request: RequestDict): string[] {
   return [request.text("volname"), ...request.flag("flags") ? ["force"] : []];
 }
@@ -145,7 +162,8 @@ function layoutWords(request: RequestDict): string[] {
 
 async function setVolume(run: Run, request: RequestDict): Promise<Entries> {
   if (request.has("help")) {
-    const help = await run(["volume", "set", "help"]);
+    const form = request.text("help") === "help-xml" ? "help-xml" : "help";
+    const help = await run(["volume", "set", form]);
     return [["help-str", help.text()]];
   }
   const names = request.list("key", OPTIONS_MAX), values = request.list("value", OPTIONS_MAX);
@@ -167,11 +185,11 @@ function resetWords(request: RequestDict): string[] {
 
 async function getOptions(run: Run, request: RequestDict): Promise<Entries> {
   const words = ["volume", "get", request.text("volname"), request.text("key")];
-  const { options } = await answerOf<VolumeOptionsAnswer>(run, words);
+  const { options } = await answerOf<VolumeGet>(run, words);
   return [
     ["count", options.length],
-    ...options.flatMap(({ name, value }, at): Entries => [
-      [`key${at + 1}`, name],
+    ...options.flatMap(({ key, value }, at): Entries => [
+      [`key${at + 1}`, key],
       [`value${at + 1}`, value],
     ]),
   ];
@@ -184,7 +202,7 @@ function statedumpWords(request: RequestDict): string[] {
 
 async function clearLocks(run: Run, request: RequestDict): Promise<Entries> {
   const opts = request.optionalText("opts");
-  const { summary } = await answerOf<{ readonly summary: string }>(run, [
+  const { summary } = await answerOf<VolumeClearLocks>(run, [
     ...["volume", "clear-locks", request.text("volname"), request.text("path")],
     ...["kind", request.text("kind"), request.text("type")],
     ...opts === undefined ? [] : [opts],

@@ -38,7 +38,12 @@ const GOLDEN = JSON.parse(
 function golden(command: string, at = 0): Call[] {
   const found = GOLDEN.filter((each) => each.command === command)[at];
   ok(found, `not captured: ${command}`);
-  return [...found.calls];
+  return found.calls.map((call) => {
+    // Only these tell it to a person; in other replies it is left over from what daemons told each other.
+    if (/^(start|stop|delete)Volume$/.test(call.procedure) || !call.reply.dict) return call;
+    const { "vol-id": _id, ...dict } = call.reply.dict;
+    return { ...call, reply: { ...call.reply, dict } };
+  });
 }
 
 function request(dict: Dict | null): RequestDict {
@@ -268,7 +273,7 @@ Deno.test("mgmt/legacy: other answers have the keys of GlusterFS, too", async ()
     "volume list": { "volume list": { volumes: [] } },
     "system:: uuid get": { "pool list": peers },
     "volume get d2 user.note": {
-      "volume get d2 user.note": { options: [{ name: "user.note", value: "hello" }] },
+      "volume get d2 user.note": { options: [{ key: "user.note", value: "hello" }] },
     },
     "volume clear-locks d2 / kind all inode": {
       "volume clear-locks d2 / kind all inode": { summary: "No locks cleared." },
@@ -279,12 +284,66 @@ Deno.test("mgmt/legacy: other answers have the keys of GlusterFS, too", async ()
         path: "/tmp/capture/state",
       },
     },
-    "volume start d2": { "volume start d2": {} },
+    "volume start d2": { "volume start d2": { volume: "d2", id: "UUID", warnings: [] } },
     "volume barrier d2 enable": { "volume barrier d2 enable": {} },
   };
   for (const [command, answers] of Object.entries(cases)) {
     const [call] = golden(command);
     deepEqual(await told(call!, answers), call!.reply.dict, command);
+  }
+});
+
+/** Keys of the first brick's; which fops there were is not the point. */
+function ofFirst(dict: Dict): string[] {
+  return Object.keys(dict).filter((key) => key.startsWith("1-"))
+    .filter((key) => !/^1--?\d+-(\d+-\w+|(read|write)-\d+)$/.test(key)).sort();
+}
+
+Deno.test("mgmt/legacy: profile and top reply with the keys of GlusterFS", async () => {
+  const period = { seconds: 5, bytesRead: 0, bytesWritten: 65536, reads: [], fops: [] };
+  const writes = [[4096, 6]] as const;
+  const fop = { fop: "writev", hits: 8, timed: 8, averageNs: 72603.5, minNs: 48347, maxNs: 92923 };
+  const cumulative = { ...period, interval: -1, writes, fops: [fop] };
+  const profileOf = (info: number, ...periods: readonly Json[]): Json => ({
+    volume: "d2",
+    action: "info",
+    info,
+    bricks: ["d1", "d2"].map((name) => ({
+      brick: `10.77.9.1:/bricks/${name}`,
+      cleared: info === 4,
+      periods,
+    })),
+  });
+  const topOf = (kind: string, brick: Record<string, Json>): Json => ({
+    volume: "d2",
+    kind,
+    bricks: [{ brick: "10.77.9.1:/bricks/d1", cleared: false, files: [], ...brick }],
+  });
+  const opens = { now: 0, most: 0, mostAt: "N/A" };
+  const counted = { name: "/f4", value: 1, at: 0 }, timed = { ...counted, at: 1795358292378 };
+  const cases: readonly (readonly [command: string, line: string, at: number, answer: Json])[] = [
+    ["volume profile d2 info", "", 1, profileOf(1, cumulative, { ...period, interval: 0, writes })],
+    ["volume profile d2 info cumulative", "", 0, profileOf(3, cumulative)],
+    ["volume profile d2 info clear", "", 0, profileOf(4)],
+    ["volume top d2 open", " list-cnt 100", 0, topOf("open", { opens, files: [counted] })],
+    ["volume top d2 read", " list-cnt 100", 0, topOf("read", {})],
+    [
+      "volume top d2 write-perf bs 4096 count 2",
+      " list-cnt 100",
+      0,
+      topOf("write-perf", { files: [timed, timed], disk: { throughput: 292.5, time: 28 } }),
+    ],
+    ["volume top d2 clear", "", 0, topOf("clear", { cleared: true })],
+  ];
+  for (const [command, more, at, answer] of cases) {
+    const [call] = golden(command, at);
+    const ours = await told(call!, { [command + more]: answer });
+    deepEqual(ofFirst(ours), ofFirst(call!.reply.dict!), command);
+    if (command.endsWith("cumulative")) {
+      equal(ours["1--1-13-hits"], "8");
+      equal(ours["1--1-13-avglatency"], "72603.5");
+      equal(ours["1--1-write-4096"], "6");
+    }
   }
 });
 

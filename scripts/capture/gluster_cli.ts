@@ -244,7 +244,7 @@ function plain(value: unknown): Plain {
 
 /** What management daemons tell each other in the same dictionary; no reader of an answer looks at it. */
 const INTERNAL =
-  /^(originator_uuid|transaction_id|sync-mgmt-operation|is_synctasked|vol-id|node-uuid|volume-id|internal-.*|port|rotate-key|(check|new)-op-version|op-version\d+|transport\.address-family|max-opversion)$/;
+  /^(originator_uuid|transaction_id|sync-mgmt-operation|is_synctasked|node-uuid|internal-.*|port|rotate-key|(check|new)-op-version|op-version\d+|transport\.address-family|max-opversion)$/;
 /** Values that are another one at each run. */
 const VARYING =
   /\.(pid|port|free|total|total_inodes|free_inodes|device|mnt_options|timings)$|latency$|mallinfo|bytes|-time|throughput$|client\d+\.hostname$/;
@@ -254,6 +254,7 @@ const OPTIONS_MAX = 3;
 function neutral(text: string): string {
   return text.replaceAll(`${WORK}/bricks`, "/bricks").replaceAll(WORK, "/tmp/capture")
     .replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID")
+    .replaceAll(/\b(0x)?[0-9a-f]{32}\b/g, "UUID")
     .replaceAll(/state_\d+_\d+/g, "state_TIME");
 }
 
