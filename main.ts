@@ -19,6 +19,9 @@ const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
 /** GlusterFS's programs that we are called as. */
 const OLD_NAMES: Readonly<Record<string, (argv: readonly string[]) => Promise<number>>> = {
   gluster: async (argv) => (await import("mgmt/old_names/gluster.ts")).gluster(argv),
+  glusterd: async (argv) => (await import("mgmt/old_names/glusterd.ts")).glusterd(argv),
+  glusterfsd: async (argv) => (await import("mgmt/old_names/glusterfsd.ts")).glusterfsd(argv),
+  glusterfs: async (argv) => (await import("mgmt/old_names/glusterfs.ts")).glusterfs(argv),
 };
 
 /** The launcher tells by which name it was called. */

@@ -44,6 +44,14 @@ const LEVELS: Readonly<Record<string, LogLevel>> = {
   trace: "debug",
 };
 
+/** What a daemon looks like in process lists. */
+export interface DaemonLook {
+  /** Its name, 15 bytes at most. */
+  readonly comm: string;
+  /** Absent: "mortar" and its arguments. */
+  readonly commandLine?: readonly string[];
+}
+
 /** A process that runs until a signal ends it. */
 export class Daemon {
   readonly env: Env;
@@ -58,15 +66,10 @@ export class Daemon {
   readonly #handlers: [Deno.Signal, () => void][] = [];
 
   /**
-   * Opens the log, catches signals, takes the pid file and renames the process: `comm` is its name
-   * (15 bytes at most), `commandLine` what `ps` shows behind it; absent: "mortar" and its arguments.
-   * Throws UsageError, CommandError.
+   * Opens the log, catches signals, takes the pid file and renames the process. Throws UsageError,
+   * CommandError.
    */
-  constructor(
-    comm: string,
-    values: DaemonValues,
-    commandLine: readonly string[] = ["mortar", ...Deno.args],
-  ) {
+  constructor({ comm, commandLine = ["mortar", ...Deno.args] }: DaemonLook, values: DaemonValues) {
     const level = LEVELS[(values["log-level"] ?? "info").toLowerCase()];
     if (!level) {
       throw new UsageError(

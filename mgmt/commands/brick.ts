@@ -10,7 +10,7 @@ import {
   type OptionValues,
   UsageError,
 } from "mgmt/cli/command.ts";
-import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
+import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";
 import { plain } from "mgmt/plain.ts";
 import { parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { ManagementLink } from "mgmt/management_link.ts";
@@ -57,8 +57,8 @@ export type BrickValues = OptionValues<typeof options>;
 
 const GETSPEC_MS = 20_000;
 
-/** The command, for volfiles that name `types`. */
-export function brick(types: XlatorTypes): Command {
+/** The command, for volfiles that name `types`. `look`: of a process that is called otherwise. */
+export function brick(types: XlatorTypes, look?: DaemonLook): Command {
   return command({
     name: "brick",
     summary: "Serve a directory to GlusterFS clients",
@@ -99,7 +99,7 @@ export function brick(types: XlatorTypes): Command {
           'Cannot run "mortar brick": with --volfile-server the brick signs in there; leave --signin out',
         );
       }
-      const daemon = new Daemon(...lookOf(values));
+      const daemon = new Daemon(look ?? lookOf(values), values);
       try {
         const where = server ?? portmapper;
         const link = where && new ManagementLink(daemon.env, where);
@@ -122,15 +122,13 @@ export function brick(types: XlatorTypes): Command {
 }
 
 // Bricks of a management daemon look like GlusterFS's: that is how scripts find them.
-function lookOf(values: BrickValues): ConstructorParameters<typeof Daemon> {
-  if (values["process-name"] === undefined) return ["mortar-brick", values];
-  return ["glusterfsd", values, ["/usr/sbin/glusterfsd", ...argumentsAfter("brick")]];
+function lookOf({ "process-name": name }: BrickValues): DaemonLook {
+  if (name === undefined) return { comm: "mortar-brick" };
+  return { comm: "glusterfsd", commandLine: ["/usr/sbin/glusterfsd", ...argumentsAfter("brick")] };
 }
 
-// As given: behind the launcher's word for our name, if any, and the command.
 function argumentsAfter(command: string): string[] {
-  const at = Deno.args.indexOf(command);
-  return at < 0 || at > 1 ? Deno.args : Deno.args.slice(at + 1);
+  return Deno.args.slice(Deno.args.indexOf(command) + 1);
 }
 
 function endpoint(text: string | undefined, option: string) {

@@ -4,7 +4,7 @@ import { BrickProcesses } from "mgmt/bricks/brick_processes.ts";
 import { program } from "mgmt/bricks/program.ts";
 import { SystemRunner } from "mgmt/bricks/runner.ts";
 import { command, CommandError, type OptionValues } from "mgmt/cli/command.ts";
-import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
+import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";
 import { detach } from "mgmt/detach.ts";
 import { MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { defaultHome, type Places, placesUnder } from "mgmt/home.ts";
@@ -97,13 +97,17 @@ function absolute(path: string): string {
 }
 
 /** Runs the daemon in `places` until a signal ends it; answers the exit code. Throws CommandError. */
-export async function runManagement(values: MgmtValues, places: Places): Promise<number> {
+export async function runManagement(
+  values: MgmtValues,
+  places: Places,
+  look: DaemonLook = { comm: "mortar-mgmt" },
+): Promise<number> {
   const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
   const servers = values.server.map((each) => endpointText(parseEndpoint(each, "--server")));
   const http = values.http === undefined ? undefined : httpEndpoint(values.http);
   if (values.volfiles !== undefined) checkDirectory(values.volfiles);
   if (values.daemon) return await detach(places, values);
-  const daemon = new Daemon("mortar-mgmt", values);
+  const daemon = new Daemon(look, values);
   const { env } = daemon;
   let manager: ManagementDaemon | undefined;
   let web: HttpServer | undefined;
