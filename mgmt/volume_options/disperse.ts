@@ -99,7 +99,7 @@ export const DISPERSE: readonly VolumeOption[] = [
     ],
     [
       "disperse.quorum-count",
-      whole(),
+      whole(0),
       "0",
       "Fragments that a write must reach to succeed; 0: as many as are needed to read.",
       { hidden: true },

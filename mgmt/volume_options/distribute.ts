@@ -66,13 +66,11 @@ export const DISTRIBUTE: readonly VolumeOption[] = [
       option: "!nufa",
       hidden: true,
       unlisted: true,
-      fixed: "placing files by node or name is not supported",
     }],
     ["cluster.switch", onOff, "off", "New files go to subvolumes by patterns of their names.", {
       option: "!switch",
       hidden: true,
       unlisted: true,
-      fixed: "placing files by node or name is not supported",
     }],
     ["dht.force-readdirp", onOff, "on", "Listings ask for attributes along with names.", {
       option: "use-readdirp",
@@ -91,7 +89,7 @@ export const DISTRIBUTE: readonly VolumeOption[] = [
       anyText,
       NONE,
       "Subvolume that counts as local for cluster.nufa.",
-      { hidden: true, fixed: "placing files by node or name is not supported" },
+      { hidden: true },
     ],
   ]),
   ...rows("cluster/switch", [
@@ -103,7 +101,6 @@ export const DISTRIBUTE: readonly VolumeOption[] = [
       {
         option: "pattern.switch.case",
         hidden: true,
-        fixed: "placing files by node or name is not supported",
       },
     ],
   ]),

@@ -104,7 +104,7 @@ export const NETWORK: readonly VolumeOption[] = [
     ["server.manage-gids", onOff, "off", "Bricks find out the groups of a user themselves.", {
       fixed: "bricks do not look groups up",
     }],
-    ["server.gid-timeout", whole(), "300", "Seconds for which they remember them.", {
+    ["server.gid-timeout", whole(0), "300", "Seconds for which they remember them.", {
       fixed: "bricks do not look groups up",
     }],
     ["server.own-thread", onOff, NONE, "A connection of a brick has a thread of its own.", {

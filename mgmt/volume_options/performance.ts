@@ -77,15 +77,21 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     }],
     [
       "performance.quick-read-cache-timeout",
-      whole(),
+      whole(0),
       "1",
       "Seconds for which quick-read trusts what it has.",
       { option: "cache-timeout" },
     ],
-    ["performance.qr-cache-timeout", whole(), "1", "The same; an older name.", {
-      option: "cache-timeout",
-      helpShown: "(null)",
-    }],
+    [
+      "performance.qr-cache-timeout",
+      whole(0),
+      "1",
+      "An older name of performance.quick-read-cache-timeout.",
+      {
+        option: "cache-timeout",
+        helpShown: "(null)",
+      },
+    ],
     [
       "performance.quick-read-cache-invalidation",
       onOff,

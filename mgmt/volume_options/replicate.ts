@@ -1,9 +1,28 @@
 /** Options of cluster/replicate. */
 
-import { anyText, bytes, NONE, onOff, rows, whole, words } from "mgmt/volume_options/rows.ts";
+import {
+  anyText,
+  bytes,
+  type Kind,
+  NONE,
+  onOff,
+  rows,
+  whole,
+  words,
+} from "mgmt/volume_options/rows.ts";
 import type { VolumeOption } from "mgmt/volume_options/volume_option.ts";
 
 const KB = 1024;
+
+const onOffOrOpen: Kind = (help, shown) => {
+  const spec = onOff(help, shown);
+  return {
+    ...spec,
+    values: "on|off|open",
+    parse: (value: string) => value.toLowerCase() === "open" ? "open" : spec.parse(value),
+    print: (value: unknown) => value === "open" ? "open" : spec.print(value),
+  };
+};
 
 /** See the head of this file. */
 export const REPLICATE: readonly VolumeOption[] = [
@@ -22,9 +41,9 @@ export const REPLICATE: readonly VolumeOption[] = [
     ],
     [
       "cluster.read-subvolume-index",
-      whole(),
+      whole(-1),
       "-1",
-      "The same by position in the set, from 0; -1: none is preferred.",
+      "Copy that files are read from by its position in the set, from 0; -1: none is preferred.",
     ],
     [
       "cluster.read-hash-mode",
@@ -41,7 +60,7 @@ export const REPLICATE: readonly VolumeOption[] = [
     ["cluster.metadata-self-heal", onOff, "off", "Clients heal attributes of files they look up."],
     [
       "cluster.data-self-heal",
-      words("on", "off", "1", "0", "yes", "no", "true", "false", "enable", "disable", "open"),
+      onOffOrOpen,
       "off",
       "Clients heal the data of files they open.",
     ],
@@ -211,8 +230,18 @@ export const REPLICATE: readonly VolumeOption[] = [
       "99999",
       "Latency in milliseconds up to which a brick is near for the self-heal daemon.",
     ],
-    ["cluster.halo-nfsd-max-latency", whole(1, 99_999), "5", "The same for an NFS server."],
-    ["cluster.halo-max-latency", whole(1, 99_999), "5", "The same for mounts."],
+    [
+      "cluster.halo-nfsd-max-latency",
+      whole(1, 99_999),
+      "5",
+      "Latency in milliseconds up to which a brick is near for an NFS server.",
+    ],
+    [
+      "cluster.halo-max-latency",
+      whole(1, 99_999),
+      "5",
+      "Latency in milliseconds up to which a brick is near for mounts.",
+    ],
     ["cluster.halo-max-replicas", whole(1, 99_999), "99999", "Copies that take part at most."],
     [
       "cluster.halo-min-replicas",

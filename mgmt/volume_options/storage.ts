@@ -26,7 +26,7 @@ export const STORAGE: readonly VolumeOption[] = [
     ],
     [
       "storage.batch-fsync-delay-usec",
-      whole(),
+      whole(0),
       "0",
       "Microseconds that an fsync waits for others.",
     ],
