@@ -175,25 +175,6 @@ function nameOf(name: string, { short, value }: OptionDeclaration): string {
   return `${short ? `-${short}, ` : ""}--${name}${value === undefined ? "" : ` ${value}`}`;
 }
 
-/** Help on all commands, or on those of one group. */
-export function helpOnAll(all: readonly Command[], version: string, group?: string): string {
-  const commands = group === undefined
-    ? all
-    : all.filter(({ name }) => name.startsWith(`${group} `));
-  const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
-  return [
-    `mortar ${version}: distributed storage that speaks GlusterFS's protocol`,
-    "",
-    `Usage: mortar ${group === undefined ? "" : `${group} `}COMMAND [OPTION…]`,
-    "",
-    "Commands:",
-    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
-    "",
-    `"mortar COMMAND --help" tells more of one; "mortar --version" prints the version.`,
-    "",
-  ].join("\n");
-}
-
 /** Help on one command. */
 export function helpOn(
   { name, summary, description, options, operands, examples }: Command,

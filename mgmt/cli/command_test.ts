@@ -5,14 +5,7 @@ import {
   strictEqual as equal,
   throws,
 } from "node:assert/strict";
-import {
-  command,
-  CommandError,
-  helpOn,
-  helpOnAll,
-  readCommandLine,
-  UsageError,
-} from "mgmt/cli/command.ts";
+import { command, CommandError, helpOn, readCommandLine, UsageError } from "mgmt/cli/command.ts";
 
 const paint = command({
   name: "paint",
@@ -85,7 +78,6 @@ Deno.test("mgmt/cli: help shows usage, every option and the examples, in 82 colu
   match(text, /^ {2}--coat TEXT +One coat\. May be repeated\.$/m);
   match(text, /^ {2}mortar paint -c red$/m);
   equal(text.split("\n").every((line) => line.length <= 82), true);
-  match(helpOnAll(commands, "1.0"), /^ {2}paint +Paint a wall$/m);
 });
 
 const wash = command({
@@ -126,7 +118,4 @@ Deno.test("mgmt/cli: a group alone asks for help on its commands", () => {
   }
   deepEqual(readCommandLine([wash], ["help", "pet", "wash"]), { ask: "help", command: wash });
   throws(() => readCommandLine([wash], ["pet", "feed"]), /"mortar pet --help" lists them/);
-  const text = helpOnAll([paint, wash], "1.0", "pet");
-  match(text, /^ {2}pet wash +Wash pets$/m);
-  ok(!text.includes("paint"));
 });
