@@ -9,9 +9,9 @@
 import type { OptionTable } from "../core/options.ts";
 import type { XlatorType } from "../core/registry.ts";
 import { everyCommand } from "../main.ts";
-import { commandsPage } from "./manual.ts";
 import { volumeOptionsManual } from "../mgmt/volume_options/manual.ts";
 import { XLATORS } from "../xlators/mod.ts";
+import { commandsPage } from "./manual.ts";
 
 const BEGIN = "<!-- options:begin -->", END = "<!-- options:end -->";
 
@@ -59,6 +59,7 @@ if (import.meta.main) {
     ...XLATORS.map(readmeOf),
     { path: "docs/manual/xlators.md", text: manual(XLATORS) },
     { path: "docs/manual/commands.md", text: commandsPage(managed, local) },
+    { path: "docs/manual/volume-options.md", text: volumeOptionsManual() },
   ];
   const check = Deno.args.includes("--check");
   let stale = 0;
