@@ -9,10 +9,12 @@ import type { VolumeBlock } from "core/volfile.ts";
 import type { Xlator } from "core/xlator.ts";
 import {
   brickName,
+  listeningEverywhere,
   listeningOn,
   overridden,
   type Override,
   readBlocks,
+  withoutIdle,
 } from "mgmt/brick/volfile.ts";
 import { CommandError } from "mgmt/cli/command.ts";
 import type { Daemon } from "mgmt/daemon.ts";
@@ -44,6 +46,8 @@ export interface BrickOptions {
   readonly port: number | undefined;
   readonly overrides: readonly Override[];
   readonly statedumps: string | undefined;
+  /** Whether to listen on all addresses unless the volfile names one, as GlusterFS's bricks do. */
+  readonly everywhere: boolean;
   /** Unix socket on which it takes orders. */
   readonly socket: string | undefined;
   /** The management daemon, if the brick has one. */
@@ -104,8 +108,9 @@ export class BrickProcess {
   }
 
   #blocks(text: string): VolumeBlock[] {
-    const { source, overrides, port } = this.#options;
-    const blocks = overridden(readBlocks(text, source.where), overrides);
+    const { source, overrides, port, everywhere } = this.#options;
+    const known = withoutIdle(readBlocks(text, source.where), this.#types);
+    const blocks = overridden(everywhere ? listeningEverywhere(known) : known, overrides);
     return port === undefined ? blocks : listeningOn(blocks, port);
   }
 

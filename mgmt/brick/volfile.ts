@@ -46,6 +46,58 @@ function pattern(glob: string): RegExp {
   return new RegExp(`^${source}$`);
 }
 
+/**
+ * Layers that GlusterFS puts into every brick, most of them switched off, and that we have not: with
+ * the options that would switch them on. `features/selinux` has none: it only matters to clients
+ * that keep labels.
+ */
+const IDLE: Readonly<Record<string, readonly string[]>> = {
+  "features/trash": ["trash"],
+  "features/changelog": ["changelog"],
+  "features/bitrot-stub": ["bitrot"],
+  "features/leases": ["leases"],
+  "features/selinux": [],
+  "features/marker": ["quota", "inode-quota", "xtime", "gsync-force-xtime"],
+  "features/quota": ["server-quota"],
+  "features/sdfs": ["sdfs"],
+  "features/namespace": ["namespace"],
+  "features/cloudsync": ["cloudsync"],
+};
+
+/**
+ * The blocks without layers that are switched off and that `types` has not; what is above one is then
+ * above what was below it. A layer that is switched on stays, so that nobody misses it unknowingly.
+ */
+export function withoutIdle(
+  blocks: readonly VolumeBlock[],
+  types: { has(type: string): boolean },
+): VolumeBlock[] {
+  const instead = new Map<string, string>();
+  return blocks.flatMap((block): VolumeBlock[] => {
+    const subvolumes = block.subvolumes.map((name) => instead.get(name) ?? name);
+    const [only, ...more] = subvolumes;
+    const isIdle = !types.has(block.type) && Object.hasOwn(IDLE, block.type) &&
+      IDLE[block.type]!.every((option) => isOff(block.options.get(option)));
+    if (!isIdle || only === undefined || more.length) return [{ ...block, subvolumes }];
+    instead.set(block.name, only);
+    return [];
+  });
+}
+
+function isOff(value: string | undefined): boolean {
+  return value === undefined || /^(off|no|false|disable|0)$/i.test(value);
+}
+
+/** The blocks with every protocol/server that is told no address listening on all. */
+export function listeningEverywhere(blocks: readonly VolumeBlock[]): VolumeBlock[] {
+  const BIND = ["transport.socket.bind-address", "bind-address", "listen-host"];
+  return blocks.map((block) => {
+    if (block.type !== SERVER || BIND.some((name) => block.options.has(name))) return block;
+    const inet6 = block.options.get("transport.address-family") === "inet6";
+    return { ...block, options: new Map(block.options).set(BIND[0]!, inet6 ? "::" : "0.0.0.0") };
+  });
+}
+
 /** The blocks with every protocol/server listening on `port`. */
 export function listeningOn(blocks: readonly VolumeBlock[], port: number): VolumeBlock[] {
   return blocks.map((block) => {

@@ -5,6 +5,7 @@ import {
   overridden,
   parseOverride,
   readBlocks,
+  withoutIdle,
 } from "mgmt/brick/volfile.ts";
 
 const VOLFILE = `volume v-posix
@@ -66,4 +67,34 @@ Deno.test("mgmt/brick: a malformed volfile is refused, naming file and line", ()
     message: /Cannot use volfile "x\.vol": line 2: /,
   });
   throws(() => readBlocks("# nothing\n", 'volfile "x.vol"'), /it is empty/);
+});
+
+Deno.test("mgmt/brick/volfile: layers that are switched off and not known are left out, others stay", () => {
+  const text = `volume a
+    type storage/posix
+end-volume
+volume b
+    type features/trash
+    subvolumes a
+end-volume
+volume c
+    type features/changelog
+    option changelog on
+    subvolumes b
+end-volume
+volume d
+    type features/bitrot-stub
+    option bitrot disable
+    subvolumes c
+end-volume
+volume e
+    type protocol/server
+    subvolumes d
+end-volume
+`;
+  const types = new Set(["storage/posix", "protocol/server"]);
+  deepEqual(
+    withoutIdle(readBlocks(text, "x"), types).map(({ name, subvolumes }) => [name, ...subvolumes]),
+    [["a"], ["c", "a"], ["e", "c"]],
+  );
 });

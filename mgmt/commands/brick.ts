@@ -57,7 +57,7 @@ export type BrickValues = OptionValues<typeof options>;
 
 const GETSPEC_MS = 20_000;
 
-/** The command, for volfiles that name `types`. `look`: of a process that is called otherwise. */
+/** The command, for volfiles that name `types`. `look`: of one that is GlusterFS's by name. */
 export function brick(types: XlatorTypes, look?: DaemonLook): Command {
   return command({
     name: "brick",
@@ -110,6 +110,7 @@ export function brick(types: XlatorTypes, look?: DaemonLook): Command {
           overrides,
           statedumps: values["statedump-dir"],
           socket: values["socket-file"],
+          everywhere: look !== undefined,
           link,
           signsIn: !values["no-portmap"],
         });
