@@ -20,7 +20,7 @@ const WIDTH = { key: 40, value: 39 };
 /** See the head of this file. */
 export const volumeGet = managed({
   path: "volume get",
-  summary: "Show what options of a volume, or of all volumes, are",
+  summary: "show what options of a volume, or of all volumes, are",
   args: {
     volume: volumeName,
     option: operand("<KEY|all>", { help: "An option, or all of them.", offers: "option" }),

@@ -82,7 +82,8 @@ Deno.test("volume set: of several settings all are made, or none", () =>
     );
     equal(
       text,
-      "volume set: failed: '100' in 'option performance.io-thread-count 100' is out of range [1 - 64]\n",
+      "volume set: failed: '100' in 'option thread-count 100' is out of range [1 - 64]; " +
+        "performance.io-thread-count takes 1 to 64\n",
     );
     equal(exitCode, 1);
     deepEqual(await cluster.volume("d1"), before);

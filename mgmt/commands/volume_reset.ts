@@ -24,7 +24,7 @@ type Options = Readonly<Record<string, string>>;
 /** See the head of this file. */
 export const volumeReset = managed({
   path: "volume reset",
-  summary: "Take options of a volume, or of all volumes, back to their defaults",
+  summary: "take options of a volume, or of all volumes, back to their defaults",
   description: [
     "Without an option all of them. The name all stands for all volumes. A few options are protected: " +
     "they are taken back with force only.",
@@ -67,8 +67,8 @@ export const volumeReset = managed({
       );}
     return { volume: name, options, kept };
   },
-  text: (value) => `volume reset: success: ${done(value)}\n`,
-  xml: (value) => [element("cliOp", "volReset"), element("output", done(value))],
+  text: (value) => `volume reset: success: ${resetDone(value)}\n`,
+  xml: (value) => [element("cliOp", "volReset"), element("output", resetDone(value))],
   failed: (message) => `volume reset: failed: ${message}`,
   failedXml: (message) => ({
     opErrno: 30800,
@@ -101,7 +101,8 @@ function withDefaults(left: Options, reset: readonly string[], volume: VolumeRec
   return { ...Object.fromEntries(again), ...left };
 }
 
-function done({ kept }: VolumeReset): string {
+/** What a person reads of it. */
+export function resetDone({ kept }: VolumeReset): string {
   return kept.length
     ? "All unprotected fields were reset. To reset the protected fields, use 'force'."
     : "reset volume successful";

@@ -25,7 +25,7 @@ interface Given {
 /** See the head of this file. */
 export const volumeSet = managed({
   path: "volume set",
-  summary: "Set options of a volume, or of all volumes",
+  summary: "set options of a volume, or of all volumes",
   description: [
     "All settings of one command are checked before the first is made, and made at once. The name all " +
     "stands for all volumes. An option may be named without what stands before its dot, where that " +

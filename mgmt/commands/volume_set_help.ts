@@ -39,7 +39,7 @@ function asXml(options: VolumeSetHelp): XmlElement {
 /** See the head of this file. */
 export const volumeSetHelp = managed({
   path: "volume set help",
-  summary: "List the options that can be set, with defaults and what they are for",
+  summary: "list the options that can be set, with defaults and what they are for",
   args: {},
   scope: "nothing",
   rest: "GET /options",
@@ -55,7 +55,7 @@ export const volumeSetHelp = managed({
 /** The same as an XML document of its own. */
 export const volumeSetHelpXml = managed({
   path: "volume set help-xml",
-  summary: "List the options that can be set as XML",
+  summary: "list the options that can be set as XML",
   args: {},
   scope: "nothing",
   rest: "GET /options/xml",

@@ -58,38 +58,57 @@ Deno.test("volume options: an unknown name brings the one that was meant", () =>
   equal(hint("clutser.quorum-type"), "\nDid you mean cluster.quorum-type?");
 });
 
-Deno.test("volume options: what is wrong with a value names the option as it was set", () => {
-  const why = (key: string, value: string) => wrongValue(VOLUME_OPTIONS.get(key)!, value);
-  equal(
-    why("performance.io-thread-count", "65"),
-    "'65' in 'option performance.io-thread-count 65' is out of range [1 - 64]",
-  );
-  equal(
-    why("cluster.subvols-per-directory", "0"),
-    "'0' in 'option cluster.subvols-per-directory 0' is smaller than minimum value '1'",
-  );
-  equal(
-    why("cluster.quorum-type", "x"),
-    "option cluster.quorum-type x: 'x' is not valid (possible options are none, auto, fixed.)",
-  );
-  equal(
-    why("features.shard", "maybe"),
-    "option features.shard maybe: 'maybe' is not a valid boolean value, use on or off",
-  );
-  equal(
-    why("performance.cache-size", "64XB"),
-    'invalid number format "64XB" in option "performance.cache-size", use bytes, or a number with KB, MB, GB, TB',
-  );
-  equal(
-    why("network.ping-timeout", "x"),
-    'invalid time format "x" in "option network.ping-timeout", use seconds or a number with ms, min, hr, days',
-  );
-  equal(
-    why("cluster.min-free-disk", "120%"),
-    "option cluster.min-free-disk 120%: '120%' is not valid, use 0 to 100 (percent), or a size",
-  );
-  equal(why("performance.cache-size", "64MB"), undefined);
-  equal(why("cluster.rebal-throttle", "3"), undefined);
+Deno.test("volume options: a wrong value is told as GlusterFS does, then what is right", () => {
+  const wrong: readonly (readonly [key: string, value: string, why: string])[] = [
+    [
+      "performance.io-thread-count",
+      "65",
+      "'65' in 'option thread-count 65' is out of range [1 - 64]; performance.io-thread-count takes 1 to 64",
+    ],
+    [
+      "cluster.subvols-per-directory",
+      "0",
+      "'0' in 'option directory-layout-spread 0' is smaller than minimum value '1'; cluster.subvols-per-directory takes 1 or more",
+    ],
+    [
+      "cluster.quorum-type",
+      "x",
+      "option quorum-type x: 'x' is not valid (possible options are none, auto, fixed.); cluster.quorum-type takes none|auto|fixed",
+    ],
+    [
+      "features.shard",
+      "maybe",
+      "option shard maybe: 'maybe' is not a valid boolean value; features.shard takes on|off",
+    ],
+    [
+      "performance.cache-size",
+      "64XB",
+      'invalid number format "64XB" in option "cache-size"; performance.cache-size takes bytes, or a number with KB, MB, GB, TB',
+    ],
+    [
+      "network.ping-timeout",
+      "x",
+      'invalid time format "x" in "option ping-timeout"; network.ping-timeout takes seconds, or a number with ms, min, hr, days',
+    ],
+    [
+      "cluster.min-free-disk",
+      "120%",
+      "'120.000000' in 'option min-free-disk 120%' is out of range [0 - 100]; cluster.min-free-disk takes 0 to 100 (percent), or a size",
+    ],
+    [
+      "cluster.server-quorum-ratio",
+      "160",
+      "'160.000000' in 'option server-quorum-ratio 160' is out of range [0 - 100]; cluster.server-quorum-ratio takes 0 to 100, with or without %",
+    ],
+    [
+      "cluster.rebal-throttle",
+      "fast",
+      "option rebal-throttle fast: 'fast' is not valid; cluster.rebal-throttle takes lazy|normal|aggressive, or a number of files",
+    ],
+  ];
+  for (const [key, value, why] of wrong) equal(wrongValue(VOLUME_OPTIONS.get(key)!, value), why);
+  equal(wrongValue(VOLUME_OPTIONS.get("performance.cache-size")!, "64MB"), undefined);
+  equal(wrongValue(VOLUME_OPTIONS.get("cluster.rebal-throttle")!, "3"), undefined);
 });
 
 Deno.test("volume options: hosts are names, addresses with stars, and networks", () => {

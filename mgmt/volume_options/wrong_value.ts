@@ -12,43 +12,53 @@ const NUMBERS: Readonly<Record<string, OptionSpec<number>>> = {
   duration: duration(ANY),
 };
 
-/** Why `value` cannot be the option's; undefined if it can. */
-export function wrongValue({ key, spec }: VolumeOption, value: string): string | undefined {
+/**
+ * Why `value` cannot be the option's; undefined if it can. What GlusterFS says comes first, and it knows
+ * an option by its name in volfiles only; what to do instead follows.
+ */
+export function wrongValue(row: VolumeOption, value: string): string | undefined {
   try {
-    spec.parse(value);
+    row.spec.parse(value);
     return undefined;
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return reason(key, spec, value);
+    const name = row.option.replace(/^!/, "");
+    return `${reason(name, row.spec, value)}; ${row.key} takes ${row.spec.values}`;
   }
 }
 
-function reason(key: string, spec: OptionSpec<unknown>, value: string): string {
-  if (spec.kind === "bool") {
-    return `option ${key} ${value}: '${value}' is not a valid boolean value, use on or off`;
-  }
-  if (spec.kind === "choice") {
+function reason(name: string, spec: OptionSpec<unknown>, value: string): string {
+  const { kind } = spec;
+  if (kind === "bool") return `option ${name} ${value}: '${value}' is not a valid boolean value`;
+  if (kind === "choice") {
     const words = spec.values.replaceAll("|", ", ");
-    return `option ${key} ${value}: '${value}' is not valid (possible options are ${words}.)`;
+    return `option ${name} ${value}: '${value}' is not valid (possible options are ${words}.)`;
   }
-  if (!spec.range) return `option ${key} ${value}: '${value}' is not valid, use ${spec.values}`;
-  const number = numberOf(spec.kind, value);
-  if (number === undefined) {
-    return spec.kind === "duration"
-      ? `invalid time format "${value}" in "option ${key}", use seconds or a number with ms, min, hr, days`
-      : `invalid number format "${value}" in option "${key}", use ${spec.values}`;
+  const number = numberOf(kind, value);
+  const { min, max } = kind === "share" ? { min: 0, max: 100 } : spec.range ?? NO_RANGE;
+  if (number !== undefined) {
+    return max === Number.MAX_SAFE_INTEGER
+      ? `'${number}' in 'option ${name} ${value}' is smaller than minimum value '${min}'`
+      : `'${number}' in 'option ${name} ${value}' is out of range [${min} - ${max}]`;
   }
-  const { min, max } = spec.range;
-  return max === Number.MAX_SAFE_INTEGER
-    ? `'${number}' in 'option ${key} ${value}' is smaller than minimum value '${min}'`
-    : `'${number}' in 'option ${key} ${value}' is out of range [${min} - ${max}]`;
+  if (kind === "duration") return `invalid time format "${value}" in "option ${name}"`;
+  return kind in NUMBERS
+    ? `invalid number format "${value}" in option "${name}"`
+    : `option ${name} ${value}: '${value}' is not valid`;
 }
 
-function numberOf(kind: string, value: string): number | undefined {
-  // A percentage's own kind knows no range but 0 to 100.
-  if (kind === "percent") return /^\d+(\.\d+)?%?$/.test(value) ? parseFloat(value) : undefined;
+const NO_RANGE = { min: 0, max: Number.MAX_SAFE_INTEGER };
+
+// The number that `value` spells, as GlusterFS prints it; undefined if it is none.
+function numberOf(kind: string, value: string): string | undefined {
+  const share = kind === "percent"
+    ? /^\d+(\.\d+)?%?$/
+    : kind === "share"
+    ? /^\d+(\.\d+)?%$/
+    : undefined;
+  if (share) return share.test(value) ? parseFloat(value).toFixed(6) : undefined;
   try {
-    return NUMBERS[kind]?.parse(value);
+    return NUMBERS[kind]?.parse(value).toString();
   } catch (error) {
     if (error instanceof RangeError) return undefined;
     throw error;
