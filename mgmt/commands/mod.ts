@@ -2,6 +2,7 @@
 
 import type { ManagedCommand } from "mgmt/cli/managed.ts";
 import { getState } from "mgmt/commands/get_state.ts";
+import { peerProbe } from "mgmt/commands/peer_probe.ts";
 import { peerStatus } from "mgmt/commands/peer_status.ts";
 import { poolList } from "mgmt/commands/pool_list.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
@@ -46,6 +47,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeStatedump,
   volumeClearLocks,
   volumeBarrier,
+  peerProbe,
   peerStatus,
   poolList,
   systemGetspec,

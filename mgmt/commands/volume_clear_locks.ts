@@ -68,7 +68,8 @@ export const volumeClearLocks = managed({
     );
     // Most files are on some bricks only.
     if (failed || !lines.length) throw new Refusal(reason(failed?.answer.errno ?? ENOENT.errno));
-    return { volume: volume.name, summary: lines.join("\n") };
+    // Copies and directories are on several bricks: what all of them say is said once.
+    return { volume: volume.name, summary: [...new Set(lines)].join("\n") };
   },
   text: ({ summary }) => `Volume clear-locks successful\n${summary}\n`,
   xml: ({ summary }) => [element("cliOp", "volClearLocks"), element("output", summary)],

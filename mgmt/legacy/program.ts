@@ -85,9 +85,9 @@ class Clerk {
   async #answer(verb: LegacyVerb, dict: Xdata | undefined): Promise<Reply> {
     const request = new RequestDict(dict);
     try {
-      const entries = await verb.perform(this.#run, request);
+      const { entries, errno = 0, note = "" } = await verb.perform(this.#run, request);
       const told = verb.bare ? dictionary(entries) : request.reply(entries);
-      return { ret: 0, errno: 0, error: "", dict: told };
+      return { ret: 0, errno, error: note, dict: told };
     } catch (error) {
       const refusal = this.dispatcher.refusal(error, "gluster");
       const told = verb.failed ?? [];

@@ -6,6 +6,15 @@ import { Refusal } from "mgmt/cli/managed.ts";
 /** What a reply's dictionary has, in the order it is written. */
 export type Entries = readonly (readonly [name: string, value: string | number])[];
 
+/** What a verb that was carried out tells. */
+export interface Told {
+  readonly entries: Entries;
+  /** A number that goes with success. */
+  readonly errno?: number;
+  /** What a person reads of the success, if it is not the usual. */
+  readonly note?: string;
+}
+
 /** Longest value that is taken: the list of bricks of a large volume. */
 const TEXT_MAX = 64 << 10;
 

@@ -5,11 +5,13 @@
 
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { getVolume, listVolumes, nodeId } from "mgmt/legacy/info.ts";
+import type { PeerProbe } from "mgmt/commands/peer_probe.ts";
 import type { VolumeClearLocks } from "mgmt/commands/volume_clear_locks.ts";
 import type { VolumeDone } from "mgmt/commands/volume_create.ts";
 import type { VolumeGet } from "mgmt/commands/volume_get.ts";
+import { resetDone, type VolumeReset } from "mgmt/commands/volume_reset.ts";
 import { profile } from "mgmt/legacy/profile.ts";
-import { type Entries, type RequestDict, wrong } from "mgmt/legacy/request_dict.ts";
+import { type Entries, type RequestDict, type Told, wrong } from "mgmt/legacy/request_dict.ts";
 import { answerOf, type Run } from "mgmt/legacy/run.ts";
 import { volumeStatus } from "mgmt/legacy/status.ts";
 import type { GetStateAnswer } from "mgmt/status/answers.ts";
@@ -18,7 +20,7 @@ import { GLUSTER_CLI } from "rpc/programs/gluster_cli.ts";
 /** One verb. */
 export interface LegacyVerb {
   /** Carries it out; answers what the reply tells. Throws CommandError, and what commands throw. */
-  perform(run: Run, request: RequestDict): Promise<Entries>;
+  perform(run: Run, request: RequestDict): Promise<Told>;
   /** The reply does not give the request back. */
   readonly bare?: true;
   /** What the reply of a failure tells. */
@@ -45,30 +47,30 @@ export const VERBS: ReadonlyMap<number, LegacyVerb> = new Map<number, LegacyVerb
   [GLUSTER_CLI.stopVolume, changing((asked) => ["volume", "stop", ...named(asked)], "vol-id")],
   [GLUSTER_CLI.deleteVolume, changing(deleteWords, "vol-id")],
   [GLUSTER_CLI.getVolume, {
-    perform: getVolume,
+    ...telling(getVolume),
     bare: true,
     failed: [["count", 0]],
     errno: ({ opErrno }) => opErrno,
     error: (refusal) => isUnknown(refusal) ? "Volume does not exist" : refusal.message,
   }],
-  [GLUSTER_CLI.listVolume, { perform: listVolumes, bare: true }],
-  [GLUSTER_CLI.uuidGet, { perform: nodeId, bare: true }],
-  [GLUSTER_CLI.statusVolume, { perform: volumeStatus }],
-  [GLUSTER_CLI.setVolume, { perform: setVolume }],
-  [GLUSTER_CLI.resetVolume, line(resetWords)],
-  [GLUSTER_CLI.getVolumeOption, { perform: getOptions, errno: () => 0 }],
-  [GLUSTER_CLI.profileVolume, { perform: profile, failed: [["count", 0]] }],
+  [GLUSTER_CLI.listVolume, { ...telling(listVolumes), bare: true }],
+  [GLUSTER_CLI.uuidGet, { ...telling(nodeId), bare: true }],
+  [GLUSTER_CLI.statusVolume, telling(volumeStatus)],
+  [GLUSTER_CLI.setVolume, telling(setVolume)],
+  [GLUSTER_CLI.resetVolume, { perform: resetVolume }],
+  [GLUSTER_CLI.getVolumeOption, { ...telling(getOptions), errno: () => 0 }],
+  [GLUSTER_CLI.profileVolume, { ...telling(profile), failed: [["count", 0]] }],
   [GLUSTER_CLI.statedumpVolume, line(statedumpWords)],
-  [GLUSTER_CLI.clearLocks, { perform: clearLocks }],
+  [GLUSTER_CLI.clearLocks, telling(clearLocks)],
   [GLUSTER_CLI.barrierVolume, line(barrierWords)],
   [GLUSTER_CLI.logRotate, line(rotateWords)],
   [GLUSTER_CLI.syncVolume, line(syncWords)],
-  [GLUSTER_CLI.getState, { perform: getState }],
+  [GLUSTER_CLI.probe, { perform: probe, bare: true }],
+  [GLUSTER_CLI.getState, telling(getState)],
 ]);
 
 /** What this daemon does not do yet, by the words of the `gluster` program. */
 export const NOT_YET: ReadonlyMap<number, string> = new Map([
-  [GLUSTER_CLI.probe, "peer probe"],
   [GLUSTER_CLI.deprobe, "peer detach"],
   [GLUSTER_CLI.defragVolume, "volume rebalance"],
   [GLUSTER_CLI.addBrick, "volume add-brick"],
@@ -90,12 +92,19 @@ function isUnknown({ opErrno }: Refusal): boolean {
   return opErrno === OP_ERRNO.noVolume;
 }
 
+/** A verb whose reply tells what `entries` says. */
+function telling(
+  entries: (run: Run, request: RequestDict) => Promise<Entries>,
+): LegacyVerb {
+  return { perform: async (run, request) => ({ entries: await entries(run, request) }) };
+}
+
 /** A verb whose reply tells nothing but that it was done. */
 function line(words: (request: RequestDict) => readonly string[]): LegacyVerb {
   return {
     async perform(run, request) {
       await run(words(request));
-      return NOTHING;
+      return { entries: NOTHING };
     },
   };
 }
@@ -108,7 +117,7 @@ function changing(
   return {
     async perform(run, request) {
       const { id } = await answerOf<VolumeDone>(run, words(request));
-      return [[idKey, id]];
+      return { entries: [[idKey, id]] };
     },
   };
 }
@@ -175,12 +184,20 @@ async function setVolume(run: Run, request: RequestDict): Promise<Entries> {
   return NOTHING;
 }
 
-function resetWords(request: RequestDict): string[] {
-  const key = request.text("key");
-  return [
-    ...["volume", "reset", request.text("volname"), key],
+async function resetVolume(run: Run, request: RequestDict): Promise<Told> {
+  const value = await answerOf<VolumeReset>(run, [
+    ...["volume", "reset", request.text("volname"), request.text("key")],
     ...request.flag("force") ? ["force"] : [],
-  ];
+  ]);
+  return { entries: NOTHING, ...value.kept.length ? { note: resetDone(value) } : {} };
+}
+
+/** `gf_probe_resp`: the host is this one. */
+const PROBE_LOCALHOST = 1;
+
+async function probe(run: Run, request: RequestDict): Promise<Told> {
+  const { said } = await answerOf<PeerProbe>(run, ["peer", "probe", request.text("hostname")]);
+  return { entries: NOTHING, errno: PROBE_LOCALHOST, note: said };
 }
 
 async function getOptions(run: Run, request: RequestDict): Promise<Entries> {

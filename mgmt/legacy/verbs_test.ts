@@ -64,7 +64,7 @@ function runner(answers: Readonly<Record<string, Json>>, asked: string[] = []): 
 /** Names of all that the reply would have. */
 async function told(call: Call, answers: Readonly<Record<string, Json>>): Promise<Dict> {
   const verb = VERBS.get(GLUSTER_CLI[call.procedure])!, asks = request(call.request.dict);
-  const entries = await verb.perform(runner(answers), asks);
+  const { entries } = await verb.perform(runner(answers), asks);
   const dict = verb.bare ? dictionary(entries) : asks.reply(entries);
   return Object.fromEntries([...dict].map(([name, value]) => [name, valueText(value)!]));
 }
@@ -74,7 +74,7 @@ function sameKeys(ours: Dict, theirs: Dict): void {
 }
 
 const anything: Run = () =>
-  Promise.resolve({ value: { summary: "", options: [] }, text: () => "" });
+  Promise.resolve({ value: { summary: "", options: [], kept: [] }, text: () => "" });
 
 /** Said otherwise by us: theirs, ours. */
 const OTHERWISE: readonly (readonly [RegExp, string])[] = [
@@ -263,8 +263,9 @@ Deno.test("mgmt/legacy: the next volume is the one after the name, and none afte
   };
   const { perform } = VERBS.get(GLUSTER_CLI.getVolume)!;
   const first = await perform(run, request(calls[0]!.request.dict));
-  equal(first.find(([name]) => name === "volume0.name")?.[1], "a3");
-  deepEqual(await perform(run, request(calls[1]!.request.dict)), [["count", 0]]);
+  equal(first.entries.find(([name]) => name === "volume0.name")?.[1], "a3");
+  const last = await perform(run, request(calls[1]!.request.dict));
+  deepEqual(last, { entries: [["count", 0]] });
 });
 
 Deno.test("mgmt/legacy: other answers have the keys of GlusterFS, too", async () => {
