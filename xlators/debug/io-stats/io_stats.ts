@@ -176,7 +176,9 @@ class IoStats extends Uniform {
     }
     if (!this.#count && !this.#latency) return this.wind(fop, call, args);
     if (this.#count) this.#came(fop, args);
-    return this.#latency ? this.#timed(fop, call, args) : this.#followed(fop, call, args);
+    // Nobody waits for a release, and GlusterFS takes no time of it.
+    const timed = this.#latency && fop !== "release" && fop !== "releasedir";
+    return timed ? this.#timed(fop, call, args) : this.#followed(fop, call, args);
   }
 
   #came<K extends FopName>(fop: K, args: Args<K>): void {
