@@ -5,8 +5,16 @@ import { CommandError } from "mgmt/cli/command_error.ts";
 
 const LOOK_MS = 50, READY_MS = 60_000;
 
+/** What a detached process is given before its arguments; `shownArguments` takes it away. */
+const MARK = "--no-daemon";
+
+/** Arguments as process lists shall show them: those that were given to who started us. */
+export function shownArguments(argv: readonly string[]): readonly string[] {
+  return argv[0] === MARK ? argv.slice(1) : argv;
+}
+
 /**
- * Starts this program by the name `name` with `argv` and `-N`, in a session of its own, and waits
+ * Starts this program by the name `name` with `argv` and `MARK`, in a session of its own, and waits
  * until `ready` says yes. Answers 0. Throws CommandError with the last thing it said if it ends before.
  */
 export async function detached(
@@ -15,7 +23,7 @@ export async function detached(
   ready: (pid: number) => Promise<boolean>,
 ): Promise<number> {
   const child = new Deno.Command(new URL(`../../scripts/${name}`, import.meta.url).pathname, {
-    args: ["-N", ...argv],
+    args: [MARK, ...argv],
     env: { DENO: Deno.execPath() },
     stdin: "null",
     stdout: "null",

@@ -6,7 +6,7 @@ import { CommandError } from "mgmt/cli/command_error.ts";
 import { mgmt, type MgmtValues, runManagement } from "mgmt/commands/mgmt.ts";
 import { GLUSTERD_PLACES, type Places } from "mgmt/home.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
-import { detached } from "mgmt/old_names/detached.ts";
+import { detached, shownArguments } from "mgmt/old_names/detached.ts";
 import { plain } from "mgmt/plain.ts";
 import { connectTo } from "rpc/transport.ts";
 
@@ -69,7 +69,7 @@ export async function glusterd(argv: readonly string[]): Promise<number> {
   await Deno.mkdir(places.run, { recursive: true });
   const request = readCommandLine([mgmt], words);
   if (request.ask !== "run") throw new CommandError('Cannot run "glusterd"');
-  const look = { comm: "glusterd", commandLine: ["glusterd", ...argv] };
+  const look = { comm: "glusterd", commandLine: ["glusterd", ...shownArguments(argv)] };
   return await runManagement(request.values as unknown as MgmtValues, places, look);
 }
 

@@ -5,7 +5,7 @@ import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
 import { brick } from "mgmt/commands/brick.ts";
 import { GLUSTERD_PLACES } from "mgmt/home.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
-import { detached } from "mgmt/old_names/detached.ts";
+import { detached, shownArguments } from "mgmt/old_names/detached.ts";
 import { connectTo } from "rpc/transport.ts";
 import { TYPES } from "xlators/mod.ts";
 
@@ -55,7 +55,7 @@ export async function brickAs(name: string, argv: readonly string[]): Promise<nu
   }
   const words = brickWords(given);
   if (!given.staysInFront) return await detached(name, argv, readiness(given));
-  const look = { comm: name, commandLine: [`/usr/sbin/${name}`, ...argv] };
+  const look = { comm: name, commandLine: [`/usr/sbin/${name}`, ...shownArguments(argv)] };
   const request = readCommandLine([brick(TYPES, look)], words);
   if (request.ask !== "run") throw new CommandError(`Cannot run "${name}": no brick is asked for`);
   return await request.command.run(request.values, request.operands);
