@@ -1,6 +1,7 @@
 /** The way to a running brick: its unix socket. */
 
 import type { Env } from "core/env.ts";
+import { ENOTCONN } from "core/errno.ts";
 import { Connection } from "rpc/connection.ts";
 import type { Signature } from "rpc/program.ts";
 import { connectTo } from "rpc/transport.ts";
@@ -19,17 +20,20 @@ export class BrickLink {
     this.#env = env;
   }
 
-  /** Asks once. Throws what Deno throws if there is no brick, and what `Connection.call` throws. */
+  /** Asks. Throws what Deno throws if there is no brick, and what `Connection.call` throws. */
   async ask<A, R>(signature: Signature<A, R>, args: A): Promise<R> {
-    const connection = await this.#connected();
     const deadline = this.#env.clock.monotonic() + ANSWER_MS;
+    const kept = await this.#connection?.catch(() => undefined);
+    if (kept?.open) {
+      try {
+        return await kept.ask(signature, args, { deadline });
+      } catch (error) {
+        // Its end may not have been seen yet: the brick of before is gone, and there may be another.
+        if (!ENOTCONN.matches(error)) throw error;
+      }
+    }
+    const connection = await (this.#connection = this.#connect());
     return await connection.ask(signature, args, { deadline });
-  }
-
-  async #connected(): Promise<Connection> {
-    const before = await this.#connection?.catch(() => undefined);
-    if (before?.open) return before;
-    return await (this.#connection = this.#connect());
   }
 
   async #connect(): Promise<Connection> {

@@ -32,6 +32,12 @@ export function argsOf(pid: number): string[] {
   return text.split("\0").slice(0, -1);
 }
 
+/** The user that a process acts as; undefined if there is none. Source: proc_pid_status(5). */
+export function userOf(pid: number): number | undefined {
+  const ids = /^Uid:\t\d+\t(\d+)/m.exec(readProc(`/proc/${pid}/status`) ?? "");
+  return ids ? Number(ids[1]) : undefined;
+}
+
 /** Numbers of all processes. */
 export function processes(): number[] {
   const fd = open("/proc", O_DIRECTORY);

@@ -1,7 +1,7 @@
 /** What a daemon does to processes, so that tests can put themselves in between. */
 
 import type { Clock } from "core/env.ts";
-import { argsOf, processes, startTime } from "mgmt/bricks/proc.ts";
+import { argsOf, processes, startTime, userOf } from "mgmt/bricks/proc.ts";
 
 /** How a process ended: a code or a signal; neither if it was not our child. */
 export interface Exit {
@@ -35,7 +35,7 @@ export interface Runner {
    * the end of the file `log`. Throws what Deno throws.
    */
   start(line: CommandLine, log: string): Running;
-  /** The process of that number. */
+  /** The process of that number, if it is our user's: a stranger may call itself what it likes. */
   find(pid: number): Running | undefined;
   /** Numbers and command lines of all processes. */
   list(): { readonly pid: number; readonly args: readonly string[] }[];
@@ -66,7 +66,7 @@ export class SystemRunner implements Runner {
 
   find(pid: number): Running | undefined {
     const since = startTime(pid);
-    if (since === undefined) return undefined;
+    if (since === undefined || userOf(pid) !== Deno.uid()) return undefined;
     const found = new SystemProcess(pid, since, () =>
       new Promise((resolve) => {
         const timer = this.clock.every(LOOK_MS, () => {

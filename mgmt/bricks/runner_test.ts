@@ -1,7 +1,7 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { realClock } from "core/env.ts";
 import { lastLine } from "mgmt/bricks/log_tail.ts";
-import { startTime } from "mgmt/bricks/proc.ts";
+import { argsOf, startTime } from "mgmt/bricks/proc.ts";
 import { SystemRunner } from "mgmt/bricks/runner.ts";
 
 async function withLog(body: (log: string, runner: SystemRunner) => Promise<void>): Promise<void> {
@@ -44,3 +44,17 @@ Deno.test("bricks/runner: a process is found by its number, with its command lin
     equal(runner.find(started.pid), undefined);
     equal(startTime(started.pid), undefined);
   }));
+
+Deno.test({
+  name: "bricks/runner: a process of another user is none of ours, whatever it calls itself",
+  ignore: Deno.uid() !== 0,
+  fn: () =>
+    withLog(async (log, runner) => {
+      const setpriv = { command: "/usr/bin/setpriv", args: ["--reuid=65534", "/bin/sleep", "60"] };
+      const started = runner.start(setpriv, log);
+      while (argsOf(started.pid)[0] !== "/bin/sleep") await realClock.delay(5);
+      equal(runner.find(started.pid), undefined);
+      started.signal("SIGKILL");
+      await started.ended;
+    }),
+});

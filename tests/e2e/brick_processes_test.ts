@@ -163,8 +163,8 @@ e2e(
       `0x${"1".repeat(32)}`,
       path,
     ]);
-    const { code, err } = await node.try("volume start v1 force");
-    match(err, /Brick 127\.0\.0\.1:\S+b0 did not start: it ended with exit code 1: .*volume-id/);
+    const { code, out, err } = await node.try("volume start v1 force");
+    match(out + err, /^Brick 127\.0\.0\.1:\S+b0 did not start: .*: it belongs to volume 1111.*$/m);
     equal(code, 0);
     await node.must("volume stop v1");
     equal(processesNaming(`${node.run}/vols/`).length, 0);
