@@ -92,11 +92,11 @@ function notWhileStarted({ key, volume }: At): string | undefined {
   );
 }
 
-function clientOf({ key, value, volume }: At): string | undefined {
+function clientOf({ value, volume }: At): string | undefined {
   if (volume?.kind !== "replicate") return undefined;
   return volume.bricks.some(({ clientName }) => clientName === value)
     ? undefined
-    : `option ${key} ${value}: '${value}' is not a valid volume name, such as ${
+    : `option read-subvolume ${value}: '${value}' is not a valid volume name, such as ${
       volume.bricks[0]?.clientName
     }`;
 }

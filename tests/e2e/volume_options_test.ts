@@ -1,0 +1,72 @@
+// Options of a volume reach bricks and GlusterFS's clients while files are used.
+
+import { match, rejects, strictEqual as equal } from "node:assert/strict";
+import { e2e } from "tests/e2e/harness.ts";
+import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
+import { until } from "tests/e2e/process.ts";
+
+const PROGRAMS = ["glusterfs", "mount.glusterfs", "unshare", "ip"];
+
+async function writes(path: string): Promise<string> {
+  try {
+    await Deno.writeTextFile(path, "x");
+    return "";
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+e2e(
+  "volume set: bricks and a mount follow without a restart, and take it back",
+  PROGRAMS,
+  async () => {
+    await using node = await ManagedNode.start();
+    await node.volume("v1", 2);
+    const before = await node.allOnline("v1");
+    const { path } = await node.mount("v1");
+    equal(await writes(`${path}/a`), "");
+
+    equal(await node.must("volume set v1 features.read-only on"), "volume set: success\n");
+    await until("writes are refused", async () => /os error 30/.test(await writes(`${path}/b`)));
+    equal(await Deno.readTextFile(`${path}/a`), "x");
+    equal(
+      await node.must("volume reset v1 features.read-only"),
+      "volume reset: success: reset volume successful\n",
+    );
+    await until("writes are taken again", async () => await writes(`${path}/b`) === "");
+
+    // The client's graph: a layer goes, another comes, an option of a third changes.
+    const line =
+      "volume set v1 performance.write-behind off performance.io-cache on performance.md-cache-timeout 7";
+    await node.must(line);
+    const spec = await node.must("system:: getspec v1");
+    match(spec, /type performance\/io-cache/);
+    equal(/type performance\/write-behind/.test(spec), false);
+    match(spec, /option md-cache-timeout 7/);
+    await until(
+      "the mount has the new graph",
+      async () => /type performance\/io-cache/.test(await Deno.readTextFile(`${path}.log`)),
+    );
+    equal(await writes(`${path}/c`), "");
+    equal(
+      (await node.allOnline("v1")).map(({ pid }) => pid).join(),
+      before.map(({ pid }) => pid).join(),
+    );
+  },
+);
+
+e2e("volume set: what bricks cannot do changes neither record nor bricks", PROGRAMS, async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 1);
+  await node.allOnline("v1");
+  const before = await node.must("volume info v1");
+  await rejects(
+    node.must("volume set v1 network.ping-timeout 20 server.ssl on"),
+    /TLS is not supported/,
+  );
+  await rejects(
+    node.must(`volume set v1 auth.allow ${NODE_HOST},300.0.0.1`),
+    /not a valid internet/,
+  );
+  equal(await node.must("volume info v1"), before);
+});
