@@ -1,6 +1,14 @@
 /** `get-state`: writes what the daemon knows into a file. */
 
-import { keyword, managed, optional, Refusal, word } from "mgmt/cli/managed.ts";
+import {
+  keyword,
+  managed,
+  type ManagedCommand,
+  optional,
+  Refusal,
+  word,
+} from "mgmt/cli/managed.ts";
+import { WrongArguments } from "mgmt/cli/words.ts";
 import { element } from "mgmt/cli/xml.ts";
 import { BRICK_PORTS } from "mgmt/bricks/ports.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
@@ -17,17 +25,13 @@ import { VOLUME_OPTIONS } from "mgmt/volume_options/mod.ts";
 const DAEMON = "glusterd";
 
 /** See the head of this file. */
-export const getState = managed({
+export const getState: ManagedCommand = managed({
   path: "get-state",
   summary: "Get local state representation of mentioned daemon",
   args: {
     daemon: optional("[<daemon>]", {
       help: "glusterd, the only one.",
       offers: [DAEMON],
-      parse(name) {
-        if (name !== DAEMON) throw new RangeError("glusterd is the only supported daemon.");
-        return name;
-      },
     }),
     odir: keyword("odir", "</path/to/output/dir/>", {
       help: "Directory, that is there, of the file.",
@@ -42,7 +46,12 @@ export const getState = managed({
   localOnly: true,
   rest: "POST /state",
   examples: [{ what: "The state as /tmp/state", line: "mortar get-state odir /tmp file state" }],
-  async apply(cluster, { odir, file, detail, volumeoptions }): Promise<GetStateAnswer> {
+  async apply(cluster, { daemon = DAEMON, odir, file, detail, volumeoptions }): Promise<
+    GetStateAnswer
+  > {
+    if (daemon !== DAEMON) {
+      throw new WrongArguments(getState, "glusterd is the only supported daemon.", true);
+    }
     const name = file ?? stateFileName(cluster.env.clock.now());
     const path = await statePath(odir ?? `${cluster.places.run}/`, name);
     const volumes = await cluster.volumes();

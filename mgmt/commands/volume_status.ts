@@ -4,6 +4,7 @@ import {
   type Arguments,
   managed,
   type ManagedCommand,
+  OP_ERRNO,
   optional,
   Refusal,
 } from "mgmt/cli/managed.ts";
@@ -71,6 +72,7 @@ export const volumeStatus: ManagedCommand = managed({
       : "No volumes present\n",
   xml: ({ volumes, form }) => [statusXml(volumes, form)],
   failedXml: (message) => ({
+    opErrno: OP_ERRNO.internal,
     elements: [element("cliOp", "volStatus"), element("output", message)],
     exitCode: 0,
   }),

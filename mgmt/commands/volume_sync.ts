@@ -24,7 +24,6 @@ export const volumeSync = managed({
   xml: () => [element("cliOp", "volSync"), element("output", "volume sync: success")],
   failed: (message) => `volume sync: failed: ${message}`,
   failedXml: (message) => ({
-    opErrno: 0,
     elements: [
       element("cliOp", "volSync"),
       element("output", `volume sync: failed: ${message}`),
@@ -36,7 +35,7 @@ export const volumeSync = managed({
 /** A cluster of one node has nobody to fetch from: every host is this node, or a stranger. */
 async function refuse(cluster: Cluster, host: string): Promise<never> {
   if (host === "localhost" || await cluster.isOwn(host)) {
-    throw new Refusal("sync from localhost not allowed");
+    throw new Refusal("sync from localhost not allowed", 0);
   }
   throw new Refusal(`${host}, is not a friend`);
 }

@@ -25,6 +25,7 @@ export function clientFigures(dict: Xdata): ClientStatus[] {
   const at = new Figures(dict, "");
   return at.each("client", at.number("clientcount"), (client) => {
     const name = client.text("name");
+    if (name === undefined && !client.has("hostname")) return undefined;
     return {
       hostname: client.text("hostname") ?? "",
       bytesRead: client.number("bytesread"),
@@ -42,16 +43,21 @@ export function memoryFigures(dict: Xdata): MemoryStatus {
     mallinfo: Object.fromEntries(
       MALLINFO_FIELDS.map((name) => [name, at.number(`mallinfo.${name}`)]),
     ) as MemoryStatus["mallinfo"],
-    pools: at.each("pool", at.number("mempool-count"), (pool): MemoryPool => ({
-      name: pool.text("name") ?? "",
-      hotCount: pool.number("hotcount"),
-      coldCount: pool.number("coldcount"),
-      paddedSizeof: pool.number("paddedsizeof"),
-      allocCount: pool.number("alloccount"),
-      maxAlloc: pool.number("max_alloc"),
-      poolMisses: pool.number("pool-misses"),
-      maxStdAlloc: pool.number("max-stdalloc"),
-    })),
+    pools: at.each(
+      "pool",
+      at.number("mempool-count"),
+      (pool): MemoryPool | undefined =>
+        !pool.has("name") ? undefined : ({
+          name: pool.text("name") ?? "",
+          hotCount: pool.number("hotcount"),
+          coldCount: pool.number("coldcount"),
+          paddedSizeof: pool.number("paddedsizeof"),
+          allocCount: pool.number("alloccount"),
+          maxAlloc: pool.number("max_alloc"),
+          poolMisses: pool.number("pool-misses"),
+          maxStdAlloc: pool.number("max-stdalloc"),
+        }),
+    ),
   };
 }
 
