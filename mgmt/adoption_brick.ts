@@ -71,12 +71,14 @@ export function clientNamesByOrder(
   for (const [index, { path, clientNames }] of bricks.entries()) {
     const first = index - index % setSize;
     const set = names.slice(first, first + setSize);
-    const other = clientNames.find((name) => !set.includes(name));
+    // A brick blames others, never itself.
+    const other = clientNames.find((name) => !set.includes(name) || name === names[index]);
     if (other !== undefined) {
+      const others = set.filter((name) => name !== names[index]).join(", ") || "no other brick";
       throw new RangeError(
-        `Cannot adopt "${path}": its files have marks for ${other}, which is none of ` +
-          `${set.join(", ")}; give the bricks in their old order and the volume its old name, or ` +
-          "the state directory of GlusterFS with --state",
+        `Cannot adopt "${path}": its files blame ${other}, which is not ${others}; give the ` +
+          "bricks in their old order and the volume its old name, or the state directory of " +
+          "GlusterFS with --state",
       );
     }
   }

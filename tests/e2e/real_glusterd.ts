@@ -12,10 +12,12 @@ const SETUP = `
 set -eu
 ip link set lo up
 ip addr add ${GLUSTERD_HOST}/32 dev lo
-mkdir -p /var/lib/glusterd /var/log/glusterfs /run/gluster
+mkdir -p /var/lib/glusterd /var/log/glusterfs
 mount --bind "$STATE" /var/lib/glusterd
 mount -t tmpfs glusterd-test /var/log/glusterfs
-mount -t tmpfs glusterd-test /run/gluster
+# Sockets and pid files of other daemons of that name are there.
+mount -t tmpfs glusterd-test /run
+mkdir /run/gluster
 g() { gluster --mode=script "$@"; }
 up() {
   for try in $(seq 200); do g pool list > /dev/null 2>&1 && return; sleep 0.1; done
@@ -36,6 +38,6 @@ export function inGlusterd(state: string, script: string): Promise<string> {
       ...["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"],
       ...["--propagation", "private", "bash", "-c", SETUP + script],
     ],
-    { env: { STATE: state } },
+    { env: { STATE: state }, timeoutMs: 300_000 },
   );
 }
