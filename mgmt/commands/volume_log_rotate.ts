@@ -4,6 +4,7 @@ import {
   type Arguments,
   choice,
   managed,
+  OP_ERRNO,
   optional,
   Refusal,
   volumeName,
@@ -34,6 +35,11 @@ const shared = {
   text: () => "volume log-rotate: success\n",
   xml: () => output("log rotate successful"),
   failed: (message: string) => `volume log-rotate: failed: ${message}`,
+  // GlusterFS's number, whatever was wrong.
+  failedXml: (message: string) => ({
+    opErrno: OP_ERRNO.internal,
+    elements: output(message),
+  }),
 } as const;
 
 /** As it is said today. */

@@ -10,7 +10,7 @@ async function withVolume(
   body: (at: {
     readonly dir: string;
     readonly rotated: string[];
-    run(line: string): Promise<string>;
+    run(line: string, form?: "text" | "xml"): Promise<string>;
   }) => Promise<void>,
 ): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "bp-rotate-" });
@@ -22,11 +22,11 @@ async function withVolume(
       Promise.resolve(void rotated.push(brickText(brick!)));
     const commands = [volumeCreate, volumeStart, volumeLogRotate, volumeLog];
     const dispatcher = new Dispatcher(cluster, commands);
-    const run = async (line: string) => {
+    const run = async (line: string, form: "text" | "xml" = "text") => {
       const words = line.split(" ");
       const answer = await dispatcher.run({
         words,
-        form: "text",
+        form,
         manner: "gluster",
         confirmed: true,
       });
@@ -63,4 +63,25 @@ Deno.test("volume log rotate: says what is wrong in GlusterFS's words, and rotat
     );
     equal(await run("volume log v2 rotate"), `${failed}Volume v2 does not exist\n`);
     deepEqual(rotated, []);
+  }));
+
+Deno.test("volume log rotate: XML is GlusterFS's, in success and failure", () =>
+  withVolume(async ({ run }) => {
+    const document = (ret: number, errno: number, error: string, output: string) =>
+      `<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
+<cliOutput>
+  <opRet>${ret}</opRet>
+  <opErrno>${errno}</opErrno>
+  ${error ? `<opErrstr>${error}</opErrstr>` : "<opErrstr/>"}
+  <cliOp>volLogRotate</cliOp>
+  <output>${output}</output>
+</cliOutput>
+`;
+    const none = "Volume v2 does not exist";
+    equal(await run("volume log v2 rotate", "xml"), document(-1, 30800, none, none));
+    await run("volume start v1");
+    equal(
+      await run("volume log v1 rotate", "xml"),
+      document(0, 0, "", "log rotate successful"),
+    );
   }));
