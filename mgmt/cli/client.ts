@@ -8,6 +8,7 @@ import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
 import { type Globals, readGlobals } from "mgmt/cli/globals.ts";
 import { confirmation, Lines, say } from "mgmt/cli/terminal.ts";
 import { defaultHome, GLUSTERD_PLACES, placesUnder } from "mgmt/home.ts";
+import { VERSION } from "mgmt/version.ts";
 import { RpcError } from "rpc/message.ts";
 import type { Answer, Asked, Manner } from "rpc/programs/commands.ts";
 
@@ -28,6 +29,10 @@ export class HelpWanted extends Error {
  */
 export async function runLine(argv: readonly string[]): Promise<number> {
   const globals = readGlobals(argv, "mortar");
+  if (globals.print === "version") {
+    say(`mortar ${VERSION}\n`);
+    return 0;
+  }
   if (globals.print === "help") throw new HelpWanted(globals.words);
   if (!globals.words.length) throw new HelpWanted([]);
   const [first] = globals.words;
