@@ -1,4 +1,5 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { Refusal } from "mgmt/cli/managed.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
 import { volumeGet } from "mgmt/commands/volume_get.ts";
 import { volumeReset } from "mgmt/commands/volume_reset.ts";
@@ -6,6 +7,7 @@ import { volumeSet } from "mgmt/commands/volume_set.ts";
 import { volumeSetHelp, volumeSetHelpXml } from "mgmt/commands/volume_set_help.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
 import { Dispatcher } from "mgmt/dispatch.ts";
+import type { VolumeRecord } from "mgmt/records.ts";
 import { fakeCluster } from "tests/fakes/cluster.ts";
 
 const COMMANDS = [
@@ -29,10 +31,13 @@ interface At extends Fake {
 }
 
 /** Volumes d1 (two bricks), r3 (three copies) and e1 (2 + 1 fragments). */
-async function withVolumes(body: (at: At) => Promise<void>): Promise<void> {
+async function withVolumes(
+  body: (at: At) => Promise<void>,
+  parts: Parameters<typeof fakeCluster>[1] = {},
+): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "mt-option-" });
   try {
-    const fake = fakeCluster(`${dir}/home`);
+    const fake = fakeCluster(`${dir}/home`, parts);
     await Deno.mkdir(fake.cluster.places.logs, { recursive: true });
     const dispatcher = new Dispatcher(fake.cluster, COMMANDS);
     const run = async (line: string, form: "text" | "xml" = "text") => {
@@ -182,6 +187,25 @@ Deno.test("volume set: options of all volumes are kept once, and every volume fo
     deepEqual(await cluster.globalOptions(), {});
     match((await run("volume get all all")).text, /server-quorum-ratio +51 \(DEFAULT\)/);
   }));
+
+Deno.test("volume set: if volfiles cannot be made, what was set before is set again", async () => {
+  let full = false;
+  const publish = ({ options }: VolumeRecord) =>
+    full && options["performance.cache-size"] === "64MB"
+      ? Promise.reject(new Refusal("No space left on device"))
+      : Promise.resolve();
+  await withVolumes(async ({ cluster, run }) => {
+    const { options } = await cluster.volume("d1");
+    full = true;
+    match((await run("volume set d1 performance.cache-size 64MB")).text, /failed: No space left/);
+    deepEqual((await cluster.volume("d1")).options, options);
+    full = false;
+    await run("volume set d1 performance.cache-size 64MB");
+    full = true;
+    match((await run("volume set all cluster.server-quorum-ratio 60")).text, /No space left/);
+    deepEqual(await cluster.globalOptions(), {});
+  }, { publish });
+});
 
 Deno.test("volume get: values, kinds' defaults and options' defaults are told apart", () =>
   withVolumes(async ({ run }) => {

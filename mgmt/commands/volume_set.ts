@@ -1,6 +1,6 @@
 /** `volume set`: gives options of a volume, or of all volumes, values. */
 
-import { keyword, managed, operands, Refusal, volumeName } from "mgmt/cli/managed.ts";
+import { keyword, managed, operands, volumeName } from "mgmt/cli/managed.ts";
 import { WrongArguments } from "mgmt/cli/words.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
@@ -97,7 +97,7 @@ async function wordsOf(
   return settings;
 }
 
-/** Gives a volume these options. If what follows from them fails, it keeps those it had. */
+/** Gives a volume these options. If what follows from them fails, it has those again that it had. */
 export async function changeOptions(
   cluster: Cluster,
   name: string,
@@ -107,9 +107,12 @@ export async function changeOptions(
   try {
     await cluster.update(name, (volume) => ({ ...volume, options }));
   } catch (error) {
-    if (error instanceof Refusal) {
-      await cluster.update(name, (volume) => ({ ...volume, options: before }));
-    }
+    await cluster.update(name, (volume) => ({ ...volume, options: before })).catch((again) =>
+      cluster.env.log.warn("options could not be followed nor taken back", {
+        volume: name,
+        error: String(again),
+      })
+    );
     throw error;
   }
 }
