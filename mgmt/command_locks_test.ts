@@ -25,7 +25,9 @@ Deno.test("mgmt/command_locks: who changes anything waits for all, and those aft
   const held = await locks.take("v1", "a");
   const run = async (volume: string | undefined, name: string) => {
     using _lock = await locks.take(volume, name);
-    order.push(name);
+    order.push(`${name} begins`);
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    order.push(`${name} ends`);
   };
   const waiting = [run(undefined, "all"), run("v2", "later"), run("v1", "last")];
   await Promise.resolve();
@@ -33,7 +35,8 @@ Deno.test("mgmt/command_locks: who changes anything waits for all, and those aft
   held[Symbol.dispose]();
   held[Symbol.dispose]();
   await Promise.all(waiting);
-  deepEqual(order, ["all", "later", "last"]);
+  deepEqual(order.slice(0, 4), ["all begins", "all ends", "later begins", "last begins"]);
+  deepEqual(order.length, 6);
 });
 
 Deno.test("mgmt/command_locks: who waits too long is told which command is in the way, since when", async () => {

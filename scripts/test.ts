@@ -21,6 +21,8 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   fusermount3: "fuse3",
   python3: "python3-minimal",
   diff: "diffutils",
+  zsh: "zsh",
+  fish: "fish",
 };
 /** Packages with no program of their own: their file tells that they are there. */
 const LIBRARIES: Readonly<Record<string, string>> = {
