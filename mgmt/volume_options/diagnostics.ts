@@ -17,11 +17,17 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       "off",
       "Statistics of a file are logged when it is closed.",
     ],
-    ["diagnostics.brick-log-level", LOG_LEVEL, "INFO", "What bricks log.", {
-      option: "log-level",
-      supplied: true,
-      places: ["brick"],
-    }],
+    [
+      "diagnostics.brick-log-level",
+      LOG_LEVEL,
+      "INFO",
+      "What bricks log. Our bricks do not follow it.",
+      {
+        option: "log-level",
+        supplied: true,
+        places: ["brick"],
+      },
+    ],
     ["diagnostics.client-log-level", LOG_LEVEL, "INFO", "What clients log.", {
       option: "log-level",
       supplied: true,
@@ -31,7 +37,7 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       "diagnostics.brick-sys-log-level",
       SYSTEM_LOG_LEVEL,
       "CRITICAL",
-      "What bricks send to the system's log.",
+      "What bricks send to the system's log. Our bricks do not follow it.",
       { option: "sys-log-level", places: ["brick"] },
     ],
     [
@@ -41,10 +47,16 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       "What clients send to the system's log.",
       { option: "sys-log-level", places: ["client"] },
     ],
-    ["diagnostics.brick-logger", words("gluster-log", "syslog"), NONE, "Where bricks log.", {
-      option: "logger",
-      places: ["brick"],
-    }],
+    [
+      "diagnostics.brick-logger",
+      words("gluster-log", "syslog"),
+      NONE,
+      "Where bricks log. Our bricks do not follow it.",
+      {
+        option: "logger",
+        places: ["brick"],
+      },
+    ],
     ["diagnostics.client-logger", words("gluster-log", "syslog"), NONE, "Where clients log.", {
       option: "logger",
       places: ["client"],
@@ -53,7 +65,7 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       "diagnostics.brick-log-format",
       words("no-msg-id", "with-msg-id"),
       NONE,
-      "Whether a brick's log lines have message numbers.",
+      "Whether a brick's log lines have message numbers. Our bricks do not follow it.",
       { option: "log-format", places: ["brick"] },
     ],
     [
@@ -67,7 +79,7 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       "diagnostics.brick-log-buf-size",
       whole(0, 20),
       "5",
-      "Repeated log lines of a brick that are kept to be counted.",
+      "Repeated log lines of a brick that are kept to be counted. Our bricks do not follow it.",
       { option: "log-buf-size", places: ["brick"] },
     ],
     [
@@ -81,7 +93,7 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       "diagnostics.brick-log-flush-timeout",
       seconds(30, 300),
       "120",
-      "How long those lines of a brick wait.",
+      "How long those lines of a brick wait. Our bricks do not follow it.",
       { option: "log-flush-timeout", places: ["brick"] },
     ],
     [
@@ -119,7 +131,7 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       "config.global-threading",
       onOff,
       "off",
-      "All work of a process is done by one pool of threads.",
+      "All work of a process is done by one pool of threads. Our bricks do not follow it.",
       { supplied: true },
     ],
     ["config.client-threads", whole(1, 128), "16", "Size of a client's pool.", {
@@ -127,11 +139,17 @@ export const DIAGNOSTICS: readonly VolumeOption[] = [
       supplied: true,
       places: ["client"],
     }],
-    ["config.brick-threads", whole(1, 128), "16", "Size of a brick's pool.", {
-      option: "threads",
-      supplied: true,
-      places: ["brick"],
-    }],
+    [
+      "config.brick-threads",
+      whole(1, 128),
+      "16",
+      "Size of a brick's pool. Our bricks do not follow it.",
+      {
+        option: "threads",
+        supplied: true,
+        places: ["brick"],
+      },
+    ],
   ]),
   ...rows("debug/trace", [
     [

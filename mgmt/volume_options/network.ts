@@ -90,7 +90,9 @@ export const NETWORK: readonly VolumeOption[] = [
       supplied: true,
       hidden: true,
     }],
-    ["server.statedump-path", absolutePath, "/var/run/gluster", "Directory for statedumps."],
+    ["server.statedump-path", absolutePath, "/var/run/gluster", "Directory for statedumps.", {
+      fixed: "bricks write them where the daemon does",
+    }],
     ["server.ssl", onOff, "off", "Bricks take connections with TLS.", {
       option: "transport.socket.ssl-enabled",
       supplied: true,
@@ -107,11 +109,22 @@ export const NETWORK: readonly VolumeOption[] = [
     ["server.gid-timeout", whole(0), "300", "Seconds for which they remember them.", {
       fixed: "bricks do not look groups up",
     }],
-    ["server.own-thread", onOff, NONE, "A connection of a brick has a thread of its own.", {
-      option: "transport.socket.own-thread",
-      hidden: true,
-    }],
-    ["server.event-threads", whole(1, 1024), "2", "Threads of a brick for its connections."],
+    [
+      "server.own-thread",
+      onOff,
+      NONE,
+      "A connection of a brick has a thread of its own. Our bricks do not follow it.",
+      {
+        option: "transport.socket.own-thread",
+        hidden: true,
+      },
+    ],
+    [
+      "server.event-threads",
+      whole(1, 1024),
+      "2",
+      "Threads of a brick for its connections. Our bricks do not follow it.",
+    ],
     [
       "server.tcp-user-timeout",
       seconds(0, 1013),

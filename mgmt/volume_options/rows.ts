@@ -124,6 +124,8 @@ function optionName(key: string): string {
 
 const CLIENT_XLATORS = new Set([
   "cluster/distribute",
+  "cluster/nufa",
+  "cluster/switch",
   "features/shard",
   "features/snapview-client",
   "features/quiesce",

@@ -107,17 +107,6 @@ function hosts({ key, value }: At): string | undefined {
     : `option ${key} ${value}: '${value}' is not a valid internet-address-list`;
 }
 
-function directory({ value }: At): string | undefined {
-  try {
-    if (Deno.statSync(value).isDirectory) return undefined;
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) {
-      return `Failed: ${value}: ${(error as Error).message}`;
-    }
-  }
-  return `Failed: ${value} is not a directory`;
-}
-
 function opVersion({ key, value }: At): string | undefined {
   if (!/^\d{1,9}$/.test(value)) return `invalid number format "${value}" in option "${key}"`;
   return Number(value) > OP_VERSION
@@ -151,7 +140,6 @@ export const RULES: ReadonlyMap<string, Rules> = new Map<string, Rules>([
   ["disperse.shd-max-threads", { early: dispersedOnly }],
   ["performance.cache-max-file-size", { late: cachedSizes }],
   ["performance.cache-min-file-size", { late: cachedSizes }],
-  ["server.statedump-path", { late: directory }],
   ["storage.linux-aio", { late: notWhileStarted }],
   ["storage.linux-io_uring", { late: notWhileStarted }],
 ]);
