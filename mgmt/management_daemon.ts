@@ -98,6 +98,7 @@ export class ManagementDaemon {
       isOwn: isOwnHost,
       checkHost: (brick) => checkBrickHost(brick, listens),
       volfile: (key) => this.#volfiles.peek(key).catch(() => undefined),
+      isHandWritten: (key) => this.#volfiles.isHandWritten(key),
       publish: (volume) => this.#publish(volume),
       unpublish: ({ name }) => removeStateFiles(places, name),
       hooks: {

@@ -37,6 +37,8 @@ export interface ClusterParts {
   readonly checkHost: (brick: Pick<BrickRecord, "host" | "path">) => Promise<void>;
   /** The volfile that clients of this node get by that key; undefined if there is none. */
   readonly volfile: (key: string) => Promise<string | undefined>;
+  /** Whether somebody wrote that volfile by hand, so that the volume's options do not change it. */
+  readonly isHandWritten: (key: string) => Promise<boolean>;
   /** The record changed: volfiles, and what else shows it, follow. */
   readonly publish: (volume: VolumeRecord) => Promise<void>;
   /** The volume is gone: what shows it goes, too. */
@@ -63,6 +65,7 @@ export class Cluster {
   readonly isOwn: ClusterParts["isOwn"];
   readonly checkHost: ClusterParts["checkHost"];
   readonly volfile: ClusterParts["volfile"];
+  readonly isHandWritten: ClusterParts["isHandWritten"];
   readonly #publish: ClusterParts["publish"];
   readonly #unpublish: ClusterParts["unpublish"];
   readonly #hooks: ClusterHooks | undefined;
@@ -76,6 +79,7 @@ export class Cluster {
     this.isOwn = parts.isOwn;
     this.checkHost = parts.checkHost;
     this.volfile = parts.volfile;
+    this.isHandWritten = parts.isHandWritten;
     this.#publish = parts.publish;
     this.#unpublish = parts.unpublish;
     this.#hooks = parts.hooks;

@@ -147,6 +147,7 @@ export function fakeCluster(home = "/nowhere/mortar", parts: Partial<ClusterPart
     isOwn: () => Promise.resolve(true),
     checkHost: () => Promise.resolve(),
     volfile: () => Promise.resolve(undefined),
+    isHandWritten: () => Promise.resolve(false),
     publish: ({ name, version }) => Promise.resolve(void published.push(`${name} ${version}`)),
     unpublish: ({ name }) => Promise.resolve(void published.push(`${name} gone`)),
     ...parts,
