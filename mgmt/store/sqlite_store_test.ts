@@ -1,5 +1,7 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { memoryStore } from "mgmt/store/open_store.ts";
+import { SqliteStore } from "mgmt/store/sqlite_store.ts";
 import { type Change, StoreError } from "mgmt/store/store.ts";
 import { LinesLog } from "tests/fakes/node.ts";
 
@@ -179,4 +181,30 @@ Deno.test("mgmt/store: close waits for what runs, and refuses what comes later",
   await running;
   await closed;
   await rejects(store.get("task/1"), /it is closed/);
+});
+
+Deno.test("mgmt/store: what fails in the middle of a commit leaves nothing of it", async () => {
+  const database = new DatabaseSync(":memory:");
+  // FAIL, unlike a full disk, leaves it to us to take back what was written before.
+  database.exec(`
+    CREATE TABLE records (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER refuse BEFORE INSERT ON records WHEN new.key = 'task/2'
+      BEGIN SELECT RAISE(FAIL, 'refused'); END`);
+  const log = new LinesLog();
+  const store = new SqliteStore({ database, path: "records", log, closed: () => {} });
+  const heard: Change[] = [];
+  store.watch("", (changes) => heard.push(...changes), new AbortController().signal);
+  await rejects(
+    store.transact((transaction) => {
+      transaction.put("task/1", 1);
+      transaction.put("task/2", 2);
+      return Promise.resolve();
+    }),
+    new StoreError('Cannot write to the store "records": refused'),
+  );
+  deepEqual(await store.list(""), []);
+  deepEqual(heard, []);
+  await store.transact((transaction) => Promise.resolve(transaction.put("task/3", 3)));
+  equal((await store.list("")).length, 1);
+  await store.close();
 });
