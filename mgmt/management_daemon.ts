@@ -98,6 +98,7 @@ export class ManagementDaemon {
       isOwn: isOwnHost,
       checkHost: (brick) => checkBrickHost(brick, listens),
       volfile: (key) => this.#volfiles.peek(key).catch(() => undefined),
+      handWritten: () => this.#volfiles.handWrittenKeys(),
       isHandWritten: (key) => this.#volfiles.isHandWritten(key),
       publish: (volume) => this.#publish(volume),
       unpublish: ({ name }) => removeStateFiles(places, name),

@@ -91,12 +91,15 @@ export class Volfiles {
 
   /** Keys of a volume's brick volfiles: those that begin with its name and a dot. */
   async keysOf(volume: string): Promise<string[]> {
+    return (await this.handWrittenKeys()).filter((key) => key.startsWith(`${volume}.`));
+  }
+
+  /** Keys of hand-written volfiles of clients and bricks: those without a slash. */
+  async handWrittenKeys(): Promise<string[]> {
     const keys: string[] = [];
     if (this.directory === undefined) return keys;
     for await (const { name } of Deno.readDir(this.directory)) {
-      if (name.startsWith(`${volume}.`) && name.endsWith(SUFFIX)) {
-        keys.push(name.slice(0, -SUFFIX.length));
-      }
+      if (name.endsWith(SUFFIX)) keys.push(name.slice(0, -SUFFIX.length));
     }
     return keys;
   }

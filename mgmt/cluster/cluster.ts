@@ -43,6 +43,8 @@ export interface ClusterParts {
   readonly publish: (volume: VolumeRecord) => Promise<void>;
   /** The volume is gone: what shows it goes, too. */
   readonly unpublish: (volume: VolumeRecord) => Promise<void>;
+  /** Keys of volfiles that an administrator wrote in place of ours; absent: there are none. */
+  readonly handWritten?: () => Promise<readonly string[]>;
   /** The operator's programs that run around changes; absent: there are none. */
   readonly hooks?: ClusterHooks;
 }
@@ -69,6 +71,7 @@ export class Cluster {
   readonly #publish: ClusterParts["publish"];
   readonly #unpublish: ClusterParts["unpublish"];
   readonly #hooks: ClusterHooks | undefined;
+  readonly handWritten: NonNullable<ClusterParts["handWritten"]>;
 
   constructor(parts: ClusterParts) {
     this.env = parts.env;
@@ -83,6 +86,7 @@ export class Cluster {
     this.#publish = parts.publish;
     this.#unpublish = parts.unpublish;
     this.#hooks = parts.hooks;
+    this.handWritten = parts.handWritten ?? (() => Promise.resolve([]));
   }
 
   /** Volumes that people see, by name. */

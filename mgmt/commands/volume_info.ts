@@ -22,9 +22,13 @@ export const volumeInfo = managed({
     { what: "One of them, for programs", line: "mortar --xml volume info v1" },
   ],
   async apply(cluster, { volume }): Promise<VolumeInfoAnswer> {
+    const handWritten = await cluster.handWritten();
     const one = volume !== undefined && volume !== "all";
     const volumes = one ? [await cluster.volume(volume)] : await cluster.volumes();
-    return { volume: one ? volume : null, volumes: volumes.map(infoOf) };
+    return {
+      volume: one ? volume : null,
+      volumes: volumes.map((each) => infoOf(each, handWritten)),
+    };
   },
   text: ({ volumes }) => volumes.map(infoText).join(""),
   aside: ({ volumes }) => volumes.length ? "" : "No volumes present\n",

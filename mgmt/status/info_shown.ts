@@ -8,7 +8,9 @@ export function infoText(info: VolumeInfo): string {
   const bricks = info.bricks.map(({ name, isArbiter }, index) =>
     `Brick${index + 1}: ${name}${isArbiter ? " (arbiter)" : ""}`
   );
-  const options = info.options.map(({ name, value }) => `${name}: ${value}`);
+  const options = [...info.options, ...info.remarks ?? []].map(({ name, value }) =>
+    `${name}: ${value}`
+  );
   return [
     " ",
     `Volume Name: ${info.name}`,

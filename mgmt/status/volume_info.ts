@@ -1,5 +1,6 @@
 /** What `volume info` tells of a volume, from its record alone. */
 
+import { dashed } from "mgmt/home.ts";
 import { brickText, distributeCount, isArbiter, setSize, type VolumeRecord } from "mgmt/records.ts";
 
 /** A brick as `volume info` shows it. */
@@ -44,6 +45,8 @@ export type VolumeInfo = {
   readonly bricks: readonly InfoBrick[];
   /** What was set, the latest first, as GlusterFS lists it. */
   readonly options: readonly NamedValue[];
+  /** What an administrator should know besides: it is shown as options are. GlusterFS has no such lines. */
+  readonly remarks?: readonly NamedValue[];
 };
 
 const STATUSES = { created: 0, started: 1, stopped: 2 } as const;
@@ -64,8 +67,11 @@ const TYPE_TEXTS = [
   "Distributed-Disperse",
 ] as const;
 
-/** What there is to tell of a volume. */
-export function volumeInfo(volume: VolumeRecord): VolumeInfo {
+/** What there is to tell of a volume. `handWritten`: keys of volfiles that are not ours. */
+export function volumeInfo(
+  volume: VolumeRecord,
+  handWritten: readonly string[] = [],
+): VolumeInfo {
   const { state, bricks } = volume;
   const status = state === "started" || state === "stopped" ? STATUSES[state] : STATUSES.created;
   const distCount = distributeCount(volume);
@@ -94,7 +100,15 @@ export function volumeInfo(volume: VolumeRecord): VolumeInfo {
       isArbiter: isArbiter(volume, index),
     })),
     options: Object.entries(volume.options).map(([name, value]) => ({ name, value })).reverse(),
+    ...handWritten.length ? { remarks: remarksOn(volume, handWritten) } : {},
   };
+}
+
+function remarksOn(volume: VolumeRecord, handWritten: readonly string[]): NamedValue[] {
+  const { name, bricks } = volume;
+  const keys = [name, ...bricks.map(({ host, path }) => `${name}.${host}.${dashed(path)}`)];
+  return keys.filter((key) => handWritten.includes(key))
+    .map((key) => ({ name: "hand-written-volfile", value: key }));
 }
 
 /** GlusterFS's number of what one subvolume of cluster/distribute is. */
