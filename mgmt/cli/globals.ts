@@ -27,6 +27,9 @@ export class UnknownOption extends Error {
 /** A command may take as long as GlusterFS's longest. */
 const TIMEOUT_MS = 600_000;
 
+/** Words of commands that look like options; GlusterFS has none such. */
+const WORDS_OF_OURS: ReadonlySet<string> = new Set(["--adopt", "--state"]);
+
 type Mutable = { -readonly [K in keyof Globals]: Globals[K] };
 
 /** Options by name: what stands for the value in help ("" if there is none), the line in help, what it does. */
@@ -144,7 +147,7 @@ export function readGlobals(argv: readonly string[], manner: Manner): Globals {
     const name = match?.[1] ?? "";
     const option = Object.hasOwn(GLOBAL_OPTIONS, name) ? GLOBAL_OPTIONS[name] : undefined;
     if (!match || !option || (option.only ?? manner) !== manner) {
-      if (match && manner === "gluster" && each !== "--adopt") {
+      if (match && manner === "gluster" && !WORDS_OF_OURS.has(each)) {
         throw new UnknownOption(each.slice(2));
       }
       words.push(each);

@@ -49,7 +49,8 @@ export function printFailure(
   return {
     stdout: frame(
       -1,
-      failed?.opErrno ?? opErrno,
+      // GlusterFS's knows only the one number, but for the few commands that say another.
+      failed?.opErrno ?? (manner === "gluster" ? OP_ERRNO.internal : opErrno),
       failed?.opErrstr ?? message,
       failed?.elements ?? [],
     ),

@@ -121,7 +121,12 @@ Deno.test({
         ["volume delete", 1, /^$/, /^\nUsage:\nvolume delete <VOLNAME>\n\n$/],
         ["peer status foo", 1, /^$/, /^\nUsage:\npeer status\n\n$/],
         ["volume start x", 1, /^$/, /^volume start: x: failed: Volume x does not exist\n$/],
-        ["--xml volume start x", 0, /<opErrstr>Volume x does not exist</, /^$/],
+        [
+          "--xml volume start x",
+          0,
+          /<opErrno>30800<\/opErrno>\n *<opErrstr>Volume x does not/,
+          /^$/,
+        ],
         ["volume info x", 1, /^$/, /^Volume x does not exist\n$/],
         ["--foo volume list", 255, /^unrecognized option --foo\n/, /^$/],
         ["--timeout=x volume list", 254, /^$/, /^timeout value should be a positive integer\n$/],
@@ -173,6 +178,25 @@ Deno.test("command line: nobody there, or not ours, is told with what to do", as
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+});
+
+Deno.test({
+  name: "command line: in a terminal the prompt of gluster takes lines, and asks questions",
+  ignore: cannotRun("script") !== "",
+  async fn() {
+    await withNode(async ({ dir, socket, mortar }) => {
+      equal((await mortar(`volume create v1 127.0.0.1:${dir}/b1 force`)).code, 0);
+      const line = `${GLUSTER} --glusterd-sock=${socket}`;
+      const input = "volume list\nfoo\nvolume delete v1\ny\nvolume list\nquit\n";
+      const said = await say(["script", "-qec", line, "/dev/null"], input);
+      const out = said.out.replaceAll("\r", "");
+      match(out, /gluster> v1\n/);
+      match(out, /unrecognized word: foo \(position 0\)\n/);
+      match(out, /Do you want to continue\? \(y\/n\) volume delete: v1: success\n/);
+      match(out, /No volumes present in cluster\n/);
+      equal(said.code, 0);
+    });
+  },
 });
 
 Deno.test({
