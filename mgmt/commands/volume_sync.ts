@@ -5,6 +5,9 @@ import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import type { VolumeSyncAnswer } from "mgmt/status/answers.ts";
 
+/** GlusterFS refuses this before anything else does, and has no number for it. */
+const OWN = "sync from localhost not allowed";
+
 /** See the head of this file. */
 export const volumeSync = managed({
   path: "volume sync",
@@ -24,6 +27,7 @@ export const volumeSync = managed({
   xml: () => [element("cliOp", "volSync"), element("output", "volume sync: success")],
   failed: (message) => `volume sync: failed: ${message}`,
   failedXml: (message) => ({
+    ...(message === OWN ? { opErrno: 0 } : {}),
     elements: [
       element("cliOp", "volSync"),
       element("output", `volume sync: failed: ${message}`),
@@ -35,7 +39,7 @@ export const volumeSync = managed({
 /** A cluster of one node has nobody to fetch from: every host is this node, or a stranger. */
 async function refuse(cluster: Cluster, host: string): Promise<never> {
   if (host === "localhost" || await cluster.isOwn(host)) {
-    throw new Refusal("sync from localhost not allowed", 0);
+    throw new Refusal(OWN);
   }
   throw new Refusal(`${host}, is not a friend`);
 }
