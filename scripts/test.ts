@@ -21,12 +21,18 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   fusermount3: "fuse3",
   python3: "python3-minimal",
   diff: "diffutils",
+  gluster: "glusterfs-cli",
+  ansible: "ansible",
+  libvirtd: "libvirt-daemon",
+  virsh: "libvirt-clients",
   zsh: "zsh",
   fish: "fish",
 };
 /** Packages with no program of their own: their file tells that they are there. */
 const LIBRARIES: Readonly<Record<string, string>> = {
   "qemu-block-extra": "/usr/lib/x86_64-linux-gnu/qemu/block-gluster.so",
+  "libvirt-daemon-driver-storage-gluster":
+    "/usr/lib/x86_64-linux-gnu/libvirt/storage-backend/libvirt_storage_backend_gluster.so",
 };
 
 interface Counts {

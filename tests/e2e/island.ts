@@ -99,11 +99,16 @@ export class Island implements AsyncDisposable {
   /** Starts ours, with the socket where \`gluster\` looks for one. */
   async startMortar(): Promise<void> {
     const log = `${ISLAND_DIR}/mgmt.log`;
-    await this.must([
-      ...[MORTAR, "mgmt", "--daemon", "--log-file", log, "--home", `${ISLAND_DIR}/home`],
+    await this.mortar(
+      ...["mgmt", "--daemon", "--log-file", log, "--home", `${ISLAND_DIR}/home`],
       ...["--listen", ISLAND_HOST, "--socket", "/run/glusterd.socket"],
-    ], { env: { DENO: Deno.execPath() } });
+    );
     await this.#answers("mortar");
+  }
+
+  /** Runs `mortar WORDS…`; throws unless it exits with 0. */
+  mortar(...words: readonly string[]): Promise<string> {
+    return this.must([MORTAR, ...words], { env: { DENO: Deno.execPath() } });
   }
 
   #answers(who: string): Promise<void> {
