@@ -5,7 +5,7 @@ import {
   ok,
   strictEqual as equal,
 } from "node:assert/strict";
-import { e2e } from "tests/e2e/harness.ts";
+import { e2e, LONG } from "tests/e2e/harness.ts";
 import { ManagedNode } from "tests/e2e/managed_node.ts";
 import { exists, must, Process, processesNaming, until } from "tests/e2e/process.ts";
 
@@ -195,3 +195,36 @@ e2e("bricks: volume log rotate begins a new file, and the brick writes there", [
     return names.length === 2 && now !== undefined && Deno.statSync(`${logs}/${now}`).size > 0;
   });
 });
+
+e2e(
+  "bricks: a daemon killed at any moment of start and stop leaves one process per brick, or none",
+  [],
+  async () => {
+    await using node = await ManagedNode.start();
+    const bricks = [0, 1].map((i) => `127.0.0.1:${node.dir}/b${i}`);
+    await node.must(`volume create v1 ${bricks.join(" ")} force`);
+    const ROUNDS = LONG ? 40 : 6, STEP_MS = LONG ? 25 : 150;
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const verb of ["start", "stop"]) {
+        const command = node.try(`volume ${verb} v1`);
+        await new Promise((resolve) => setTimeout(resolve, 60 + round * STEP_MS));
+        await node.endDaemon();
+        await command;
+        await node.startDaemon();
+        const started = /^Status: Started$/m.test(await node.must("volume info v1"));
+        if (started) await node.allOnline("v1");
+        const running = () => processesNaming(`-p\0${node.run}/vols/v1/`).length;
+        await until(
+          `${started ? bricks.length : 0} brick processes`,
+          () => running() === (started ? bricks.length : 0),
+        );
+        // What the killed one did not get to.
+        if (started !== (verb === "start")) await node.must(`volume ${verb} v1`);
+      }
+      deepEqual([...Deno.readDirSync(node.run)].map(({ name }) => name).sort(), [
+        "mgmt.socket",
+        "vols",
+      ]);
+    }
+  },
+);
