@@ -16,6 +16,7 @@ import { entriesOf, pidIn, removeIfEmpty, removeIfThere } from "mgmt/bricks/run_
 import { SupervisedBrick, type Supervision } from "mgmt/bricks/supervised_brick.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import { type BrickFiles, brickFiles, type Places } from "mgmt/home.ts";
+import { plain } from "mgmt/plain.ts";
 import type { PortmapEars, SignedIn } from "mgmt/portmap.ts";
 import { type BrickRecord, brickText, type VolumeRecord } from "mgmt/records.ts";
 import type { Signature } from "rpc/program.ts";
@@ -254,7 +255,10 @@ export class BrickProcesses implements Bricks {
   async #sweep(started: ReadonlySet<string>): Promise<void> {
     const { run } = this.#options.places;
     for (const { name, isFile } of await entriesOf(run)) {
-      if (!isFile && /^[0-9a-f]{16}\.socket$/.test(name)) await removeStaleSocket(`${run}/${name}`);
+      if (isFile || !/^[0-9a-f]{16}\.socket$/.test(name)) continue;
+      await removeStaleSocket(`${run}/${name}`).catch((error) =>
+        this.#options.env.log.warn("socket is left as it is", { socket: name, why: plain(error) })
+      );
     }
     for (const { name } of await entriesOf(this.#vols)) {
       if (started.has(name)) continue;

@@ -273,6 +273,33 @@ Deno.test("bricks: a new daemon knows the processes of the old one, and ends tho
     await bricks.stop();
   }));
 
+Deno.test("bricks: one that does not find the new daemon is ended and started anew", () =>
+  withBricks(async ({ clock, runner, make }) => {
+    const started = volume("started", 1), old = make();
+    await old.converge(started);
+    await old.stop();
+    const bricks = make();
+    await bricks.adopt([started]);
+    const converged = bricks.converge(started);
+    await until(() => clock.timers > 0);
+    clock.advance(20_000);
+    await converged;
+    deepEqual(runner.processes.map(({ alive }) => alive), [false, true]);
+    deepEqual(online(bricks, started), [49152]);
+    await bricks.stop();
+  }));
+
+Deno.test("bricks: where no file can be made the refusal names the place, and nothing runs", () =>
+  withBricks(async ({ runner, places, ports, make }) => {
+    await Deno.writeTextFile(places.logs, "not a directory");
+    const bricks = make({ restart: false });
+    await rejects(
+      bricks.converge(volume("started", 1)),
+      /Brick h:\/v1\/b0 did not start: no files can be made in \S+vols\/v1 or \S+bricks: \S+/,
+    );
+    deepEqual([runner.processes.length, ports.taken], [0, 0]);
+  }));
+
 Deno.test("bricks: a process of ours that signs in though nobody wants it is ended", () =>
   withBricks(async ({ runner, make }) => {
     const old = make(), started = volume("started", 1);

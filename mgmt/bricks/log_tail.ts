@@ -2,9 +2,10 @@
 
 const TAIL = 8192;
 
-/** Bytes of a file; 0 if there is none. */
-export async function sizeOf(path: string): Promise<number> {
-  return await Deno.stat(path).then(({ size }) => size, () => 0);
+/** Makes sure that a log can be written, and answers its size in bytes. Throws what Deno throws. */
+export async function openLog(path: string): Promise<number> {
+  using file = await Deno.open(path, { append: true, create: true });
+  return (await file.stat()).size;
 }
 
 /** The last line that was written after the first `from` bytes, without its time; undefined if there is none. */

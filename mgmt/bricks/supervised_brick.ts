@@ -13,7 +13,7 @@ import { BrickLink } from "mgmt/bricks/brick_link.ts";
 import type { BrickStatus } from "mgmt/bricks/bricks.ts";
 import { brickArguments, readBrickArguments } from "mgmt/bricks/command_line.ts";
 import { endProcess } from "mgmt/bricks/ending.ts";
-import { lastLine, sizeOf } from "mgmt/bricks/log_tail.ts";
+import { lastLine, openLog } from "mgmt/bricks/log_tail.ts";
 import type { Ports } from "mgmt/bricks/ports.ts";
 import { exists, pidIn, removeIfThere } from "mgmt/bricks/run_files.ts";
 import type { CommandLine, Exit, Runner, Running } from "mgmt/bricks/runner.ts";
@@ -242,10 +242,7 @@ export class SupervisedBrick {
       const port = this.#takePort();
       let from: number;
       try {
-        await Deno.mkdir(parent(files.pidFile), { recursive: true });
-        await Deno.mkdir(parent(files.logFile), { recursive: true });
-        await removeStaleSocket(files.socket);
-        from = await sizeOf(files.logFile);
+        from = await this.#prepare();
         this.#start(port);
       } catch (error) {
         this.#givePort();
@@ -266,6 +263,23 @@ export class SupervisedBrick {
         : `did not start: it ended with ${how(outcome)}`;
       throw new Refusal(
         this.#said(words === undefined ? `${why}; see ${files.logFile}` : `${why}: ${words}`),
+      );
+    }
+  }
+
+  // Makes room for its files; answers where its log goes on.
+  async #prepare(): Promise<number> {
+    const { pidFile, socket, logFile } = this.files;
+    const places = [parent(pidFile), parent(logFile)];
+    try {
+      for (const path of places) await Deno.mkdir(path, { recursive: true });
+      await removeStaleSocket(socket);
+      return await openLog(logFile);
+    } catch (error) {
+      throw new Refusal(
+        this.#said(
+          `did not start: no files can be made in ${places.join(" or ")}: ${plain(error)}`,
+        ),
       );
     }
   }
