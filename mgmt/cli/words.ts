@@ -21,6 +21,9 @@ export class UnknownCommand extends CommandError {
   }
 }
 
+/** First words of commands that run where they are typed; they are never asked of the daemon. */
+const LOCAL_WORDS = ["brick", "mgmt", "file", "completion", "help"] as const;
+
 /** Arguments of a command that are not right. */
 export class WrongArguments extends UsageError {
   constructor(
@@ -74,7 +77,7 @@ function unknown(words: readonly string[], at: number, nexts: Iterable<string>):
       undefined,
     );
   }
-  const near = nearest(word, nexts);
+  const near = nearest(word, at ? nexts : [...nexts, ...LOCAL_WORDS]);
   const hint = near === undefined ? "" : `; did you mean "${[...before, near].join(" ")}"?`;
   return new UnknownCommand(
     `Cannot run "${[...before, word].join(" ")}": there is no such command${hint || ";"} ` +
