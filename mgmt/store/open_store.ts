@@ -26,6 +26,8 @@ export interface OpenOptions {
 }
 
 const STORE_FILE = "records.sqlite";
+/** The journal goes first: without it the file is older, with another file's it is damaged. */
+const FILE_ENDS = ["-wal", ""];
 /** "mort": says that an SQLite file is ours. */
 const APPLICATION_ID = 0x6d6f7274;
 
@@ -72,19 +74,15 @@ function openLocked(
   closed: () => void,
 ): Store {
   const path = `${home}/${STORE_FILE}`;
-  let found = findStore(path, upgrades, env);
-  if (found.state === "damaged") {
-    const kept = keepAside(path, env);
-    env.log.error("the store is damaged", { store: path, kept, why: found.why });
-    if (!startEmpty) throw refusal(path, kept, found.why);
-  }
+  let found = findOrKeepAside(path, upgrades, env);
+  if (found.state === "damaged" && !startEmpty) throw refusal(path, found.kept, found.why);
   if (found.state === "absent" && !startEmpty) {
     const kept = keptAside(home);
     if (kept) throw refusal(path, kept, "it was found damaged before");
   }
   if (found.state !== "good") {
     create(path, upgrades);
-    found = findStore(path, upgrades, env);
+    found = findOrKeepAside(path, upgrades, env);
     if (found.state !== "good") throw new StoreError(`Cannot make the store "${path}"`);
   }
   return new SqliteStore({ database: found.database, path, log: env.log, closed });
@@ -94,6 +92,26 @@ type Found =
   | { readonly state: "absent" }
   | { readonly state: "good"; readonly database: DatabaseSync }
   | { readonly state: "damaged"; readonly why: string };
+
+type FoundOrKept = Exclude<Found, { state: "damaged" }> | {
+  readonly state: "damaged";
+  readonly why: string;
+  /** Where it is now. */
+  readonly kept: string;
+};
+
+function findOrKeepAside(path: string, upgrades: readonly Upgrade[], env: Env): FoundOrKept {
+  const before = isThere(`${path}-wal`) ? copyBefore(path, env) : undefined;
+  try {
+    const found = findStore(path, upgrades, env);
+    if (found.state !== "damaged") return found;
+    const kept = keepAside(path, before, env);
+    env.log.error("the store is damaged", { store: path, kept, why: found.why });
+    return { ...found, kept };
+  } finally {
+    if (before) removeStore(before);
+  }
+}
 
 /** Opens a store that is there and is one that we write; writes only to upgrade it. Throws StoreError. */
 function findStore(path: string, upgrades: readonly Upgrade[], env: Env): Found {
@@ -213,22 +231,45 @@ function upgrade(database: DatabaseSync, from: number, upgrades: readonly Upgrad
   }
 }
 
-/** Renames the store and its journal; answers the store's new name. */
-function keepAside(path: string, env: Env): string {
+/**
+ * After a crash SQLite writes what the journal has into the file, even into a damaged one: this copy
+ * is what was there. Answers its path; undefined if there is no room for it.
+ */
+function copyBefore(path: string, env: Env): string | undefined {
+  const before = `${path}.before`;
+  removeStore(before);
+  try {
+    for (const end of FILE_ENDS) {
+      if (isThere(path + end)) Deno.copyFileSync(path + end, before + end);
+    }
+    return before;
+  } catch (error) {
+    env.log.warn("the store is opened without a copy of it", { store: path, why: plain(error) });
+    removeStore(before);
+    return undefined;
+  }
+}
+
+/** Renames the store, or the copy `before` of it, and its journal; answers the store's new name. */
+function keepAside(path: string, before: string | undefined, env: Env): string {
   const time = new Date(env.clock.now()).toISOString().replaceAll(":", "-");
   let kept = `${path}.corrupt-${time}`;
   for (let more = 2; isThere(kept); more++) kept = `${path}.corrupt-${time}-${more}`;
-  for (const end of ["-wal", "-shm", ""]) {
-    if (isThere(path + end)) Deno.renameSync(path + end, kept + end);
-  }
+  const from = before ?? path;
+  for (const end of FILE_ENDS) if (isThere(from + end)) Deno.renameSync(from + end, kept + end);
+  removeStore(path);
   return kept;
+}
+
+function removeStore(path: string): void {
+  for (const end of FILE_ENDS) if (isThere(path + end)) Deno.removeSync(path + end);
 }
 
 /** The store that was kept aside last; undefined: none was. */
 function keptAside(home: string): string | undefined {
   const names = [...Deno.readDirSync(home)].map(({ name }) => name)
     .filter((name) => name.startsWith(`${STORE_FILE}.corrupt-`))
-    .map((name) => name.replace(/-(wal|shm)$/, ""));
+    .map((name) => name.replace(/-wal$/, ""));
   const last = names.sort().at(-1);
   return last && `${home}/${last}`;
 }

@@ -222,6 +222,24 @@ function refusedJournal(home: string, env: Env): void {
   throws(() => openStore(home, env), StoreError);
 }
 
+Deno.test("mgmt/store: a store damaged before its journal was read is kept as it was, journal and all", () =>
+  inHome(async (home, env) => {
+    const path = `${home}/records.sqlite`;
+    const store = openStore(home, env);
+    await put(store, KEYS.node, NODE);
+    // What is there if the daemon is killed now.
+    const journal = Deno.readFileSync(`${path}-wal`);
+    equal(journal.length > 0, true);
+    await store.close();
+    Deno.writeTextFileSync(path, "garbage ".repeat(4096));
+    Deno.writeFileSync(`${path}-wal`, journal);
+    throws(() => openStore(home, env), StoreError);
+    const kept = `${path}.corrupt-2030-01-01T00-00-00.000Z`;
+    equal(Deno.readTextFileSync(kept), "garbage ".repeat(4096));
+    deepEqual(Deno.readFileSync(`${kept}-wal`), journal);
+    deepEqual(names(home).length, 3);
+  }));
+
 Deno.test("mgmt/store: another program's database is refused and not touched", () =>
   inHome(async (home, env) => {
     Deno.mkdirSync(home);
