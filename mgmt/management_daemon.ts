@@ -114,6 +114,7 @@ export class ManagementDaemon {
       servers: options.servers,
       isOwn: isOwnAddress,
       ears: bricks.ears,
+      healerPidFile: (name) => `${places.run}/shd/${name}/${name}-shd.pid`,
       volumeId: async (name) => (await this.cluster.find(name))?.id,
       programs: (connection) => [
         commandProgram(this.dispatcher, connection),

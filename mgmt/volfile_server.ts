@@ -38,6 +38,9 @@ import type { Endpoint } from "rpc/transport.ts";
 const LIST_SERVERS = 1;
 /** "HOST:PORT HOST:PORT …": where a client asks when this server is away. */
 const SERVERS_LIST = textKey("servers-list");
+/** Where a self-heal daemon that serves several volumes notes its process id for one of them. */
+const PID_FILE = textKey("pidfile");
+const HEALER = "shd/";
 const VOLNAME = textKey("volname");
 const VOLUME_ID = textKey("volume_id");
 /** Bricks that may be signed in. */
@@ -51,6 +54,8 @@ export interface VolfileServerOptions {
   readonly volfiles: Volfiles;
   /** Id of a volume, where its volfiles need not be asked. */
   readonly volumeId?: (name: string) => Promise<string | undefined>;
+  /** Pid file of a volume's self-heal daemon: GlusterFS's healer takes no volfile without it. */
+  readonly healerPidFile?: (volume: string) => string;
   /** What else is served on connections from this machine's unix sockets and from anywhere. */
   readonly programs?: (connection: Connection) => readonly Program[];
   /** Other volfile servers, "HOST:PORT" each. */
@@ -179,9 +184,7 @@ export class VolfileServer {
   }
 
   async #getspec(connection: Connection, flags: number, asked: string) {
-    const xdata = flags & LIST_SERVERS && this.#options.servers.length
-      ? withKey(undefined, SERVERS_LIST, this.#options.servers.join(" "))
-      : undefined;
+    const xdata = this.#specXdata(flags, asked);
     const trusted = this.#isOwn(connection);
     // "mount -o transport=tcp" appends that to the volume's name.
     const key = await this.#volfiles.has(asked, trusted) ? asked : asked.replace(/\.tcp$/, "");
@@ -201,6 +204,18 @@ export class VolfileServer {
       });
       return { ret: -1, errno: error.errno, spec: "", xdata: undefined };
     }
+  }
+
+  #specXdata(flags: number, key: string): Xdata | undefined {
+    const { servers, healerPidFile } = this.#options;
+    let xdata: Xdata | undefined;
+    if (flags & LIST_SERVERS && servers.length) {
+      xdata = withKey(xdata, SERVERS_LIST, servers.join(" "));
+    }
+    if (healerPidFile && key.startsWith(HEALER)) {
+      xdata = withKey(xdata, PID_FILE, healerPidFile(key.slice(HEALER.length)));
+    }
+    return xdata;
   }
 
   async #volumeInfo(dict: Xdata | undefined) {

@@ -13,11 +13,12 @@ import {
   word,
 } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
+import { type Adopted, readAdopted } from "mgmt/cluster/adopt.ts";
 import { checkNewBrick, parseBrick, takeBrick } from "mgmt/cluster/brick_directory.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { layoutOf } from "mgmt/cluster/layout.ts";
 import { newVolumeName } from "mgmt/cluster/names.ts";
-import { brickText, setSize, type VolumeRecord } from "mgmt/records.ts";
+import { type BrickRecord, brickText, setSize, type VolumeRecord } from "mgmt/records.ts";
 import { newVolumeOptions } from "mgmt/volume_options/defaults.ts";
 
 /** A volume that was made, started, stopped or deleted. */
@@ -70,6 +71,10 @@ const args = {
   transport: keyword("transport", "<tcp>", { help: "tcp, the only one." }),
   bricks: operands("<NEW-BRICK>", { help: "HOST:/DIRECTORY, sets one after the other." }),
   force: word("force", "Also on the root file system, or with copies on one host."),
+  adopt: word("--adopt", "Take over the bricks of a volume that GlusterFS served, as they are."),
+  state: keyword("--state", "<DIRECTORY>", {
+    help: "With --adopt: GlusterFS's state directory, such as /var/lib/glusterd.",
+  }),
 };
 
 type CreateArgs = Arguments<typeof args>;
@@ -94,6 +99,10 @@ export const volumeCreate = managed({
       what: "One brick on this machine, on the root file system",
       line: "mortar volume create v1 127.0.0.1:/srv/v1 force",
     },
+    {
+      what: "Take over a volume of GlusterFS, with its options",
+      line: "mortar volume create v1 a:/bricks/v1 force --adopt --state /var/lib/glusterd",
+    },
   ],
   question({ replica, arbiter }) {
     return replica === 2 && arbiter === undefined
@@ -102,12 +111,16 @@ export const volumeCreate = managed({
       : undefined;
   },
   async check(cluster, given) {
-    layoutOf(given, given.bricks.length);
+    if (!given.adopt) layoutOf(given, given.bricks.length);
     checkWords(given);
     const name = newVolumeName(given.volume);
     if (await cluster.find(name)) {
       throw new Refusal(`Volume ${name} already exists`, OP_ERRNO.volumeExists);
     }
+    if (given.state !== undefined && !given.adopt) {
+      throw new Refusal("--state is for --adopt; leave it out, or add --adopt");
+    }
+    if (given.adopt) return void await adopted(cluster, given);
     await checkedBricks(cluster, given);
     if (!given.force) checkSets(given.bricks.map(parseBrick), layoutOf(given, given.bricks.length));
   },
@@ -120,6 +133,7 @@ export const volumeCreate = managed({
 });
 
 async function create(cluster: Cluster, given: CreateArgs): Promise<VolumeDone> {
+  if (given.adopt) return await adopt(cluster, given);
   const volume = await recorded(cluster, given);
   try {
     for (const { host, path, made } of volume.bricks) {
@@ -131,6 +145,31 @@ async function create(cluster: Cluster, given: CreateArgs): Promise<VolumeDone> 
   }
   await cluster.update(volume.name, (record) => ({ ...record, state: "created" }));
   return { volume: volume.name, id: volume.id, warnings: [] };
+}
+
+// Nothing on the bricks changes, so the volume may be there at once.
+async function adopt(cluster: Cluster, given: CreateArgs): Promise<VolumeDone> {
+  const { clientNames, login, ...rest } = await adopted(cluster, given);
+  const blank = blankRecord(cluster, given);
+  const volume: VolumeRecord = {
+    ...blank,
+    ...rest,
+    ...login,
+    state: "created",
+    bricks: blank.bricks.map((brick, index) => ({ ...brick, clientName: clientNames[index]! })),
+  };
+  await cluster.add(volume);
+  await cluster.converge(volume);
+  return { volume: volume.name, id: volume.id, warnings: [] };
+}
+
+async function adopted(cluster: Cluster, given: CreateArgs): Promise<Adopted> {
+  const places = given.bricks.map(parseBrick);
+  for (const place of places) await cluster.checkHost(place);
+  return await readAdopted(given.volume, places, given.state, {
+    layout: () => layoutOf(given, places.length),
+    options: newVolumeOptions,
+  });
 }
 
 function checkWords({ bricks, transport }: CreateArgs): void {
@@ -175,26 +214,34 @@ function checkSets(
 async function recorded(cluster: Cluster, given: CreateArgs): Promise<VolumeRecord> {
   const missing = await checkedBricks(cluster, given);
   const layout = layoutOf(given, given.bricks.length);
-  const { random, clock } = cluster.env;
+  const blank = blankRecord(cluster, given);
   const volume: VolumeRecord = {
-    name: given.volume,
-    id: random.uuid(),
-    state: "creating",
+    ...blank,
     ...layout,
-    bricks: given.bricks.map(parseBrick).map(({ host, path }, index) => ({
-      host,
-      path,
-      nodeId: cluster.nodeId,
-      clientName: `${given.volume}-client-${index}`,
-      ...missing[index] ? { made: true } : {},
-    })),
+    id: cluster.env.random.uuid(),
+    state: "creating",
+    bricks: blank.bricks.map((brick, index) => missing[index] ? { ...brick, made: true } : brick),
     options: newVolumeOptions(layout.kind),
-    username: random.uuid(),
-    password: random.uuid(),
-    version: 1,
-    nextClient: given.bricks.length,
-    createdAt: Math.floor(clock.now()),
   };
   await cluster.add(volume);
   return volume;
+}
+
+// What does not depend on where the volume comes from.
+function blankRecord(cluster: Cluster, { volume, bricks }: CreateArgs) {
+  const { random, clock } = cluster.env;
+  return {
+    name: volume,
+    bricks: bricks.map(parseBrick).map(({ host, path }, index): BrickRecord => ({
+      host,
+      path,
+      nodeId: cluster.nodeId,
+      clientName: `${volume}-client-${index}`,
+    })),
+    username: random.uuid(),
+    password: random.uuid(),
+    version: 1,
+    nextClient: bricks.length,
+    createdAt: Math.floor(clock.now()),
+  };
 }

@@ -11,9 +11,15 @@ export class DaemonProcess implements AsyncDisposable {
   #ended = false;
   #wake: (() => void)[] = [];
 
-  constructor(args: readonly string[], env: Record<string, string> = {}) {
-    this.#child = new Deno.Command(MORTAR, {
-      args: [...args],
+  /** `inside`: makes of the command line one that runs elsewhere, such as in a namespace. */
+  constructor(
+    args: readonly string[],
+    env: Record<string, string> = {},
+    inside: (argv: readonly string[]) => readonly string[] = (argv) => argv,
+  ) {
+    const [program, ...rest] = inside([MORTAR, ...args]);
+    this.#child = new Deno.Command(program!, {
+      args: rest,
       env: { DENO: Deno.execPath(), ...env },
       stdin: "null",
       stdout: "piped",
