@@ -1,6 +1,14 @@
 // Options of a volume reach bricks and GlusterFS's clients while files are used.
 
-import { match, rejects, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
+import { NONE } from "mgmt/volume_options/rows.ts";
+import { VOLUME_OPTIONS } from "mgmt/volume_options/mod.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { until } from "tests/e2e/process.ts";
@@ -69,4 +77,53 @@ e2e("volume set: what bricks cannot do changes neither record nor bricks", PROGR
     /not a valid internet/,
   );
   equal(await node.must("volume info v1"), before);
+});
+
+/** Layers of clients that are off by default: on, they read their options, too. */
+const LAYERS = [
+  "features.cache-invalidation",
+  "features.shard",
+  "performance.cache-invalidation",
+  "performance.io-cache",
+  "performance.nl-cache",
+  "performance.parallel-readdir",
+  "performance.read-ahead",
+  "performance.readdir-ahead",
+];
+
+const KINDS: readonly (readonly [kind: string, bricks: number, others: RegExp])[] = [
+  ["", 2, /^disperse\.quorum-count|^disperse\.shd-max|^cluster\.(.*self-heal|shd-max)/],
+  ["replica 3", 3, /^disperse\.(quorum-count|shd-max)|^cluster\.(lock-mig|disperse-self)/],
+  ["disperse 3", 3, /^disperse\.quorum-count|^cluster\.(.*self-heal|shd-max|lock-mig)/],
+];
+
+// Not for every volume: disturb, place files, or have a value that is no text of its own.
+const APART = /^(debug|delay-gen)\.|^cluster\.(nufa|switch)|^changelog\.changelog-dir/;
+
+function allDefaults(others: RegExp): readonly string[] {
+  return [...VOLUME_OPTIONS.values()].flatMap(({ key, shown, global }) => {
+    const apart = global || shown === NONE || shown === "" || APART.test(key) || others.test(key);
+    return apart ? [] : [key, LAYERS.includes(key) ? "on" : shown];
+  });
+}
+
+e2e("volume set: GlusterFS's client takes every option of the table", PROGRAMS, async () => {
+  await using node = await ManagedNode.start();
+  for (const [index, [kind, count, others]] of KINDS.entries()) {
+    const name = `v${index}`;
+    const bricks = Array.from({ length: count }, (_, i) => `${NODE_HOST}:${node.dir}/${name}-${i}`);
+    const words = ["volume create", name, kind, ...bricks, "force"].filter((word) => word !== "");
+    await node.must(words.join(" "));
+    const all = allDefaults(others);
+    ok(all.length > 500);
+    await node.must(`volume set ${name} ${all.join(" ")}`);
+    await node.must(`volume start ${name}`);
+    const { path } = await node.mount(name);
+    const text = "x".repeat(100_000);
+    await Deno.writeTextFile(`${path}/f`, text);
+    equal(await Deno.readTextFile(`${path}/f`), text);
+    const complaints = (await Deno.readTextFile(`${path}.log`)).split("\n")
+      .filter((line) => /\] [EWC] \[.*(option|recognized|range|invalid)/i.test(line));
+    deepEqual(complaints, [], kind);
+  }
 });
