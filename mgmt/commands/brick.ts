@@ -110,7 +110,8 @@ export function brick(types: XlatorTypes, look?: DaemonLook): Command {
           overrides,
           statedumps: values["statedump-dir"],
           socket: values["socket-file"],
-          everywhere: look !== undefined,
+          // A management daemon names the address unless it means all.
+          everywhere: (look?.comm ?? values["process-name"]) !== undefined,
           link,
           signsIn: !values["no-portmap"],
         });
