@@ -9,6 +9,7 @@ import { systemGetspec } from "mgmt/commands/system_getspec.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
 import { volumeDelete } from "mgmt/commands/volume_delete.ts";
 import { volumeGet } from "mgmt/commands/volume_get.ts";
+import { volumeGraph } from "mgmt/commands/volume_graph.ts";
 import { volumeInfo } from "mgmt/commands/volume_info.ts";
 import { volumeList } from "mgmt/commands/volume_list.ts";
 import { volumeReset } from "mgmt/commands/volume_reset.ts";
@@ -44,6 +45,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeLog,
   volumeProfile,
   volumeTop,
+  volumeGraph,
   volumeStatedump,
   volumeClearLocks,
   volumeBarrier,

@@ -61,7 +61,6 @@ const CASES: readonly Case[] = [
     shape: { ...DISPERSE, bricks: 3, options: SOON },
     victims: [0],
     others: [1],
-    long: true,
   },
   {
     name: "disperse 4+2",
@@ -81,6 +80,7 @@ const CASES: readonly Case[] = [
     shape: { ...DISPERSE, bricks: 6, options: { ...SOON, ...CACHES } },
     victims: [0, 4],
     others: [1, 3],
+    long: true,
   },
 ];
 
