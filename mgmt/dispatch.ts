@@ -24,7 +24,7 @@ import type { Answer, Asked } from "rpc/programs/commands.ts";
 
 /** Where a command comes from. */
 export interface Origin {
-  /** From another machine, over a way that anybody may use: only commands that change nothing. */
+  /** From another machine, over a way that anybody may use: only for looking at what is no secret. */
   readonly remote: boolean;
   /** For refusals: an address. */
   readonly text: string;
@@ -131,7 +131,7 @@ export class Dispatcher {
 function refuseRemote(command: ManagedCommand, origin: Origin): void {
   if (!origin.remote) return;
   throw new Refusal(
-    `Cannot run "${command.path}" for ${origin.text}: commands that change something are taken ` +
-      "on the server itself; run it there",
+    `Cannot run "${command.path}" for ${origin.text}: over the network one may only look; ` +
+      "run it on the server itself",
   );
 }

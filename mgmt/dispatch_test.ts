@@ -161,7 +161,7 @@ Deno.test("mgmt/dispatch: who is on another machine may look, and change nothing
       const { stderr, exitCode } = await dispatcher.run(asked(line), remote);
       match(
         stderr,
-        /for 10\.0\.0\.5: commands that change something are taken on the server itself/,
+        /for 10\.0\.0\.5: over the network one may only look; run it on the server itself/,
       );
       equal(exitCode, 1);
     }

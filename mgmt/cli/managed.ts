@@ -192,8 +192,8 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   /** A question to answer yes to before it is done, in a terminal. */
   readonly question?: (args: Arguments<A>) => string | undefined;
   /**
-   * Only for who is on this machine, although nothing changes: it writes files here, or has a brick
-   * work. Commands that change something always are.
+   * Only for who is on this machine, although nothing changes: it writes files here, has a brick
+   * work, or tells secrets. Commands that change something always are.
    */
   readonly localOnly?: true;
   /** Throws Refusal if it cannot be done. Changes nothing. */

@@ -15,6 +15,8 @@ export const systemGetspec = managed({
     }),
   },
   scope: "nothing",
+  // The volfile has the login of clients; strangers get theirs, without it, over the handshake.
+  localOnly: true,
   rest: "GET /volfile",
   examples: [{ what: "What a client of v1 runs", line: "mortar system getspec v1" }],
   async apply(cluster, { key }): Promise<GetspecAnswer> {
