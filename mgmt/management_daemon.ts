@@ -31,7 +31,8 @@ import {
   writeStateFiles,
 } from "mgmt/state/state_files.ts";
 import type { Store } from "mgmt/store/store.ts";
-import { stateVolfiles, volfileText } from "mgmt/volgen/volfiles.ts";
+import { sharingOf } from "mgmt/volgen/sharing.ts";
+import { isBrickKey, stateVolfiles, volfileText } from "mgmt/volgen/volfiles.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
 import { Volfiles } from "mgmt/volfiles.ts";
 import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
@@ -233,7 +234,8 @@ export class ManagementDaemon {
 
   async #publish(volume: VolumeRecord): Promise<void> {
     const { places } = this.#options;
-    const input = await this.#input(volume);
+    const sharing = await sharingOf(volume, this.cluster.nodeId);
+    const input = { ...await this.#input(volume), sharing };
     await writeStateFiles(places, volume, stateVolfiles(input), this.cluster.nodeId);
     await this.#server.refresh();
   }
@@ -251,7 +253,12 @@ export class ManagementDaemon {
   async #makeVolfile(key: string, trusted: boolean): Promise<string | undefined> {
     const name = key.slice(key.lastIndexOf("/") + 1).split(".")[0]!;
     const volume = await this.cluster.find(name);
-    return volume && volfileText(await this.#input(volume), key, trusted);
+    if (!volume) return undefined;
+    const input = await this.#input(volume);
+    // Only bricks wait for their disks: clients must get theirs even if one hangs.
+    if (!isBrickKey(volume, key)) return volfileText(input, key, trusted);
+    const sharing = await sharingOf(volume, this.cluster.nodeId);
+    return volfileText({ ...input, sharing }, key, trusted);
   }
 
   /** Where it listens, the unix socket last. */

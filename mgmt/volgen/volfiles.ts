@@ -40,6 +40,11 @@ export function brickKey(
   return `${name}.${host}.${dashed(path)}`;
 }
 
+/** Whether a key is that of one of the volume's bricks. */
+export function isBrickKey(volume: VolumeRecord, key: string): boolean {
+  return volume.bricks.some((brick) => brickKey(volume, brick) === key);
+}
+
 function brickClientKey({ name }: VolumeRecord, { host, path }: BrickRecord): string {
   return `client_per_brick/${name}.client.${host}.${dashed(path)}.vol`;
 }
