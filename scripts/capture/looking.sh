@@ -24,32 +24,7 @@ mount -o loop,noatime /mnt/ext4.img /mnt/ext4
 mkdir -p /run/gluster
 glusterd --log-level WARNING || exit 1
 
-say() {
-  name=$1
-  shift
-  for form in txt xml; do
-    flag=
-    [ $form = xml ] && flag=--xml
-    {
-      echo "# gluster $*"
-      gluster --mode=script $flag "$@" 2>/mnt/stderr
-      code=$?
-      [ -s /mnt/stderr ] && echo "[stderr]" && cat /mnt/stderr
-      echo "[exit $code]"
-    } >"$out/$name.$form"
-  done
-}
-run() {
-  gluster --mode=script "$@" >/dev/null || echo "failed: $*" >&2
-}
-wait_for() { # until the command succeeds, 20 seconds at most
-  left=100
-  until "$@" >/dev/null 2>&1; do
-    left=$((left - 1))
-    [ $left = 0 ] && echo "never: $*" >&2 && return
-    sleep 0.2
-  done
-}
+. "$(dirname "$0")/looking_tools.sh"
 
 wait_for gluster pool list
 say peer-status-none peer status
@@ -172,4 +147,3 @@ sed -n 1,10p /mnt/states/options >"$out/state-options"
 say getspec system:: getspec one
 say sync-known volume sync $host one
 kill $holder1 $holder2
-umount /mnt/m1 /mnt/m2

@@ -14,15 +14,7 @@ const [file] = Deno.args;
 if (file === undefined) throw new Error("expected the file to write");
 const dir = await Deno.makeTempDir({ prefix: "mt-looking-" });
 try {
-  const script = new URL("looking.sh", import.meta.url).pathname;
-  const { success } = await new Deno.Command("unshare", {
-    args: [
-      ...["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"],
-      ...["sh", script, dir, await Deno.readLink("/proc/self/ns/net")],
-    ],
-    stdin: "null",
-  }).output();
-  if (!success) throw new Error("the script failed");
+  for (const script of ["looking.sh", "looking_peers.sh"]) await runApart(script, dir);
   const commands: Record<string, SeenCommand> = {}, files: Record<string, string> = {};
   const names = [...Deno.readDirSync(dir)].map(({ name }) => name).sort();
   for (const name of names) {
@@ -38,6 +30,19 @@ try {
   console.log(`${Object.keys(commands).length} commands`);
 } finally {
   await Deno.remove(dir, { recursive: true });
+}
+
+/** Runs a script beside this one in namespaces of its own. */
+async function runApart(script: string, dir: string): Promise<void> {
+  const { success } = await new Deno.Command("unshare", {
+    args: [
+      ...["--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"],
+      ...["sh", new URL(script, import.meta.url).pathname],
+      ...[dir, await Deno.readLink("/proc/self/ns/net")],
+    ],
+    stdin: "null",
+  }).output();
+  if (!success) throw new Error(`${script} failed`);
 }
 
 function parse(text: string): [line: string, seen: Seen] {

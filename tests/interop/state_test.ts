@@ -2,6 +2,8 @@
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { element, printXml } from "mgmt/cli/xml.ts";
+import type { PeerStatus } from "mgmt/status/peers.ts";
+import { peerStatusText, peersXml, poolListText } from "mgmt/status/peers_shown.ts";
 import { stateText } from "mgmt/status/state_text.ts";
 import { statusText } from "mgmt/status/status_text.ts";
 import { statusXml } from "mgmt/status/status_xml.ts";
@@ -116,4 +118,47 @@ Deno.test("tests/interop: get-state writes the file that GlusterFS's writes", ()
     );
   deepEqual(without(ours).split("\n"), without(wanted).split("\n"));
   ok(wanted.includes("client_count: 2"));
+});
+
+/** The nodes of `peer status` or `pool list` in XML. */
+function peersOf(xml: string): PeerStatus[] {
+  return each(xml, "peer").map((peer) => {
+    const names = each(peer, "hostnames")[0];
+    return {
+      uuid: tag(peer, "uuid"),
+      hostname: tag(peer, "hostname"),
+      connected: tag(peer, "connected") === "1",
+      ...(names === undefined ? {} : {
+        hostnames: each(names, "hostname"),
+        stateId: Number(tag(peer, "state")),
+        state: tag(peer, "stateStr"),
+      }),
+    };
+  });
+}
+
+for (
+  const [name, print] of [
+    ["peer-status-other", peerStatusText],
+    ["peer-status-names", peerStatusText],
+    ["peer-status-gone", peerStatusText],
+    ["pool-list-other", poolListText],
+    ["pool-list-gone", poolListText],
+  ] as const
+) {
+  Deno.test(`tests/interop: other nodes (${name}) are listed as GlusterFS lists them`, () => {
+    const { text, xml } = seen(name);
+    const peers = peersOf(xml.stdout);
+    equal(print(peers), text.stdout);
+    const ours = printXml(element("cliOutput", [peersXml(peers)]));
+    const from = (shown: string) => shown.slice(shown.indexOf("  <peerStatus>"));
+    equal(from(ours), from(xml.stdout));
+  });
+}
+
+Deno.test("tests/interop: get-state tells of other nodes as GlusterFS's does", () => {
+  const peers = peersOf(seen("peer-status-names").xml.stdout);
+  const ours = stateText({ nodeId: NODE, globalOptions: {}, peers, volumes: [], basePort: 1 });
+  const from = ours.indexOf("[Peers]");
+  equal(ours.slice(from, ours.indexOf("[Volumes]")), STATE_FILES["state-peers"]);
 });
