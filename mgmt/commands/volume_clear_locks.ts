@@ -14,6 +14,7 @@ import {
 } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
 import { askBricks, runningBricks, startedVolume } from "mgmt/commands/ask_bricks.ts";
+import { setSize } from "mgmt/records.ts";
 import { getAttribute } from "rpc/programs/brick_ops.ts";
 
 const KINDS = ["blocked", "granted", "all"] as const;
@@ -63,12 +64,17 @@ export const volumeClearLocks = managed({
     const input = Xdata.of([["path", str(path)], ["name", str(name)]]);
     const told = await askBricks(cluster, volume, bricks, getAttribute, input);
     const failed = told.find(({ answer }) => answer.ret < 0 && answer.errno !== ENOENT.errno);
-    const lines = told.flatMap(({ answer }) =>
-      answer.ret < 0 ? [] : [answer.output?.get(textKey(name)) ?? ""]
-    );
+    const done = told.filter(({ answer }) => answer.ret >= 0);
     // Most files are on some bricks only.
-    if (failed || !lines.length) throw new Refusal(reason(failed?.answer.errno ?? ENOENT.errno));
-    // Copies and directories are on several bricks: what all of them say is said once.
+    if (failed || !done.length) throw new Refusal(reason(failed?.answer.errno ?? ENOENT.errno));
+    // A line for every copy, as GlusterFS prints; of a directory, what all sets say is said once.
+    const sets = Map.groupBy(
+      done,
+      ({ brick }) => Math.floor(volume.bricks.indexOf(brick) / setSize(volume)),
+    );
+    const lines = [...sets.values()].map((set) =>
+      set.map(({ answer }) => answer.output?.get(textKey(name)) ?? "").join("\n")
+    );
     return { volume: volume.name, summary: [...new Set(lines)].join("\n") };
   },
   text: ({ summary }) => `Volume clear-locks successful\n${summary}\n`,
