@@ -19,6 +19,7 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { layoutOf } from "mgmt/cluster/layout.ts";
 import { newVolumeName } from "mgmt/cluster/names.ts";
 import { type BrickRecord, brickText, setSize, type VolumeRecord } from "mgmt/records.ts";
+import { checkBrickNames } from "mgmt/state/brick_names.ts";
 import { newVolumeOptions } from "mgmt/volume_options/defaults.ts";
 
 /** A volume that was made, started, stopped or deleted. */
@@ -166,6 +167,7 @@ async function adopt(cluster: Cluster, given: CreateArgs): Promise<VolumeDone> {
 async function adopted(cluster: Cluster, given: CreateArgs): Promise<Adopted> {
   const places = given.bricks.map(parseBrick);
   for (const place of places) await cluster.checkHost(place);
+  checkFileNames(given);
   return await readAdopted(given.volume, places, given.state, {
     layout: () => layoutOf(given, places.length),
     options: newVolumeOptions,
@@ -183,6 +185,15 @@ function checkWords({ bricks, transport }: CreateArgs): void {
   }
 }
 
+function checkFileNames({ volume, bricks }: CreateArgs): void {
+  try {
+    checkBrickNames(volume, bricks.map(parseBrick));
+  } catch (error) {
+    if (error instanceof RangeError) throw new Refusal(error.message);
+    throw error;
+  }
+}
+
 // One after the other: the first that is wrong, in the order of the command line, is named.
 async function checkedBricks(cluster: Cluster, given: CreateArgs): Promise<boolean[]> {
   const missing: boolean[] = [];
@@ -190,6 +201,7 @@ async function checkedBricks(cluster: Cluster, given: CreateArgs): Promise<boole
     await cluster.checkHost(place);
     missing.push(checkNewBrick(place, { home: cluster.places.home, force: given.force }));
   }
+  checkFileNames(given);
   return missing;
 }
 

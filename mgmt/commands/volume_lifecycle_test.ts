@@ -89,6 +89,20 @@ Deno.test("volume create: what cannot be made changes nothing and says why", () 
     );
   }));
 
+Deno.test("volume create: bricks whose files could have no name of their own are refused", () =>
+  withCluster(async ({ store, dir, run }) => {
+    const deep = `${dir}/${"x".repeat(120)}`;
+    for (const path of [`${dir}/a/b`, `${dir}/a-b`, deep]) {
+      await Deno.mkdir(path, { recursive: true });
+    }
+    const same = await run(`volume create v1 h:${dir}/a/b-c h:${dir}/a-b/c force`);
+    match(same.stderr, /with dashes for slashes/);
+    const long = await run(`volume create v1 h:${deep}/${"y".repeat(120)} force`);
+    match(long.stderr, /bytes too long; choose a shorter path/);
+    equal(store.records.size, 0);
+    equal(exists(`${dir}/a-b/c`), false);
+  }));
+
 Deno.test("volume create: copies on one host, and a name or a brick in use, are refused", () =>
   withCluster(async ({ dir, run }) => {
     // Not the root file system, so that the first reason is the one that is looked for.
