@@ -210,7 +210,8 @@ export class BrickProcesses implements Bricks {
   async #end(path: string): Promise<void> {
     const brick = this.#bricks.get(path);
     await brick?.end();
-    if (this.#bricks.get(path) === brick) this.#bricks.delete(path);
+    // Somebody may want it again by now.
+    if (this.#bricks.get(path) === brick && !brick?.wanted) this.#bricks.delete(path);
   }
 
   // Processes of ours by pid file, as they were when we first looked: found by their command lines,

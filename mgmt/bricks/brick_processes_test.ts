@@ -129,6 +129,17 @@ Deno.test("bricks: a started volume's bricks run, in GlusterFS's form, and a sto
     deepEqual(online(bricks, started), [undefined, undefined]);
   }));
 
+Deno.test("bricks: a stop and a start at once end with bricks that run, one process each", () =>
+  withBricks(async ({ runner, make }) => {
+    const bricks = make(), started = volume("started");
+    await bricks.converge(started);
+    const stopped = bricks.converge(volume("stopped"));
+    await Promise.all([stopped, bricks.converge(started)]);
+    deepEqual(online(bricks, started), [49152, 49153]);
+    equal(runner.processes.filter(({ alive }) => alive).length, 2);
+    await bricks.stop();
+  }));
+
 Deno.test("bricks: those of other nodes are never touched", () =>
   withBricks(async ({ runner, make }) => {
     const started = volume("started");

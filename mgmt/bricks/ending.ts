@@ -21,7 +21,7 @@ export async function endProcess(
 async function isGone(process: Running, clock: Clock, ms: number): Promise<boolean> {
   for (const until = clock.monotonic() + ms; clock.monotonic() < until;) {
     if (!process.alive) return true;
-    await clock.delay(LOOK_MS);
+    await Promise.race([process.ended, clock.delay(LOOK_MS)]);
   }
   return !process.alive;
 }

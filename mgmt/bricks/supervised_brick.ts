@@ -102,6 +102,11 @@ export class SupervisedBrick {
     return told?.pidFile === this.files.pidFile && told.socket === this.files.socket;
   }
 
+  /** Whether it shall run. */
+  get wanted(): boolean {
+    return this.#wanted;
+  }
+
   /** Number of the process that is known. */
   get pid(): number | undefined {
     return this.#process?.pid;
