@@ -112,11 +112,9 @@ async function argumentsOf(
     : named.filter((each) => each.many || !given.includes(nameOf(each)))
       .map((each) => [nameOf(each), each.help]);
   const operandsLeft = full || !due ? [] : operands.slice(operands.indexOf(due));
-  // What may be missing is passed over, so the next one can be meant, too.
-  const reachable = operandsLeft.slice(
-    0,
-    1 + operandsLeft.findIndex((each) => each.required) || undefined,
-  );
+  // What may be missing is passed over, so what follows up to the next required one can be meant.
+  const next = operandsLeft.findIndex((each) => each.required);
+  const reachable = next < 0 ? operandsLeft : operandsLeft.slice(0, next + 1);
   const offers = await Promise.all(reachable.map((each) => offered(each, given, globals)));
   return [...offers.flat(), ...words];
 }
