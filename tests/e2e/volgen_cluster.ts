@@ -2,6 +2,7 @@
 
 import type { VolumeRecord } from "mgmt/records.ts";
 import { brickKey, graphKey, volfileKeys, volfileText } from "mgmt/volgen/volfiles.ts";
+import { proxyName } from "mgmt/volgen/own_graph.ts";
 import { Mount } from "tests/e2e/harness.ts";
 import { listens, must, Namespace, Process, run, until } from "tests/e2e/process.ts";
 
@@ -74,18 +75,27 @@ export class VolgenCluster implements AsyncDisposable {
 
   /** Serves a brick as the management daemon would. */
   async startBrick(index: number): Promise<void> {
-    const { volume, dir } = this, brick = volume.bricks[index]!;
-    const process = this.#spawn(`brick-${index}`, [
-      ...[MORTAR, "brick", "-s", HOST, "--volfile-id", brickKey(volume, brick)],
-      ...["--brick-name", brick.path, "--brick-port", "0"],
-      ...["--xlator-option", `*-posix.glusterd-uuid=${volume.id}`],
+    const { volume } = this, brick = volume.bricks[index]!;
+    this.#bricks[index] = await this.#serve(`brick-${index}`, brickKey(volume, brick), brick.path);
+  }
+
+  /** Serves a client's graph to other clients. */
+  async startProxy(): Promise<void> {
+    await this.#serve("proxy", graphKey(this.volume, "proxy"), proxyName(this.volume.name));
+  }
+
+  async #serve(name: string, key: string, as: string): Promise<Process> {
+    const process = this.#spawn(name, [
+      ...[MORTAR, "brick", "-s", HOST, "--volfile-id", key],
+      ...["--brick-name", as, "--brick-port", "0"],
+      ...["--xlator-option", `*-posix.glusterd-uuid=${this.volume.id}`],
     ]);
-    this.#bricks[index] = process;
     // Clients that are told nothing of its port ask again only after three seconds.
-    await until(`brick ${index} signs in`, async () => {
-      if (!process.running) throw new Error(`Brick ${index} ended\n${process.lastWords()}`);
-      return (await Deno.readTextFile(`${dir}/mgmt.log`)).includes(` pid=${process.pid}\n`);
+    await until(`${name} signs in`, async () => {
+      if (!process.running) throw new Error(`${name} ended\n${process.lastWords()}`);
+      return (await Deno.readTextFile(`${this.dir}/mgmt.log`)).includes(` pid=${process.pid}\n`);
     });
+    return process;
   }
 
   /** Ends a brick without warning. */
@@ -93,13 +103,13 @@ export class VolgenCluster implements AsyncDisposable {
     await this.#bricks[index]!.end("SIGKILL");
   }
 
-  /** Mounts the volume with GlusterFS's own client. */
-  async mount(): Promise<Mount> {
+  /** Mounts the volume with GlusterFS's own client, or what has that key. */
+  async mount(key = this.volume.name): Promise<Mount> {
     const path = `${this.dir}/mount-${this.#mounts.length}`, log = `${path}.log`;
     await Deno.mkdir(path);
     const mount = new Mount(path, log);
     this.#mounts.push(mount);
-    const from = `${HOST}:/${this.volume.name}`;
+    const from = `${HOST}:/${key}`;
     await must(
       this.space.inside(["mount", "-t", "glusterfs", "-o", `acl,log-file=${log}`, from, path]),
     );

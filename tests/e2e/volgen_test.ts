@@ -2,6 +2,7 @@
 
 import { notStrictEqual as notEqual, strictEqual as equal } from "node:assert/strict";
 import { e2e, LONG } from "tests/e2e/harness.ts";
+import { graphKey } from "mgmt/volgen/volfiles.ts";
 import { must, until } from "tests/e2e/process.ts";
 import { type Shape, VolgenCluster } from "tests/e2e/volgen_cluster.ts";
 
@@ -132,4 +133,14 @@ e2e("mgmt/volgen, 2 bricks: both get files, and fio finds what it wrote", ["fio"
     ]),
     { cwd: cluster.dir },
   );
+});
+
+e2e("mgmt/volgen, a proxy: clients of it and of the bricks see the same", [], async () => {
+  await using cluster = await VolgenCluster.start({ kind: "distribute", bricks: 2 });
+  await cluster.startProxy();
+  await using through = await cluster.mount(graphKey(cluster.volume, "proxy-client"));
+  await sh(BEFORE, through.path);
+  await sh(CHANGES, through.path);
+  await using straight = await cluster.mount();
+  equal(await sh(SUMS, straight.path), await sh(SUMS, through.path));
 });
