@@ -9,10 +9,23 @@ import { type DumpSection, shownOptions, stateSection } from "mgmt/statedump.ts"
 
 const LOCKS = "features/locks";
 
-/** All of a graph whose bricks' clients join at its top; `metrics` by name. */
+/** What a dump tells beside the graph itself. */
+export interface DumpFacts {
+  readonly metrics: readonly { readonly name: string; readonly value: number }[];
+  /** Paths of files by gfid, as far as they are known. */
+  readonly paths: ReadonlyMap<string, string>;
+}
+
+/** Files with locks, for their paths. */
+export function lockedGfids(graph: Graph): readonly string[] {
+  return [...graph.nodes].filter(({ block }) => block.type === LOCKS)
+    .flatMap(({ xlator }) => lockedInodes(xlator.state?.() ?? {}).map(({ gfid }) => gfid));
+}
+
+/** All of a graph whose bricks' clients join at its top. */
 export function* graphSections(
   graph: Graph,
-  metrics: readonly { readonly name: string; readonly value: number }[],
+  { metrics, paths }: DumpFacts,
 ): Generator<DumpSection> {
   const clients = graph.top.clients?.() ?? [];
   const calls = clients.reduce((sum, { callsUnderWay }) => sum + callsUnderWay, 0);
@@ -24,17 +37,21 @@ export function* graphSections(
   yield { title: "metrics", entries: metrics.map(({ name, value }) => [name, value] as const) };
   yield { title: "active graph - 1", entries: [] };
   // Top first, as GlusterFS walks its graphs.
-  for (const node of [...graph.nodes].reverse()) yield* layerSections(node);
+  for (const node of [...graph.nodes].reverse()) yield* layerSections(node, paths);
   yield* inodeSections(graph, clients);
 }
 
-function* layerSections({ block, xlator }: GraphNode): Generator<DumpSection> {
+function* layerSections(
+  { block, xlator }: GraphNode,
+  paths: DumpFacts["paths"],
+): Generator<DumpSection> {
   const { type, name } = block;
   const state = xlator.state?.() ?? {};
   if (type === LOCKS) {
     yield stateSection(`${type}.${name}`, { options: shownOptions(block.options) });
     for (const inode of lockedInodes(state)) {
-      yield { title: `xlator.features.locks.${name}.inode`, entries: lockEntries(inode) };
+      const entries = lockEntries(inode, paths.get(inode.gfid));
+      yield { title: `xlator.features.locks.${name}.inode`, entries };
     }
     return;
   }

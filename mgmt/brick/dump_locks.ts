@@ -25,9 +25,13 @@ export interface LockedInode {
 
 type Entry = readonly [string, string | number];
 
-/** The lines: counts first, then locks by domain, those that are held before those that wait. */
-export function* lockEntries(inode: LockedInode): Generator<Entry> {
+/**
+ * The lines: counts first, then locks by domain, those that are held before those that wait. `path`:
+ * from the brick's root, if it is known.
+ */
+export function* lockEntries(inode: LockedInode, path: string | undefined): Generator<Entry> {
   const { gfid, inodelks = [], entrylks = [], posixlks = [] } = inode;
+  if (path !== undefined) yield ["path", path];
   yield ["gfid", gfid];
   if (entrylks.length) {
     yield ["entrylk-count", entrylks.length];

@@ -158,17 +158,26 @@ async function statistics(host: BrickHost, { name, input }: BrickRequest): Promi
 
 // Paths never travel with fops; storage knows them.
 async function pathOf(graph: Graph, layer: Xlator, gfid: Gfid): Promise<string> {
+  return await filePath(graph, layer.children[0]!, gfid) ?? `<gfid:${gfid}>`;
+}
+
+/** The path of a file from the brick's root, as `layer` and those below it know it. */
+export async function filePath(
+  graph: Graph,
+  layer: Xlator,
+  gfid: Gfid,
+): Promise<string | undefined> {
   if (gfid === ROOT_GFID) return "/";
   try {
     const inode = graph.inodes.of(gfid);
-    const { xattrs } = await layer.children[0]!.getxattr(ROOT, { inode, name: PATH.name });
+    const { xattrs } = await layer.getxattr(ROOT, { inode, name: PATH.name });
     // A file of several names: the first stands for it.
     const path = xattrs?.get(PATH)?.split(":")[0];
-    if (path) return path;
+    return path || undefined;
   } catch (error) {
-    if (!(error instanceof FopError)) throw error;
+    if (error instanceof FopError) return undefined;
+    throw error;
   }
-  return `<gfid:${gfid}>`;
 }
 
 function barrier(host: BrickHost, { name, input }: BrickRequest): Answered {

@@ -4,6 +4,7 @@
  */
 
 import { buildGraph, type Graph } from "core/graph.ts";
+import type { Gfid } from "core/inode.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import type { VolumeBlock } from "core/volfile.ts";
 import type { Xlator } from "core/xlator.ts";
@@ -21,8 +22,8 @@ import type { Daemon } from "mgmt/daemon.ts";
 import { cause, plain } from "mgmt/plain.ts";
 import { cannotListen } from "mgmt/endpoints.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
-import { graphSections } from "mgmt/brick/dump.ts";
-import { listenForOrders } from "mgmt/brick/operations.ts";
+import { graphSections, lockedGfids } from "mgmt/brick/dump.ts";
+import { filePath, listenForOrders } from "mgmt/brick/operations.ts";
 import { dashed } from "mgmt/home.ts";
 import { dumpState } from "mgmt/statedump.ts";
 import type { Connection } from "rpc/connection.ts";
@@ -59,6 +60,9 @@ export interface BrickOptions {
 /** How long a sign-out may take: the portmapper notices the end of the connection anyway. */
 const SIGN_OUT_MS = 2000;
 
+/** How many files with locks are named by path in a statedump: each is a look at the disk. */
+const PATHS_MAX = 1000;
+
 /** See the head of this file. */
 export class BrickProcess {
   readonly #daemon: Daemon;
@@ -89,7 +93,7 @@ export class BrickProcess {
       log.error("brick stops: it cannot serve any more", { brick: this.#name, why: event.reason });
       this.#daemon.end(1);
     });
-    this.#daemon.handle({ reload: () => this.#reload(), dump: () => this.#dump() });
+    this.#daemon.handle({ reload: () => this.#reload(), dump: () => void this.#dumpNow() });
     await this.#start();
     try {
       link?.keep({
@@ -204,10 +208,31 @@ export class BrickProcess {
     }
   }
 
-  #dump(): void {
+  async #dumpNow(): Promise<void> {
+    try {
+      await this.#dump();
+    } catch (error) {
+      this.#daemon.env.log.error("statedump cannot be written", { why: plain(error) });
+    }
+  }
+
+  async #dump(): Promise<void> {
     const { env, metrics } = this.#daemon;
     const name = dashed(this.#name) || "brick";
-    dumpState(env, this.#options.statedumps, name, graphSections(this.#graph, metrics.read()));
+    const paths = await this.#pathsOfLocked();
+    const sections = graphSections(this.#graph, { metrics: metrics.read(), paths });
+    dumpState(env, this.#options.statedumps, name, sections);
+  }
+
+  // The storage is asked itself: layers above it count what clients do.
+  async #pathsOfLocked(): Promise<ReadonlyMap<string, string>> {
+    const [bottom] = this.#graph.nodes;
+    const paths = new Map<string, string>();
+    for (const gfid of lockedGfids(this.#graph).slice(0, PATHS_MAX)) {
+      const path = await filePath(this.#graph, bottom!.xlator, gfid as Gfid);
+      if (path !== undefined) paths.set(gfid, path);
+    }
+    return paths;
   }
 
   async #listenForOrders(): Promise<void> {
