@@ -1,6 +1,11 @@
 /** scripts/mortar: which Deno it finds, remembers and starts, and under which name. */
 
-import { match, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { VERSION } from "mgmt/version.ts";
 import { run } from "tests/e2e/process.ts";
 
@@ -75,5 +80,18 @@ Deno.test("scripts/mortar: a Deno that was replaced is looked at again, and refu
     equal(code, 1);
     match(err, /^Cannot run mortar: Deno 2\.9\.6 is neither on PATH nor/);
     equal(await Deno.readTextFile(`${home}/asked`), "asked\nasked\n");
+  });
+});
+
+Deno.test("scripts/mortar: where logs are is told at once, and the same as by the program", async () => {
+  await withHome(async ({ home, start }) => {
+    for (const ask of ["--print-logdir", "--print-statedumpdir"]) {
+      await Deno.remove(`${home}/started`).catch(() => {});
+      const quick = await start("gluster", ask);
+      await rejects(Deno.stat(`${home}/started`), Deno.errors.NotFound);
+      const full = await start("gluster", "--mode=script", ask);
+      await Deno.stat(`${home}/started`);
+      deepEqual(quick, full);
+    }
   });
 });
