@@ -206,8 +206,12 @@ export function checkOwnBrick({ host, path }: BrickPlace, volume: string, id: st
 }
 
 /** Without root `trusted.*` is closed to us; bricks then keep such names under `user.*`. */
+export function keepsUserAttributes(): boolean {
+  return Deno.uid() !== 0;
+}
+
 function attributeName(name: string): string {
-  return Deno.uid() === 0 ? name : `user.${name}`;
+  return keepsUserAttributes() ? `user.${name}` : name;
 }
 
 function errorText(result: number): string {

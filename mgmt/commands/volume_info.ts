@@ -1,6 +1,7 @@
 /** `volume info`: what volumes are made of, and what was set on them. */
 
 import { managed, OP_ERRNO, optional } from "mgmt/cli/managed.ts";
+import { keepsUserAttributes } from "mgmt/cluster/brick_directory.ts";
 import type { VolumeInfoAnswer } from "mgmt/status/answers.ts";
 import { infoText, infoXml } from "mgmt/status/info_shown.ts";
 import { volumeInfo as infoOf } from "mgmt/status/volume_info.ts";
@@ -22,12 +23,15 @@ export const volumeInfo = managed({
     { what: "One of them, for programs", line: "mortar --xml volume info v1" },
   ],
   async apply(cluster, { volume }): Promise<VolumeInfoAnswer> {
-    const handWritten = await cluster.handWritten();
+    const circumstances = {
+      handWritten: await cluster.handWritten(),
+      userAttributes: keepsUserAttributes(),
+    };
     const one = volume !== undefined && volume !== "all";
     const volumes = one ? [await cluster.volume(volume)] : await cluster.volumes();
     return {
       volume: one ? volume : null,
-      volumes: volumes.map((each) => infoOf(each, handWritten)),
+      volumes: volumes.map((each) => infoOf(each, circumstances)),
     };
   },
   text: ({ volumes }) => volumes.map(infoText).join(""),

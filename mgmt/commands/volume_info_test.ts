@@ -4,6 +4,8 @@ import { asJson } from "mgmt/cluster/cluster.ts";
 import { volumeInfo } from "mgmt/commands/volume_info.ts";
 import { Dispatcher } from "mgmt/dispatch.ts";
 import { KEYS, type VolumeRecord } from "mgmt/records.ts";
+import { infoText } from "mgmt/status/info_shown.ts";
+import { volumeInfo as infoOf } from "mgmt/status/volume_info.ts";
 import type { Form } from "rpc/programs/commands.ts";
 import { fakeCluster } from "tests/fakes/cluster.ts";
 
@@ -76,9 +78,19 @@ Deno.test("volume info: hand-written volfiles in use are told behind the options
   const keys = ["other", "v", "v.h.bricks-v1"];
   match(
     await shown([volume], "text", keys),
-    /\nnfs\.disable: on\nhand-written-volfile: v\nhand-written-volfile: v\.h\.bricks-v1\n$/,
+    /\nnfs\.disable: on\nhand-written-volfile: v\nhand-written-volfile: v\.h\.bricks-v1\n/,
   );
   equal(await shown([volume], "xml", keys), await shown([volume], "xml"));
+});
+
+Deno.test("volume info: bricks that no GlusterFS can read say so", () => {
+  const volume = striped("v", 2, { kind: "distribute" });
+  const circumstances = { handWritten: [], userAttributes: true };
+  match(
+    infoText(infoOf(volume, circumstances)),
+    /\nOptions Reconfigured:\nbrick-attributes: user\.\*\n$/,
+  );
+  equal("remarks" in infoOf(volume, { ...circumstances, userAttributes: false }), false);
 });
 
 Deno.test("volume info: a volume's login is in no form", async () => {

@@ -67,11 +67,17 @@ const TYPE_TEXTS = [
   "Distributed-Disperse",
 ] as const;
 
-/** What there is to tell of a volume. `handWritten`: keys of volfiles that are not ours. */
-export function volumeInfo(
-  volume: VolumeRecord,
-  handWritten: readonly string[] = [],
-): VolumeInfo {
+/** What of a volume is not in its record. */
+export interface Circumstances {
+  /** Keys of volfiles that are not ours. */
+  readonly handWritten: readonly string[];
+  /** Bricks keep their attributes under `user.*`: no GlusterFS can take them over as they are. */
+  readonly userAttributes: boolean;
+}
+
+/** What there is to tell of a volume. */
+export function volumeInfo(volume: VolumeRecord, circumstances?: Circumstances): VolumeInfo {
+  const remarks = circumstances ? remarksOn(volume, circumstances) : [];
   const { state, bricks } = volume;
   const status = state === "started" || state === "stopped" ? STATUSES[state] : STATUSES.created;
   const distCount = distributeCount(volume);
@@ -100,15 +106,20 @@ export function volumeInfo(
       isArbiter: isArbiter(volume, index),
     })),
     options: Object.entries(volume.options).map(([name, value]) => ({ name, value })).reverse(),
-    ...handWritten.length ? { remarks: remarksOn(volume, handWritten) } : {},
+    ...remarks.length ? { remarks } : {},
   };
 }
 
-function remarksOn(volume: VolumeRecord, handWritten: readonly string[]): NamedValue[] {
-  const { name, bricks } = volume;
+function remarksOn(
+  { name, bricks }: VolumeRecord,
+  { handWritten, userAttributes }: Circumstances,
+): NamedValue[] {
   const keys = [name, ...bricks.map(({ host, path }) => `${name}.${host}.${dashed(path)}`)];
-  return keys.filter((key) => handWritten.includes(key))
-    .map((key) => ({ name: "hand-written-volfile", value: key }));
+  return [
+    ...keys.filter((key) => handWritten.includes(key))
+      .map((key) => ({ name: "hand-written-volfile", value: key })),
+    ...userAttributes ? [{ name: "brick-attributes", value: "user.*" }] : [],
+  ];
 }
 
 /** GlusterFS's number of what one subvolume of cluster/distribute is. */
