@@ -117,7 +117,9 @@ function clusterLayers(
     : [];
   for (const { options } of ahead) options.set("performance.readdir-ahead", "on");
   const names = (ahead.length ? ahead : spread).map(({ name }) => name);
-  const all = layer(`${volume.name}-dht`, distributeType(volume), {}, names);
+  const wanted = distributeType(volume);
+  const type = has(wanted) ? wanted : "cluster/distribute";
+  const all = layer(`${volume.name}-dht`, type, {}, names);
   return [...clients, ...sets, ...striped, ...ahead, all];
 }
 

@@ -17,7 +17,7 @@ export function proxyName(volume: string): string {
   return `${volume}-proxy`;
 }
 
-/** The graph of our own clients. Layers that only make things fast are left out while we have none. */
+/** The graph of our own clients. Layers that we do not have are left out if files are the same without. */
 export function ownGraph(input: VolgenInput, asker: Asker): VolumeBlock[] {
   return blocks(forOurs(clientLayers(input, { asker, has })));
 }
@@ -59,8 +59,9 @@ export function proxyClientGraph(input: VolgenInput, asker: Asker): VolumeBlock[
   return blocks(layers);
 }
 
+// Layers that make things fast, and those that only choose where new files go, may be away.
 function has(type: string): boolean {
-  return TYPES.has(type) || !type.startsWith("performance/");
+  return TYPES.has(type) || !/^performance\/|^cluster\/(nufa|switch)$/.test(type);
 }
 
 // A proxy runs on the node that made its volfile, which is known by the bricks it has.

@@ -80,6 +80,11 @@ Deno.test("mgmt/volgen: our own client builds its graph of what we have", () => 
   const options = { "performance.io-cache": "on", "network.ping-timeout": "7" };
   deepEqual(built(graph(input(2, { options }), "own")), []);
   deepEqual(built(graph(input(2, { options }), "proxy")), []);
+  const near = input(2, {
+    options: { "cluster.nufa": "on", "performance.parallel-readdir": "on" },
+  });
+  deepEqual(built(graph(near, "own")), []);
+  equal(find(graph(near, "client"), "v-dht").type, "cluster/nufa");
 });
 
 Deno.test("mgmt/volgen: only the last brick of each set is an arbiter", () => {
