@@ -2,6 +2,7 @@
 
 import { realClock } from "core/env.ts";
 import { CommandError } from "mgmt/cli/command_error.ts";
+import { connectTo } from "rpc/transport.ts";
 
 const LOOK_MS = 50, READY_MS = 60_000;
 
@@ -45,4 +46,27 @@ export async function detached(
     throw new CommandError(said || `Cannot run "${name}": it ended at once; its log says why`);
   }
   throw new CommandError(`Cannot run "${name}": process ${child.pid} is not ready yet`);
+}
+
+/**
+ * Whether the process `pid` serves: it is the one that the pid file names, and somebody answers on
+ * the socket. Both may be absent. Another one that was there before is not taken for it.
+ */
+export async function serves(
+  pid: number,
+  { pidFile, socket }: {
+    readonly pidFile?: string | undefined;
+    readonly socket?: string | undefined;
+  },
+): Promise<boolean> {
+  try {
+    if (pidFile !== undefined && (await Deno.readTextFile(pidFile)).trim() !== String(pid)) {
+      return false;
+    }
+    if (socket !== undefined) (await connectTo({ kind: "unix", path: socket })).close();
+    return true;
+  } catch {
+    // Not there yet.
+    return false;
+  }
 }

@@ -6,9 +6,8 @@ import { CommandError } from "mgmt/cli/command_error.ts";
 import { mgmt, type MgmtValues, runManagement } from "mgmt/commands/mgmt.ts";
 import { GLUSTERD_PLACES, type Places } from "mgmt/home.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
-import { detached, shownArguments } from "mgmt/old_names/detached.ts";
+import { detached, serves, shownArguments } from "mgmt/old_names/detached.ts";
 import { plain } from "mgmt/plain.ts";
-import { connectTo } from "rpc/transport.ts";
 
 const VOLFILE = "/etc/glusterfs/glusterd.vol";
 const PID_FILE = "/var/run/glusterd.pid";
@@ -63,7 +62,10 @@ export async function glusterd(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const { places, words } = glusterdRequest(given, configuredIn(given.last("volfile")));
-  if (!given.staysInFront) return await detached("glusterd", argv, () => answers(places.socket));
+  if (!given.staysInFront) {
+    const signs = { pidFile: given.last("pid-file") ?? PID_FILE, socket: places.socket };
+    return await detached("glusterd", argv, (pid) => serves(pid, signs));
+  }
   // Its log comes before anything else is made.
   await Deno.mkdir(places.logs, { recursive: true });
   await Deno.mkdir(places.run, { recursive: true });
@@ -82,15 +84,5 @@ function configuredIn(named: string | undefined): ReadonlyMap<string, string> {
   } catch (error) {
     if (named === undefined && error instanceof Deno.errors.NotFound) return new Map();
     throw new CommandError(`Cannot read "${path}": ${plain(error)}`);
-  }
-}
-
-async function answers(socket: string): Promise<boolean> {
-  try {
-    (await connectTo({ kind: "unix", path: socket })).close();
-    return true;
-  } catch {
-    // Nobody listens there yet.
-    return false;
   }
 }

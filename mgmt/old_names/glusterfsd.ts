@@ -5,8 +5,7 @@ import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
 import { brick } from "mgmt/commands/brick.ts";
 import { GLUSTERD_PLACES } from "mgmt/home.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
-import { detached, shownArguments } from "mgmt/old_names/detached.ts";
-import { connectTo } from "rpc/transport.ts";
+import { detached, serves, shownArguments } from "mgmt/old_names/detached.ts";
 import { TYPES } from "xlators/mod.ts";
 
 /** The words of `mortar brick` for a command line of `glusterfsd`. Throws UsageError. */
@@ -54,27 +53,13 @@ export async function brickAs(name: string, argv: readonly string[]): Promise<nu
     return 0;
   }
   const words = brickWords(given);
-  if (!given.staysInFront) return await detached(name, argv, readiness(given));
+  if (!given.staysInFront) {
+    // It takes orders when it serves; without a socket its pid file must do.
+    const signs = { pidFile: given.last("pid-file"), socket: given.last("socket-file") };
+    return await detached(name, argv, (pid) => serves(pid, signs));
+  }
   const look = { comm: name, commandLine: [`/usr/sbin/${name}`, ...shownArguments(argv)] };
   const request = readCommandLine([brick(TYPES, look)], words);
   if (request.ask !== "run") throw new CommandError(`Cannot run "${name}": no brick is asked for`);
   return await request.command.run(request.values, request.operands);
-}
-
-// A brick takes orders when it serves; without a socket its pid file must do.
-function readiness(given: OldArguments): (pid: number) => Promise<boolean> {
-  const socket = given.last("socket-file"), pidFile = given.last("pid-file");
-  return async (pid) => {
-    try {
-      if (socket === undefined) {
-        return pidFile === undefined ||
-          (await Deno.readTextFile(pidFile)).trim() === String(pid);
-      }
-      (await connectTo({ kind: "unix", path: socket })).close();
-      return true;
-    } catch {
-      // Not there yet.
-      return false;
-    }
-  };
 }

@@ -50,7 +50,7 @@ Deno.test("mortar: help, versions and unknown words have their exit codes", asyn
   match((await mortar("--version")).out, /^mortar \d+\.\d+\.\d+\n$/);
   const unknown = await mortar("brik");
   deepEqual([unknown.code, unknown.out], [1, ""]);
-  match(unknown.err, /^Cannot run "brik": there is no such command; "mortar --help" lists them\n$/);
+  match(unknown.err, /^Cannot run "brik": there is no such command; did you mean "brick"\? .*\n$/);
   const usage = await mortar("brick", "--nonsense");
   equal(usage.code, 2);
   match(usage.err, /^Cannot run "mortar brick": there is no option "--nonsense"; .*\n$/);

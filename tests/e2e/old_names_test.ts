@@ -1,0 +1,77 @@
+/** Called by GlusterFS's names: what scripts that know those programs see and do. */
+
+import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
+import { e2e } from "tests/e2e/harness.ts";
+import { run } from "tests/e2e/process.ts";
+
+const SCRIPTS = new URL("../../scripts", import.meta.url).pathname;
+
+/** Runs shell commands with our programs on the path and GlusterFS's places empty; answers sections. */
+async function withOldNames(script: string): Promise<Map<string, string>> {
+  const dir = await Deno.makeTempDir({ prefix: "mt-names-" });
+  try {
+    await Deno.writeTextFile(
+      `${dir}/script`,
+      `ip link set lo up && ip addr add 10.99.4.1/24 dev lo
+for each in /var/lib/glusterd /var/run /var/log/glusterfs; do mount -t tmpfs none $each; done
+export PATH=${SCRIPTS}:$PATH DENO=${Deno.execPath()}
+cd ${dir}
+${script}
+`,
+    );
+    const { out, err } = await run(
+      ["unshare", "-mnpf", "--kill-child", "--mount-proc", "bash", `${dir}/script`],
+      { timeoutMs: 60_000 },
+    );
+    const parts = out.split("##### ").slice(1);
+    if (!parts.length) throw new Error(err);
+    return new Map(
+      parts.map((part) => {
+        const end = part.indexOf("\n");
+        return [part.slice(0, end), part.slice(end + 1)];
+      }),
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+e2e("glusterd: goes to the background, is found by name, and leaves its bricks running", [
+  "unshare",
+], async () => {
+  const said = await withOldNames(`
+mkdir b
+echo "##### start"; glusterd; echo "= $?"
+echo "##### found"; [ "$(pidof glusterd)" = "$(cat /var/run/glusterd.pid)" ] && pgrep -x glusterd | wc -l
+ps -o args= -p $(cat /var/run/glusterd.pid)
+echo "##### again"; glusterd; echo "= $?"
+echo "##### volume"; gluster --mode=script volume create v 10.99.4.1:$PWD/b force; gluster --mode=script volume start v
+echo "##### bricks"; ps -eo comm,args | grep '[-]-brick-name'
+echo "##### files"; ls /var/lib/glusterd/glusterd.info /var/log/glusterfs/glusterd.log /var/log/glusterfs/bricks /var/run/gluster/vols/v
+kill -USR1 $(pgrep -x glusterfsd)
+for i in $(seq 50); do grep -q DUMP-END-TIME /var/run/gluster/*.dump.* 2>/dev/null && break; sleep 0.1; done
+echo "##### dump"; tail -n 1 /var/run/gluster/*.dump.*
+pkill -x glusterd; while pidof glusterd >/dev/null; do sleep 0.1; done
+echo "##### left"; pgrep -xc glusterfsd; ls /var/run/glusterd.pid
+BRICK=$(pgrep -x glusterfsd)
+echo "##### back"; glusterd
+online() { gluster --mode=script volume status v | awk -v pid=$BRICK '$NF == pid && $(NF-1) == "Y"' | wc -l; }
+for i in $(seq 50); do [ $(online) = 1 ] && break; sleep 0.1; done; online
+gluster --mode=script volume stop v; pgrep -xc glusterfsd
+`);
+  const of = (name: string) => said.get(name) ?? "";
+  equal(of("start"), "= 0\n");
+  match(of("found"), /^1\nglusterd *\n$/);
+  equal(of("again"), "= 1\n");
+  match(of("volume"), /^volume start: v: success$/m);
+  match(
+    of("bricks"),
+    /^glusterfsd +\/usr\/sbin\/glusterfsd -s \S+ --volfile-id v\.10\.99\.4\.1\.\S+ -p \S+\.pid -S \S+\.socket --brick-name /,
+  );
+  match(of("files"), /^\/var\/lib\/glusterd\/glusterd\.info$/m);
+  match(of("files"), /^10\.99\.4\.1-\S+-b\.pid$/m);
+  match(of("dump"), /^DUMP-END-TIME: /);
+  // The daemon takes its pid file away; the brick goes on, and is the next daemon's.
+  equal(of("left"), "1\n");
+  deepEqual(of("back").split("\n"), ["1", "volume stop: v: success", "0", ""]);
+});
