@@ -19,7 +19,7 @@ import { cannotListen } from "mgmt/endpoints.ts";
 import { makeHookDirectories, PostHooks, runHooks } from "mgmt/hooks.ts";
 import type { Places } from "mgmt/home.ts";
 import { glusterCliProgram } from "mgmt/legacy/program.ts";
-import { plain } from "mgmt/plain.ts";
+import { isOfSystem, plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
 import { KEYS, nodeRecord, type VolumeRecord } from "mgmt/records.ts";
 import { makeDirectory } from "mgmt/state/replace_file.ts";
@@ -236,7 +236,18 @@ export class ManagementDaemon {
     const { places } = this.#options;
     const sharing = await sharingOf(volume, this.cluster.nodeId);
     const input = { ...await this.#input(volume), sharing };
-    await writeStateFiles(places, volume, stateVolfiles(input), this.cluster.nodeId);
+    const volfiles = stateVolfiles(input);
+    try {
+      await writeStateFiles(places, volume, volfiles, this.cluster.nodeId);
+    } catch (error) {
+      // The record is changed, and only shown by these files: they are written with the next change, or
+      // when the daemon starts.
+      if (!isOfSystem(error)) throw error;
+      this.#env.log.warn("state files are older than the volume", {
+        volume: volume.name,
+        why: plain(error),
+      });
+    }
     await this.#server.refresh();
   }
 

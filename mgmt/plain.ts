@@ -10,3 +10,8 @@ export function plain(error: unknown): string {
 export function cause(message: string): string {
   return message.replace(/^Cannot (read volfile: |build )/, "");
 }
+
+/** Whether the operating system said no (ENOSPC, EACCES, …), rather than something of ours being wrong. */
+export function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "string";
+}

@@ -9,7 +9,7 @@
 
 import { DatabaseSync } from "node:sqlite";
 import type { Env } from "core/env.ts";
-import { plain } from "mgmt/plain.ts";
+import { isOfSystem, plain } from "mgmt/plain.ts";
 import { checkRecord } from "mgmt/store/check_record.ts";
 import { lockHome } from "mgmt/store/home_lock.ts";
 import { saysDamaged, storeError } from "mgmt/store/sqlite_errors.ts";
@@ -63,10 +63,6 @@ export function memoryStore(env: Pick<Env, "log">): Store {
 }
 
 /** Errors of the file system have a code such as "EROFS"; ours and bugs do not. */
-function isOfSystem(error: unknown): boolean {
-  return error instanceof Error && "code" in error && typeof error.code === "string";
-}
-
 function openLocked(
   home: string,
   env: Env,
