@@ -5,6 +5,7 @@ import { getState } from "mgmt/commands/get_state.ts";
 import { peerProbe } from "mgmt/commands/peer_probe.ts";
 import { peerStatus } from "mgmt/commands/peer_status.ts";
 import { poolList } from "mgmt/commands/pool_list.ts";
+import { systemUuidGet } from "mgmt/commands/system_uuid_get.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
 import { volumeDelete } from "mgmt/commands/volume_delete.ts";
@@ -53,5 +54,6 @@ export const MANAGED: readonly ManagedCommand[] = [
   peerStatus,
   poolList,
   systemGetspec,
+  systemUuidGet,
   getState,
 ];

@@ -33,4 +33,5 @@ export const systemGetspec = managed({
   xml: ({ key, volfile }) => [
     element("getspec", [element("key", key), element("volfile", volfile)]),
   ],
+  failedXml: () => ({ elements: [], exitCode: 1 }),
 });

@@ -120,7 +120,12 @@ export const volumeProfile = managed({
     ]),
   ],
   failedXml: (_message, given) => ({
-    elements: [element("volProfile", headXml(given))],
+    elements: [
+      element("volProfile", [
+        ...headXml(given),
+        ...given.action === "info" ? [element("brickCount", 0)] : [],
+      ]),
+    ],
     exitCode: 0,
   }),
 });

@@ -3,6 +3,7 @@
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { type Entries, type RequestDict, wrong } from "mgmt/legacy/request_dict.ts";
 import { answerOf, type Run } from "mgmt/legacy/run.ts";
+import type { SystemUuidGet } from "mgmt/commands/system_uuid_get.ts";
 import type { VolumeInfoAnswer, VolumeListAnswer } from "mgmt/status/answers.ts";
 import type { PeersAnswer } from "mgmt/status/peers.ts";
 import type { VolumeInfo } from "mgmt/status/volume_info.ts";
@@ -103,8 +104,6 @@ export async function friends(run: Run, flags: number): Promise<Entries> {
 
 /** UUID_GET. */
 export async function nodeId(run: Run): Promise<Entries> {
-  const { peers } = await answerOf<PeersAnswer>(run, ["pool", "list"]);
-  const own = peers.find(({ hostname }) => hostname === "localhost");
-  if (!own) throw new Refusal("This node is not in its own pool; see the log of the daemon");
-  return [["uuid", own.uuid]];
+  const { uuid } = await answerOf<SystemUuidGet>(run, ["system::", "uuid", "get"]);
+  return [["uuid", uuid]];
 }

@@ -269,10 +269,9 @@ Deno.test("mgmt/legacy: the next volume is the one after the name, and none afte
 });
 
 Deno.test("mgmt/legacy: other answers have the keys of GlusterFS, too", async () => {
-  const peers = { peers: [{ uuid: "UUID", hostname: "localhost", connected: true }] };
   const cases: Readonly<Record<string, Readonly<Record<string, Json>>>> = {
     "volume list": { "volume list": { volumes: [] } },
-    "system:: uuid get": { "pool list": peers },
+    "system:: uuid get": { "system:: uuid get": { uuid: "UUID" } },
     "volume get d2 user.note": {
       "volume get d2 user.note": { options: [{ key: "user.note", value: "hello" }] },
     },

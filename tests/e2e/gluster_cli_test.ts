@@ -7,6 +7,9 @@ import type { Finished } from "tests/e2e/process.ts";
 
 const PROGRAMS = ["gluster", "glusterd", "unshare"];
 
+const THEIR_GLUSTER = "gluster";
+const OUR_GLUSTER = new URL("../../scripts/gluster", import.meta.url).pathname;
+
 /** Brick N. */
 const b = (name: string) => `${ISLAND_HOST}:${ISLAND_DIR}/bricks/${name}`;
 
@@ -224,18 +227,28 @@ function difference(care: Care, ours: Finished, theirs: Finished): string {
   return `--- GlusterFS\n${other}\n--- ours\n${one}\n`;
 }
 
+/** A daemon on an island, and the `gluster` that is used there. */
+interface Side {
+  readonly island: Island;
+  readonly gluster: string;
+}
+
+function gluster({ island, gluster }: Side, words: readonly string[]): Promise<Finished> {
+  return island.run([gluster, "--mode=script", ...words], { env: { DENO: Deno.execPath() } });
+}
+
 async function compare(
-  ours: Island,
-  theirs: Island,
+  ours: Side,
+  theirs: Side,
   steps: readonly Step[],
   options: readonly string[],
 ): Promise<string[]> {
   const differing: string[] = [];
   for (const [care, command] of steps) {
-    const argv = ["gluster", "--mode=script", ...options, ...command.split(" ")];
-    const [one, other] = await Promise.all([ours.run(argv), theirs.run(argv)]);
+    const words = [...options, ...command.split(" ")];
+    const [one, other] = await Promise.all([gluster(ours, words), gluster(theirs, words)]);
     const what = difference(care, one, other);
-    if (what !== "") differing.push(`${argv.join(" ")}\n${what}`);
+    if (what !== "") differing.push(`gluster ${words.join(" ")}\n${what}`);
   }
   return differing;
 }
@@ -252,19 +265,30 @@ async function useVolume(island: Island): Promise<void> {
   ]);
 }
 
-e2e("gluster: every verb prints the same of our daemon as of GlusterFS's", PROGRAMS, async () => {
-  await using ours = await Island.create();
-  await using theirs = await Island.create();
-  await Promise.all([ours.startMortar(), theirs.startGlusterd()]);
+/**
+ * Where our command line does better: it may look from afar at more, has XML for all verbs and for
+ * inodes as they are, and a number for every failure.
+ */
+const BETTER =
+  /--remote-host|--xml volume status w1 inode|--xml .*(barrier|clear-locks)|volume create y1 \S+y2/;
+
+/** `except`: commands that may differ. */
+async function compareAll(program: string, except?: RegExp): Promise<void> {
+  await using island = await Island.create();
+  await using other = await Island.create();
+  await Promise.all([island.startMortar(), other.startGlusterd()]);
+  const ours = { island, gluster: program }, theirs = { island: other, gluster: THEIR_GLUSTER };
   const differing = await compare(ours, theirs, LIFE, []);
   const both = async (words: string) => {
-    const argv = ["gluster", "--mode=script", "volume", ...words.split(" ")];
-    await Promise.all([ours.must(argv), theirs.must(argv)]);
+    for (const side of [ours, theirs]) {
+      const { code, out, err } = await gluster(side, ["volume", ...words.split(" ")]);
+      if (code !== 0) throw new Error(`${words}: ${out}${err}`);
+    }
   };
   await both(`create w1 ${b("w1")}`);
   await both("start w1");
   await both("profile w1 start");
-  await Promise.all([ours, theirs].map(useVolume));
+  await Promise.all([island, other].map(useVolume));
   differing.push(...await compare(ours, theirs, FIGURES, []));
   differing.push(...await compare(ours, theirs, FIGURES, ["--xml"]));
   await both("profile w1 stop");
@@ -272,5 +296,14 @@ e2e("gluster: every verb prints the same of our daemon as of GlusterFS's", PROGR
   differing.push(...await compare(ours, theirs, LOOKS, ["--xml"]));
   const named = ["--xml", "--glusterd-sock=/run/glusterd.socket"];
   differing.push(...await compare(ours, theirs, XML_LIFE, named));
-  if (differing.length) throw new Error(`They differ:\n${differing.join("\n")}`);
+  const wrong = differing.filter((each) => !except?.test(each.split("\n")[0]!));
+  if (wrong.length) throw new Error(`They differ:\n${wrong.join("\n")}`);
+}
+
+e2e("gluster: every verb prints the same of our daemon as of GlusterFS's", PROGRAMS, () => {
+  return compareAll(THEIR_GLUSTER);
+});
+
+e2e("gluster: our command line under that name prints the same, too", PROGRAMS, () => {
+  return compareAll(OUR_GLUSTER, BETTER);
 });
