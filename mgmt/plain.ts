@@ -11,7 +11,10 @@ export function cause(message: string): string {
   return message.replace(/^Cannot (read volfile: |build )/, "");
 }
 
-/** Whether the operating system said no (ENOSPC, EACCES, …), rather than something of ours being wrong. */
+/**
+ * Whether the operating system said no, rather than something of ours being wrong: its errors have a
+ * code such as "ENOSPC"; ours and bugs do not.
+ */
 export function isOfSystem(error: unknown): boolean {
   return error instanceof Error && "code" in error && typeof error.code === "string";
 }

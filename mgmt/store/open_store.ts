@@ -62,7 +62,6 @@ export function memoryStore(env: Pick<Env, "log">): Store {
   return new SqliteStore({ database, path: ":memory:", log: env.log, closed: () => {} });
 }
 
-/** Errors of the file system have a code such as "EROFS"; ours and bugs do not. */
 function openLocked(
   home: string,
   env: Env,
