@@ -21,11 +21,12 @@ import type { Places } from "mgmt/home.ts";
 import { glusterCliProgram } from "mgmt/legacy/program.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
-import { KEYS, nodeRecord, type VolumeRecord } from "mgmt/records.ts";
+import { KEYS, nodeRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
 import { makeDirectory } from "mgmt/state/replace_file.ts";
 import {
   readNodeId,
   removeStateFiles,
+  removeTree,
   volumesWithFiles,
   writeNodeFiles,
   writeStateFiles,
@@ -102,7 +103,7 @@ export class ManagementDaemon {
       handWritten: () => this.#volfiles.handWrittenKeys(),
       isHandWritten: (key) => this.#volfiles.isHandWritten(key),
       publish: (volume) => this.#publish(volume),
-      unpublish: ({ name }) => removeStateFiles(places, name),
+      unpublish: ({ name }) => this.#unpublish(name),
       hooks: {
         pre: (event, volume, facts) => runHooks(places, env, event, "pre", volume, facts),
         post: (event, volume, facts) => this.#postHooks.add(event, volume, facts),
@@ -115,7 +116,7 @@ export class ManagementDaemon {
       servers: options.servers,
       isOwn: isOwnAddress,
       ears: bricks.ears,
-      healerPidFile: (name) => `${places.run}/shd/${name}/${name}-shd.pid`,
+      healerPidFile: (name) => `${healerDirectory(places, name)}/${name}-shd.pid`,
       volumeId: async (name) => (await this.cluster.find(name))?.id,
       programs: (connection) => [
         commandProgram(this.dispatcher, connection),
@@ -234,10 +235,12 @@ export class ManagementDaemon {
 
   async #publish(volume: VolumeRecord): Promise<void> {
     const { places } = this.#options;
-    const sharing = await sharingOf(volume, this.cluster.nodeId);
+    const sharing = await this.#sharing(volume);
     const input = { ...await this.#input(volume), sharing };
     const volfiles = stateVolfiles(input);
     try {
+      // A self-heal daemon that cannot note its process there gives the volume up.
+      if (setSize(volume) > 1) await makeDirectory(healerDirectory(places, volume.name));
       await writeStateFiles(places, volume, volfiles, this.cluster.nodeId);
     } catch (error) {
       // The record is changed, and only shown by these files: they are written with the next change, or
@@ -249,6 +252,16 @@ export class ManagementDaemon {
       });
     }
     await this.#server.refresh();
+  }
+
+  async #unpublish(name: string): Promise<void> {
+    const { places } = this.#options;
+    await removeTree(healerDirectory(places, name));
+    await removeStateFiles(places, name);
+  }
+
+  #sharing(volume: VolumeRecord) {
+    return sharingOf(volume, this.cluster.nodeId, this.#env.clock);
   }
 
   async #input(volume: VolumeRecord) {
@@ -268,8 +281,7 @@ export class ManagementDaemon {
     const input = await this.#input(volume);
     // Only bricks wait for their disks: clients must get theirs even if one hangs.
     if (!isBrickKey(volume, key)) return volfileText(input, key, trusted);
-    const sharing = await sharingOf(volume, this.cluster.nodeId);
-    return volfileText({ ...input, sharing }, key, trusted);
+    return volfileText({ ...input, sharing: await this.#sharing(volume) }, key, trusted);
   }
 
   /** Where it listens, the unix socket last. */
@@ -299,6 +311,10 @@ export class ManagementDaemon {
     await this.#postHooks.idle();
     await this.#store.close();
   }
+}
+
+function healerDirectory({ run }: Places, volume: string): string {
+  return `${run}/shd/${volume}`;
 }
 
 // The file that GlusterFS's tools read has it, too: a state directory keeps its identity.

@@ -127,7 +127,8 @@ export async function volumesWithFiles(places: Places): Promise<string[]> {
   return names.sort();
 }
 
-async function removeTree(path: string): Promise<void> {
+/** Removes what is at `path`, if there is something. */
+export async function removeTree(path: string): Promise<void> {
   try {
     await Deno.remove(path, { recursive: true });
   } catch (error) {

@@ -1,4 +1,5 @@
 import { deepStrictEqual as deepEqual } from "node:assert/strict";
+import { realClock } from "core/env.ts";
 import { sharingOf } from "mgmt/volgen/sharing.ts";
 
 Deno.test("mgmt/volgen: bricks on one file system are counted, those that are away are alone", async () => {
@@ -14,7 +15,7 @@ Deno.test("mgmt/volgen: bricks on one file system are counted, those that are aw
       brick(`${dir}/away`),
       brick("/proc"),
     ];
-    const sharing = await sharingOf({ bricks }, "own");
+    const sharing = await sharingOf({ bricks }, "own", realClock);
     deepEqual(bricks.map(sharing), [2, 2, 1, 1, 1]);
   } finally {
     await Deno.remove(dir, { recursive: true });
