@@ -117,10 +117,12 @@ export class VolgenCluster implements AsyncDisposable {
   }
 
   /** Starts GlusterFS's self-heal daemon. */
-  startHealer(): void {
-    const volfile = `${this.dir}/volfiles/${graphKey(this.volume, "heal")}.vol`;
+  async startHealer(): Promise<void> {
+    // As for volumes that are in the daemon's store.
+    await Deno.mkdir(`${this.dir}/mgmt/run/shd/${this.volume.name}`, { recursive: true });
     this.#spawn("shd", [
-      ...["glusterfs", "-N", "-f", volfile, "-l", `${this.dir}/shd.log`],
+      ...["glusterfs", "-N", "-s", HOST, "--volfile-id", graphKey(this.volume, "heal")],
+      ...["-l", `${this.dir}/shd.log`, "-p", `${this.dir}/shd.pid`],
       ...["--process-name", "glustershd", "--client-pid=-6"],
       ...["--xlator-option", `*replicate*.node-uuid=${this.volume.id}`],
     ]);

@@ -108,7 +108,7 @@ for (const { name, shape, victims, others } of CASES.filter(({ long }) => LONG |
       const sums = await sh(SUMS, mount.path);
       await Promise.all(victims.map((victim) => cluster.startBrick(victim)));
       notEqual(await cluster.pendingHeals(), 0);
-      cluster.startHealer();
+      await cluster.startHealer();
       await until("all is healed", async () => await cluster.pendingHeals() === 0, HEAL_MS, 500);
       for (const other of others) await cluster.killBrick(other);
       await using fresh = await cluster.mount();
