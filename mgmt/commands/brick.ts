@@ -41,7 +41,9 @@ const options = {
   "socket-file": {
     short: "S",
     value: "PATH",
-    help: "Unix socket to take a management daemon's orders on (status, profile, end).",
+    help:
+      "Unix socket to take a management daemon's orders on (status, profile, end); statedumps " +
+      "are written beside it if nothing else is said.",
   },
   signin: { value: "HOST[:PORT]", help: "Portmapper to sign in at." },
   "process-name": {
@@ -108,7 +110,7 @@ export function brick(types: XlatorTypes, look?: DaemonLook): Command {
           name: values["brick-name"],
           port,
           overrides,
-          statedumps: values["statedump-dir"],
+          statedumps: values["statedump-dir"] ?? directoryOf(values["socket-file"]),
           socket: values["socket-file"],
           // A management daemon names the address unless it means all.
           everywhere: (look?.comm ?? values["process-name"]) !== undefined,
@@ -127,6 +129,10 @@ export function brick(types: XlatorTypes, look?: DaemonLook): Command {
 function lookOf({ "process-name": name }: BrickValues): DaemonLook {
   if (name === undefined) return { comm: "mortar-brick" };
   return { comm: "glusterfsd", commandLine: ["/usr/sbin/glusterfsd", ...argumentsAfter("brick")] };
+}
+
+function directoryOf(path: string | undefined): string | undefined {
+  return path?.includes("/") ? path.slice(0, path.lastIndexOf("/")) || "/" : undefined;
 }
 
 function argumentsAfter(command: string): string[] {

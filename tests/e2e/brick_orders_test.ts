@@ -37,7 +37,7 @@ async function tracedBrick() {
   await Deno.writeTextFile(`${dir}/brick.vol`, volfile.join(""));
   const process = new DaemonProcess([
     ...["brick", "-f", `${dir}/brick.vol`, "-S", socket, "--brick-name", brick],
-    ...["--process-name", "brick", "--statedump-dir", dir],
+    ...["--process-name", "brick"],
   ]);
   const address = await process.address();
   return {
@@ -151,6 +151,8 @@ e2e(
       (await proc("cmdline")).replaceAll("\0", " "),
       /^\/usr\/sbin\/glusterfsd -f \S+ -S \S+ --brick-name /,
     );
+    process.kill("SIGUSR1");
+    match(await process.said(/ statedump written /), new RegExp(` file=${at.dir}/`));
     const { code, out } = await run(["gf_attach", "-d", socket, brick]);
     deepEqual([code, out], [0, "OK\n"]);
     equal((await process.ended()).code, 0);

@@ -41,7 +41,7 @@ e2e("glusterd: goes to the background, is found by name, and leaves its bricks r
 ], async () => {
   const said = await withOldNames(`
 mkdir b
-echo "##### start"; glusterd; echo "= $?"
+echo "##### start"; glusterd 2>&1; echo "= $?"
 echo "##### found"; [ "$(pidof glusterd)" = "$(cat /var/run/glusterd.pid)" ] && pgrep -x glusterd | wc -l
 ps -o args= -p $(cat /var/run/glusterd.pid)
 echo "##### again"; glusterd; echo "= $?"
