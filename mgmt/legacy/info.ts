@@ -36,7 +36,8 @@ function goneInBetween(error: unknown): undefined {
 
 async function oneVolume(run: Run, name: string): Promise<Entries> {
   const { volumes } = await answerOf<VolumeInfoAnswer>(run, ["volume", "info", name]);
-  const [volume] = volumes;
+  // A name that means all of them is no name here.
+  const volume = volumes.find((each) => each.name === name);
   return volume ? [["count", 1], ...volumeEntries(volume)] : NONE;
 }
 

@@ -48,14 +48,15 @@ export async function volumeStatus(run: Run, request: RequestDict): Promise<Entr
     const names = await volumeNames(run);
     return [["vol_count", names.length], ...names.map((name, at) => [`vol${at}`, name] as const)];
   }
+  const name = request.text("volname");
   const answer = await answerOf<VolumeStatusAnswer>(run, [
-    ...["volume", "status", request.text("volname")],
+    ...["volume", "status", name],
     ...bits & BRICK ? [brick(request.text("brick"))] : [],
     ...wordsOf(bits, DAEMONS),
     ...wordsOf(bits, FORMS),
   ]);
-  const [volume] = answer.volumes;
-  if (!volume) throw new Refusal(`Volume ${request.text("volname")} does not exist`);
+  const volume = answer.volumes.find((each) => each.name === name);
+  if (!volume) throw new Refusal(`Volume ${name} does not exist`);
   if ("refused" in volume) throw new Refusal(volume.refused);
   const tasks = volume.tasks ? taskEntries(volume.tasks) : [];
   if (answer.form === "tasks") return tasks;

@@ -251,6 +251,18 @@ Deno.test("mgmt/legacy: volume info replies as GlusterFS does, options in its or
   deepEqual(optionsOf(ours), optionsOf(call!.reply.dict!));
 });
 
+Deno.test("mgmt/legacy: a word that means all volumes is no volume's name", async () => {
+  const answers = {
+    "volume info all": { volume: null, volumes: [INFO] },
+    "volume status all": status(ROWS, null, { tasks: [] }),
+  };
+  const info = VERBS.get(GLUSTER_CLI.getVolume)!, one = { flags: "2", volname: "all" };
+  deepEqual(await info.perform(runner(answers), request(one)), { entries: [["count", 0]] });
+  const { perform } = VERBS.get(GLUSTER_CLI.statusVolume)!;
+  const asked = perform(runner(answers), request({ cmd: "256", volname: "all" }));
+  await rejects(asked, /Volume all does not exist/);
+});
+
 Deno.test("mgmt/legacy: the next volume is the one after the name, and none after the last", async () => {
   const calls = golden("volume info", 1);
   const answers = {
