@@ -26,14 +26,21 @@ export function parsePort(text: string, option: string, min = 1): number {
   return port;
 }
 
-/** What to tell when listening failed. */
-export function cannotListen(error: unknown, text: string, instead: string): unknown {
+/** What to tell when listening failed: `instead` is to be done if it is the port, `elsewhere` if the address. */
+export function cannotListen(
+  error: unknown,
+  text: string,
+  instead: string,
+  elsewhere = instead,
+): unknown {
   const why = error instanceof Deno.errors.AddrInUse
     ? `something else listens there; stop it, or ${instead}`
     : error instanceof Deno.errors.AddrNotAvailable
-    ? `that is no address of this machine; ${instead}`
+    ? `that is no address of this machine; ${elsewhere}`
     : error instanceof Deno.errors.PermissionDenied
     ? `no permission; ${instead}`
+    : error instanceof Error && /^failed to lookup address/.test(error.message)
+    ? `that name is not known here; ${elsewhere}`
     : undefined;
   return why === undefined ? error : new CommandError(`Cannot listen on ${text}: ${why}`);
 }

@@ -28,6 +28,11 @@ Deno.test("mgmt/endpoints: what is no address or port is refused, naming the opt
 Deno.test("mgmt/endpoints: a failure to listen says why and what to do, others pass", () => {
   const clash = cannotListen(new Deno.errors.AddrInUse("x"), "a:1", "choose another") as Error;
   match(clash.message, /^Cannot listen on a:1: something else .*stop it, or choose another$/);
+  const unknown = new Error("failed to lookup address information: Name or service not known");
+  match(
+    (cannotListen(unknown, "a:1", "another port", "another address") as Error).message,
+    /not known here; another address$/,
+  );
   const bug = new TypeError("x");
   equal(cannotListen(bug, "a:1", "choose another"), bug);
 });

@@ -58,7 +58,16 @@ export function brickFiles(
   return {
     volfileId: `${volume}.${host}.${dashed(path)}`,
     pidFile: `${places.run}/vols/${volume}/${host}-${dashed(path)}.pid`,
-    socket: `${places.run}/${socketId}.socket`,
+    socket: brickSocket(places, socketId),
     logFile: `${places.logs}/bricks/${dashed(path)}.log`,
   };
+}
+
+function brickSocket({ run }: Places, socketId: string): string {
+  return `${run}/${socketId}.socket`;
+}
+
+/** As long a path as any socket of a brick has. */
+export function longestSocket(places: Places): string {
+  return brickSocket(places, "0".repeat(16));
 }

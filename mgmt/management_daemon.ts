@@ -136,7 +136,9 @@ export class ManagementDaemon {
       try {
         await makeDirectory(path);
       } catch (error) {
-        throw new CommandError(`Cannot use directory "${path}": ${plain(error)}`);
+        throw new CommandError(
+          `Cannot use directory "${path}": ${plain(error)}; choose another with --home`,
+        );
       }
     }
     const store = options.openStore(places.home, env);
@@ -171,8 +173,18 @@ export class ManagementDaemon {
   // State files are a view: what a crash left of it is made right.
   async #tidyFiles(): Promise<void> {
     const { places } = this.#options;
-    await makeHookDirectories(places);
-    await writeNodeFiles(places, this.cluster.nodeId, await this.cluster.globalOptions());
+    const options = await this.cluster.globalOptions();
+    try {
+      await makeHookDirectories(places);
+      await writeNodeFiles(places, this.cluster.nodeId, options);
+    } catch (error) {
+      // Without room for them bricks and clients still want their volfiles.
+      if (!isOfSystem(error)) throw error;
+      this.#env.log.error("state files cannot be written", {
+        home: places.home,
+        why: plain(error),
+      });
+    }
     const names = new Set((await this.cluster.volumes()).map(({ name }) => name));
     for (const name of await volumesWithFiles(places)) {
       if (names.has(name)) continue;
@@ -197,7 +209,11 @@ export class ManagementDaemon {
     const { listens, port, places } = this.#options;
     let at = port;
     for (const host of listens) {
-      const where = this.#listenOn({ kind: "tcp", host, port: at }, "choose another with --port");
+      const where = this.#listenOn(
+        { kind: "tcp", host, port: at },
+        "choose another with --port",
+        "choose another with --listen",
+      );
       // Of several addresses the others have the port that the first was given.
       if (where.kind === "tcp") at = where.port;
       this.#endpoints.push(where);
@@ -210,11 +226,11 @@ export class ManagementDaemon {
     Deno.chmodSync(places.socket, 0o600);
   }
 
-  #listenOn(endpoint: Endpoint, instead: string): Endpoint {
+  #listenOn(endpoint: Endpoint, instead: string, elsewhere?: string): Endpoint {
     try {
       return this.#server.listen(endpoint);
     } catch (error) {
-      throw cannotListen(error, endpointText(endpoint), instead);
+      throw cannotListen(error, endpointText(endpoint), instead, elsewhere);
     }
   }
 

@@ -3,11 +3,11 @@
 import { BrickProcesses } from "mgmt/bricks/brick_processes.ts";
 import { program } from "mgmt/bricks/program.ts";
 import { SystemRunner } from "mgmt/bricks/runner.ts";
-import { command, CommandError, type OptionValues } from "mgmt/cli/command.ts";
+import { command, CommandError, type OptionValues, UsageError } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";
 import { detach } from "mgmt/detach.ts";
 import { MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
-import { defaultHome, type Places, placesUnder } from "mgmt/home.ts";
+import { defaultHome, longestSocket, type Places, placesUnder } from "mgmt/home.ts";
 import { httpEndpoint, type HttpServer, serveHttp } from "mgmt/http/server.ts";
 import { ManagementDaemon } from "mgmt/management_daemon.ts";
 import { plain } from "mgmt/plain.ts";
@@ -17,6 +17,8 @@ import { StoreError } from "mgmt/store/store.ts";
 import { endpointText } from "rpc/transport.ts";
 
 const DEFAULT_ADDRESS = "127.0.0.1";
+/** What unix(7) has room for. */
+const SOCKET_PATH_MAX = 107;
 
 const options = {
   home: {
@@ -87,9 +89,21 @@ export const mgmt = command({
 });
 
 function placesOf({ home, socket }: MgmtValues): Places {
+  if (home === "") throw new UsageError('Cannot use --home "": expected a directory');
   const env = (name: string) => Deno.env.get(name);
   const places = placesUnder(absolute(home ?? defaultHome({ uid: Deno.uid(), env })));
   return socket === undefined ? places : { ...places, socket: absolute(socket) };
+}
+
+// Here rather than when the first brick of a volume cannot listen.
+function checkSockets(places: Places): void {
+  for (const [path, instead] of [[places.socket, "--socket"], [longestSocket(places), "--home"]]) {
+    if (new TextEncoder().encode(path).length <= SOCKET_PATH_MAX) continue;
+    throw new CommandError(
+      `Cannot use "${path}": the path of a socket may not be longer than ${SOCKET_PATH_MAX} bytes; ` +
+        `choose a shorter one with ${instead}`,
+    );
+  }
 }
 
 function absolute(path: string): string {
@@ -102,6 +116,7 @@ export async function runManagement(
   places: Places,
   look: DaemonLook = { comm: "mortar-mgmt" },
 ): Promise<number> {
+  checkSockets(places);
   const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
   const servers = values.server.map((each) => endpointText(parseEndpoint(each, "--server")));
   const http = values.http === undefined ? undefined : httpEndpoint(values.http);
