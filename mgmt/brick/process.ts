@@ -57,8 +57,11 @@ export interface BrickOptions {
   readonly signsIn: boolean;
 }
 
-/** How long a sign-out may take: the portmapper notices the end of the connection anyway. */
-const SIGN_OUT_MS = 2000;
+/**
+ * How long a sign-out may take: the portmapper notices the end of the connection anyway, and
+ * GlusterFS's answers nobody while it waits for its bricks to end.
+ */
+const SIGN_OUT_MS = 500;
 
 /** How many files with locks are named by path in a statedump: each is a look at the disk. */
 const PATHS_MAX = 1000;

@@ -1,13 +1,15 @@
 import {
   deepStrictEqual as deepEqual,
   match,
+  rejects,
   strictEqual as equal,
   throws,
 } from "node:assert/strict";
-import { UsageError } from "mgmt/cli/command_error.ts";
+import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
 import { GLUSTERD_PLACES } from "mgmt/home.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
 import { shownArguments } from "mgmt/old_names/detached.ts";
+import { glusterfs } from "mgmt/old_names/glusterfs.ts";
 import { glusterdRequest } from "mgmt/old_names/glusterd.ts";
 import { brickWords } from "mgmt/old_names/glusterfsd.ts";
 
@@ -113,6 +115,22 @@ Deno.test("glusterfsd: the command line of GlusterFS's management daemon becomes
     "/log/b.log",
   ]);
   throws(() => brickWords(read("glusterfsd", "-N")), UsageError);
+});
+
+Deno.test("glusterfs: what is no brick is refused in one line", async () => {
+  for (
+    const [line, what] of [
+      ["-s h --volfile-id=/v /mnt", 'mount on "/mnt"'],
+      ["-s localhost --volfile-id shd/v --process-name glustershd", "run as glustershd"],
+    ] as const
+  ) {
+    await rejects(
+      glusterfs(line.split(" ")),
+      (error) =>
+        error instanceof CommandError && error.message.startsWith(`Cannot ${what}: `) &&
+        !error.message.includes("\n"),
+    );
+  }
 });
 
 Deno.test("mgmt/old_names: process lists show what was given, not what the detached one got", () => {
