@@ -94,8 +94,10 @@ export class Handler {
   }
 
   async answer(request: Request): Promise<Response> {
+    const url = URL.parse(request.url);
+    if (!url) return reply(400, failed("Cannot read the header Host", OP_ERRNO.internal));
     try {
-      return reply(200, await this.#success(request));
+      return reply(200, await this.#success(request, url));
     } catch (error) {
       if (error instanceof HttpFailure) {
         return reply(error.status, failed(error.message, OP_ERRNO.internal), error.headers);
@@ -103,14 +105,13 @@ export class Handler {
       if (error instanceof WrongArguments) {
         return reply(400, failed(error.message, OP_ERRNO.internal));
       }
-      const { message, opErrno } = this.#dispatcher.refusal(error, new URL(request.url).pathname);
+      const { message, opErrno } = this.#dispatcher.refusal(error, url.pathname);
       const status = !(error instanceof Refusal) ? 500 : opErrno === OP_ERRNO.noVolume ? 404 : 409;
       return reply(status, failed(message, opErrno));
     }
   }
 
-  async #success(request: Request): Promise<Json> {
-    const { pathname, searchParams } = new URL(request.url);
+  async #success(request: Request, { pathname, searchParams }: URL): Promise<Json> {
     const { method } = request;
     if (pathname === `${PREFIX}/health`) {
       onlyGet(method);

@@ -147,6 +147,16 @@ Deno.test("mgmt/http: what is wrong with a request has its status and one line",
   equal((await ask("DELETE /v1/walls")).headers.get("allow"), "GET");
 });
 
+Deno.test("mgmt/http: a Host that is none is refused, not logged as a fault of ours", async () => {
+  for (const host of ["a b", "x:99999", "["]) {
+    // No URL can be made of it, so no Request either: this is what Deno hands over.
+    const request = { url: `http://${host}/v1/health`, method: "GET", headers: new Headers() };
+    const response = await handler.answer(request as Request);
+    equal(response.status, 400, host);
+    match(await response.text(), /Cannot read the header Host/);
+  }
+});
+
 Deno.test("mgmt/http: a body over a MiB is refused, however it comes", async () => {
   equal((await ask("POST /v1/walls/v/paint", "x".repeat((1 << 20) + 1))).status, 413);
   let sent = 0;
