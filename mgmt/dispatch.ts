@@ -20,6 +20,7 @@ import { CommandHistory } from "mgmt/command_history.ts";
 import { CommandLocks } from "mgmt/command_locks.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { StoreError } from "mgmt/store/store.ts";
+import { ALL } from "mgmt/volume_options/settings.ts";
 import type { Answer, Asked } from "rpc/programs/commands.ts";
 
 /** Where a command comes from. */
@@ -91,7 +92,8 @@ export class Dispatcher {
     }
     try {
       refuseRemote(command, origin);
-      const volume = command.scope === "volume" ? String(args["volume"]) : undefined;
+      const name = command.scope === "volume" ? String(args["volume"]) : ALL;
+      const volume = name === ALL ? undefined : name;
       using _held = await this.#locks.take(volume, this.#history.shown(line));
       await command.check?.(this.#cluster, args);
       const value = await command.apply(this.#cluster, args);

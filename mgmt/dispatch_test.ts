@@ -202,6 +202,25 @@ Deno.test("mgmt/dispatch: a second command on a volume waits for the first, one 
   });
 });
 
+Deno.test("mgmt/dispatch: what changes all volumes waits for a command on one of them", async () => {
+  const held = Promise.withResolvers<void>();
+  const slow = managed({
+    ...paint,
+    async apply(_cluster, { volume, colour }) {
+      await held.promise;
+      return { volume, colour };
+    },
+  });
+  await withDispatcher([slow], async (dispatcher, _history, clock) => {
+    const one = dispatcher.run(asked("volume paint v1 red"));
+    const all = dispatcher.run(asked("volume paint all red"));
+    await clock.advance(10_000);
+    held.resolve();
+    match((await all).stderr, /Another transaction is in progress.*volume paint v1 red/);
+    equal((await one).exitCode, 0);
+  });
+});
+
 Deno.test("mgmt/dispatch: wrong words are told in the manner of who asks", async () => {
   await withDispatcher([paint], async (dispatcher) => {
     const gluster = { manner: "gluster" } as const;
