@@ -125,7 +125,7 @@ function status(rows: readonly StatusRow[], form: string | null, more: object = 
   return {
     ...STATUS,
     form,
-    volumes: [{ name: "d2", baseType: 0, rows, ...more }],
+    volumes: ["d2", "r3"].map((name) => ({ name, baseType: 0, rows, ...more })),
   } as unknown as Json;
 }
 
