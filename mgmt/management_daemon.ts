@@ -57,7 +57,9 @@ export interface ManagementOptions {
   readonly volfiles: string | undefined;
   /** Opens the store in a home. Throws StoreError. */
   readonly openStore: (home: string, env: Env) => Store;
-  readonly makeBricks: (parts: BricksParts) => Bricks & { readonly ears: PortmapEars };
+  readonly makeBricks: (
+    parts: BricksParts,
+  ) => Bricks & { readonly ears: PortmapEars; portOf(path: string): number | undefined };
 }
 
 /** See the head of this file. */
@@ -116,6 +118,7 @@ export class ManagementDaemon {
       servers: options.servers,
       isOwn: isOwnAddress,
       ears: bricks.ears,
+      portOf: (path) => bricks.portOf(path),
       healerPidFile: (name) => `${healerDirectory(places, name)}/${name}-shd.pid`,
       volumeId: async (name) => (await this.cluster.find(name))?.id,
       programs: (connection) => [

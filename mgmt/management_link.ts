@@ -6,8 +6,11 @@ import { Connection } from "rpc/connection.ts";
 import { callbackProgram, fetchSpec, onCallback } from "rpc/programs/callback.ts";
 import { connectTo, type Endpoint, endpointText } from "rpc/transport.ts";
 
-/** Often enough that a daemon that was started again hardly shows; one connection costs it 1 ms. */
-const RETRY_MS = 1000;
+/**
+ * Pauses between tries, each twice the one before: a daemon that was started again hardly shows, and one
+ * that stays away costs little. A connection costs the daemon 1 ms.
+ */
+const RETRY_MS = 100, RETRY_MAX_MS = 1000;
 
 /** What the daemon wants to hear. */
 export interface LinkEars {
@@ -59,7 +62,7 @@ export class ManagementLink {
   }
 
   async #keep(ears: LinkEars): Promise<void> {
-    let complained = false;
+    let complained = false, pause = RETRY_MS;
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       try {
@@ -67,6 +70,7 @@ export class ManagementLink {
         if (signal.aborted) break;
         complained = false;
         await ears.connected(connection);
+        pause = RETRY_MS;
         const why = await connection.closed;
         if (signal.aborted) break;
         this.#env.log.warn("management daemon is away", { where: this.where, why });
@@ -80,7 +84,8 @@ export class ManagementLink {
         }
         complained = true;
       }
-      await this.#env.clock.delay(RETRY_MS, signal);
+      await this.#env.clock.delay(pause, signal);
+      pause = Math.min(2 * pause, RETRY_MAX_MS);
     }
   }
 

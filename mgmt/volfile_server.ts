@@ -64,6 +64,8 @@ export interface VolfileServerOptions {
   readonly isOwn: (address: string) => boolean;
   /** Who hears of bricks that come and go, if anybody. */
   readonly ears?: PortmapEars;
+  /** Port of a brick that serves, but has not signed in yet. */
+  readonly portOf?: (brick: string) => number | undefined;
 }
 
 /** See the head of this file. */
@@ -258,7 +260,7 @@ export class VolfileServer {
         [
           portByBrick.procedure,
           serve(portByBrick, ({ brick }) => {
-            const port = map.portOf(brick);
+            const port = map.portOf(brick) ?? this.#options.portOf?.(brick);
             return port === undefined
               ? { ...missed, port: 0 }
               : { ret: 0, errno: 0, status: 0, port };

@@ -131,6 +131,11 @@ export class BrickProcesses implements Bricks {
     this.#bricks.clear();
   }
 
+  /** Where the brick at `path` serves, if it is known to, even if it has not signed in here. */
+  portOf(path: string): number | undefined {
+    return this.#bricks.get(path)?.status.port;
+  }
+
   /** What the portmap tells us. */
   readonly ears: PortmapEars = {
     signedIn: (entry) => this.#signIn(entry),

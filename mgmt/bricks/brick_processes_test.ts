@@ -284,6 +284,24 @@ Deno.test("bricks: a new daemon knows the processes of the old one, and ends tho
     await bricks.stop();
   }));
 
+Deno.test("bricks: one that an earlier daemon left is online at once, where its command line says", () =>
+  withBricks(async ({ clock, runner, make }) => {
+    const started = volume("started", 1), old = make();
+    await old.converge(started);
+    await old.stop();
+    const bricks = make();
+    await bricks.adopt([started]);
+    deepEqual([online(bricks, started), bricks.portOf("/v1/b0")], [[49152], 49152]);
+    await bricks.converge(started);
+    signIn(bricks, runner.processes[0]!);
+    clock.advance(600_000);
+    deepEqual([online(bricks, started), runner.processes.length], [[49152], 1]);
+    runner.processes[0]!.end({});
+    await until(() => bricks.portOf("/v1/b0") === undefined);
+    await bricks.stop();
+    equal(clock.timers, 0);
+  }));
+
 Deno.test("bricks: one that does not find the new daemon is ended and started anew", () =>
   withBricks(async ({ clock, runner, make }) => {
     const started = volume("started", 1), old = make();
@@ -291,11 +309,29 @@ Deno.test("bricks: one that does not find the new daemon is ended and started an
     await old.stop();
     const bricks = make();
     await bricks.adopt([started]);
+    await bricks.converge(started);
+    clock.advance(20_000);
+    await until(() => runner.processes.length === 2 && online(bricks, started)[0] !== undefined);
+    deepEqual(runner.processes.map(({ alive }) => alive), [false, true]);
+    deepEqual(online(bricks, started), [49152]);
+    await bricks.stop();
+    equal(clock.timers, 0);
+  }));
+
+Deno.test("bricks: one that asks at another address is offline, and soon started anew", () =>
+  withBricks(async ({ clock, runner, make }) => {
+    const started = volume("started", 1), old = make();
+    await old.converge(started);
+    await old.stop();
+    const bricks = make({ server: () => ({ host: "h", port: 24008 }) });
+    await bricks.adopt([started]);
+    deepEqual([online(bricks, started), bricks.portOf("/v1/b0")], [[undefined], undefined]);
     const converged = bricks.converge(started);
     await until(() => clock.timers > 0);
-    clock.advance(20_000);
+    clock.advance(3000);
     await converged;
     deepEqual(runner.processes.map(({ alive }) => alive), [false, true]);
+    equal(readBrickArguments(runner.processes[1]!.args)!.server, "h:24008");
     deepEqual(online(bricks, started), [49152]);
     await bricks.stop();
   }));

@@ -31,8 +31,8 @@ export function brickArguments(
   ];
 }
 
-// GlusterFS's scripts look for "-s HOST".
-function serverText({ host, port }: BrickArguments["server"]): string {
+/** How a command line names a management daemon. GlusterFS's scripts look for "-s HOST". */
+export function serverText({ host, port }: BrickArguments["server"]): string {
   return port === MANAGEMENT_PORT && !host.includes(":")
     ? host
     : endpointText({ kind: "tcp", host, port });
@@ -41,13 +41,13 @@ function serverText({ host, port }: BrickArguments["server"]): string {
 /** What a brick's command line tells about it; undefined if it is no brick's. */
 export function readBrickArguments(
   args: readonly string[],
-): { pidFile: string; socket: string; path: string; port: number } | undefined {
+): { pidFile: string; socket: string; path: string; port: number; server: string } | undefined {
   const after = (option: string) => {
     const at = args.indexOf(option);
     return at < 0 ? undefined : args[at + 1];
   };
   const pidFile = after("-p"), socket = after("-S"), path = after("--brick-name");
-  const port = Number(after("--brick-port"));
+  const port = Number(after("--brick-port")), server = after("-s") ?? "";
   if (pidFile === undefined || socket === undefined || path === undefined) return undefined;
-  return Number.isInteger(port) ? { pidFile, socket, path, port } : undefined;
+  return Number.isInteger(port) ? { pidFile, socket, path, port, server } : undefined;
 }

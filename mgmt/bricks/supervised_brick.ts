@@ -2,7 +2,8 @@
  * One brick of this node and its process.
  *
  * What is wanted (run, or not) changes by `run` and `end`; what is done about it is done one step
- * after the other. A process is online when it signed in at our portmap. If it ends and nobody of us
+ * after the other. A process is online when it signed in at our portmap, or, if an earlier daemon started
+ * it, as long as it may be expected to: its command line tells where it serves and whom it asks. If it ends and nobody of us
  * ended it, it is started again after a pause that doubles with every try, unless it ended in order: then
  * somebody wanted that (GlusterFS's `gf_attach -d`, a plain `kill`), and only `run` by force undoes it.
  */
@@ -11,7 +12,7 @@ import type { Env, Timer } from "core/env.ts";
 import type { Window } from "core/lib/window.ts";
 import { BrickLink } from "mgmt/bricks/brick_link.ts";
 import type { BrickStatus } from "mgmt/bricks/bricks.ts";
-import { brickArguments, readBrickArguments } from "mgmt/bricks/command_line.ts";
+import { brickArguments, readBrickArguments, serverText } from "mgmt/bricks/command_line.ts";
 import { endProcess } from "mgmt/bricks/ending.ts";
 import { lastLine, openLog } from "mgmt/bricks/log_tail.ts";
 import type { Ports } from "mgmt/bricks/ports.ts";
@@ -45,6 +46,8 @@ export interface Supervision {
 
 /** How long a brick may take until it signs in. */
 const UP_MS = 20_000;
+/** The same for one that an earlier daemon started and told another address than ours. */
+const MISLED_MS = 3000;
 /** Pauses between tries, and how long it must live for the first one to count again. */
 const PAUSE_MS = 1000, PAUSE_MAX_MS = 60_000, SOUND_MS = 60_000;
 /** Somebody may take a port between our look and the brick's. */
@@ -63,6 +66,9 @@ export class SupervisedBrick {
   #since = 0;
   #heldPort: number | undefined;
   #port: number | undefined;
+  // What an earlier daemon told the process, until it signs in here.
+  #inherited: { readonly port: number; readonly server: string } | undefined;
+  #signInBy: Timer | undefined;
   #signedOut = false;
   #online = Promise.withResolvers<void>();
   #why: string | undefined;
@@ -87,11 +93,12 @@ export class SupervisedBrick {
 
   get status(): BrickStatus {
     const process = this.#process?.alive ? this.#process : undefined;
-    const online = process !== undefined && this.#port !== undefined;
+    const port = process && (this.#port ?? (this.#isExpected ? this.#inherited?.port : undefined));
+    const online = port !== undefined;
     return {
       online,
       pid: process?.pid,
-      port: online ? this.#port : undefined,
+      port,
       why: online ? undefined : this.#why,
     };
   }
@@ -119,7 +126,12 @@ export class SupervisedBrick {
     if (!told) return false;
     this.#heldPort = this.#shared.ports.hold(told.port);
     this.#follow(process);
+    this.#inherited = told;
     return true;
+  }
+
+  get #isExpected(): boolean {
+    return this.#inherited?.server === serverText(this.#shared.server());
   }
 
   /** Wants it to run. Resolves when it is online if that began here; throws Refusal if it does not come up. */
@@ -146,12 +158,14 @@ export class SupervisedBrick {
     this.#wanted = false;
     this.#unwanted.abort(new Refusal(this.#said("is left: the management daemon ends")));
     this.#again?.cancel();
+    this.#forgetInherited();
     this.#process = undefined;
     this.#link.close();
   }
 
   /** It signed in. */
   signedIn({ port }: SignedIn): void {
+    this.#forgetInherited();
     this.#port = port;
     this.#signedOut = false;
     this.#why = undefined;
@@ -213,7 +227,7 @@ export class SupervisedBrick {
   }
 
   async #up(): Promise<void> {
-    if (this.status.online) return;
+    if (this.#process?.alive && this.#port !== undefined) return;
     this.#again?.cancel();
     this.#starting = true;
     try {
@@ -237,8 +251,9 @@ export class SupervisedBrick {
   async #bringUp(): Promise<void> {
     this.#unwanted.signal.throwIfAborted();
     if (this.#process?.alive) {
-      if (await this.#comesUp(this.#process) === "online") return;
-      // It outlived its daemon and does not find us: it may ask elsewhere.
+      if (this.#isExpected) return this.#expectSignIn();
+      const ms = this.#inherited ? MISLED_MS : UP_MS;
+      if (await this.#comesUp(this.#process, ms) === "online") return;
       await this.#down();
     }
     const { files } = this;
@@ -270,6 +285,27 @@ export class SupervisedBrick {
         this.#said(words === undefined ? `${why}; see ${files.logFile}` : `${why}: ${words}`),
       );
     }
+  }
+
+  // It serves meanwhile.
+  #expectSignIn(): void {
+    this.#signInBy ??= this.#shared.env.clock.after(UP_MS, () => {
+      this.#shared.env.log.warn("brick does not find the management daemon: started anew", {
+        ...this.#named,
+        pid: this.pid ?? 0,
+      });
+      this.#next(async () => {
+        if (!this.#wanted || !this.#inherited) return;
+        await this.#down();
+        await this.#up();
+      }).catch(() => {}); // it logged why not
+    });
+  }
+
+  #forgetInherited(): void {
+    this.#inherited = undefined;
+    this.#signInBy?.cancel();
+    this.#signInBy = undefined;
   }
 
   // Makes room for its files; answers where its log goes on.
@@ -335,11 +371,11 @@ export class SupervisedBrick {
   }
 
   /** Waits until it is online, or ended, or too late. Throws Refusal if it is not wanted any more. */
-  async #comesUp(process: Running): Promise<"online" | "late" | Exit> {
+  async #comesUp(process: Running, ms = UP_MS): Promise<"online" | "late" | Exit> {
     if (this.#port !== undefined) return "online";
     const decided = new AbortController();
     const signal = AbortSignal.any([decided.signal, this.#unwanted.signal]);
-    const late = this.#shared.env.clock.delay(UP_MS, signal).then(() => "late" as const);
+    const late = this.#shared.env.clock.delay(ms, signal).then(() => "late" as const);
     try {
       return await Promise.race([
         this.#online.promise.then(() => "online" as const),
@@ -399,6 +435,7 @@ export class SupervisedBrick {
 
   #gone(): void {
     this.#process = undefined;
+    this.#forgetInherited();
     if (this.#port !== undefined) this.#online = Promise.withResolvers();
     this.#port = undefined;
     this.#link.close();
