@@ -22,7 +22,7 @@ const options = {
   "count-fop-hits": bool({
     default: false,
     volumeKey: "diagnostics.count-fop-hits",
-    help: "Count fops, bytes and sizes of blocks, and keep lists of the most used files.",
+    help: "Count fops, bytes and sizes of blocks.",
   }),
   "dump-directory": text({
     default: "/var/run/gluster",
@@ -111,11 +111,6 @@ class IoStats extends Uniform {
   #take(values: Values<typeof options>): void {
     this.#latency = values["latency-measurement"];
     this.#count = values["count-fop-hits"];
-    if (!this.#count) {
-      // Their release will not be seen.
-      this.#counted = new PerFd();
-      this.#openCount = 0;
-    }
     this.#directory = values["dump-directory"];
     this.#dumpSec = values["ios-dump-interval"];
   }
@@ -174,29 +169,20 @@ class IoStats extends Uniform {
     if (fop === "setxattr" && (args as Args<"setxattr">).xattrs?.has(DUMP)) {
       return this.#dumpAsked(call, args as Args<"setxattr">) as Promise<Reply<K>>;
     }
-    if (!this.#count && !this.#latency) return this.wind(fop, call, args);
+    this.#used(fop, args);
     if (this.#count) this.#came(fop, args);
     // Nobody waits for a release, and GlusterFS takes no time of it.
     const timed = this.#latency && fop !== "release" && fop !== "releasedir";
     return timed ? this.#timed(fop, call, args) : this.#followed(fop, call, args);
   }
 
-  #came<K extends FopName>(fop: K, args: Args<K>): void {
-    this.#cumulative.hit(fop);
-    this.#interval.hit(fop);
+  // Files in use are counted at any time: `volume top` needs no start.
+  #used<K extends FopName>(fop: K, args: Args<K>): void {
     switch (fop) {
-      case "writev": {
-        const { data, fd } = args as Args<"writev">;
-        this.#cumulative.wrote(data.length);
-        this.#interval.wrote(data.length);
-        return this.#top.used("write", fd.inode.gfid);
-      }
+      case "writev":
+        return this.#top.used("write", (args as Args<"writev">).fd.inode.gfid);
       case "readv":
         return this.#top.used("read", (args as Args<"readv">).fd.inode.gfid);
-      case "open":
-        return this.#top.used("open", (args as Args<"open">).inode.gfid);
-      case "opendir":
-        return this.#top.used("opendir", (args as Args<"opendir">).inode.gfid);
       case "readdirp":
         return this.#top.used("readdirp", (args as Args<"readdirp">).fd.inode.gfid);
       case "release":
@@ -204,10 +190,20 @@ class IoStats extends Uniform {
     }
   }
 
+  #came<K extends FopName>(fop: K, args: Args<K>): void {
+    this.#cumulative.hit(fop);
+    this.#interval.hit(fop);
+    if (fop !== "writev") return;
+    const { data } = args as Args<"writev">;
+    this.#cumulative.wrote(data.length);
+    this.#interval.wrote(data.length);
+  }
+
   // Fops whose answer is counted, too; the rest keep the child's promise.
   #followed<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const answer = this.wind(fop, call, args);
-    if (fop !== "readv" && fop !== "open" && fop !== "create") return answer;
+    const opens = fop === "open" || fop === "create" || fop === "opendir";
+    if (!opens && (fop !== "readv" || !this.#count)) return answer;
     return answer.then((reply) => {
       this.#answered(fop, reply);
       return reply;
@@ -215,11 +211,21 @@ class IoStats extends Uniform {
   }
 
   #answered<K extends FopName>(fop: K, reply: Reply<K>): void {
-    if (fop === "readv") {
-      const { data } = reply as Reply<"readv">;
-      this.#cumulative.read(data.length);
-      this.#interval.read(data.length);
-    } else if (fop === "open" || fop === "create") this.#opened((reply as Reply<"open">).fd);
+    switch (fop) {
+      case "readv": {
+        if (!this.#count) return;
+        const { data } = reply as Reply<"readv">;
+        this.#cumulative.read(data.length);
+        return this.#interval.read(data.length);
+      }
+      case "open":
+        this.#top.used("open", (reply as Reply<"open">).fd.inode.gfid);
+        return this.#opened((reply as Reply<"open">).fd);
+      case "create":
+        return this.#opened((reply as Reply<"create">).fd);
+      case "opendir":
+        return this.#top.used("opendir", (reply as Reply<"opendir">).fd.inode.gfid);
+    }
   }
 
   #timed<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
@@ -232,10 +238,8 @@ class IoStats extends Uniform {
     };
     return this.wind(fop, call, args).then((reply) => {
       const ms = took();
-      if (this.#count) {
-        this.#answered(fop, reply);
-        this.#measured(fop, args, reply, ms);
-      }
+      this.#answered(fop, reply);
+      this.#measured(fop, args, reply, ms);
       return reply;
     }, (error) => {
       took();

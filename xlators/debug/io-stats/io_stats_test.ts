@@ -8,7 +8,7 @@ import { ROOT } from "core/call.ts";
 import { type Clock, realClock } from "core/env.ts";
 import { EINVAL, ENOENT, EPERM } from "core/errno.ts";
 import { DONE, FOP_NAMES, type Fops } from "core/fops.ts";
-import { Fd, type Gfid, ROOT_GFID } from "core/inode.ts";
+import { Fd, type Gfid, Inode, ROOT_GFID } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { ptr, str, Xdata } from "core/xdata.ts";
 import { windTo, type Xlator } from "core/xlator.ts";
@@ -33,11 +33,13 @@ const look = (top: Xlator): any => top.state!();
 
 const COUNT = { "count-fop-hits": "on" }, BOTH = { ...COUNT, "latency-measurement": "on" };
 
-Deno.test("debug/io-stats: off, the child's promise is the answer and nothing is counted", () => {
+Deno.test("debug/io-stats: off, fops are not counted, and the child's promise is the answer but of what opens", () => {
   for (const fop of FOP_NAMES) {
     const answer = new Promise<never>(() => {});
     const { top } = bed({ [fop]: () => answer } as Script, {});
-    equal(windTo(top, fop, ROOT, {} as never), answer, fop);
+    const fd = new Fd(new Inode(ROOT_GFID), 0);
+    const same = windTo(top, fop, ROOT, { fd } as never) === answer;
+    equal(same, !["open", "create", "opendir"].includes(fop), fop);
     deepEqual(look(top).cumulative.fops, {});
   }
 });
@@ -99,7 +101,7 @@ Deno.test("debug/io-stats: the best throughput of a file is kept", async () => {
 Deno.test("debug/io-stats: open files are counted until they are released, others are not", async () => {
   const fd = new Fd(bed({}, {}).root, 0);
   const script = { open: () => Promise.resolve({ fd }), release: () => Promise.resolve(DONE) };
-  const { top, root } = bed(script, COUNT);
+  const { top, root } = bed(script, {});
   await top.open(ROOT, { inode: root, flags: 0 });
   equal(look(top)["open-files"].now, 1);
   await top.release(ROOT, { fd: new Fd(root, 0) });
@@ -189,4 +191,22 @@ Deno.test("debug/io-stats: management asks for periods, intervals and the most u
   statistics.clearTop();
   deepEqual([statistics.cumulative().fops, statistics.interval(true).number], [[], 0]);
   deepEqual(statistics.top("write", 1), []);
+});
+
+Deno.test("debug/io-stats: the most used files are known without a start; failed opens are no use", async () => {
+  const fd = new Fd(new Inode(ROOT_GFID), 0);
+  const script = {
+    writev: () => Promise.resolve({ pre: undefined, post: undefined }),
+    open: () => Promise.reject(ENOENT),
+    opendir: () => Promise.resolve({ fd }),
+  };
+  const { top, root } = bed(script, {});
+  await top.writev(ROOT, { fd, offset: 0, data: new Uint8Array(1), flags: 0 });
+  await top.opendir(ROOT, { inode: root });
+  await rejects(top.open(ROOT, { inode: root, flags: 0 }));
+  const uses = (["write", "opendir", "open"] as const).map((kind) =>
+    top.statistics!.top(kind, 9).length
+  );
+  deepEqual(uses, [1, 1, 0]);
+  deepEqual(top.statistics!.cumulative().fops, []);
 });

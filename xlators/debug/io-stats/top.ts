@@ -63,7 +63,15 @@ export class TopFiles {
     let counts = this.#files.get(gfid);
     if (!counts) {
       if (this.#files.size >= FILES_MAX) this.#forgetLessUsed();
-      counts = Object.fromEntries(TOP_KINDS.map((kind) => [kind, 0])) as Counts;
+      counts = {
+        open: 0,
+        read: 0,
+        write: 0,
+        opendir: 0,
+        readdirp: 0,
+        "read-throughput": 0,
+        "write-throughput": 0,
+      };
       this.#files.set(gfid, counts);
     }
     return counts;
