@@ -52,6 +52,8 @@ export interface DirectoryRules {
   readonly home: string;
   /** Also on the root file system, on a mount point itself, and where a volume's leavings are. */
   readonly force: boolean;
+  /** The volume of an id that is on a directory; undefined: it is gone. */
+  readonly volumeOf: (id: string) => string | undefined;
 }
 
 /**
@@ -60,13 +62,16 @@ export interface DirectoryRules {
  */
 export function checkNewBrick({ host, path }: BrickPlace, rules: DirectoryRules): boolean {
   const text = `${host}:${path}`;
-  if (path === rules.home || path.startsWith(`${rules.home}/`)) {
+  const found = lstat(path);
+  const real = realPath(path);
+  if (
+    [path, real].some((each) => isWithin(each, rules.home) || isWithin(each, realPath(rules.home)))
+  ) {
     throw new Refusal(
       `Brick isn't allowed to be created inside the management daemon's directory: ${text} is in ${rules.home}; ` +
         "choose a directory elsewhere",
     );
   }
-  const found = lstat(path);
   if (found && !found.isDirectory) {
     throw new Refusal(
       `The provided path ${path} which is already present, is not a directory; choose another one`,
@@ -79,9 +84,25 @@ export function checkNewBrick({ host, path }: BrickPlace, rules: DirectoryRules)
     );
   }
   if (!rules.force) checkFileSystem(text, found ? path : parent, found ? path : undefined);
-  checkUnused(path, rules.force);
+  checkUnused(real, rules);
   checkAttributes(text, found ? path : parent);
   return !found;
+}
+
+/** `path` without links on the way, as far as it is there. Throws what the file system throws. */
+export function realPath(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    const at = path.lastIndexOf("/");
+    if (!(error instanceof Deno.errors.NotFound) || at <= 0) throw error;
+    return `${realPath(path.slice(0, at))}${path.slice(at)}`;
+  }
+}
+
+/** Whether `path` is `directory` or below it. */
+export function isWithin(path: string, directory: string): boolean {
+  return `${path}/`.startsWith(`${directory}/`);
 }
 
 function lstat(path: string): Deno.FileInfo | undefined {
@@ -113,12 +134,14 @@ function checkFileSystem(text: string, existing: string, path: string | undefine
 }
 
 // A brick within a brick would show one volume's files in another. `force` takes over what a volume
-// that is gone left behind, never what is above.
-function checkUnused(path: string, force: boolean): void {
+// that is gone left behind, never what is above, nor what a volume has, by whatever links.
+function checkUnused(path: string, { force, volumeOf }: DirectoryRules): void {
   for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
-    if (at === path && force) continue;
     const own = readVolumeId(at);
     if (own === undefined) continue;
+    const volume = volumeOf(own);
+    if (at === path && volume !== undefined) throw new Refusal(notAvailable(path, volume));
+    if (at === path && force) continue;
     throw new Refusal(
       at === path
         ? `${path} is already part of a volume (id ${own}); choose another directory, use 'force' if that volume is gone, ` +
@@ -126,6 +149,12 @@ function checkUnused(path: string, force: boolean): void {
         : `parent directory ${at} is already part of a volume; choose a directory outside of it`,
     );
   }
+}
+
+/** What to say of a brick that `volume` has: the first sentence is GlusterFS's. */
+export function notAvailable(brick: string, volume: string): string {
+  return `Brick: ${brick} not available. Brick may be containing or be contained by an existing brick: ` +
+    `volume ${volume} uses it; choose another directory`;
 }
 
 function checkAttributes(text: string, existing: string): void {

@@ -10,7 +10,7 @@ import type { Env } from "core/env.ts";
 import type { Json } from "core/xlator.ts";
 import type { Bricks, ConvergeOptions } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
-import { leaveBrick } from "mgmt/cluster/brick_directory.ts";
+import { isWithin, leaveBrick, notAvailable } from "mgmt/cluster/brick_directory.ts";
 import type { Places } from "mgmt/home.ts";
 import type { HookEvent, HookFacts } from "mgmt/hooks.ts";
 import {
@@ -120,8 +120,8 @@ export class Cluster {
   }
 
   /**
-   * Adds a record. Throws Refusal if there is one of that name, even one that nobody sees, or a volume
-   * that has one of its bricks.
+   * Adds a record. Throws Refusal if there is one of that name, even one that nobody sees, or of that id,
+   * or a volume that has one of its bricks.
    */
   async add(volume: VolumeRecord): Promise<void> {
     await this.store.transact(async (transaction) => {
@@ -130,14 +130,10 @@ export class Cluster {
         if (other.name === volume.name) {
           throw new Refusal(`Volume ${volume.name} already exists`, OP_ERRNO.volumeExists);
         }
-        const both = volume.bricks.find((brick) => other.bricks.some((own) => overlap(own, brick)));
-        if (!both) continue;
-        throw new Refusal(
-          `Brick: ${
-            brickText(both)
-          } not available. Brick may be containing or be contained by an existing brick: ` +
-            `volume ${other.name} uses it; choose another directory`,
+        const both = volume.bricks.find((brick) =>
+          other.id === volume.id || other.bricks.some((own) => overlap(own, brick))
         );
+        if (both) throw new Refusal(notAvailable(brickText(both), other.name));
       }
       transaction.put(KEYS.volume(volume.name), asJson(volume));
     });
@@ -263,8 +259,7 @@ function noVolume(name: string): Refusal {
 
 function overlap(one: BrickRecord, other: BrickRecord): boolean {
   if (one.nodeId !== other.nodeId) return false;
-  const a = `${one.path}/`, b = `${other.path}/`;
-  return a.startsWith(b) || b.startsWith(a);
+  return isWithin(one.path, other.path) || isWithin(other.path, one.path);
 }
 
 /** A record as the store takes it. */

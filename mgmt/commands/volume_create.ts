@@ -14,7 +14,14 @@ import {
 } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
 import { type Adopted, readAdopted } from "mgmt/cluster/adopt.ts";
-import { checkNewBrick, parseBrick, takeBrick } from "mgmt/cluster/brick_directory.ts";
+import {
+  type BrickPlace,
+  checkNewBrick,
+  isWithin,
+  parseBrick,
+  realPath,
+  takeBrick,
+} from "mgmt/cluster/brick_directory.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { layoutOf } from "mgmt/cluster/layout.ts";
 import { newVolumeName } from "mgmt/cluster/names.ts";
@@ -197,12 +204,31 @@ function checkFileNames({ volume, bricks }: CreateArgs): void {
 // One after the other: the first that is wrong, in the order of the command line, is named.
 async function checkedBricks(cluster: Cluster, given: CreateArgs): Promise<boolean[]> {
   const missing: boolean[] = [];
-  for (const place of given.bricks.map(parseBrick)) {
+  const places = given.bricks.map(parseBrick);
+  const names = new Map((await cluster.volumes()).map(({ id, name }) => [id, name]));
+  const { home } = cluster.places, volumeOf = (id: string) => names.get(id);
+  for (const place of places) {
     await cluster.checkHost(place);
-    missing.push(checkNewBrick(place, { home: cluster.places.home, force: given.force }));
+    missing.push(checkNewBrick(place, { home, force: given.force, volumeOf }));
   }
+  checkDirectories(places);
   checkFileNames(given);
   return missing;
+}
+
+// Two names may be one directory, or one in the other, by links on the way.
+function checkDirectories(places: readonly BrickPlace[]): void {
+  const known: string[] = [];
+  for (const place of places) {
+    const real = realPath(place.path);
+    const other = known.find((each) => isWithin(real, each) || isWithin(each, real));
+    if (other !== undefined) {
+      throw new Refusal(
+        `Found duplicate exports ${brickText(place)}: it is in, or above, ${other}`,
+      );
+    }
+    known.push(real);
+  }
 }
 
 function checkSets(

@@ -126,6 +126,31 @@ Deno.test("volume create: copies on one host, and a name or a brick in use, are 
     equal((await run(`volume create v2 h:${dir}/a force`)).exitCode, 0);
   }));
 
+Deno.test("volume create: a directory is a brick once, whichever links lead to it", () =>
+  withCluster(async ({ store, dir, run }) => {
+    await Deno.mkdir(`${dir}/disk`);
+    await Deno.symlink(`${dir}/disk`, `${dir}/link`);
+    await Deno.mkdir(`${dir}/home`, { recursive: true });
+    await Deno.symlink(`${dir}/home`, `${dir}/inside`);
+    const home = await run(`volume create v1 h:${dir}/inside/b force`);
+    match(home.stderr, /inside the management daemon's directory/);
+    const twice = await run(`volume create v1 h:${dir}/disk/a h:${dir}/link/a force`);
+    match(twice.stderr, /Found duplicate exports .*link\/a: it is in, or above, .*disk\/a/);
+    const within = await run(`volume create v1 h:${dir}/disk h:${dir}/link/a force`);
+    match(within.stderr, /Found duplicate exports/);
+    equal(store.records.size, 0);
+    equal((await run(`volume create v1 h:${dir}/link/a force`)).exitCode, 0);
+    const id = readVolumeId(`${dir}/disk/a`);
+    for (const path of [`${dir}/disk/a`, `${dir}/link/a`]) {
+      match((await run(`volume create v2 h:${path} force`)).stderr, /failed: /, path);
+    }
+    match((await run(`volume create v2 h:${dir}/disk/a force`)).stderr, /volume v1 uses it/);
+    equal(readVolumeId(`${dir}/disk/a`), id);
+    await Deno.mkdir(`${dir}/disk/b`);
+    equal((await run(`volume create v2 h:${dir}/disk/b force`)).exitCode, 0);
+    match((await run(`volume create v3 h:${dir}/link/b force`)).stderr, /volume v2 uses it/);
+  }));
+
 Deno.test("volume create: one that fails halfway leaves nothing behind", () =>
   withCluster(async ({ cluster, store, dir, run }) => {
     await Deno.mkdir(`${dir}/b`);
