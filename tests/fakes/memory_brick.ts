@@ -57,17 +57,22 @@ import { FILE_BYTES_MAX } from "tests/fakes/pages.ts";
 const S_ISGID = 0o2000;
 const KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
 
+/** What a memory brick's process leaves behind when it ends: its inodes. */
+export type MemoryDisk = Map<Gfid, MemoryNode>;
+
 /** A bottom layer for tests: a graph's storage without a disk. */
 export class MemoryBrick extends Refuse {
-  #nodes = new Map<Gfid, MemoryNode>();
+  #nodes: MemoryDisk;
   #fds = new PerFd<MemoryNode>();
   /** Open files, so that a test can tell that none leaks. */
   openFiles = 0;
 
-  constructor(place: Node = testNode("memory")) {
+  /** On an empty disk, or on one that an earlier brick left. */
+  constructor(place: Node = testNode("memory"), disk: MemoryDisk = new Map()) {
     super(place);
-    const root = new MemoryNode(ROOT_GFID, S_IFDIR | 0o755, 0, 0, 0, this.#now());
-    this.#nodes.set(ROOT_GFID, root);
+    this.#nodes = disk;
+    if (disk.has(ROOT_GFID)) return;
+    disk.set(ROOT_GFID, new MemoryNode(ROOT_GFID, S_IFDIR | 0o755, 0, 0, 0, this.#now()));
   }
 
   /** How many inodes there are, unlinked open ones included. */

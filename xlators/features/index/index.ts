@@ -113,10 +113,14 @@ interface Place {
   readonly names: readonly string[];
 }
 
-class Index extends PassThrough {
+/** Where the index is kept: a directory of the brick, or what stands for one in a simulation. */
+export type IndexStore = Pick<IndexDirectory, keyof IndexDirectory>;
+
+/** See the head of this file. */
+export class Index extends PassThrough {
   #dirty: readonly string[] = [];
   #pending: readonly string[] = [];
-  readonly #directory: IndexDirectory;
+  readonly #directory: IndexStore;
   readonly #places = new Map<Gfid, Place>();
   readonly #virtual: Readonly<Record<IndexKind, Gfid>>;
   // Virtual gfid of a directory's names: its own gfid, this added. The same at every lookup.
@@ -125,9 +129,13 @@ class Index extends PassThrough {
   readonly #marks = new PerInode<Marks>();
   readonly #open = new Map<Fd, number>();
 
-  constructor(node: Node, values: Values<typeof options>) {
+  constructor(
+    node: Node,
+    values: Values<typeof options>,
+    store: IndexStore = new IndexDirectory(values["index-base"]!, node.env),
+  ) {
     super(node);
-    this.#directory = new IndexDirectory(values["index-base"]!, this.env);
+    this.#directory = store;
     const fresh = () => parseGfid(this.env.random.uuid())!;
     this.#virtual = { xattrop: fresh(), dirty: fresh(), "entry-changes": fresh() };
     for (const kind of INDEX_KINDS) this.#places.set(this.#virtual[kind], { kind, names: [] });
