@@ -13,6 +13,8 @@ export const ISLAND_DIR = "/srv";
 
 const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 
+const GLUSTERD = new URL("../../scripts/glusterd", import.meta.url).pathname;
+
 // Groups of options are a part of the GlusterFS packages, not of a daemon's state.
 const SET_UP = `
 set -e
@@ -104,6 +106,12 @@ export class Island implements AsyncDisposable {
       ...["--listen", ISLAND_HOST, "--socket", "/run/glusterd.socket"],
     );
     await this.#answers("mortar");
+  }
+
+  /** Starts ours under GlusterFS's name, at GlusterFS's places. */
+  async startMortarAsGlusterd(): Promise<void> {
+    await this.must([GLUSTERD], { env: { DENO: Deno.execPath() } });
+    await this.#answers("mortar, called as glusterd,");
   }
 
   /** Runs `mortar WORDS…`; throws unless it exits with 0. */
