@@ -12,13 +12,14 @@ import { CommandError } from "mgmt/cli/command.ts";
 import { CommandLocks } from "mgmt/command_locks.ts";
 import { commandProgram } from "mgmt/command_program.ts";
 import { Cluster } from "mgmt/cluster/cluster.ts";
-import { bindsToHost, checkBrickHost, isOwnAddress, isOwnHost } from "mgmt/cluster/hosts.ts";
+import { bindsToHost, checkBrickHost, isOwnHost } from "mgmt/cluster/hosts.ts";
 import { MANAGED } from "mgmt/commands/mod.ts";
 import { Dispatcher } from "mgmt/dispatch.ts";
 import { cannotListen } from "mgmt/endpoints.ts";
 import { makeHookDirectories, PostHooks, runHooks } from "mgmt/hooks.ts";
 import type { Places } from "mgmt/home.ts";
 import { glusterCliProgram } from "mgmt/legacy/program.ts";
+import { isOwnProcess } from "mgmt/peer_user.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
 import { KEYS, nodeRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
@@ -116,7 +117,7 @@ export class ManagementDaemon {
     this.#server = new VolfileServer(env, {
       volfiles: this.#volfiles,
       servers: options.servers,
-      isOwn: isOwnAddress,
+      isOwn: isOwnProcess,
       ears: bricks.ears,
       portOf: (path) => bricks.portOf(path),
       healerPidFile: (name) => `${healerDirectory(places, name)}/${name}-shd.pid`,

@@ -32,7 +32,7 @@ import {
   signOut,
 } from "rpc/programs/portmap.ts";
 import { Listener } from "rpc/server.ts";
-import type { Endpoint } from "rpc/transport.ts";
+import type { Endpoint, PeerAddress } from "rpc/transport.ts";
 
 /** Asked of GETSPEC by its flags: also say which other servers have volfiles. */
 const LIST_SERVERS = 1;
@@ -60,8 +60,8 @@ export interface VolfileServerOptions {
   readonly programs?: (connection: Connection) => readonly Program[];
   /** Other volfile servers, "HOST:PORT" each. */
   readonly servers: readonly string[];
-  /** Whether an address is this machine's: only from there, and over unix sockets, bricks sign in. */
-  readonly isOwn: (address: string) => boolean;
+  /** Whether a peer is one of our own processes: only those sign bricks in, and get logins. */
+  readonly isOwn: (peer: PeerAddress) => boolean;
   /** Who hears of bricks that come and go, if anybody. */
   readonly ears?: PortmapEars;
   /** Port of a brick that serves, but has not signed in yet. */
@@ -75,6 +75,7 @@ export class VolfileServer {
   readonly #volfiles: Volfiles;
   readonly #portmap = new Portmap();
   readonly #readers = new Map<Connection, Set<ReadVolfile>>();
+  readonly #own = new WeakMap<Connection, boolean>();
   readonly #listeners: Listener[] = [];
   readonly #stopped = new AbortController();
   #watching: Promise<void> = Promise.resolve();
@@ -292,8 +293,10 @@ export class VolfileServer {
     };
   }
 
-  #isOwn({ peer }: Connection): boolean {
-    return peer.kind !== "tcp" || this.#options.isOwn(peer.address);
+  #isOwn(connection: Connection): boolean {
+    const known = this.#own.get(connection) ?? this.#options.isOwn(connection.peer);
+    this.#own.set(connection, known);
+    return known;
   }
 
   #signIn(connection: Connection, entry: { brick: string; port: number; pid: number }) {
@@ -302,9 +305,9 @@ export class VolfileServer {
       this.#env.log.warn("brick was not signed in", { ...entry, peer: peer.text, why });
       return { ret: -1, errno: error.errno };
     };
-    // The port counts on this machine, so only its own processes can know it.
+    // Clients are sent to that port with all they write: who signs in must be one of us.
     if (!this.#isOwn(connection)) {
-      return refuse(EPERM, "it is not on this machine");
+      return refuse(EPERM, "it is no process of this machine and of our user");
     }
     if (entry.brick === "" || entry.port < 1 || entry.port > 65535) {
       return refuse(EINVAL, "no name, or no port");

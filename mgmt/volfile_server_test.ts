@@ -1,10 +1,11 @@
 import { match, rejects, strictEqual as equal } from "node:assert/strict";
-import { ENOTCONN } from "core/errno.ts";
+import { ENOTCONN, EPERM } from "core/errno.ts";
 import { ptr, Xdata } from "core/xdata.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
 import { Volfiles } from "mgmt/volfiles.ts";
 import { Connection } from "rpc/connection.ts";
 import { fetchVolfile, getspec } from "rpc/programs/handshake.ts";
+import { findPort, signIn, signOut } from "rpc/programs/portmap.ts";
 import { connectTo } from "rpc/transport.ts";
 import { LinesLog, testEnv } from "tests/fakes/node.ts";
 
@@ -30,5 +31,36 @@ Deno.test("mgmt/volfile server: a stranger's request must be small", async () =>
   } finally {
     await server.stop();
     await Deno.remove(volfiles, { recursive: true });
+  }
+});
+
+Deno.test("mgmt/volfile server: who is none of us signs no brick in, and gets no login", async () => {
+  const volfiles = new Volfiles(
+    undefined,
+    (_key, trusted) => Promise.resolve(trusted ? "# with login\n" : "# without\n"),
+  );
+  const own = new Set<number>();
+  const isOwn = ({ port }: { port: number }) => own.has(port);
+  const server = new VolfileServer(testEnv(), { volfiles, servers: [], isOwn });
+  const endpoint = server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
+  const connect = async () => {
+    const transport = await connectTo(endpoint);
+    return { port: transport.peer.reached!.port, link: new Connection(transport, testEnv()) };
+  };
+  try {
+    const us = await connect(), stranger = await connect();
+    own.add(us.port);
+    equal(await fetchVolfile(us.link, "v1"), "# with login\n");
+    equal(await fetchVolfile(stranger.link, "v1"), "# without\n");
+    const brick = (port: number) => ({ brick: "/b", port, pid: 1 });
+    equal((await us.link.ask(signIn, brick(49152))).ret, 0);
+    const refused = await stranger.link.ask(signIn, brick(666));
+    equal(refused.errno, EPERM.errno);
+    const out = await stranger.link.ask(signOut, { brick: "/b", port: 49152, rdmaPort: 0 });
+    equal(out.ret, -1);
+    equal(await findPort(stranger.link, "/b"), 49152);
+    for (const { link } of [us, stranger]) link.close("done");
+  } finally {
+    await server.stop();
   }
 });

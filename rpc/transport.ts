@@ -25,6 +25,8 @@ export interface PeerAddress {
   readonly port: number;
   /** For people: "127.0.0.1:49151", "[::1]:49151" or the socket's path. */
   readonly text: string;
+  /** This end of a TCP connection. */
+  readonly reached?: { readonly address: string; readonly port: number };
 }
 
 /** Where to connect to or listen on. */
@@ -106,9 +108,23 @@ function tcpTransport(conn: Deno.TcpConn, options: SocketOptions): Transport {
     conn.setKeepAlive(true);
     keepLively(conn.localAddr.port, port);
   }
-  // A listener on [::] sees IPv4 peers in their mapped form; rules about addresses mean the plain one.
-  const address = hostname.startsWith("::ffff:") ? hostname.slice(7) : hostname;
-  return new SocketTransport(conn, { kind: "tcp", address, port, text: hostPort(address, port) });
+  const address = plainAddress(hostname);
+  const reached = {
+    address: plainAddress(conn.localAddr.hostname),
+    port: conn.localAddr.port,
+  };
+  return new SocketTransport(conn, {
+    kind: "tcp",
+    address,
+    port,
+    text: hostPort(address, port),
+    reached,
+  });
+}
+
+// A listener on [::] sees IPv4 peers in their mapped form; rules about addresses mean the plain one.
+function plainAddress(address: string): string {
+  return address.startsWith("::ffff:") ? address.slice(7) : address;
 }
 
 class SocketTransport implements Transport {

@@ -65,18 +65,37 @@ function open(path: string, flags = 0): number {
 
 /** Text of a file below /proc; undefined if there is none, as a process may end at any moment. */
 export function readProc(path: string): string | undefined {
+  let text = "";
+  for (const piece of pieces(path)) {
+    if (piece === undefined || text.length > TEXT_MAX) return undefined;
+    text += piece;
+  }
+  return text;
+}
+
+/** Lines of a file below /proc, however many; none if there is no such file. */
+export function* procLines(path: string): Generator<string> {
+  let rest = "";
+  for (const piece of pieces(path)) {
+    const lines = (rest + (piece ?? "")).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
+}
+
+// Undefined: it cannot be read, or no further.
+function* pieces(path: string): Generator<string | undefined> {
   const fd = open(path);
-  if (fd < 0) return undefined;
+  if (fd < 0) return void (yield undefined);
   const decoder = new TextDecoder();
   const chunk = new Uint8Array(CHUNK);
-  let text = "";
   try {
     for (let size; (size = sys.read(fd, chunk, CHUNK)) !== 0;) {
-      if (size < 0 || text.length > TEXT_MAX) return undefined;
-      text += decoder.decode(chunk.subarray(0, size), { stream: true });
+      if (size < 0) return void (yield undefined);
+      yield decoder.decode(chunk.subarray(0, size), { stream: true });
     }
   } finally {
     sys.close(fd);
   }
-  return text;
 }
