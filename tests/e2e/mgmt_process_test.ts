@@ -70,7 +70,10 @@ Deno.test("mortar mgmt: volfiles come by key with their size in bytes, and no ke
   await using at = await serve("--server", "other:24008", "--server", "third");
   const connection = await at.connect();
   const names = (await listPrograms(connection)).map(({ name }) => name).sort();
-  deepEqual(names, ["GF-DUMP", "Gluster Portmap", "GlusterFS Handshake", "mortar commands"]);
+  deepEqual(names, [
+    ...["GF-DUMP", "Gluster Portmap", "GlusterD svc cli read-only", "GlusterFS Handshake"],
+    "mortar commands",
+  ]);
   const text = await Deno.readTextFile(`${at.volfiles}/v1.vol`);
   for (const key of ["v1", "/v1", "v1.tcp"]) {
     const answer = await connection.ask(getspec, { flags: 1, key, xdata: undefined });
