@@ -22,8 +22,10 @@ export function startTime(pid: number): string | undefined {
   if (text === undefined) return undefined;
   // The name, in brackets, may hold anything, brackets too.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const STATE = 0, START_TIME = 19;
-  return /^[ZX]$/.test(fields[STATE]!) ? undefined : fields[START_TIME];
+  const STATE = 0, THREADS = 17, START_TIME = 19;
+  // Of one that is killed the first thread may be gone before the others, which hold files and ports.
+  const isGone = /^[ZX]$/.test(fields[STATE]!) && Number(fields[THREADS]) <= 1;
+  return isGone ? undefined : fields[START_TIME];
 }
 
 /** Command line of a process; empty if there is none of that number. */

@@ -45,6 +45,21 @@ Deno.test("bricks/runner: a process is found by its number, with its command lin
     equal(startTime(started.pid), undefined);
   }));
 
+Deno.test("bricks/runner: a process is alive until its last thread has ended", () =>
+  withLog(async (log, runner) => {
+    const script = "import ctypes, threading, time\n" +
+      "threading.Thread(target=time.sleep, args=(60,)).start()\n" +
+      "ctypes.CDLL(None).syscall(60, 0)"; // exit(2): of this thread alone
+    const { pid } = runner.start({ command: "/usr/bin/python3", args: ["-c", script] }, log);
+    const found = runner.find(pid)!;
+    const isZombie = () => /\) Z /.test(Deno.readTextFileSync(`/proc/${pid}/stat`));
+    while (!isZombie()) await realClock.delay(5);
+    equal(found.alive, true);
+    found.signal("SIGKILL");
+    await found.ended;
+    equal(found.alive, false);
+  }));
+
 Deno.test({
   name: "bricks/runner: a process of another user is none of ours, whatever it calls itself",
   ignore: Deno.uid() !== 0,
