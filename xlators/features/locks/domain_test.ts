@@ -2,7 +2,7 @@ import { ok, strictEqual as equal } from "node:assert/strict";
 import type { Client, LkOwner } from "core/call.ts";
 import { Domain, type DomainLock } from "xlators/features/locks/domain.ts";
 import { sameHolder } from "xlators/features/locks/holder.ts";
-import { overlaps, type Range } from "xlators/features/locks/ranges.ts";
+import { overlaps, type Range } from "core/lib/ranges.ts";
 import { testClient } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 

@@ -7,7 +7,7 @@ import type { Args, Flock } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 import type { DomainLock } from "xlators/features/locks/domain.ts";
 import { type Holder, holderOf, sameHolder } from "xlators/features/locks/holder.ts";
-import { LAST, overlaps, type Range, rangeOf } from "xlators/features/locks/ranges.ts";
+import { LAST, overlaps, type Range, rangeOf } from "core/lib/ranges.ts";
 
 /** An inode lock: granted, waited for, or asked to be dropped. */
 export interface Inodelk extends DomainLock {

@@ -49,7 +49,7 @@ import {
 } from "xlators/features/locks/options.ts";
 import { LOCKINFO, LOCKINFO_KEY } from "xlators/features/locks/lockinfo.ts";
 import { PosixTable } from "xlators/features/locks/posix_table.ts";
-import { LAST } from "xlators/features/locks/ranges.ts";
+import { LAST } from "core/lib/ranges.ts";
 import { Removals } from "xlators/features/locks/removal.ts";
 import { stateOf } from "xlators/features/locks/state.ts";
 

@@ -7,7 +7,7 @@ import { S_IFREG } from "core/iatt.ts";
 import type { Holder } from "xlators/features/locks/holder.ts";
 import { sameHolder } from "xlators/features/locks/holder.ts";
 import type { PosixLock } from "xlators/features/locks/posix_lk.ts";
-import { overlaps, type Range } from "xlators/features/locks/ranges.ts";
+import { overlaps, type Range } from "core/lib/ranges.ts";
 
 /**
  * `file`: on files whose mode has set-group-ID but no group execute (Linux mandatory locks);

@@ -12,14 +12,7 @@ import type { Flock, LkReply } from "core/fops.ts";
 import type { Fd } from "core/inode.ts";
 import type { Cleared, Which } from "xlators/features/locks/domain.ts";
 import { type Holder, sameHolder } from "xlators/features/locks/holder.ts";
-import {
-  join,
-  overlaps,
-  type Range,
-  sizeOf,
-  touches,
-  without,
-} from "xlators/features/locks/ranges.ts";
+import { join, overlaps, type Range, sizeOf, touches, without } from "core/lib/ranges.ts";
 
 /** A POSIX lock: granted, waited for, or a request. */
 export interface PosixLock extends Holder {

@@ -4,7 +4,7 @@ import { EAGAIN } from "core/errno.ts";
 import type { Flock } from "core/fops.ts";
 import { Fd, Inode, ROOT_GFID } from "core/inode.ts";
 import { placeLock, type PosixLock, PosixLocks } from "xlators/features/locks/posix_lk.ts";
-import { LAST, type Range } from "xlators/features/locks/ranges.ts";
+import { LAST, type Range } from "core/lib/ranges.ts";
 import { testClient } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 

@@ -12,7 +12,7 @@ import { type Holder, holderOf } from "xlators/features/locks/holder.ts";
 import { forbids, type MandatoryMode, O_NONBLOCK } from "xlators/features/locks/mandatory.ts";
 import type { Access } from "xlators/features/locks/mandatory.ts";
 import { flockOf, type PosixLock, PosixLocks } from "xlators/features/locks/posix_lk.ts";
-import { signedRangeOf, sizeOf } from "xlators/features/locks/ranges.ts";
+import { signedRangeOf, sizeOf } from "core/lib/ranges.ts";
 
 const NONE: Cleared = Object.freeze({ blocked: 0, granted: 0 });
 

@@ -9,11 +9,11 @@ import {
   sizeOf,
   touches,
   without,
-} from "xlators/features/locks/ranges.ts";
+} from "core/lib/ranges.ts";
 
 const invalid = (error: unknown) => EINVAL.matches(error);
 
-Deno.test("features/locks: a range of size 0 reaches to infinity, and back", () => {
+Deno.test("core/lib: a range of size 0 reaches to infinity, and back", () => {
   deepEqual(rangeOf(5n, 0n), { start: 5n, end: LAST });
   equal(sizeOf(rangeOf(5n, 0n)), 0n);
   deepEqual(rangeOf(LAST - 1n, 0n), { start: LAST - 1n, end: LAST });
@@ -21,7 +21,7 @@ Deno.test("features/locks: a range of size 0 reaches to infinity, and back", () 
   equal(sizeOf(rangeOf(10n, 4n)), 4n);
 });
 
-Deno.test("features/locks: a range past 2^63 is refused", () => {
+Deno.test("core/lib: a range past 2^63 is refused", () => {
   throws(() => rangeOf(-1n, 1n), invalid);
   throws(() => rangeOf(0n, -1n), invalid);
   throws(() => rangeOf(LAST, 1n), invalid);
@@ -30,7 +30,7 @@ Deno.test("features/locks: a range past 2^63 is refused", () => {
   deepEqual(rangeOf(0n, LAST), { start: 0n, end: LAST - 1n });
 });
 
-Deno.test("features/locks: a negative size means the bytes before the start", () => {
+Deno.test("core/lib: a negative size means the bytes before the start", () => {
   deepEqual(signedRangeOf(10n, -4n), { start: 6n, end: 9n });
   deepEqual(signedRangeOf(10n, (1n << 64n) - 4n), { start: 6n, end: 9n });
   throws(() => signedRangeOf(3n, -4n), invalid);
@@ -39,7 +39,7 @@ Deno.test("features/locks: a negative size means the bytes before the start", ()
   throws(() => signedRangeOf(0n, -(1n << 63n)), invalid);
 });
 
-Deno.test("features/locks: neighbours touch but do not overlap", () => {
+Deno.test("core/lib: neighbours touch but do not overlap", () => {
   const a = { start: 0n, end: 9n }, b = { start: 10n, end: 19n }, c = { start: 11n, end: 12n };
   equal(overlaps(a, b), false);
   equal(touches(a, b), true);
@@ -49,7 +49,7 @@ Deno.test("features/locks: neighbours touch but do not overlap", () => {
   deepEqual(join(b, a), { start: 0n, end: 19n });
 });
 
-Deno.test("features/locks: a cut leaves none, one or two ranges", () => {
+Deno.test("core/lib: a cut leaves none, one or two ranges", () => {
   const whole = { start: 10n, end: 19n };
   deepEqual(without(whole, { start: 0n, end: LAST }), []);
   deepEqual(without(whole, { start: 10n, end: 19n }), []);
