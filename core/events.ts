@@ -60,6 +60,23 @@ export interface EntrylkContention {
   readonly pid: number;
 }
 
+/** Another client wants what `client`'s lease keeps from it: the lease should be given up soon. */
+export interface LeaseRecall {
+  readonly type: "lease-recall";
+  readonly client: Client;
+  readonly gfid: Gfid;
+  /** RD 1, RW 2: the kind of lease that is wanted back. */
+  readonly lease: number;
+  /** 16 bytes that the brick tells recalls apart by, as hexadecimal text. */
+  readonly id: string;
+}
+
+/** A person at a brick asks the client's process of that id for a statedump. */
+export interface StatedumpWanted {
+  readonly type: "statedump-wanted";
+  readonly pid: number;
+}
+
 /** The layer cannot serve any more (the disk is gone): the process should end cleanly. */
 export interface Failing {
   readonly type: "failing";
@@ -79,6 +96,8 @@ export type GraphEvent =
   | CacheInvalidation
   | InodelkContention
   | EntrylkContention
+  | LeaseRecall
+  | StatedumpWanted
   | Failing
   | ChildUp
   | ChildDown;
