@@ -464,8 +464,10 @@ export class Connection {
 
   // Sending.
 
+  // A call may wait longer than it takes to use up all numbers.
   #nextXid(): number {
-    return this.#xid = (this.#xid + 1) >>> 0;
+    do this.#xid = (this.#xid + 1) >>> 0; while (this.#pending.has(this.#xid));
+    return this.#xid;
   }
 
   #send(
