@@ -4,10 +4,11 @@
  */
 
 import type { Call, Client } from "core/call.ts";
-import { EBADF, EBADFD, ENOTCONN } from "core/errno.ts";
+import { EINTR, EIO, ENOTCONN, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import { type Args, DONE, type FopName, type Reply } from "core/fops.ts";
+import { type Args, DONE, type FopName, O_DIRECT, type Reply } from "core/fops.ts";
 import type { Fd } from "core/inode.ts";
+import { toHex } from "core/lib/bytes.ts";
 import { defineXlator } from "core/registry.ts";
 import { Funnel, type Json, type Node } from "core/xlator.ts";
 import type { Connection } from "rpc/connection.ts";
@@ -19,40 +20,53 @@ import {
   entrylkContention,
   inodelkContention,
   onCallback,
+  recallLease,
+  statedump,
 } from "rpc/programs/callback.ts";
 import type { Peer } from "rpc/wire.ts";
 import { exchange } from "xlators/protocol/client/exchange.ts";
+import { Flow, weigh } from "xlators/protocol/client/flow.ts";
 import type { Joiner } from "xlators/protocol/client/handshake.ts";
-import { Link } from "xlators/protocol/client/link.ts";
+import { undoing, untilLate, waits } from "xlators/protocol/client/late.ts";
+import { type Connect, Link } from "xlators/protocol/client/link.ts";
 import { OpenFiles } from "xlators/protocol/client/open_files.ts";
 import { type ClientValues, options } from "xlators/protocol/client/options.ts";
 
 /** Milliseconds that `start` waits for a brick that does not answer: others may be up. */
 const START_MS = 5000;
 
+/** A joined connection, as fops use it. */
+interface Session {
+  readonly connection: Connection;
+  readonly flow: Flow;
+  /** What the codecs ask; fds in replies of opendir are directories. */
+  readonly files: Peer;
+  readonly directories: Peer;
+}
+
 /** See the head of this file. */
-class ProtocolClient extends Funnel {
+export class ProtocolClient extends Funnel {
   readonly #joiner: Joiner & { values: ClientValues };
   readonly #files: OpenFiles;
   readonly #link: Link;
   /** Stands for us in events that came from the brick. */
   readonly #self: Client;
-  #filePeer: Peer | undefined;
-  #directoryPeer: Peer | undefined;
+  #session: Session | undefined;
 
-  constructor(node: Node, values: ClientValues) {
+  /** `connect` is for simulations. */
+  constructor(node: Node, values: ClientValues, connect?: Connect) {
     super(node);
     const processId = `CTX_ID:${node.env.random.uuid()}-GRAPH_ID:0-PID:${Deno.pid}` +
       `-HOST:${Deno.hostname()}`;
     this.#joiner = { values, name: node.name, processId, volumeId: undefined };
     this.#self = { id: processId, address: "" };
-    this.#files = new OpenFiles(node.inodes);
-    this.#link = new Link(node.env, this.#joiner, {
-      joined: (connection) => this.#reopen(connection),
-      up: () => this.emit({ type: "child-up" }),
-      down: () => this.emit({ type: "child-down" }),
+    this.#files = new OpenFiles(node.inodes, node.env.clock);
+    const ears = {
+      joined: (connection: Connection) => this.#joined(connection),
+      told: (up: boolean) => this.emit({ type: up ? "child-up" : "child-down" }),
       callbacks: this.#callbacks(),
-    });
+    };
+    this.#link = new Link(node.env, this.#joiner, ears, connect);
   }
 
   /** Begins to connect; a brick that does not answer is waited for a few seconds. */
@@ -80,61 +94,161 @@ class ProtocolClient extends Funnel {
       attempts: this.#link.attempts,
       volumeId: volumeId ?? null,
       openFiles: this.#files.count,
+      lockedFiles: this.#files.locks.size,
+      window: { ...this.#session?.flow.state() },
       connection: { ...this.#link.connection?.state() },
     };
   }
 
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    if (fop === "release" || fop === "releasedir") {
-      return this.#release(fop, call, (args as Args<"release">).fd) as Promise<Reply<K>>;
+    const session = this.#link.connection && this.#session;
+    switch (fop) {
+      case "release":
+      case "releasedir":
+        return this.#release(fop, session, call, (args as Args<"release">).fd) as Promise<Reply<K>>;
+      case "lk":
+        return this.#lk(session, call, args as Args<"lk">) as Promise<Reply<K>>;
+      case "flush":
+        return this.#flush(session, call, args as Args<"flush">) as Promise<Reply<K>>;
+      case "open":
+      case "create":
+      case "readv":
+      case "writev":
+        args = this.#withoutDirect(args as Args<"open">) as Args<K>;
     }
-    const connection = this.#link.connection;
-    if (!connection) return Promise.reject(ENOTCONN);
-    const peer = fop === "opendir" ? this.#directoryPeer! : this.#filePeer!;
-    return exchange(fop, connection, peer, this.#callOf(call), args, this.#deadline(call));
+    return session ? this.#ask(fop, session, call, args) : Promise.reject(ENOTCONN);
+  }
+
+  #ask<K extends FopName>(
+    fop: K,
+    session: Session,
+    call: Call,
+    args: Args<K>,
+  ): Promise<Reply<K>> {
+    const bytes = weigh(fop, args);
+    if (session.flow.tryEnter(bytes)) return this.#send(fop, session, call, args, bytes);
+    return session.flow.wait(bytes).then(() => this.#send(fop, session, call, args, bytes));
+  }
+
+  #send<K extends FopName>(
+    fop: K,
+    { connection, flow, files, directories }: Session,
+    call: Call,
+    args: Args<K>,
+    bytes: number,
+  ): Promise<Reply<K>> {
+    const peer = fop === "opendir" ? directories : files;
+    const deadline = this.#deadline(fop, call, args);
+    const undo = deadline === Infinity ? undefined : undoing(this, fop, call, args);
+    const until = undo ? Infinity : deadline;
+    const answer = exchange(fop, connection, peer, this.#callOf(call), args, until);
+    const leave = () => flow.leave(bytes);
+    if (bytes) answer.then(leave, leave);
+    if (!undo) return answer;
+    return untilLate(this.env.clock, deadline, answer, (reply) => {
+      undo(reply).catch((error) => {
+        if (!(error instanceof FopError)) throw error;
+      });
+    });
   }
 
   // The fd is gone for the caller at once, whatever the brick says, and if it is away.
-  #release(fop: "release" | "releasedir", call: Call, fd: Fd): Promise<Reply<"release">> {
-    const connection = this.#link.connection;
-    const peer = connection && this.#releasing(fd, connection);
-    if (!peer) return Promise.resolve(DONE);
-    return exchange(fop, connection, peer, this.#callOf(call), { fd }, this.#deadline(call))
-      .catch((error) => {
-        if (ENOTCONN.matches(error)) return DONE;
-        throw error;
-      });
+  async #release(
+    fop: "release" | "releasedir",
+    session: Session | undefined,
+    call: Call,
+    fd: Fd,
+  ): Promise<Reply<"release">> {
+    const number = this.#files.close(fd, session?.connection);
+    if (!session || number === undefined) return DONE;
+    const peer = { ...session.files, numberOf: () => number };
+    try {
+      return await exchange(
+        fop,
+        session.connection,
+        peer,
+        this.#callOf(call),
+        { fd },
+        this.#deadline(fop, call, { fd }),
+      );
+    } catch (error) {
+      if (ENOTCONN.matches(error)) return DONE;
+      throw error;
+    }
   }
 
-  #releasing(fd: Fd, connection: Connection): Peer | undefined {
-    let number: number;
+  async #lk(
+    session: Session | undefined,
+    call: Call,
+    args: Args<"lk">,
+  ): Promise<Reply<"lk">> {
+    const { fd, cmd, lock, signal, xdata } = args;
+    const sets = cmd === "set" || cmd === "set-wait";
+    const unlocks = sets && lock.type === "unlock";
+    if (unlocks) this.#files.locks.gaveUp(call, fd, lock);
+    if (!session) throw ENOTCONN;
+    if (signal?.aborted) throw EINTR;
+    const interrupt = () => this.#interrupt(session, call, args);
+    signal?.addEventListener("abort", interrupt, { once: true });
     try {
-      number = this.#files.numberOf(fd, connection);
-    } catch (error) {
-      if (!EBADF.matches(error) && !EBADFD.matches(error)) throw error;
-      this.#files.forget(fd);
-      return undefined;
+      const reply = await this.#ask("lk", session, call, args);
+      if (unlocks) this.#files.locks.gaveUp(call, fd, lock);
+      else if (sets && !fd.anonymous) this.#files.locks.took(call, fd, lock, xdata);
+      return reply;
+    } finally {
+      signal?.removeEventListener("abort", interrupt);
     }
-    if (fd.anonymous) return undefined;
-    this.#files.forget(fd);
-    return { ...this.#filePeer!, numberOf: () => number };
+  }
+
+  // The brick then answers EINTR, unless it has granted the lock already.
+  #interrupt(session: Session, call: Call, { fd: { inode }, lock }: Args<"lk">): void {
+    const { whence, start, size } = lock;
+    const name = `glusterfs.intrlk.tposix.kblocked.${whence},${start}-${size}`;
+    this.#ask("getxattr", session, call, { inode, name }).catch((error) => {
+      const { errno } = error instanceof FopError ? error : EIO;
+      this.env.log.warn("waiting for a lock could not be ended", { gfid: inode.gfid, errno });
+    });
+  }
+
+  async #flush(
+    session: Session | undefined,
+    call: Call,
+    args: Args<"flush">,
+  ): Promise<Reply<"flush">> {
+    this.#files.locks.flushed(call, args.fd);
+    if (!session) throw ENOTCONN;
+    const reply = await this.#ask("flush", session, call, args);
+    this.#files.locks.flushed(call, args.fd);
+    return reply;
+  }
+
+  #withoutDirect<A extends { readonly flags: number }>(args: A): A {
+    if (!(args.flags & O_DIRECT) || !this.#joiner.values["filter-O_DIRECT"]) return args;
+    return { ...args, flags: args.flags & ~O_DIRECT };
   }
 
   #callOf(call: Call): Call {
     return this.#joiner.values["send-gids"] || !call.groups.length ? call : { ...call, groups: [] };
   }
 
-  #deadline(call: Call): number {
+  #deadline(fop: FopName, call: Call, args: Args<FopName>): number {
     const timeout = this.#joiner.values["frame-timeout"];
-    if (!timeout) return call.deadline;
+    if (!timeout || waits(fop, args)) return call.deadline;
     return Math.min(call.deadline, this.env.clock.monotonic() + timeout * 1000);
   }
 
-  async #reopen(connection: Connection): Promise<void> {
-    this.#filePeer = this.#files.peer(connection, { directory: false });
-    this.#directoryPeer = this.#files.peer(connection, { directory: true });
-    const lost = await this.#files.reopen(connection);
-    if (lost) this.env.log.warn("files could not be opened again", { lost });
+  async #joined(connection: Connection): Promise<void> {
+    const flow = new Flow();
+    connection.closed.then(() => flow.end());
+    this.#session = {
+      connection,
+      flow,
+      files: this.#files.peer(connection, { directory: false }),
+      directories: this.#files.peer(connection, { directory: true }),
+    };
+    const strict = this.#joiner.values["strict-locks"];
+    const lost = await this.#files.reopen(connection, strict);
+    if (lost) this.env.log.warn("files could not be opened again with their locks", { lost });
   }
 
   #callbacks() {
@@ -150,8 +264,12 @@ class ProtocolClient extends Funnel {
       onCallback(entrylkContention, ({ gfid, domain, name, type, pid }) => {
         emit({ type: "entrylk-contention", client, gfid, domain, name, lockType: type, pid });
       }),
-      onCallback(childUp, () => emit({ type: "child-up" })),
-      onCallback(childDown, () => emit({ type: "child-down" })),
+      onCallback(recallLease, ({ gfid, type, tid }) => {
+        emit({ type: "lease-recall", client, gfid, lease: type, id: toHex(tid) });
+      }),
+      onCallback(statedump, ({ pid }) => emit({ type: "statedump-wanted", pid })),
+      onCallback(childUp, () => void (this.#link.storageUp = true)),
+      onCallback(childDown, () => void (this.#link.storageUp = false)),
     ]);
   }
 }
@@ -161,7 +279,9 @@ export const client = defineXlator({
   summary: "Reach a brick over TCP or a unix socket",
   options,
   subvolumes: "none",
-  check: (values) =>
-    values["remote-subvolume"] === "" ? 'option "remote-subvolume" is missing' : undefined,
+  check(values) {
+    if (values["transport.socket.ssl-enabled"]) return "TLS is not available";
+    return values["remote-subvolume"] === "" ? 'option "remote-subvolume" is missing' : undefined;
+  },
   create: (node, values) => new ProtocolClient(node, values),
 });

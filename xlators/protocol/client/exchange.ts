@@ -15,9 +15,9 @@ import { XdrError, XdrReader } from "rpc/xdr.ts";
 export const FOP_PROGRAM: ProgramId = { number: GFX_PROGRAM, version: GFX_VERSION };
 
 /**
- * Asks the brick. `deadline` is monotonic milliseconds. Fails with the FopError of the brick,
- * ENOTCONN if the connection ended or nobody answered in time, EREMOTEIO if the brick's answer is
- * none.
+ * Asks the brick, once: nothing is ever sent again. `deadline` is monotonic milliseconds. Fails with
+ * the FopError of the brick, ENOTCONN if the connection ended or nobody answered in time, EREMOTEIO
+ * if the brick's answer is none.
  */
 export function exchange<K extends FopName>(
   fop: K,

@@ -66,14 +66,17 @@ export async function look(
   return { kind: "portmapper", port };
 }
 
-/** Joins the brick; `attempt` counts connections. Throws JoinError. */
+/**
+ * Joins the brick; `attempt` counts connections. Answers whether what is behind the brick can serve.
+ * Throws JoinError.
+ */
 export async function join(
   connection: Connection,
   joiner: Joiner,
   attempt: number,
   env: Env,
   deadline: number,
-): Promise<void> {
+): Promise<boolean> {
   // From here on calls carry the client's time: the credential of the 4.x program.
   connection.flavor = AUTH_GLUSTERFS_V3;
   const dict = request(joiner, attempt);
@@ -83,7 +86,6 @@ export async function join(
     const why = answer?.get(ERROR) ?? "no reason given";
     throw new JoinError(`the brick refused: ${why} (error number ${errno})`, errno === EACCES);
   }
-  if (answer?.get(CHILD_UP) === 0) throw new JoinError("the brick's storage is not up");
   const volumeId = answer?.get(VOLUME_ID);
   if (joiner.volumeId !== undefined && volumeId !== undefined && volumeId !== joiner.volumeId) {
     throw new JoinError(`the brick belongs to another volume, ${volumeId}`, true);
@@ -93,6 +95,7 @@ export async function join(
     brick: joiner.values["remote-subvolume"],
     at: connection.peer.text,
   });
+  return answer?.get(CHILD_UP) !== 0;
 }
 
 function request({ values, name, processId, volumeId }: Joiner, attempt: number): Xdata {

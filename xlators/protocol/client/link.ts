@@ -1,13 +1,16 @@
 /**
- * The connection to a brick, kept: made, lost, made again. It is up from when the brick was joined
- * and the files that were open are open again, until it ends.
+ * The connection to a brick, kept: made, lost, made again. It is up from when the brick was joined,
+ * its storage can serve and the files that were open are open again, until one of these ends.
+ *
+ * Attempts begin quickly, become rarer and never stop. Each asks the portmapper and the name service
+ * anew: the brick may have moved. A brick that came up and is lost again at once is not hammered
+ * either, and one that refuses us is asked rarely, as that takes somebody to act.
  */
 
 import type { Env } from "core/env.ts";
 import { Connection } from "rpc/connection.ts";
-import { ping } from "rpc/programs/dump.ts";
 import type { Program } from "rpc/program.ts";
-import { connectTo, type Endpoint, endpointText } from "rpc/transport.ts";
+import { connectTo, type Endpoint, endpointText, type Transport } from "rpc/transport.ts";
 import {
   join,
   type Joiner,
@@ -16,19 +19,26 @@ import {
   MANAGEMENT_PORT,
 } from "xlators/protocol/client/handshake.ts";
 import type { ClientValues } from "xlators/protocol/client/options.ts";
+import { Pulse } from "xlators/protocol/client/pulse.ts";
 
 /** Milliseconds that one attempt may take, from connecting to being joined. */
 const ATTEMPT_MS = 20_000;
 /** Between attempts: the first pause, and the longest (GlusterFS waits 3 s as well). */
-const RETRY_MIN_MS = 100;
-const RETRY_MAX_MS = 3000;
+const RETRY_MIN_MS = 100, RETRY_MAX_MS = 3000;
+/** The pause after a brick refused us for good. */
+const REFUSED_MS = 30_000;
+/** Calls without an answer: locks that wait are among them, and `Flow` bounds what else there is. */
+const CALLS_MAX = 65_536;
+
+/** Makes a transport; throws what Deno's sockets throw, or the signal's reason. */
+export type Connect = typeof connectTo;
 
 /** What the layer does with a connection. */
 export interface LinkEars {
-  /** A brick was joined, and is not up yet. */
+  /** A brick was joined, and is not up yet. May take long: the brick is watched. */
   readonly joined: (connection: Connection) => Promise<void>;
-  readonly up: () => void;
-  readonly down: () => void;
+  /** Once for each change, the first time as soon as it is known: fops can be served, or cannot. */
+  readonly told: (up: boolean) => void;
   /** What the brick may call. */
   readonly callbacks: Program;
 }
@@ -38,21 +48,29 @@ export class Link {
   readonly #env: Env;
   readonly #joiner: Joiner;
   readonly #ears: LinkEars;
+  readonly #connectTo: Connect;
   readonly #stopping = new AbortController();
   #attempts = 0;
-  #connection: Connection | undefined;
+  // Joined, and its files are open.
+  #ready: Connection | undefined;
+  #storageUp = false;
+  // What the brick said of that since it was asked whether we may join.
+  #storageSaid: boolean | undefined;
+  #storageChanged: (() => void) | undefined;
+  #told: boolean | undefined;
   #running: Promise<void> | undefined;
   #lastProblem: string | undefined;
 
-  constructor(env: Env, joiner: Joiner, ears: LinkEars) {
+  constructor(env: Env, joiner: Joiner, ears: LinkEars, connect: Connect = connectTo) {
     this.#env = env;
     this.#joiner = joiner;
     this.#ears = ears;
+    this.#connectTo = connect;
   }
 
   /** The connection while it is up. */
   get connection(): Connection | undefined {
-    return this.#connection;
+    return this.#storageUp ? this.#ready : undefined;
   }
 
   /** Times that connecting was tried. */
@@ -76,25 +94,46 @@ export class Link {
     await this.#running;
   }
 
+  /** The brick says whether what is behind it can serve. */
+  set storageUp(up: boolean) {
+    this.#storageUp = this.#storageSaid = up;
+    this.#storageChanged?.();
+    if (this.#ready) this.#tell();
+  }
+
+  #tell(): void {
+    const up = this.connection !== undefined;
+    if (up === this.#told) return;
+    this.#told = up;
+    this.#ears.told(up);
+  }
+
   async #run(tried: () => void): Promise<void> {
+    const { clock, random } = this.#env;
     const { signal } = this.#stopping;
     let pause = RETRY_MIN_MS;
     while (!signal.aborted) {
-      const connection = await this.#attempt();
-      if (connection) {
-        pause = RETRY_MIN_MS;
-        tried();
-        await this.#serveUntilLost(connection);
-      } else tried();
+      let refused = false;
+      try {
+        const connection = await this.#join();
+        const upMs = await this.#serveUntilLost(connection, tried);
+        if (upMs >= RETRY_MAX_MS) pause = RETRY_MIN_MS;
+      } catch (error) {
+        refused = error instanceof JoinError && error.final;
+        this.#complain(error);
+      }
+      this.#tell();
+      tried();
+      const base = refused ? REFUSED_MS : pause;
       // A little chance keeps the clients of a brick that came back from knocking all at once.
-      const jitter = this.#env.random.int(Math.ceil(pause / 4));
-      await this.#env.clock.delay(pause + jitter, signal).catch(() => {});
+      const jitter = random.int(Math.ceil(base / 4));
+      await clock.delay(base + jitter, signal).catch(() => {});
       pause = Math.min(pause * 2, RETRY_MAX_MS);
     }
   }
 
-  // A connection to a joined brick with its files open, or undefined and a line in the log.
-  async #attempt(): Promise<Connection | undefined> {
+  // A connection to a joined brick.
+  async #join(): Promise<Connection> {
     this.#attempts++;
     const { clock } = this.#env;
     const late = new AbortController();
@@ -106,14 +145,14 @@ export class Link {
       const deadline = clock.monotonic() + ATTEMPT_MS;
       const opened = (made: Connection) => void (connection = made);
       const brick = await this.#reachBrick(signal, deadline, opened);
-      await join(brick, this.#joiner, this.#attempts, this.#env, deadline);
-      await this.#ears.joined(brick);
+      this.#storageSaid = undefined;
+      const up = await join(brick, this.#joiner, this.#attempts, this.#env, deadline);
+      this.#storageUp = this.#storageSaid ?? up;
       if (brick.open && !signal.aborted) return brick;
       throw new JoinError("the connection was lost while joining");
     } catch (error) {
       connection?.close("not joined");
-      this.#complain(signal.aborted ? signal.reason : error);
-      return undefined;
+      throw signal.aborted ? signal.reason : error;
     } finally {
       timer.cancel();
     }
@@ -142,49 +181,62 @@ export class Link {
 
   async #connect(endpoint: Endpoint, signal: AbortSignal): Promise<Connection> {
     const keepAlive = this.#joiner.values["transport.socket.keepalive"];
-    const transport = await connectTo(endpoint, { keepAlive }, signal);
-    return new Connection(transport, this.#env, { programs: [this.#ears.callbacks] });
+    const transport: Transport = await this.#connectTo(endpoint, { keepAlive }, signal);
+    if (signal.aborted) {
+      transport.close();
+      throw signal.reason;
+    }
+    const programs = [this.#ears.callbacks];
+    return new Connection(transport, this.#env, { programs, windowMax: CALLS_MAX });
   }
 
-  async #serveUntilLost(connection: Connection): Promise<void> {
-    this.#connection = connection;
-    this.#lastProblem = undefined;
-    this.#ears.up();
+  // Answers how many milliseconds it was up.
+  async #serveUntilLost(connection: Connection, tried: () => void): Promise<number> {
+    const { clock } = this.#env;
     const stop = () => connection.close("stopping");
     this.#stopping.signal.addEventListener("abort", stop, { once: true });
-    const pinging = this.#ping(connection);
-    const reason = await connection.closed;
-    this.#stopping.signal.removeEventListener("abort", stop);
-    this.#connection = undefined;
-    if (!this.#stopping.signal.aborted) {
-      this.#env.log.warn("connection to brick lost", {
-        brick: this.#joiner.values["remote-subvolume"],
-        at: connection.peer.text,
-        reason,
-      });
+    // A connection that was opened while it was stopped.
+    if (this.#stopping.signal.aborted) stop();
+    new Pulse(connection, clock, () => this.#joiner.values["ping-timeout"] * 1000);
+    try {
+      await this.#waitForStorage(connection, tried);
+      await this.#ears.joined(connection);
+      if (!connection.open) throw new JoinError(await connection.closed);
+      const since = clock.monotonic();
+      this.#ready = connection;
+      this.#lastProblem = undefined;
+      this.#tell();
+      tried();
+      const reason = await connection.closed;
+      this.#ready = undefined;
+      this.#reportLoss(connection, reason);
+      return clock.monotonic() - since;
+    } finally {
+      connection.close("not used");
+      this.#stopping.signal.removeEventListener("abort", stop);
     }
-    this.#ears.down();
-    await pinging;
   }
 
-  // A brick whose process stands still keeps its sockets: only an unanswered question shows it.
-  async #ping(connection: Connection): Promise<void> {
-    const ended = new AbortController();
-    connection.closed.then(() => ended.abort());
-    const { clock } = this.#env;
-    while (connection.open) {
-      const timeoutMs = this.#joiner.values["ping-timeout"] * 1000;
-      // Off now; it may be turned on while connected.
-      const pauseMs = timeoutMs || RETRY_MAX_MS;
-      try {
-        await clock.delay(pauseMs, ended.signal);
-        if (timeoutMs) {
-          await connection.ask(ping, undefined, { deadline: clock.monotonic() + timeoutMs });
-        }
-      } catch {
-        connection.close(`no answer to a ping in ${timeoutMs / 1000} s`);
-      }
-    }
+  // A brick that was joined while its disk was away tells when it is back.
+  async #waitForStorage(connection: Connection, tried: () => void): Promise<void> {
+    if (this.#storageUp) return;
+    tried();
+    const late = new AbortController();
+    const changed = new Promise<void>((resolve) => this.#storageChanged = resolve);
+    const patience = this.#env.clock.delay(ATTEMPT_MS, late.signal).catch(() => {});
+    await Promise.race([changed, connection.closed, patience]);
+    late.abort();
+    this.#storageChanged = undefined;
+    if (!this.#storageUp) throw new JoinError("the brick's storage is not up");
+  }
+
+  #reportLoss(connection: Connection, reason: string): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#env.log.warn("connection to brick lost", {
+      brick: this.#joiner.values["remote-subvolume"],
+      at: connection.peer.text,
+      reason,
+    });
   }
 
   #complain(error: unknown): void {

@@ -1,6 +1,6 @@
 /** Options of protocol/client, as GlusterFS's client volfiles spell them. */
 
-import { bool, duration, int, optionalText, text, type Values } from "core/options.ts";
+import { bool, duration, int, optionalText, size, text, type Values } from "core/options.ts";
 
 export const options = {
   "remote-host": text({
@@ -34,17 +34,29 @@ export const options = {
     live: false,
     help: "Let the kernel notice a brick that vanished.",
   }),
+  "transport.socket.ssl-enabled": bool({
+    default: false,
+    live: false,
+    help: "TLS is not available yet: a client that should use it does not start.",
+  }),
+  "transport.*": text({
+    default: "",
+    help: "Other settings of GlusterFS's transports, accepted and not used.",
+  }),
   "ping-timeout": duration({
     default: 42,
     max: 1013,
     volumeKey: "network.ping-timeout",
-    help: "Time after which a brick that answers no ping is given up; 0: it is not pinged.",
+    help: "Time after which a brick from which nothing comes, not even an answer to a ping, is " +
+      "given up; 0: it is not pinged.",
   }),
   "frame-timeout": duration({
     default: 1800,
     max: 86400,
     volumeKey: "network.frame-timeout",
-    help: "Time after which a fop without an answer fails; 0: it waits for ever.",
+    help:
+      "Time after which a fop without an answer fails; 0: it waits for ever, as waiting for a " +
+      "lock always does.",
   }),
   "username": optionalText({ live: false, help: "User to join the brick as." }),
   "password": optionalText({ live: false, help: "The user's password." }),
@@ -65,6 +77,33 @@ export const options = {
     default: true,
     volumeKey: "client.send-gids",
     help: "Tell the brick the caller's supplementary groups.",
+  }),
+  "filter-O_DIRECT": bool({
+    default: false,
+    help: "Keep O_DIRECT from the brick, which then uses its page cache.",
+  }),
+  "strict-locks": bool({
+    default: false,
+    help: "After the brick was away, do not take locks again: files with locks are EBADFD until " +
+      "they are closed, even if nobody else took the locks.",
+  }),
+  "event-threads": int({
+    default: 2,
+    min: 1,
+    max: 32,
+    help: "Threads of GlusterFS's clients; accepted and not used.",
+  }),
+  "tcp-window-size": size({
+    default: 0,
+    help: "Size of sockets' buffers in GlusterFS's clients; accepted and not used.",
+  }),
+  "client-bind-insecure": bool({
+    default: true,
+    help: "Ports from 1024 on may be used, as is always done; accepted and not used.",
+  }),
+  "testing.old-protocol": bool({
+    default: false,
+    help: "Program of GlusterFS before 4.0; accepted and not used.",
   }),
 } as const;
 
