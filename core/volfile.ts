@@ -103,7 +103,18 @@ function splitLine(raw: string, fail: (what: string) => never): string[] {
   return words;
 }
 
-/** The inverse of `parseVolfile`, in the form that glusterd writes. Throws RangeError on line breaks in values. */
+/**
+ * Whether a text can stand in a volfile: no line break, and no backtick, since GlusterFS's programs
+ * run what is between backticks as a command of the shell, quoted or not (graph.y, `preprocess`).
+ */
+export function fitsVolfile(text: string): boolean {
+  return !/[\n`]/.test(text);
+}
+
+/**
+ * The inverse of `parseVolfile`, in the form that glusterd writes. Throws RangeError on what does not
+ * fit.
+ */
 export function printVolfile(blocks: readonly VolumeBlock[]): string {
   return blocks.map(({ name, type, options, subvolumes }) =>
     [
@@ -126,10 +137,12 @@ function words(value: string): string {
 }
 
 function word(value: string): string {
-  return /^[^\s"#\\][^\s"]*$/.test(value) ? value : quote(value);
+  return /^[^\s"#\\`][^\s"`]*$/.test(value) ? value : quote(value);
 }
 
 function quote(value: string): string {
-  if (value.includes("\n")) throw new RangeError(`Cannot print volfile: line break in "${value}"`);
+  if (!fitsVolfile(value)) {
+    throw new RangeError(`Cannot print volfile: line break or backtick in "${value}"`);
+  }
   return `"${value.replace(/[\\"]/g, "\\$&")}"`;
 }

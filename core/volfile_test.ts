@@ -96,13 +96,20 @@ Deno.test("core/volfile: what is printed reads as it was", () => {
   }
 });
 
-Deno.test("core/volfile: a line break cannot be printed", () => {
-  const block = {
-    name: "a",
-    type: "x/y",
-    options: new Map([["k", "a\nb"]]),
-    subvolumes: [],
-    line: 0,
-  };
-  throws(() => printVolfile([block]), RangeError);
+Deno.test("core/volfile: a line break, and what GlusterFS would run, cannot be printed", () => {
+  const print = (key: string, value: string, name = "a") =>
+    printVolfile([{
+      name,
+      type: "x/y",
+      options: new Map([[key, value]]),
+      subvolumes: [],
+      line: 0,
+    }]);
+  print("k", "a b");
+  throws(() => print("k", "a\nb"), RangeError);
+  for (const text of ["`id`", "a`id`", "a `id`", '"`']) {
+    throws(() => print("k", text), /backtick/);
+    throws(() => print(text, "v"), /backtick/);
+    throws(() => print("k", "v", text), /backtick/);
+  }
 });

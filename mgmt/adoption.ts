@@ -5,10 +5,12 @@
  * together is refused with a line that says so.
  */
 
+import { fitsVolfile } from "core/volfile.ts";
 import { plain } from "mgmt/plain.ts";
 import type { BrickRecord, VolumeKind, VolumeRecord } from "mgmt/records.ts";
 import { isUuid } from "mgmt/state/state_files.ts";
 import { OWN_STRIPE, pairsOf, VOLUME_TYPE } from "mgmt/state/volume_info.ts";
+import { isFreeKey } from "mgmt/volume_options/mod.ts";
 
 /** A brick as GlusterFS remembers it. Releases before 3.10 do not tell the UUID of its node. */
 export interface AdoptedBrick extends Omit<BrickRecord, "nodeId" | "made"> {
@@ -131,6 +133,7 @@ function uuid(from: Pairs, key: string): string {
 function login(from: Pairs, key: string): string {
   const value = text(from, key);
   if (value.length > LOGIN_MAX) throw wrong(from, key, "is too long");
+  checkVolfileText(from, key, value);
   return value;
 }
 
@@ -251,9 +254,14 @@ function isBrickPath(path: string): boolean {
 
 /** All other keys but bricks are options; those of geo-replication are not. */
 function optionsOf(info: Pairs): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    [...info.pairs].filter(([key]) =>
-      !OWN_KEYS.has(key) && !/^(ta-)?brick-\d+$/.test(key) && /^[\w-]+(\.[\w.-]+)+$/.test(key)
-    ),
+  const options = [...info.pairs].filter(([key]) =>
+    !OWN_KEYS.has(key) && !/^(ta-)?brick-\d+$/.test(key) && /^[\w-]+(\.[\w.-]+)+$/.test(key)
   );
+  for (const [key, value] of options) if (!isFreeKey(key)) checkVolfileText(info, key, value);
+  return Object.fromEntries(options);
+}
+
+function checkVolfileText(from: Pairs, key: string, value: string): void {
+  if (fitsVolfile(value)) return;
+  throw wrong(from, key, "has a backtick: GlusterFS's programs would run what is behind it");
 }

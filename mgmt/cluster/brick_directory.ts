@@ -6,6 +6,7 @@
 import { fopError } from "core/errno.ts";
 import { gfidFromBytes, gfidToBytes, parseGfid } from "core/inode.ts";
 import { cstring, sys } from "core/sys/calls.ts";
+import { fitsVolfile } from "core/volfile.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import { mountOf } from "mgmt/cluster/mounts.ts";
 
@@ -32,6 +33,7 @@ export function parseBrick(text: string): { readonly host: string; readonly path
   if (/[\0-\x1f\x7f]/.test(path)) throw wrong("its path has control characters");
   // Volfiles separate words by blanks, and a mount asks for the brick by this very text.
   if (/\s/.test(path)) throw wrong("its path has blanks; choose one without");
+  if (!fitsVolfile(path)) throw wrong("its path has a backtick, which GlusterFS's programs run");
   const bytes = (part: string) => new TextEncoder().encode(part).length;
   if (bytes(path) > PATH_MAX) throw wrong(`its path is longer than ${PATH_MAX} bytes`);
   if (parts.some((part) => bytes(part) > NAME_MAX)) {

@@ -67,6 +67,7 @@ Deno.test("volume create: what cannot be made changes nothing and says why", () 
       [`v1 h:${dir}/../a force`, /"\." and "\.\." are not allowed/],
       [`v1 h:${dir}/${long} force`, /a name in its path is longer than 255 bytes/],
       [`v1 h:/${"y".repeat(250)}${`/${"y".repeat(250)}`.repeat(5)} force`, /longer than 1024/],
+      [`v1 h:${dir}/\`id\` force`, /its path has a backtick/],
       [`v1 h:${dir}/file force`, /already present, is not a directory/],
       [`v1 h:${dir}/file/a force`, /Not a directory/],
       [`v1 h:${dir}/a h:${dir}/a force`, /Found duplicate exports/],

@@ -129,6 +129,8 @@ Deno.test("volume set: what cannot be says why, and changes nothing", () =>
       ["d1 ssl.own-cert /x", /ssl.own-cert cannot be set: TLS is not supported/],
       ["d1 features.quota on", /can only be off: quotas are not supported/],
       ["d1 nfs.port 5", /cannot be set: the old NFS server is not supported/],
+      ["d1 cluster.rsync-hash-regex `id`", /GlusterFS's programs would run what is between/],
+      ["d1 user.a=b c", /option "user.a=b": no "=" in names/],
       ["d1 features.shard maybe", /'maybe' is not a valid boolean value/],
     ];
     for (const [words, why] of refused) {

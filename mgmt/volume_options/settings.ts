@@ -1,5 +1,6 @@
 /** What `volume set` is asked for: options and values, read and checked before anything changes. */
 
+import { fitsVolfile } from "core/volfile.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { VolumeRecord } from "mgmt/records.ts";
 import { findVolumeOption, isFreeKey } from "mgmt/volume_options/mod.ts";
@@ -47,6 +48,14 @@ function setting(name: string, given: string): Setting {
       `option ${
         JSON.stringify(key.slice(0, 255))
       }: no control characters, at most ${VALUE_MAX} characters`,
+    );
+  }
+  if (!option && /[=\s]/.test(key)) {
+    throw new Refusal(`option ${JSON.stringify(key)}: no "=" in names, and no blanks`);
+  }
+  if (option && !fitsVolfile(value)) {
+    throw new Refusal(
+      `option ${key}: GlusterFS's programs would run what is between backticks; leave them out`,
     );
   }
   return { key, value, option };
