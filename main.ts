@@ -11,6 +11,7 @@ type Commands = readonly import("mgmt/cli/command.ts").Command[];
 /** Commands that run in this process, by their first word. */
 const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
   brick: async () => [(await import("mgmt/commands/brick.ts")).brick(await types())],
+  client: async () => [(await import("mgmt/commands/client.ts")).client(await types())],
   mgmt: async () => [(await import("mgmt/commands/mgmt.ts")).mgmt],
   file: async () => (await import("mgmt/commands/file.ts")).file(await types()),
   completion: async () => [(await import("mgmt/commands/completion.ts")).completion],

@@ -23,20 +23,23 @@ export interface LinkEars {
 /** See the head of this file. */
 export class ManagementLink {
   readonly #env: Env;
-  readonly #endpoint: Endpoint;
+  readonly #endpoints: readonly Endpoint[];
   readonly #stopped = new AbortController();
+  /** Which of the endpoints answered last, or is tried next. */
+  #at = 0;
   #ears: LinkEars | undefined;
   #connection: Connection | undefined;
   #keeping: Promise<void> | undefined;
 
-  constructor(env: Env, endpoint: Endpoint) {
+  /** At least one endpoint; the others are for when one does not answer. */
+  constructor(env: Env, ...endpoints: readonly Endpoint[]) {
     this.#env = env;
-    this.#endpoint = endpoint;
+    this.#endpoints = endpoints;
   }
 
   /** Where the management daemon is, as text. */
   get where(): string {
-    return endpointText(this.#endpoint);
+    return endpointText(this.#endpoints[this.#at]!);
   }
 
   /** The connection, if there is one now. */
@@ -44,9 +47,20 @@ export class ManagementLink {
     return this.#connection?.open ? this.#connection : undefined;
   }
 
-  /** Connects once. Throws what Deno throws. */
+  /** Connects once to the first that answers. Throws what Deno throws for the last. */
   async connect(): Promise<Connection> {
-    const transport = await connectTo(this.#endpoint, { keepAlive: true });
+    for (let left = this.#endpoints.length;; left--) {
+      try {
+        return await this.#connectTo(this.#endpoints[this.#at]!);
+      } catch (error) {
+        this.#at = (this.#at + 1) % this.#endpoints.length;
+        if (left === 1) throw error;
+      }
+    }
+  }
+
+  async #connectTo(endpoint: Endpoint): Promise<Connection> {
+    const transport = await connectTo(endpoint, { keepAlive: true });
     const ear = onCallback(fetchSpec, () => this.#ears?.volfileChanged());
     return this.#connection = new Connection(transport, this.#env, {
       programs: [callbackProgram([ear])],

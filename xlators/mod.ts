@@ -15,6 +15,7 @@ import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { utime } from "xlators/features/utime/utime.ts";
 import { worm } from "xlators/features/worm/worm.ts";
+import { fuse } from "xlators/mount/fuse/fuse.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { client } from "xlators/protocol/client/client.ts";
 import { server } from "xlators/protocol/server/server.ts";
@@ -37,6 +38,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   upcall,
   utime,
   worm,
+  fuse,
   ioThreads,
   client,
   server,

@@ -117,6 +117,17 @@ const SYMBOLS = {
   socket: call("socket", ["i32", "i32", "i32"]),
   /** fd, data, size, flags, address, its size. */
   sendto: call("sendto", ["i32", "buffer", "u32", "i32", "buffer", "u32"]),
+  /** domain, type, protocol, where the two fds go. */
+  socketpair: call("socketpair", ["i32", "i32", "i32", "buffer"]),
+  /** fd, msghdr, flags. */
+  recvmsgAsync: pooled("recvmsg", ["i32", "buffer", "i32"]),
+  fcntl: call("fcntl", ["i32", "i32", "i32"]),
+  /** pollfds, how many, time limit (null: none), signal mask (null), its size. */
+  ppollAsync: pooled("ppoll", ["buffer", "u32", "pointer", "pointer", "u32"]),
+  /** source, target, type, flags, data. */
+  mountAsync: pooled("mount", ["buffer", "buffer", "buffer", "u32", "buffer"]),
+  /** target, flags. */
+  umountAsync: pooled("umount2", ["buffer", "i32"]),
 } as const satisfies Deno.ForeignLibraryInterface;
 
 // Deno's own types want bigint for 64 bits; it takes numbers too, and those cost no garbage.

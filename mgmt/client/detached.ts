@@ -1,0 +1,45 @@
+/** A mount that leaves who asked for it: this program again, in a session of its own. */
+
+import { CommandError } from "mgmt/cli/command.ts";
+
+/** How long it may take to mount, in milliseconds. */
+const READY_MS = 120_000;
+
+/**
+ * Starts `program` with `argv`, which must make it stay in front and print a line when the volume is
+ * mounted. Answers 0 then. Throws CommandError with the last thing that it said if it ends before.
+ */
+export async function detachedMount(
+  program: string,
+  argv: readonly string[],
+  logFile: string,
+): Promise<number> {
+  const child = new Deno.Command(program, {
+    args: [...argv],
+    env: { DENO: Deno.execPath() },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true,
+  }).spawn();
+  const said = new Response(child.stderr).text();
+  const reader = child.stdout.getReader();
+  const late = AbortSignal.timeout(READY_MS);
+  const tooLate = new Promise<undefined>((resolve) => {
+    late.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  const first = await Promise.race([reader.read(), tooLate]);
+  if (!first) {
+    throw new CommandError(
+      `Cannot mount: process ${child.pid} is not ready yet; ${logFile} says why`,
+    );
+  }
+  if (!first.done) {
+    // Its own from now on.
+    child.unref();
+    return 0;
+  }
+  const { code } = await child.status;
+  const last = (await said).trim().split("\n").at(-1);
+  throw new CommandError(last || `Cannot mount: exit code ${code}; ${logFile} says why`);
+}

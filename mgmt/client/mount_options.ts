@@ -1,0 +1,106 @@
+/** Options of a mount as mount(8) hands them on: `-o acl,log-level=INFO,…`, as GlusterFS spells them. */
+
+import { PID_NO_ROOT_SQUASH } from "core/call.ts";
+import { UsageError } from "mgmt/cli/command.ts";
+import { options as FUSE } from "xlators/mount/fuse/options.ts";
+
+/** What the words say. */
+export interface MountWords {
+  /** Options of mount/fuse. */
+  readonly fuse: ReadonlyMap<string, string>;
+  /** Servers to ask when the first does not answer: HOST or HOST:PORT. */
+  readonly backups: readonly string[];
+  readonly volumeId: string | undefined;
+  readonly port: string | undefined;
+  readonly logFile: string | undefined;
+  readonly logLevel: string | undefined;
+  readonly subdirectory: string | undefined;
+  /** VOLUME.OPTION=VALUE each. */
+  readonly xlatorOptions: readonly string[];
+  /** Names of options that are GlusterFS's, and change nothing here. */
+  readonly idle: readonly string[];
+}
+
+/** GlusterFS's that are about how its client works inside. */
+const IDLE = new Set([
+  "transport",
+  "volfile-max-fetch-attempts",
+  "volfile-check",
+  "mem-accounting",
+  "resolve-gids",
+  "thin-client",
+  "global-threading",
+  "localtime-logging",
+  "event-history",
+  "reader-thread-count",
+  "lru-limit",
+  "inode-table-size",
+  "invalidate-limit",
+  "oom-score-adj",
+  "attr-times-granularity",
+  "fuse-flush-handle-interrupt",
+  "fuse-setlk-handle-interrupt",
+  "fuse-handle-copy-file-range",
+  "process-name",
+  "io-engine",
+  "fuse-dev-eperm-ratelimit-ns",
+  "log-buf-size",
+  "log-flush-timeout",
+]);
+
+/** Options of mount/fuse that are switches, so that a word alone means on. */
+const SWITCHES = new Set(
+  Object.entries(FUSE).filter(([, { kind }]) => kind === "bool").map(([name]) => name),
+);
+
+/** Reads the values of all `-o`. Throws UsageError. */
+export function readMountWords(given: readonly string[]): MountWords {
+  const fuse = new Map<string, string>();
+  const mountWords: string[] = [];
+  const backups: string[] = [], xlatorOptions: string[] = [], idle: string[] = [];
+  const known: Record<string, string | undefined> = {};
+  for (const word of given.flatMap((each) => each.split(",")).filter((each) => each !== "")) {
+    const equals = word.indexOf("=");
+    const written = equals < 0 ? word : word.slice(0, equals);
+    const value = equals < 0 ? undefined : word.slice(equals + 1);
+    const name = written.startsWith("_") ? written : written.replaceAll("_", "-");
+    const needed = () => {
+      if (value !== undefined && value !== "") return value;
+      throw new UsageError(`Cannot use mount option "${written}": it needs a value`);
+    };
+    if (name === "ro" || name === "read-only") fuse.set("read-only", "on");
+    else if (name === "no-root-squash") fuse.set("client-pid", String(PID_NO_ROOT_SQUASH));
+    else if (name === "backup-volfile-servers" || name === "backupvolfile-server") {
+      backups.push(...needed().split(/:(?![^[]*\])/));
+    } else if (name === "xlator-option") xlatorOptions.push(needed());
+    else if (name === "fuse-mountopts") mountWords.push(...needed().split(":"));
+    else if (PLACES.has(name)) known[PLACES.get(name)!] = needed();
+    else if (name in FUSE && !OURS.has(name)) {
+      fuse.set(name, SWITCHES.has(name) ? value ?? "on" : needed());
+    } else if (IDLE.has(name)) idle.push(name);
+    else mountWords.push(word);
+  }
+  if (mountWords.length) fuse.set("fuse-mountopts", mountWords.join(","));
+  return {
+    fuse,
+    backups,
+    volumeId: known["volume-id"],
+    port: known["server-port"],
+    logFile: known["log-file"],
+    logLevel: known["log-level"],
+    subdirectory: known["subdir-mount"],
+    xlatorOptions,
+    idle,
+  };
+}
+
+const PLACES = new Map([
+  ["volume-id", "volume-id"],
+  ["volfile-id", "volume-id"],
+  ["server-port", "server-port"],
+  ["log-file", "log-file"],
+  ["log-level", "log-level"],
+  ["subdir-mount", "subdir-mount"],
+]);
+/** Options of mount/fuse that the command sets itself. */
+const OURS = new Set(["mountpoint", "volume-name"]);

@@ -1,0 +1,218 @@
+/** A mount as a process: its graph, its volfile's changes, and what signals do to it. */
+
+import { type ActiveGraph, startActiveGraph } from "core/graph_switch.ts";
+import type { Graph } from "core/graph.ts";
+import { ROOT } from "core/call.ts";
+import { FopError } from "core/errno.ts";
+import { InodeTable } from "core/inode.ts";
+import { OptionError, readOptions } from "core/options.ts";
+import type { XlatorTypes } from "core/registry.ts";
+import { overridden, type Override, readBlocks } from "mgmt/brick/volfile.ts";
+import { CommandError, UsageError } from "mgmt/cli/command.ts";
+import { type ClientGraph, clientGraph, type GraphChanges } from "mgmt/client/graph.ts";
+import { Meta } from "mgmt/client/meta.ts";
+import type { Source } from "mgmt/client/source.ts";
+import type { Daemon } from "mgmt/daemon.ts";
+import type { ManagementLink } from "mgmt/management_link.ts";
+import { cause, plain } from "mgmt/plain.ts";
+import { type DumpSection, dumpState, shownOptions, stateSection } from "mgmt/statedump.ts";
+import { type Fuse, fuse } from "xlators/mount/fuse/fuse.ts";
+
+/** What a mount is told beside its volfile. */
+export interface ClientOptions extends GraphChanges {
+  readonly source: Source;
+  /** The management daemon, if the volfile is its. */
+  readonly link: ManagementLink | undefined;
+  readonly mountpoint: string;
+  /** What lists of mounts show. */
+  readonly shownSource: string;
+  /** Options of mount/fuse; they win over those of the volfile. */
+  readonly fuse: ReadonlyMap<string, string>;
+  readonly overrides: readonly Override[];
+  readonly statedumps: string | undefined;
+  readonly commandLine: readonly string[];
+  readonly logLevel: string;
+  /** Called when the volume is mounted. */
+  readonly mounted: () => void;
+}
+
+/** See the head of this file. */
+export class ClientProcess {
+  readonly #daemon: Daemon;
+  readonly #types: XlatorTypes;
+  readonly #options: ClientOptions;
+  #active!: ActiveGraph;
+  #fuse: Fuse | undefined;
+  #wasConnected = false;
+  #reloading: Promise<void> = Promise.resolve();
+
+  constructor(daemon: Daemon, types: XlatorTypes, options: ClientOptions) {
+    this.#daemon = daemon;
+    this.#types = types;
+    this.#options = options;
+  }
+
+  /** Mounts, and serves until the mount is gone; answers the exit code. Throws CommandError. */
+  async run(): Promise<number> {
+    const { source, link, mountpoint, mounted } = this.#options;
+    const { env } = this.#daemon;
+    const graph = this.#graphOf(await source.read());
+    await this.#startGraph(graph);
+    try {
+      await this.#checkRoot();
+      this.#daemon.handle({ reload: () => this.#reload(), dump: () => this.#dump() });
+      const top = this.#fuse = this.#makeFuse(graph);
+      await this.#mount(top);
+      this.#daemon.ready("mounted", { mountpoint, from: source.where });
+      mounted();
+      link?.keep({
+        connected: () => Promise.resolve(this.#connected()),
+        volfileChanged: () => this.#reload(),
+      });
+      top.ended.then((why) => {
+        env.log.info("mount is gone", { mountpoint, why });
+        this.#daemon.end(0);
+      });
+      const code = await this.#daemon.ended;
+      await top.stop();
+      return code;
+    } finally {
+      await link?.stop();
+      await this.#active.stop();
+    }
+  }
+
+  #graphOf(text: string): ClientGraph {
+    const { source, overrides } = this.#options;
+    const { log } = this.#daemon.env;
+    const blocks = overridden(readBlocks(text, source.where), overrides);
+    return clientGraph(blocks, this.#types, this.#options, ({ type, volume }) => {
+      log.info("layer is left out: this version does not have it, files are the same without", {
+        type,
+        volume,
+      });
+    });
+  }
+
+  async #startGraph({ blocks }: ClientGraph): Promise<void> {
+    const { env } = this.#daemon;
+    const { source } = this.#options;
+    try {
+      this.#active = await startActiveGraph(blocks, {
+        types: this.#types,
+        env,
+        inodes: new InodeTable(),
+      });
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new CommandError(`Cannot use ${source.where}: ${cause(error.message)}`);
+    }
+  }
+
+  // A volume whose root cannot be looked at is no good as a directory.
+  async #checkRoot(): Promise<void> {
+    try {
+      await this.#active.lookup(ROOT, { inode: this.#active.graph.inodes.root, name: "" });
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+      const away = awayBricks(this.#active.graph);
+      const why = away.length ? `${away[0]!.name}: ${away[0]!.why}` : error.message;
+      throw new CommandError(`Cannot mount ${this.#options.source.where}: ${why}`);
+    }
+  }
+
+  #makeFuse({ mountOptions }: ClientGraph): Fuse {
+    const { fuse: given, mountpoint, shownSource } = this.#options;
+    const { env } = this.#daemon;
+    const meta = new Meta(
+      { name: "meta", children: [this.#active], env, inodes: this.#active.graph.inodes },
+      {
+        graph: () => this.#active.graph,
+        mount: () => this.#fuse?.state?.() ?? null,
+        commandLine: this.#options.commandLine,
+        logLevel: this.#options.logLevel,
+      },
+    );
+    const options = new Map(
+      [
+        ...mountOptions,
+        ...given,
+        ["mountpoint", mountpoint],
+        ["volume-name", shownSource],
+      ] as const,
+    );
+    try {
+      const values = readOptions(fuse.options, options, (option) => {
+        env.log.warn("mount option is not known and was ignored", { option });
+      });
+      const place = { name: "fuse", children: [meta], env, inodes: this.#active.graph.inodes };
+      return fuse.create(place, values) as Fuse;
+    } catch (error) {
+      if (!(error instanceof OptionError)) throw error;
+      throw new UsageError(`Cannot mount: ${error.message}`);
+    }
+  }
+
+  async #mount(top: Fuse): Promise<void> {
+    try {
+      await top.start();
+    } catch (error) {
+      const why = plain(error);
+      throw new CommandError(
+        why.startsWith("Cannot ") ? why : `Cannot mount on "${this.#options.mountpoint}": ${why}`,
+      );
+    }
+  }
+
+  // It may have changed while nobody could say so, and asking is what makes the server tell.
+  #connected(): void {
+    if (this.#wasConnected) this.#reload();
+    this.#wasConnected = true;
+  }
+
+  // One at a time: what comes meanwhile waits.
+  #reload(): void {
+    this.#reloading = this.#reloading.then(() => this.#reloadNow());
+  }
+
+  async #reloadNow(): Promise<void> {
+    const { source } = this.#options;
+    const { log } = this.#daemon.env;
+    try {
+      const { blocks } = this.#graphOf(await source.read());
+      log.info("volfile read again", { from: source.where, how: await this.#active.apply(blocks) });
+    } catch (error) {
+      if (!(error instanceof RangeError || error instanceof CommandError)) throw error;
+      log.error("volfile was not taken over", { why: error.message });
+    }
+  }
+
+  #dump(): void {
+    const { env, metrics } = this.#daemon;
+    const sections: DumpSection[] = [
+      { title: "metrics", entries: metrics.read().map(({ name, value }) => [name, value]) },
+      stateSection("mount/fuse", this.#fuse?.state?.() ?? null),
+      ...graphDump(this.#active.graph),
+    ];
+    dumpState(env, this.#options.statedumps, "glusterdump", sections);
+  }
+}
+
+function* graphDump(graph: Graph): Generator<DumpSection> {
+  for (const { block, xlator } of [...graph.nodes].reverse()) {
+    const state = xlator.state?.();
+    if (state !== undefined) yield stateSection(`${block.type}.${block.name}`, state);
+    yield {
+      title: `${block.type}.${block.name} - options`,
+      entries: Object.entries(shownOptions(block.options)),
+    };
+  }
+}
+
+function awayBricks(graph: Graph): { name: string; why: string }[] {
+  return [...graph.nodes].flatMap(({ block, type, xlator }) => {
+    if (type.type !== "protocol/client") return [];
+    const state = xlator.state?.() as { connected?: boolean; problem?: string | null };
+    return state.connected ? [] : [{ name: block.name, why: state.problem ?? "no answer" }];
+  });
+}

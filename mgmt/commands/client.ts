@@ -1,0 +1,197 @@
+/** `mortar client`: mounts a volume on a directory. */
+
+import type { XlatorTypes } from "core/registry.ts";
+import { parseOverride } from "mgmt/brick/volfile.ts";
+import {
+  type Command,
+  command,
+  CommandError,
+  type OptionValues,
+  UsageError,
+} from "mgmt/cli/command.ts";
+import { detachedMount } from "mgmt/client/detached.ts";
+import { type MountWords, readMountWords } from "mgmt/client/mount_options.ts";
+import { ClientProcess } from "mgmt/client/process.ts";
+import { fileSource, servedSource } from "mgmt/client/source.ts";
+import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";
+import { MANAGEMENT_PORT, parsePort } from "mgmt/endpoints.ts";
+import { type Address, readAddress } from "mgmt/file/address.ts";
+import { dashed, defaultHome, placesUnder } from "mgmt/home.ts";
+import { ManagementLink } from "mgmt/management_link.ts";
+import { plain } from "mgmt/plain.ts";
+import type { Endpoint } from "rpc/transport.ts";
+
+const options = {
+  options: {
+    short: "o",
+    value: "OPTION[=VALUE],…",
+    many: true,
+    help:
+      "Mount options, as GlusterFS's: ro, acl, direct-io-mode=…, entry-timeout=…, attribute-timeout=…, " +
+      "negative-timeout=…, backup-volfile-servers=HOST:…, log-file=…, log-level=…, xlator-option=…",
+  },
+  volfile: {
+    short: "f",
+    value: "VOLFILE",
+    help: "Mount what that file describes, without a server; SIGHUP reads it again.",
+  },
+  "xlator-option": {
+    value: "VOLUME.OPTION=VALUE",
+    many: true,
+    help: "Set an option of a volume; * and ? in VOLUME stand for any characters and any one.",
+  },
+  foreground: { help: "Stay in front instead of answering when the volume is mounted." },
+  ...DAEMON_OPTIONS,
+} as const;
+
+/** Values of the command's options. */
+export type ClientValues = OptionValues<typeof options>;
+
+const PROGRAM = new URL("../../scripts/mortar", import.meta.url).pathname;
+const FOREGROUND = "--foreground";
+
+/** The command, for volfiles that name `types`. */
+export function client(types: XlatorTypes): Command {
+  return command({
+    name: "client",
+    summary: "Mount a volume on a directory",
+    description: [
+      "Shows a volume, or a directory of it (HOST:/VOLUME/DIR), on a directory of this machine. The " +
+      "command answers when that is done, or says why not; a process of its own goes on. It follows " +
+      'changes of the volume, and serves on while the management daemon is away. "umount" or SIGTERM ' +
+      "ends it, SIGUSR2 or SIGUSR1 writes a statedump. Users other than root need fusermount3.",
+    ],
+    options,
+    operands: { label: "[HOST[:PORT]:/VOLUME] MOUNTPOINT", min: 1, max: 2 },
+    examples: [
+      { what: "Mount volume v1", line: "mortar client server:/v1 /mnt" },
+      {
+        what: "With access control lists, and a second server to ask",
+        line: "mortar client -o acl,backup-volfile-servers=other server:/v1 /mnt",
+      },
+      { what: "A hand-written graph", line: "mortar client --volfile graph.vol /mnt" },
+    ],
+    run: (values, operands) => runClient(types, values, operands),
+  });
+}
+
+/** Mounts; answers the exit code. `look`: of one that is GlusterFS's by name. Throws CommandError. */
+export async function runClient(
+  types: XlatorTypes,
+  values: ClientValues,
+  operands: readonly string[],
+  look?: DaemonLook,
+): Promise<number> {
+  const words = readMountWords(values.options);
+  const { volume, directory } = places(values, operands);
+  const mountpoint = await realDirectory(directory);
+  const logFile = values["log-file"] ?? words.logFile;
+  if (!values.foreground) {
+    const log = logFile ?? await defaultLog(mountpoint);
+    const argv = logFile === undefined ? [`--log-file=${log}`] : [];
+    return await detachedMount(PROGRAM, [...Deno.args, FOREGROUND, ...argv], log);
+  }
+  const logLevel = values["log-level"] ?? words.logLevel?.toLowerCase();
+  const daemon = new Daemon(look ?? { comm: "mortar-client" }, {
+    ...values,
+    "log-file": logFile,
+    "log-level": logLevel,
+  });
+  try {
+    for (const option of words.idle) {
+      daemon.env.log.info("mount option has no effect here", { option });
+    }
+    const port = words.port === undefined ? volume?.port : parsePort(words.port, "server-port");
+    const link = volume && new ManagementLink(daemon.env, ...servers(volume, port!, words));
+    const id = words.volumeId ?? volume?.volume;
+    const process = new ClientProcess(daemon, types, {
+      source: link ? servedSource(link, id!, daemon.env) : fileSource(values.volfile!),
+      link,
+      port: port ?? MANAGEMENT_PORT,
+      subdirectory: words.subdirectory ?? subdirectoryOf(volume),
+      mountpoint,
+      shownSource: volume ? `${volume.host}:/${volume.volume}` : values.volfile!,
+      fuse: words.fuse,
+      overrides: [...words.xlatorOptions, ...values["xlator-option"]].map(parseOverride),
+      statedumps: values["statedump-dir"],
+      commandLine: look?.commandLine ?? ["mortar", ...Deno.args],
+      logLevel: logLevel ?? "info",
+      mounted: () => tellMounted(mountpoint),
+    });
+    return await process.run();
+  } finally {
+    daemon.close();
+  }
+}
+
+function places(
+  { volfile }: ClientValues,
+  operands: readonly string[],
+): { volume: Address | undefined; directory: string } {
+  const directory = operands.at(-1)!;
+  if ((volfile === undefined) !== (operands.length === 2)) {
+    throw new UsageError(
+      'Cannot run "mortar client": give HOST:/VOLUME and a directory, or --volfile and a directory; ' +
+        'see "mortar client --help"',
+    );
+  }
+  if (volfile !== undefined) return { volume: undefined, directory };
+  const volume = readAddress(operands[0]!);
+  if (volume) return { volume, directory };
+  throw new UsageError(
+    `Cannot mount "${
+      operands[0]
+    }": expected HOST:/VOLUME, with a port HOST:PORT:/VOLUME, and IPv6 ` +
+      "addresses in brackets",
+  );
+}
+
+function subdirectoryOf(volume: Address | undefined): string | undefined {
+  return volume && volume.path !== "/" ? volume.path : undefined;
+}
+
+// Colons stand between servers, and before a port, which is a number.
+function servers({ host }: Address, port: number, { backups }: MountWords): Endpoint[] {
+  const found: Endpoint[] = [{ kind: "tcp", host, port }];
+  for (const word of backups) {
+    if (/^\d+$/.test(word) && found.length > 1) {
+      const { host } = found.pop() as { host: string };
+      found.push({ kind: "tcp", host, port: parsePort(word, "backup-volfile-servers") });
+    } else found.push({ kind: "tcp", host: word.replace(/^\[(.*)\]$/, "$1"), port });
+  }
+  return found;
+}
+
+// As it is called from everywhere: a client that leaves its directory would not find it otherwise.
+async function realDirectory(path: string): Promise<string> {
+  try {
+    return await Deno.realPath(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new CommandError(`Cannot mount on "${path}": there is no such directory`);
+    }
+    if (error instanceof Error && /os error (107|103)\b/.test(error.message)) {
+      throw new CommandError(
+        `Cannot mount on "${path}": a client that is gone left its mount there; take it off with ` +
+          `"umount -l ${path}"`,
+      );
+    }
+    throw new CommandError(`Cannot mount on "${path}": ${plain(error)}`);
+  }
+}
+
+async function defaultLog(mountpoint: string): Promise<string> {
+  const env = (name: string) => Deno.env.get(name);
+  const { logs } = placesUnder(defaultHome({ uid: Deno.uid(), env }));
+  await Deno.mkdir(logs, { recursive: true });
+  return `${logs}/${dashed(mountpoint) || "root"}.log`;
+}
+
+// Who waits for the mount reads that; later nobody may.
+function tellMounted(mountpoint: string): void {
+  try {
+    Deno.stdout.writeSync(new TextEncoder().encode(`Mounted on ${mountpoint}\n`));
+  } catch {
+    // Nobody is there to read it.
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * Requests of the kernel become fops on the layer below, and their replies answers. What a request
+ * is made into stands in one function each, in the files beside this one, found by operation.
+ */
+
+import { type Call, type Client, type LkOwner, NO_OWNER } from "core/call.ts";
+import type { Env } from "core/env.ts";
+import { EIO, EOPNOTSUPP, FopError } from "core/errno.ts";
+import type { Iatt } from "core/iatt.ts";
+import type { InodeTable } from "core/inode.ts";
+import type { Xlator } from "core/xlator.ts";
+import { Groups } from "xlators/mount/fuse/groups.ts";
+import { Handles } from "xlators/mount/fuse/handles.ts";
+import { type Node, Nodes } from "xlators/mount/fuse/nodes.ts";
+import type { FuseValues } from "xlators/mount/fuse/options.ts";
+import { OPERATIONS } from "xlators/mount/fuse/operations.ts";
+import { OP } from "xlators/mount/fuse/protocol.ts";
+import { Replier, type Send, type Validity } from "xlators/mount/fuse/reply.ts";
+import { Request, type RequestBytes } from "xlators/mount/fuse/request.ts";
+
+const ENOSYS = 38;
+
+/** What a bridge stands on. */
+export interface BridgeParts {
+  /** Where fops go. */
+  readonly top: Xlator;
+  readonly inodes: InodeTable;
+  readonly env: Env;
+  readonly values: FuseValues;
+  /** Where answers go. */
+  readonly send: Send;
+}
+
+/** See the head of this file. */
+export class Bridge {
+  readonly top: Xlator;
+  readonly inodes: InodeTable;
+  readonly env: Env;
+  readonly nodes: Nodes;
+  readonly handles = new Handles();
+  readonly reply: Replier;
+  values: FuseValues;
+  validity: Validity;
+  /** Requests that wait for a lock, by their numbers: what gives each of them up. */
+  readonly waiting = new Map<number, AbortController>();
+  /** Waits that were given up and may still be granted, by node and owner. */
+  readonly abandoned = new Map<string, object>();
+  readonly #groups: Groups;
+  readonly #initialized = Promise.withResolvers<void>();
+  readonly #client: Client = { id: "mount", address: "" };
+  #calls = 0;
+  #underWay = 0;
+
+  constructor({ top, inodes, env, values, send }: BridgeParts) {
+    this.top = top;
+    this.inodes = inodes;
+    this.env = env;
+    this.values = values;
+    this.validity = validityOf(values);
+    this.nodes = new Nodes(inodes.root);
+    this.reply = new Replier(send);
+    this.#groups = new Groups(env.clock, () => this.values["gid-timeout"]);
+  }
+
+  /** Resolves when the kernel and we agreed on what is spoken. */
+  get initialized(): Promise<void> {
+    return this.#initialized.promise;
+  }
+
+  /** They did. */
+  agreed(): void {
+    this.#initialized.resolve();
+  }
+
+  /** Takes new options over; those that INIT agreed on stay. */
+  reconfigure(values: FuseValues): void {
+    this.values = values;
+    this.validity = validityOf(values);
+  }
+
+  /** Requests without an answer yet. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
+  /** Requests that came. */
+  get calls(): number {
+    return this.#calls;
+  }
+
+  /**
+   * Serves the request of `size` bytes at `at`. Answers a promise if its bytes are still needed,
+   * which only those of a write are: until that settles.
+   */
+  serve(from: RequestBytes, at: number, size: number): Promise<void> | undefined {
+    const request = new Request(from, at, size);
+    const operation = OPERATIONS.get(request.opcode);
+    if (!operation) {
+      // The kernel does not ask again.
+      this.reply.failed(request.unique, ENOSYS);
+      return undefined;
+    }
+    this.#calls++;
+    this.#underWay++;
+    let answer: Promise<unknown> | void;
+    try {
+      answer = operation(this, request);
+    } catch (error) {
+      this.#failed(request, error);
+      this.#underWay--;
+      return undefined;
+    }
+    if (!answer) {
+      this.#underWay--;
+      return undefined;
+    }
+    const done = answer.then(() => void this.#underWay--, (error) => {
+      this.#underWay--;
+      this.#failed(request, error);
+    });
+    return request.opcode === OP.WRITE ? done : undefined;
+  }
+
+  // What is no failure of a fop is our bug: logged, and the application must not wait for ever.
+  #failed(request: Request, error: unknown): void {
+    let failure = error;
+    if (!(failure instanceof FopError)) {
+      const text = error instanceof Error ? error.stack ?? error.message : String(error);
+      this.env.log.error("request failed by a mistake in this program", {
+        operation: nameOf(request.opcode),
+        error: text,
+      });
+      failure = EIO;
+    }
+    const { errno } = failure as FopError;
+    // To the kernel it means: never ask for this operation again.
+    this.reply.failed(request.unique, errno === ENOSYS ? EOPNOTSUPP.errno : errno);
+  }
+
+  /** Who asks; `owner`: as which owner of locks. */
+  call({ uid, gid, pid, unique }: Request, owner: LkOwner = NO_OWNER): Call {
+    const own = this.values["client-pid"];
+    return {
+      client: this.#client,
+      uid,
+      gid,
+      groups: this.#groups.of(pid, uid, gid),
+      pid: own === 0 ? pid : own,
+      lkOwner: owner,
+      deadline: Infinity,
+      id: unique,
+    };
+  }
+
+  /** The node of what a reply told of. */
+  tell(stat: Iatt): Node {
+    return this.nodes.tell(this.inodes.of(stat.gfid));
+  }
+
+  /** Takes back that the kernel was told of `node`, if it did not hear the answer. */
+  untold(node: Node, sent: number): void {
+    if (sent < 0) this.nodes.forget(node.id, 1);
+  }
+
+  /** Answers a name's node and attributes. */
+  entry(unique: number, stat: Iatt): void {
+    const node = this.tell(stat);
+    this.untold(node, this.reply.entry(unique, node.id, stat, this.validity));
+  }
+}
+
+function validityOf(values: FuseValues): Validity {
+  return {
+    entry: values["entry-timeout"],
+    attributes: values["attribute-timeout"],
+    missing: values["negative-timeout"],
+  };
+}
+
+function nameOf(opcode: number): string {
+  return Object.entries(OP).find(([, number]) => number === opcode)?.[0] ?? String(opcode);
+}

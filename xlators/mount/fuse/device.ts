@@ -1,0 +1,122 @@
+/**
+ * The kernel's end: /dev/fuse. Requests are read until there are none, some at a time, and only then
+ * a thread waits for more: a read costs half a microsecond where there is nothing, waking up on
+ * another thread ten or more.
+ */
+
+import type { Env } from "core/env.ts";
+import { fopError } from "core/errno.ts";
+import { sys } from "core/sys/calls.ts";
+import { REQUEST_MAX } from "xlators/mount/fuse/protocol.ts";
+import type { RequestBytes } from "xlators/mount/fuse/request.ts";
+import type { Send } from "xlators/mount/fuse/reply.ts";
+
+/** Requests that are served before others get their turn. */
+const BATCH = 64;
+const POLLIN = 1;
+const EAGAIN = -11, EINTR = -4, ENOENT = -2, ENODEV = -19, ECONNABORTED = -103;
+/** Bytes of one block; a write's data stays in it until the write is answered. */
+const BLOCK = 4 << 20;
+
+/** Serves a request; a promise: its bytes are needed until then. */
+export type Serve = (from: RequestBytes, at: number, size: number) => Promise<void> | undefined;
+
+/** Memory that requests are read into. */
+class Block implements RequestBytes {
+  readonly bytes = new Uint8Array(BLOCK);
+  readonly view = new DataView(this.bytes.buffer);
+  /** Where the next request goes. */
+  at = 0;
+  /** Writes whose data is still needed. */
+  held = 0;
+}
+
+/** See the head of this file. */
+export class Device {
+  readonly #fd: number;
+  readonly #env: Env;
+  readonly #serve: Serve;
+  readonly #free: Block[] = [];
+  #block = new Block();
+  #gone = false;
+  #draining = false;
+
+  /** Takes over an fd of /dev/fuse that does not block. */
+  constructor(fd: number, env: Env, serve: Serve) {
+    this.#fd = fd;
+    this.#env = env;
+    this.#serve = serve;
+  }
+
+  /** Writes an answer. */
+  static sender(fd: number, env: Env): Send {
+    return (bytes, size) => {
+      const written = sys.write(fd, bytes, size);
+      // Whoever asked was interrupted, or the mount is gone: nobody waits for this answer.
+      if (written < 0 && written !== ENOENT && written !== ENODEV) {
+        env.log.error("kernel refused an answer", { why: fopError(written).code, size });
+      }
+      return written;
+    };
+  }
+
+  /** Serves until the mount is gone; answers why. */
+  async run(): Promise<string> {
+    const waits = new Uint8Array(8);
+    const view = new DataView(waits.buffer);
+    view.setInt32(0, this.#fd, true);
+    view.setInt16(4, POLLIN, true);
+    for (;;) {
+      const ended = this.drain();
+      if (ended !== undefined) return ended;
+      const result = await sys.ppollAsync(waits, 1, null, null, 8);
+      if (result < 0 && result !== EINTR) return fopError(result).message;
+    }
+  }
+
+  /** Serves what is there now; answers why there will be no more, if so. */
+  drain(): string | undefined {
+    if (this.#draining || this.#gone) return undefined;
+    this.#draining = true;
+    try {
+      for (let count = 0; count < BATCH; count++) {
+        const block = this.#room();
+        const place = block.at === 0 ? block.bytes : block.bytes.subarray(block.at);
+        const size = sys.read(this.#fd, place, REQUEST_MAX);
+        if (size === EAGAIN) return undefined;
+        if (size === EINTR || size === ENOENT) continue;
+        if (size < 0) {
+          this.#gone = true;
+          return size === ENODEV || size === ECONNABORTED ? "unmounted" : fopError(size).message;
+        }
+        this.#served(block, size);
+      }
+      return undefined;
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  #served(block: Block, size: number): void {
+    let pending: Promise<void> | undefined;
+    try {
+      pending = this.#serve(block, block.at, size);
+    } catch (error) {
+      this.#env.log.error("kernel sent what is no request", { size, error: String(error) });
+      return;
+    }
+    if (!pending) return;
+    block.held++;
+    block.at += (size + 7) & ~7;
+    pending.then(() => {
+      if (--block.held > 0) return;
+      block.at = 0;
+      if (block !== this.#block) this.#free.push(block);
+    });
+  }
+
+  #room(): Block {
+    if (this.#block.at + REQUEST_MAX <= BLOCK) return this.#block;
+    return this.#block = this.#free.pop() ?? new Block();
+  }
+}

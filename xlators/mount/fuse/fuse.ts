@@ -1,0 +1,89 @@
+/**
+ * mount/fuse: the layer on top of a client's graph that a directory of this machine shows. It speaks
+ * with the kernel directly. See README.md.
+ */
+
+import { defineXlator } from "core/registry.ts";
+import { type Json, type Node, PassThrough } from "core/xlator.ts";
+import { Bridge } from "xlators/mount/fuse/bridge.ts";
+import { Device } from "xlators/mount/fuse/device.ts";
+import { mount, type Mounted } from "xlators/mount/fuse/mount.ts";
+import { type FuseValues, options } from "xlators/mount/fuse/options.ts";
+import { sys } from "core/sys/calls.ts";
+
+/** See the head of this file. */
+export class Fuse extends PassThrough {
+  #values: FuseValues;
+  #mounted: Mounted | undefined;
+  #bridge: Bridge | undefined;
+  #ended = Promise.withResolvers<string>();
+
+  constructor(node: Node, values: FuseValues) {
+    super(node);
+    this.#values = values;
+  }
+
+  /** Resolves, with why, when the mount is gone, whoever took it off. */
+  get ended(): Promise<string> {
+    return this.#ended.promise;
+  }
+
+  /** Mounts; resolves when the kernel can be served. Throws Error saying why not. */
+  async start(): Promise<void> {
+    const values = this.#values;
+    const mounted = await mount({
+      directory: values.mountpoint,
+      source: values["volume-name"],
+      readOnly: values["read-only"],
+      options: values["fuse-mountopts"]?.split(",").filter((word) => word !== "") ?? [],
+    });
+    const { fd } = mounted;
+    this.#mounted = mounted;
+    const { env, inodes } = this;
+    const send = Device.sender(fd, env);
+    const bridge = new Bridge({ top: this.child, inodes, env, values, send });
+    this.#bridge = bridge;
+    const device = new Device(fd, env, (from, at, size) => bridge.serve(from, at, size));
+    device.run().then((why) => {
+      sys.close(fd);
+      this.#ended.resolve(why);
+    });
+    await Promise.race([
+      bridge.initialized,
+      this.ended.then((why) => {
+        throw new Error(`Cannot mount on "${values.mountpoint}": ${why}`);
+      }),
+    ]);
+  }
+
+  /** Takes the mount off, and waits until the kernel has let go of it. */
+  async stop(): Promise<void> {
+    await this.#mounted?.unmount();
+  }
+
+  reconfigure(values: FuseValues): void {
+    this.#values = values;
+    this.#bridge?.reconfigure(values);
+  }
+
+  state(): Json {
+    const bridge = this.#bridge;
+    return {
+      mountpoint: this.#values.mountpoint,
+      calls: bridge?.calls ?? 0,
+      underWay: bridge?.underWay ?? 0,
+      inodes: bridge?.nodes.size ?? 0,
+      openFiles: bridge?.handles.size ?? 0,
+    };
+  }
+}
+
+/** `mount/fuse`: shows a client's graph as a directory. */
+export const fuse = defineXlator({
+  type: "mount/fuse",
+  summary: "Show a volume as a directory of this machine",
+  options,
+  subvolumes: "one",
+  check: (values) => values.mountpoint === "" ? 'option "mountpoint" is missing' : undefined,
+  create: (node, values) => new Fuse(node, values),
+});

@@ -1,0 +1,89 @@
+/** Options of a mount, as GlusterFS's client spells them. */
+
+import { bool, duration, int, optionalText, text, type Values } from "core/options.ts";
+
+export const options = {
+  mountpoint: text({
+    default: "",
+    live: false,
+    help: "Directory on which the volume is mounted.",
+  }),
+  "volume-name": text({
+    default: "volume",
+    live: false,
+    help: "What lists of mounts show as the source: HOST:VOLUME.",
+  }),
+  "fuse-mountopts": optionalText({
+    live: false,
+    help: "Options of mount(8) for the mount point, separated by commas: nosuid, noexec, ro, …",
+  }),
+  "read-only": bool({
+    default: false,
+    live: false,
+    help: "Mount so that nothing can be changed.",
+  }),
+  acl: bool({ default: false, live: false, help: "Keep POSIX access control lists." }),
+  selinux: bool({ default: false, help: "Keep SELinux labels." }),
+  "entry-timeout": duration({
+    default: 1,
+    help: "How long the kernel may rely on what a name stands for.",
+  }),
+  "attribute-timeout": duration({
+    default: 1,
+    help: "How long the kernel may rely on attributes.",
+  }),
+  "negative-timeout": duration({
+    default: 0,
+    help: "How long the kernel may rely on a name not being there.",
+  }),
+  "gid-timeout": duration({
+    default: 300,
+    help: "How long the groups of a process are remembered.",
+  }),
+  "direct-io-mode": bool({
+    default: false,
+    help: "Read and write past the kernel's page cache, whatever applications ask for.",
+  }),
+  "fopen-keep-cache": bool({
+    default: false,
+    help: "Keep cached data of a file when it is opened again, if it did not change meanwhile.",
+  }),
+  "auto-invalidation": bool({
+    default: true,
+    live: false,
+    help: "Drop cached data of a file whose size or time of change is not what it was.",
+  }),
+  "use-readdirp": bool({
+    default: true,
+    live: false,
+    help: "Fetch attributes together with names where that pays.",
+  }),
+  "kernel-writeback-cache": bool({
+    default: false,
+    live: false,
+    help: "Let the kernel gather writes. Other clients see them late.",
+  }),
+  "background-qlen": int({
+    default: 64,
+    min: 16,
+    max: 65535,
+    live: false,
+    help: "Reads ahead and writes behind that the kernel has under way at once.",
+  }),
+  "congestion-threshold": int({
+    default: 48,
+    min: 12,
+    max: 65535,
+    live: false,
+    help: "From how many of those on the kernel holds its own back.",
+  }),
+  "client-pid": int({
+    default: 0,
+    min: -100,
+    max: 0,
+    help: "Process number, of a daemon's kind, that all calls are made as; 0: the caller's.",
+  }),
+};
+
+/** Values of the options. */
+export type FuseValues = Values<typeof options>;
