@@ -105,7 +105,7 @@ export class ManagedNode implements AsyncDisposable {
       online: online![i] === "1",
       port: Number(ports![i]) || 0,
       pid: Number(pids![i]),
-    }));
+    })).filter(({ path }) => path.startsWith("/")); // not the healers
   }
 
   /** Resolves when all bricks of a volume are online; answers them. */
