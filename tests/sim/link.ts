@@ -7,7 +7,7 @@ import { type Call, type Client, ROOT } from "core/call.ts";
 import { EBADF, EBADFD, ENOTCONN, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Args, DONE, type FopName, O_CREAT, O_EXCL, O_TRUNC, type Reply } from "core/fops.ts";
-import { Fd, Inode } from "core/inode.ts";
+import { Fd, Inode, type InodeTable } from "core/inode.ts";
 import { Funnel, type Node } from "core/xlator.ts";
 import type { SimBrick } from "tests/sim/brick.ts";
 import { type Outcome, PING_MS, type SimNet } from "tests/sim/net.ts";
@@ -119,12 +119,11 @@ export class SimLink extends Funnel {
     return { ...reply, fd };
   }
 
-  // What the wire does: buffers are copied, inodes and fds become the brick's own.
+  // What the wire does: buffers are copied, fds become the brick's own.
   #carried<K extends FopName>(args: Args<K>, connection: Connection): Args<K> {
     const carried: Record<string, unknown> = { ...args };
     for (const [name, value] of Object.entries(carried)) {
-      if (value instanceof Inode) carried[name] = this.brick.inodes.of(value.gfid);
-      else if (value instanceof Fd) carried[name] = this.#serverFd(value, connection);
+      if (value instanceof Fd) carried[name] = this.#serverFd(value, connection);
       else if (value instanceof Uint8Array) carried[name] = value.slice();
     }
     delete carried.into;
@@ -133,7 +132,7 @@ export class SimLink extends Funnel {
   }
 
   #serverFd(fd: Fd, connection: Connection): Fd {
-    if (fd.anonymous) return new Fd(this.brick.inodes.of(fd.inode.gfid), fd.flags, true);
+    if (fd.anonymous) return fd;
     const file = this.#files.get(fd);
     if (!file) throw EBADF;
     if (file.server?.on !== connection) throw EBADFD;
@@ -178,7 +177,7 @@ export class SimLink extends Funnel {
 
   async #reopen(fd: Fd, file: OpenFile, on: Connection): Promise<void> {
     file.server = undefined;
-    const inode = this.brick.inodes.of(fd.inode.gfid);
+    const { inode } = fd;
     const flags = fd.flags & ~(O_CREAT | O_EXCL | O_TRUNC);
     try {
       const { fd: server } = file.directory
@@ -216,6 +215,18 @@ export class SimLink extends Funnel {
         : { ...event, client: this.#self } as GraphEvent,
     );
   }
+}
+
+// The brick's end of the wire: gfids become its own inodes.
+function received<K extends FopName>(args: Args<K>, inodes: InodeTable): Args<K> {
+  const own: Record<string, unknown> = { ...args };
+  for (const [name, value] of Object.entries(own)) {
+    if (value instanceof Inode) own[name] = inodes.of(value.gfid);
+    else if (value instanceof Fd && value.anonymous) {
+      own[name] = new Fd(inodes.of(value.inode.gfid), value.flags, true);
+    }
+  }
+  return own as unknown as Args<K>;
 }
 
 /** One connection: from joining to its end, which the two sides may notice at different times. */
@@ -269,7 +280,7 @@ class Connection {
     const { brick } = this.#link;
     this.#net.sim.note(`${this.client.id} ${brick.name} ${frame.fop}`);
     const call = { ...frame.call, client: this.client };
-    brick.serve(frame.fop, call, frame.args).then(
+    brick.serve(frame.fop, call, received(frame.args, brick.inodes)).then(
       (reply) => this.#served(frame, { reply }),
       (error) => this.#served(frame, { error }),
     );
@@ -308,7 +319,7 @@ class Connection {
     this.#answers.close();
     this.#net.sim.after(lingerMs, () => this.#serverEnd());
     // What is on its way may arrive before the brick notices, or be gone.
-    if (this.#net.sim.random.chance(0.5)) this.#requests.close();
+    if (!this.#net.late || this.#net.sim.random.chance(0.5)) this.#requests.close();
     for (const frame of [...this.#pending]) this.#end(frame, { error: ENOTCONN });
     this.#link.lost(this, usable);
   }

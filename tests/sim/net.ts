@@ -42,8 +42,12 @@ export class SimNet {
   #cuts = new Map<string, number>();
   #links = new Set<SimLink>();
 
-  constructor(readonly sim: Sim, rates: NetRates = CALM) {
+  /** Whether what a client sent may arrive after it gave the connection up. */
+  readonly late: boolean;
+
+  constructor(readonly sim: Sim, rates: NetRates = CALM, { late = true } = {}) {
     this.rates = rates;
+    this.late = late;
   }
 
   /** A link takes part. */
@@ -63,7 +67,8 @@ export class SimNet {
 
   /** Cuts the path for `ms`. */
   cut(client: string, brick: SimBrick, ms: number): void {
-    this.#cuts.set(`${client} ${brick.name}`, this.sim.now + ms);
+    const until = Math.max(this.cutUntil(client, brick), this.sim.now + ms);
+    this.#cuts.set(`${client} ${brick.name}`, until);
     this.sim.note(`net ${client} and ${brick.name} are cut for ${ms} ms`);
     for (const link of this.#links) {
       if (link.clientName === client && link.brick === brick) link.pathIsCut(ms);

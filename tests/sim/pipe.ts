@@ -2,6 +2,9 @@
 
 import type { Sim } from "tests/sim/sim.ts";
 
+/** A cut may end early: how often to look, in milliseconds. */
+const LOOK_MS = 500;
+
 /** See the head of this file. */
 export class Pipe<T> {
   #under: { at: number; readonly item: T }[] = [];
@@ -34,7 +37,8 @@ export class Pipe<T> {
     const first = this.#under[0];
     if (this.#ringing || !first) return;
     this.#ringing = true;
-    this.sim.after(Math.max(first.at, this.cutUntil()) - this.sim.now, () => {
+    const cut = Math.min(this.cutUntil(), this.sim.now + LOOK_MS);
+    this.sim.after(Math.max(first.at, cut) - this.sim.now, () => {
       this.#ringing = false;
       const head = this.#under[0];
       if (head && this.cutUntil() <= this.sim.now) {

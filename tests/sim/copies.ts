@@ -1,0 +1,78 @@
+/** Are the bricks of a replica equal, byte by byte and name by name? */
+
+import { S_IFREG } from "core/iatt.ts";
+import { ROOT_GFID } from "core/inode.ts";
+import { toHex } from "core/lib/bytes.ts";
+import type { SimBrick } from "tests/sim/brick.ts";
+import { SimFailure } from "tests/sim/sim.ts";
+import type { World } from "tests/sim/world.ts";
+import type { MemoryNode } from "tests/fakes/memory_node.ts";
+
+/** Attributes with which replication keeps its own books. */
+const MARKS = /^trusted\.afr\./;
+
+/** Throws if two bricks differ, or if a mark says that they may. */
+export function checkCopies({ bricks }: World): void {
+  const [first, ...others] = bricks.map((brick) => [brick.name, contents(brick)] as const);
+  for (const [name, tree] of others) {
+    const withData = !bricks.find((brick) => brick.name === name)!.options.arbiter;
+    for (const path of new Set([...first![1].keys(), ...tree.keys()])) {
+      const one = first![1].get(path), two = tree.get(path);
+      const same = one && two && one.about === two.about && (!withData || one.data === two.data);
+      if (!same) {
+        throw new SimFailure(
+          `${path} differs: ${first![0]} has ${shown(one)}, ${name} has ${shown(two)}`,
+        );
+      }
+    }
+  }
+  for (const brick of bricks) checkMarks(brick);
+}
+
+interface Content {
+  readonly about: string;
+  readonly data: string;
+}
+
+function shown(content: Content | undefined): string {
+  return content ? `${content.about} ${content.data}` : "nothing";
+}
+
+// Everything a client could see, by path.
+function contents(brick: SimBrick): Map<string, Content> {
+  const found = new Map<string, Content>();
+  const visit = (path: string, node: MemoryNode) => {
+    const xattrs = [...node.xattrs].filter(([name]) => !MARKS.test(name))
+      .map(([name, value]) => `${name}=${toHex(value)}`).sort();
+    const about = [node.gfid, node.mode.toString(8), node.uid, node.gid, ...xattrs].join(" ");
+    const data = node.type === S_IFREG ? digest(node) : "";
+    found.set(path, { about, data });
+    for (const [name, entry] of node.entries) visit(`${path}/${name}`, entry.node);
+  };
+  visit("", brick.disk.nodes.get(ROOT_GFID)!);
+  return found;
+}
+
+function digest(node: MemoryNode): string {
+  const bytes = node.data.read(0, node.data.size);
+  let hash = 0x811c9dc5;
+  for (const byte of bytes) hash = Math.imul(hash ^ byte, 0x01000193);
+  const stamps: number[] = [];
+  const view = new DataView(bytes.buffer);
+  for (let at = 0; at + 4 <= bytes.length; at += 4096) stamps.push(view.getUint32(at));
+  return `${bytes.length} bytes ${stamps.join(",")} #${(hash >>> 0).toString(16)}`;
+}
+
+function checkMarks(brick: SimBrick): void {
+  for (const node of brick.disk.nodes.values()) {
+    for (const [name, value] of node.xattrs) {
+      if (MARKS.test(name) && value.some((byte) => byte !== 0)) {
+        throw new SimFailure(`${brick.name} still has ${name}=${toHex(value)} on ${node.gfid}`);
+      }
+    }
+  }
+  for (const kind of ["xattrop", "dirty"]) {
+    const [left] = brick.disk.index.get(kind) ?? [];
+    if (left) throw new SimFailure(`${brick.name} still lists ${left} under ${kind}`);
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * A run from its seed: clients work while faults happen; then the faults end, the volume heals if it
+ * can, and everything is looked at once more.
+ */
+
+import { checkCopies } from "tests/sim/copies.ts";
+import { Faults } from "tests/sim/faults.ts";
+import { OwnFiles } from "tests/sim/own_files.ts";
+import { SharedFiles } from "tests/sim/shared_files.ts";
+import { Sim, SimFailure } from "tests/sim/sim.ts";
+import type { System } from "tests/sim/systems.ts";
+import { drawSwarm, type Swarm, type WorkKind, WORKS, World } from "tests/sim/world.ts";
+
+/** How a run went. */
+export interface RunReport {
+  readonly seed: number;
+  readonly events: number;
+  /** Simulated milliseconds. */
+  readonly timeMs: number;
+  /** Equal for equal runs. */
+  readonly digest: string;
+  readonly swarm: Swarm;
+  readonly failure: unknown;
+  readonly trace: readonly string[];
+}
+
+/** Milliseconds after which nothing may be under way any more, delayed post-ops included. */
+const SETTLED_MS = 10_000;
+/** How long clients may take to find their bricks again. */
+const RECONNECT_MS = 10_000;
+
+/** What a caller of `play` may choose. */
+export interface PlayOptions {
+  readonly keepTrace?: boolean;
+  /** Overrides what was drawn. */
+  readonly swarm?: Partial<Swarm>;
+}
+
+/** Plays a seed on a system. Never throws: what went wrong is in the report. */
+export async function play(
+  system: System,
+  seed: number,
+  { keepTrace = false, swarm: chosen = {} }: PlayOptions = {},
+): Promise<RunReport> {
+  const sim = new Sim(seed, { keepTrace });
+  const swarm = { ...drawSwarm(sim, system), ...chosen };
+  let failure: unknown;
+  try {
+    await sim.run(() => new Scenario(new World(sim, system, swarm)).run());
+  } catch (error) {
+    failure = error;
+  }
+  const { events, now: timeMs, trace } = sim;
+  return { seed, events, timeMs, digest: trace.digest, swarm, failure, trace: trace.lines };
+}
+
+class Scenario {
+  readonly #shared: SharedFiles[] = [];
+  readonly #own: OwnFiles[] = [];
+
+  constructor(readonly world: World) {}
+
+  async run(): Promise<void> {
+    const { world } = this, { swarm, system, sim } = world;
+    for (const brick of world.bricks) await brick.start();
+    await this.#prepare();
+    world.excuses = swarm.faultMs !== Infinity;
+    const faults = new Faults(world);
+    faults.start();
+    await Promise.all(this.#own.map((_, id) => this.#work(id)));
+    await faults.stop();
+    sim.note("faults end");
+    for (const shared of this.#shared) await shared.close();
+    await sim.delay(SETTLED_MS);
+    await this.#reconnected();
+    if (world.excuses) world.excuses = !system.heals;
+    await system.heal?.(world);
+    await this.#lookAtAll();
+    const problem = world.history.problem();
+    if (problem) throw new SimFailure(problem);
+    await sim.delay(SETTLED_MS);
+    if (system.copies && !world.excuses) checkCopies(world);
+    for (const client of world.clients) if (client.alive) await client.stop();
+  }
+
+  async #prepare(): Promise<void> {
+    const { world } = this;
+    for (let id = 0; id < world.swarm.clients; id++) {
+      const client = await world.client();
+      if (id === 0) await SharedFiles.make(client);
+      this.#shared.push(new SharedFiles(world, id, client));
+      this.#own.push(new OwnFiles(world, id, client));
+      await this.#own[id]!.make();
+    }
+  }
+
+  async #work(id: number): Promise<void> {
+    const { sim, swarm, clients } = this.world;
+    const kinds = WORKS.flatMap((kind) => Array<WorkKind>(swarm.work[kind]).fill(kind));
+    let client = clients[id]!;
+    for (let step = 0; step < swarm.steps; step++) {
+      await sim.delay(sim.random.float() * swarm.thinkMs);
+      if (!client.alive) {
+        client = await this.world.client();
+        this.#shared[id]!.moveTo(client);
+        this.#own[id]!.moveTo(client);
+      }
+      await this.#step(sim.random.pick(kinds), id);
+    }
+  }
+
+  #step(kind: WorkKind, id: number): Promise<void> {
+    switch (kind) {
+      case "shared":
+        return this.#shared[id]!.step();
+      case "own":
+        return this.#own[id]!.fileStep();
+      case "names":
+        return this.#own[id]!.nameStep();
+      case "xattrs":
+        return this.#own[id]!.xattrStep();
+    }
+  }
+
+  async #reconnected(): Promise<void> {
+    const { sim, clients } = this.world, until = sim.now + RECONNECT_MS;
+    const links = () => clients.filter(({ alive }) => alive).flatMap((client) => client.links);
+    while (!links().every((link) => link.connected)) {
+      if (sim.now > until) throw new SimFailure("a client does not connect again");
+      await sim.delay(50);
+    }
+  }
+
+  // A client that saw nothing of it all, and those that did.
+  async #lookAtAll(): Promise<void> {
+    const fresh = await this.world.client();
+    const alive = this.world.clients.filter((client) => client.alive);
+    for (const client of new Set([...alive, fresh])) {
+      const id = this.world.clients.indexOf(client);
+      const reader = new SharedFiles(this.world, 100 + id, client);
+      await reader.readAll();
+      await reader.close();
+      for (const own of this.#own) await own.checkAll(client);
+    }
+  }
+}

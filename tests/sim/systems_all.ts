@@ -1,0 +1,5 @@
+/** All systems that are simulated, by name. */
+
+import { DISTRIBUTE, SINGLE, type System } from "tests/sim/systems.ts";
+
+export const SYSTEMS: readonly System[] = [SINGLE, DISTRIBUTE];

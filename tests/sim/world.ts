@@ -1,0 +1,123 @@
+/** One run: the volume, its clients, what was drawn for it. */
+
+import { FopError } from "core/errno.ts";
+import type { SimBrick } from "tests/sim/brick.ts";
+import { SimClient } from "tests/sim/client.ts";
+import { unavailable } from "tests/sim/models.ts";
+import { CALM, SimNet } from "tests/sim/net.ts";
+import { BlockHistory } from "tests/sim/register.ts";
+import { type Sim, SimFailure } from "tests/sim/sim.ts";
+import { bricksOf, clientKind, type System } from "tests/sim/systems.ts";
+
+/** What is drawn once for a run: calm runs and hellish ones find different bugs. */
+export interface Swarm {
+  readonly clients: number;
+  readonly steps: number;
+  /** Milliseconds that a client thinks between two operations, at most. */
+  readonly thinkMs: number;
+  /** Milliseconds between two faults on average; Infinity: no faults at all. */
+  readonly faultMs: number;
+  /** How often each kind of fault comes; 0: never. */
+  readonly faults: Readonly<Record<FaultKind, number>>;
+  readonly lose: number;
+  readonly slowMs: number;
+  /** EIO per fop of the victim's disk. */
+  readonly diskErrors: number;
+  /** Brick whose disk and power may fail; all others only end, or are cut off. */
+  readonly victim: number;
+  /** How often each kind of operation comes. */
+  readonly work: Readonly<Record<WorkKind, number>>;
+  /** Writes are answered when they are on stable storage. */
+  readonly sync: boolean;
+}
+/** Ways in which a run can be hurt. */
+export const FAULTS = ["cut", "isolate", "reset", "crash", "power", "full", "kill"] as const;
+export type FaultKind = typeof FAULTS[number];
+/** What clients do. */
+export const WORKS = ["shared", "own", "names", "xattrs"] as const;
+export type WorkKind = typeof WORKS[number];
+
+/** The draw of a run. */
+export function drawSwarm(sim: Sim, system: System): Swarm {
+  const { random } = sim;
+  const calm = random.chance(0.15);
+  const some = () => random.pick([0, 0, 1, 3]);
+  const power = system.copies ? some() : 0;
+  const full = system.copies ? some() : 0;
+  return {
+    clients: random.between(1, 3),
+    steps: random.between(10, 50),
+    thinkMs: random.pick([0.5, 5, 50, 1500]),
+    faultMs: calm ? Infinity : random.pick([20, 100, 500, 3000]),
+    faults: {
+      cut: some(),
+      isolate: some(),
+      reset: some(),
+      crash: some(),
+      power,
+      full,
+      kill: power ? 0 : random.pick([0, 0, 0, 1]),
+    },
+    lose: calm ? 0 : random.pick([0, 0, 0.001, 0.01, 0.05]),
+    slowMs: random.pick([1, 10, 200]),
+    diskErrors: calm || !system.copies ? 0 : random.pick([0, 0, 0.02, 0.2]),
+    victim: random.int(system.bricks),
+    work: { shared: random.between(1, 4), own: some(), names: some(), xattrs: some() },
+    sync: random.chance(0.3),
+  };
+}
+
+/** See the head of this file. */
+export class World {
+  readonly net: SimNet;
+  readonly bricks: readonly SimBrick[];
+  readonly history = new BlockHistory();
+  readonly clients: SimClient[] = [];
+  /** True while faults may happen, and where the volume does not heal, after the first one. */
+  excuses = false;
+  #stamp = 0;
+  #started = 0;
+
+  constructor(readonly sim: Sim, readonly system: System, readonly swarm: Swarm) {
+    this.net = new SimNet(sim, CALM, { late: system.locks });
+    this.bricks = bricksOf(sim, system);
+  }
+
+  /** A number that no other write of this run has. */
+  nextStamp(): number {
+    return ++this.#stamp;
+  }
+
+  /** Starts one more client. */
+  async client(): Promise<SimClient> {
+    const name = `client-${this.#started++}`;
+    const kind = clientKind(this.system, this.bricks);
+    const made = await SimClient.start(this.net, name, kind, this.bricks);
+    this.clients.push(made);
+    return made;
+  }
+
+  /**
+   * Does something a client asked for. Answers undefined if it could not be done now and there is
+   * an excuse; other failures, those in `expected` apart, break the run.
+   */
+  async try<T>(
+    client: SimClient,
+    what: string,
+    act: () => Promise<T>,
+    expected: readonly string[] = [],
+  ): Promise<{ value: T } | { error: FopError } | undefined> {
+    this.sim.note(`${client.name} ${what}`);
+    try {
+      const value = await this.sim.waiting(`${client.name} ${what}`, act());
+      this.sim.note(`${client.name} ${what}: done`);
+      return { value };
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+      this.sim.note(`${client.name} ${what}: ${error.code}`);
+      if (expected.includes(error.code)) return { error };
+      if (unavailable(error) && this.excuses) return undefined;
+      throw new SimFailure(`${client.name} ${what}: ${error.code} without an excuse`);
+    }
+  }
+}
