@@ -4,19 +4,17 @@
  * connections are real sockets.
  */
 
-import { ROOT } from "core/call.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
 import { buildGraph } from "core/graph.ts";
 import type { Fd, Gfid } from "core/inode.ts";
 import { defineXlator, xlatorTypes } from "core/registry.ts";
 import { parseVolfile } from "core/volfile.ts";
-import { AUTH_GLUSTERFS_V3 } from "rpc/auth.ts";
-import { Connection } from "rpc/connection.ts";
 import { setvolume } from "rpc/programs/handshake.ts";
-import { connectTo, type Endpoint, type Transport } from "rpc/transport.ts";
+import type { Endpoint } from "rpc/transport.ts";
 import { FopClient, joinDict } from "tests/fakes/fop_client.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { LinesLog, testEnv } from "tests/fakes/node.ts";
+import { callBytes, Enemy, memoryUsed } from "tests/fuzz/enemy.ts";
 import { corpus, Dice, malformed, marked } from "tests/fuzz/records.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { type Server, server } from "xlators/protocol/server/server.ts";
@@ -84,7 +82,7 @@ export async function fuzzBrick(seed: number, cases: number): Promise<FuzzResult
         errors.push(...lines.filter((line) => line.startsWith("E")));
         closed += lines.filter((line) => line.includes("peer broke the protocol")).length;
       }
-      enemy ??= await Enemy.connect(endpoint!, dice.int(2) === 0);
+      enemy ??= await Enemy.connect(endpoint!, dice.int(2) === 0 ? joining() : undefined);
       await enemy.send(malformed(dice, calls));
       // A case shows its effect before the next one, mostly: sometimes several arrive together.
       if (dice.int(4)) await enemy.breathe();
@@ -109,79 +107,9 @@ export async function fuzzBrick(seed: number, cases: number): Promise<FuzzResult
   };
 }
 
-function memoryUsed(): number {
-  (globalThis as { gc?: () => void }).gc?.();
-  const { rss } = Deno.memoryUsage();
-  return rss;
-}
-
-/** A client that sends what it is told and reads whatever comes. */
-class Enemy {
-  gone = false;
-  #transport: Transport;
-
-  private constructor(transport: Transport) {
-    this.#transport = transport;
-    this.#drain();
-  }
-
-  static async connect(endpoint: Endpoint, joined: boolean): Promise<Enemy> {
-    const transport = await connectTo(endpoint);
-    const enemy = new Enemy(transport);
-    if (joined) await enemy.send(joining());
-    return enemy;
-  }
-
-  async #drain(): Promise<void> {
-    const into = new Uint8Array(65536);
-    try {
-      while (await this.#transport.read(into) !== null);
-    } catch {
-      // The brick closed it: what is hoped for.
-    }
-    this.gone = true;
-  }
-
-  async send(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    try {
-      for (let at = 0; at < bytes.length;) at += await this.#transport.write(bytes.subarray(at));
-    } catch {
-      this.gone = true;
-    }
-  }
-
-  /** Lets the brick act. */
-  async breathe(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-
-  leave(): void {
-    this.#transport.close();
-  }
-}
-
-// A SETVOLUME as bytes, made by a connection that goes nowhere.
+// A SETVOLUME as bytes.
 function joining(): Uint8Array<ArrayBuffer> {
-  const sent: Uint8Array<ArrayBuffer>[] = [];
-  const peer = { kind: "tcp", address: "", port: 0, text: "nowhere" } as const;
-  const connection = new Connection({
-    peer,
-    read: () => new Promise(() => {}),
-    write: (from) => (sent.push(from.slice()), Promise.resolve(from.length)),
-    close() {},
-  }, testEnv());
-  connection.flavor = AUTH_GLUSTERFS_V3;
-  return captureJoin(connection);
-}
-
-function captureJoin(connection: Connection): Uint8Array<ArrayBuffer> {
-  let bytes: Uint8Array<ArrayBuffer> | undefined;
-  connection.call(setvolume, setvolume.procedure, ROOT, (to) => {
-    setvolume.args.write(to, { dict: joinDict(BRICK) });
-    bytes = to.bytes.slice(4, to.at);
-  }, () => {}).catch(() => {});
-  connection.close("done");
-  return marked(bytes!);
+  return marked(callBytes(setvolume, { dict: joinDict(BRICK) }));
 }
 
 /** A client that writes, reads back and looks up, and knows what must come. */

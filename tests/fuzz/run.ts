@@ -1,7 +1,11 @@
-/** `deno task fuzz [--cases N] [--seed S]`: malformed records against a brick; ends with what became of it. */
+/**
+ * `deno task fuzz [--cases N] [--seed S]`: malformed records against a brick, and half as many against
+ * a management daemon; ends with what became of them.
+ */
 
 import { parseArgs } from "@std/cli/parse-args";
 import { fuzzBrick } from "tests/fuzz/brick_fuzz.ts";
+import { fuzzDaemon } from "tests/fuzz/daemon_fuzz.ts";
 
 const MIB = 1 << 20;
 const GROWTH_MAX = 96 * MIB;
@@ -22,7 +26,14 @@ say(
     } ms), ` +
     `memory grew by ${(result.growthBytes / MIB).toFixed(1)} MiB`,
 );
-for (const line of result.errors.slice(0, 20)) say(line);
-const failed = result.errors.length > 0 || result.growthBytes > GROWTH_MAX;
+const daemon = await fuzzDaemon(seed, Math.floor(cases / 2));
+say(
+  `${daemon.closed} connections closed by the management daemon, ${daemon.goodCalls} volfiles right, ` +
+    `memory grew by ${(daemon.growthBytes / MIB).toFixed(1)} MiB`,
+);
+const errors = [...result.errors, ...daemon.errors];
+for (const line of errors.slice(0, 20)) say(line);
+const failed = errors.length > 0 ||
+  Math.max(result.growthBytes, daemon.growthBytes) > GROWTH_MAX;
 say(failed ? `failed; again with --seed ${seed} --cases ${cases}` : "no crash, no error");
 Deno.exit(failed ? 1 : 0);
