@@ -135,7 +135,8 @@ Deno.test("bricks: a stop and a start at once end with bricks that run, one proc
     await bricks.converge(started);
     const stopped = bricks.converge(volume("stopped"));
     await Promise.all([stopped, bricks.converge(started)]);
-    deepEqual(online(bricks, started), [49152, 49153]);
+    // Which of them ends first, and gives its port back first, is up to chance.
+    deepEqual(online(bricks, started).sort(), [49152, 49153]);
     equal(runner.processes.filter(({ alive }) => alive).length, 2);
     await bricks.stop();
   }));
