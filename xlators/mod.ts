@@ -2,6 +2,7 @@
 
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
 import { distribute } from "xlators/cluster/distribute/distribute.ts";
+import { replicate } from "xlators/cluster/replicate/replicate.ts";
 import { delayGen } from "xlators/debug/delay-gen/delay_gen.ts";
 import { errorGen } from "xlators/debug/error-gen/error_gen.ts";
 import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
@@ -9,6 +10,7 @@ import { trace } from "xlators/debug/trace/trace.ts";
 import { accessControl } from "xlators/features/access-control/access_control.ts";
 import { arbiter } from "xlators/features/arbiter/arbiter.ts";
 import { barrier } from "xlators/features/barrier/barrier.ts";
+import { changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
@@ -25,6 +27,7 @@ import { posix } from "xlators/storage/posix/posix.ts";
 // deno-lint-ignore no-explicit-any -- each type keeps its own option table
 export const XLATORS: readonly XlatorType<any>[] = [
   distribute,
+  replicate,
   delayGen,
   errorGen,
   ioStats,
@@ -32,6 +35,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   accessControl,
   arbiter,
   barrier,
+  changedRanges,
   index,
   locks,
   readOnly,

@@ -1,7 +1,7 @@
 /** The graph of a brick, as our brick processes load it: GlusterFS's order, the layers that we have. */
 
 import type { VolumeBlock } from "core/volfile.ts";
-import { type BrickRecord, isArbiter, type VolumeRecord } from "mgmt/records.ts";
+import { type BrickRecord, isArbiter, setSize, type VolumeRecord } from "mgmt/records.ts";
 import { debugLayers } from "mgmt/volgen/debug_layers.ts";
 import { blocks, forOurs, type Layer, layer, layerOf, stacked } from "mgmt/volgen/layers.ts";
 import { applyPath, applyRole, applySettings, isOn } from "mgmt/volgen/settings.ts";
@@ -38,10 +38,17 @@ function storageLayers(input: VolgenInput, brick: BrickRecord, index: number): L
     own("features/upcall"),
     own("performance/io-threads"),
     own("features/barrier"),
+    ...rangesLayer(volume, brick),
     own("features/index", indexOptions(volume, brick)),
     layer(brick.path, "debug/io-stats", { "unique-id": brick.path, "volume-id": volume.id }),
   ];
   return layers.flatMap((each) => [each, ...debugLayers(volume, each.type)]);
+}
+
+function rangesLayer(volume: VolumeRecord, { path }: BrickRecord): Layer[] {
+  if (setSize(volume) < 2 || volume.kind === "disperse") return [];
+  const options = { "index-base": `${path}/.glusterfs/indices` };
+  return [layerOf(volume.name, "features/changed-ranges", options)];
 }
 
 /** protocol/server, for what clients know as `path`. */

@@ -9,6 +9,7 @@
  *
  * Links instead of files because they take no inode. A file system bounds the links of one file, so
  * at EMLINK a new base file takes over; base files that nothing links to go when they are listed.
+ * Our UUIDs there are of version 8, GlusterFS's of version 4: who served the brick can be told.
  *
  * All calls are synchronous: they touch one directory that is in the page cache. Listings go on in
  * pieces of at most 64 KiB.
@@ -70,7 +71,7 @@ export class IndexDirectory {
   constructor(base: string, env: Env) {
     this.#base = base;
     this.#env = env;
-    this.#baseId = env.random.uuid();
+    this.#baseId = ownId(env);
   }
 
   /** How many files the xattrop index lists. */
@@ -250,7 +251,7 @@ export class IndexDirectory {
     let linked = this.#linkBase(kind, to);
     if (linked < 0 && -linked !== EEXIST.errno) {
       if (-linked === ENOENT.errno) this.#makeDirectory(kind);
-      else if (-linked === EMLINK.errno) this.#baseId = this.#env.random.uuid();
+      else if (-linked === EMLINK.errno) this.#baseId = ownId(this.#env);
       else throw fopError(linked);
       this.#makeBase(kind);
       linked = this.#linkBase(kind, to);
@@ -270,6 +271,11 @@ export class IndexDirectory {
     // Mode 0: whoever is not root cannot open again what is there, and need not.
     else if (-fd !== EACCES.errno) throw fopError(fd);
   }
+}
+
+function ownId(env: Env): string {
+  const random = env.random.uuid();
+  return `${random.slice(0, 14)}8${random.slice(15)}`;
 }
 
 // True if there was something to remove.

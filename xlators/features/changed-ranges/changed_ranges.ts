@@ -1,0 +1,290 @@
+/**
+ * Remembers which ranges of a file its other copies miss, so that a heal copies these and not the
+ * file. States, invariant and what a crash leaves: docs/design/heal-what-changed.md.
+ *
+ * It stands below `features/index`, which lets the xattrops of an inode pass one after the other:
+ * their answers are seen here in the order in which the marks changed.
+ */
+
+import { type Call, isInternal } from "core/call.ts";
+import { CHANGED_PREFIX, OPEN_CHANGES, packRanges } from "core/changed_ranges.ts";
+import { ENODATA, FopError } from "core/errno.ts";
+import {
+  type Args,
+  O_APPEND,
+  O_TRUNC,
+  type PrePost,
+  type Reply,
+  type XattrReply,
+} from "core/fops.ts";
+import type { Gfid } from "core/inode.ts";
+import { bool, optionalText, type OptionTable, type Values } from "core/options.ts";
+import { defineXlator } from "core/registry.ts";
+import { ptr, valueBytes, Xdata } from "core/xdata.ts";
+import { type Json, type Node, PassThrough } from "core/xlator.ts";
+import { OpenChanges } from "xlators/features/changed-ranges/open_changes.ts";
+import { PageRanges } from "xlators/features/changed-ranges/page_ranges.ts";
+import {
+  type Missed,
+  RecordDirectory,
+  type RecordStore,
+} from "xlators/features/changed-ranges/record_store.ts";
+
+const options = {
+  "changed-ranges": bool({
+    default: true,
+    volumeKey: "features.changed-ranges",
+    help:
+      "Remember on the bricks which ranges of files were written while a copy was away, so that " +
+      "heal copies these and not whole files.",
+  }),
+  "index-base": optionalText({
+    live: false,
+    help: "Directory of the brick's index; records are kept beside it.",
+  }),
+} satisfies OptionTable;
+
+/** Names of marks: one per copy, and one for transactions under way. */
+const MARKS = "trusted.afr.", DIRTY = "trusted.afr.dirty";
+
+const NOWHERE: RecordStore = {
+  open: () => Promise.resolve(),
+  read: () => new Map(),
+  write: () => {},
+};
+
+/** See the head of this file. */
+export class ChangedRanges extends PassThrough {
+  readonly #store: RecordStore;
+  readonly #open = new OpenChanges();
+  #on: boolean;
+
+  constructor(node: Node, values: Values<typeof options>, store?: RecordStore) {
+    super(node);
+    const index = values["index-base"];
+    this.#store = store ?? (index === undefined ? NOWHERE : new RecordDirectory(index));
+    this.#on = values["changed-ranges"];
+  }
+
+  /** Off, what is open becomes unknown; records go on being brought up to date, or void. */
+  reconfigure(values: Values<typeof options>): void {
+    this.#on = values["changed-ranges"];
+  }
+
+  start(): Promise<void> {
+    return this.#store.open();
+  }
+
+  state(): Json {
+    return { on: this.#on, "open-files": this.#open.size };
+  }
+
+  // Marks.
+
+  override async xattrop(call: Call, args: Args<"xattrop">): Promise<XattrReply> {
+    const reply = await this.child.xattrop(call, args);
+    this.#marked(args.inode.gfid, args, reply);
+    return reply;
+  }
+
+  override async fxattrop(call: Call, args: Args<"fxattrop">): Promise<XattrReply> {
+    const reply = await this.child.fxattrop(call, args);
+    this.#marked(args.fd.inode.gfid, args, reply);
+    return reply;
+  }
+
+  #marked(gfid: Gfid, { op, xattrs }: Args<"xattrop"> | Args<"fxattrop">, reply: XattrReply): void {
+    if (!xattrs) return;
+    const now = (name: string) => dataCount(reply.xattrs, name);
+    const dirty = dataCount(xattrs, DIRTY);
+    if (op !== "add32") {
+      if ([...xattrs.names()].some((name) => name.startsWith(MARKS))) this.#open.end(gfid);
+      return;
+    }
+    // Raised from 0: all that changes from here on is seen. Else it has to be known from before.
+    if (dirty !== undefined && dirty > 0 && now(DIRTY) === dirty) {
+      if (this.#on) this.#open.begin(gfid);
+      else this.#open.end(gfid);
+    }
+    const blames: Blame[] = [];
+    for (const name of xattrs.names()) {
+      if (!name.startsWith(MARKS) || name === DIRTY) continue;
+      const added = dataCount(xattrs, name), count = now(name);
+      if (added && count !== undefined) {
+        blames.push({ copy: name.slice(MARKS.length), added, count });
+      }
+    }
+    if (blames.length) this.#record(gfid, blames);
+    if (dirty !== undefined && now(DIRTY) === 0) this.#open.end(gfid);
+  }
+
+  #record(gfid: Gfid, blames: readonly Blame[]): void {
+    try {
+      const record = new Map(this.#store.read(gfid));
+      for (const blame of blames) {
+        const missed = this.#missed(gfid, record.get(blame.copy), blame);
+        if (missed) record.set(blame.copy, missed);
+        else record.delete(blame.copy);
+      }
+      this.#store.write(gfid, record);
+    } catch (error) {
+      // The marks are stored, with a count that the old record does not have: it is void.
+      this.env.log.warn("changed ranges could not be recorded", { gfid, error: String(error) });
+    }
+  }
+
+  // What is known of a copy's misses after its count changed; undefined: nothing.
+  #missed(gfid: Gfid, before: Missed | undefined, { added, count }: Blame): Missed | undefined {
+    if (count === 0) return undefined;
+    const first = count === added;
+    if (!first && before?.count !== count - added) return undefined;
+    const known = first ? [] : before!.ranges;
+    if (added < 0) return { count, ranges: known };
+    const open = this.#open.of(gfid);
+    if (!open) return undefined;
+    const ranges = new PageRanges();
+    ranges.addAll(known);
+    ranges.addAll(open);
+    return { count, ranges: [...ranges] };
+  }
+
+  // Questions of healers.
+
+  override getxattr(call: Call, args: Args<"getxattr">): Promise<XattrReply> {
+    if (!args.name.startsWith(CHANGED_PREFIX)) return this.child.getxattr(call, args);
+    const count = async (name: string) => {
+      const { xattrs } = await this.child.getxattr(call, { inode: args.inode, name });
+      return dataCount(xattrs, name);
+    };
+    return this.#answer(call, args.inode.gfid, args.name, count);
+  }
+
+  override fgetxattr(call: Call, args: Args<"fgetxattr">): Promise<XattrReply> {
+    if (!args.name.startsWith(CHANGED_PREFIX)) return this.child.fgetxattr(call, args);
+    const count = async (name: string) => {
+      const { xattrs } = await this.child.fgetxattr(call, { fd: args.fd, name });
+      return dataCount(xattrs, name);
+    };
+    return this.#answer(call, args.fd.inode.gfid, args.name, count);
+  }
+
+  async #answer(
+    call: Call,
+    gfid: Gfid,
+    name: string,
+    countOf: (name: string) => Promise<number | undefined>,
+  ): Promise<XattrReply> {
+    if (!isInternal(call)) throw ENODATA;
+    const copy = name.slice(CHANGED_PREFIX.length);
+    const answer = (ranges: Iterable<{ start: number; end: number }>) => ({
+      xattrs: Xdata.of([[name, ptr(packRanges(ranges))]]),
+    });
+    if (copy === OPEN_CHANGES) {
+      const open = this.#open.of(gfid);
+      if (!open) throw ENODATA;
+      return answer(open);
+    }
+    const count = await countOf(MARKS + copy);
+    const missed = this.#store.read(gfid).get(copy);
+    if (!missed || missed.count !== count) throw ENODATA;
+    return answer(missed.ranges);
+  }
+
+  // Changes. They are noted before they happen: a failure may have changed something.
+
+  override writev(call: Call, args: Args<"writev">): Promise<Reply<"writev">> {
+    const { gfid } = args.fd.inode;
+    if (!this.#open.of(gfid)) return this.child.writev(call, args);
+    if ((args.fd.flags | args.flags) & O_APPEND) {
+      return this.#appended(gfid, this.child.writev(call, args));
+    }
+    this.#open.add(gfid, args.offset, args.data.length);
+    return this.child.writev(call, args);
+  }
+
+  // Where it goes is decided at the disk.
+  #appended(gfid: Gfid, answer: Promise<PrePost>): Promise<PrePost> {
+    return answer.then((reply) => {
+      if (reply.pre && reply.post) {
+        this.#open.add(gfid, reply.pre.size, reply.post.size - reply.pre.size);
+      } else this.#open.end(gfid);
+      return reply;
+    }, (error) => {
+      if (error instanceof FopError) this.#open.end(gfid);
+      throw error;
+    });
+  }
+
+  override truncate(call: Call, args: Args<"truncate">): Promise<Reply<"truncate">> {
+    this.#open.add(args.inode.gfid, args.offset, Infinity);
+    return this.child.truncate(call, args);
+  }
+
+  override ftruncate(call: Call, args: Args<"ftruncate">): Promise<Reply<"ftruncate">> {
+    this.#open.add(args.fd.inode.gfid, args.offset, Infinity);
+    return this.child.ftruncate(call, args);
+  }
+
+  override open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
+    if (args.flags & O_TRUNC) this.#open.add(args.inode.gfid, 0, Infinity);
+    return this.child.open(call, args);
+  }
+
+  override fallocate(call: Call, args: Args<"fallocate">): Promise<Reply<"fallocate">> {
+    // Collapsing and inserting move all that follows.
+    const moves = args.mode & (COLLAPSE_RANGE | INSERT_RANGE);
+    this.#open.add(args.fd.inode.gfid, args.offset, moves ? Infinity : args.size);
+    return this.child.fallocate(call, args);
+  }
+
+  override discard(call: Call, args: Args<"discard">): Promise<Reply<"discard">> {
+    this.#open.add(args.fd.inode.gfid, args.offset, args.size);
+    return this.child.discard(call, args);
+  }
+
+  override zerofill(call: Call, args: Args<"zerofill">): Promise<Reply<"zerofill">> {
+    this.#open.add(args.fd.inode.gfid, args.offset, args.size);
+    return this.child.zerofill(call, args);
+  }
+
+  override copyFileRange(
+    call: Call,
+    args: Args<"copyFileRange">,
+  ): Promise<Reply<"copyFileRange">> {
+    this.#open.add(args.fd.inode.gfid, args.offset, args.size);
+    return this.child.copyFileRange(call, args);
+  }
+
+  override put(call: Call, args: Args<"put">): Promise<Reply<"put">> {
+    return this.child.put(call, args).then((reply) => {
+      this.#open.add(reply.stat.gfid, 0, Infinity);
+      return reply;
+    });
+  }
+}
+
+const COLLAPSE_RANGE = 0x08, INSERT_RANGE = 0x20;
+
+/** A copy whose count of missed data changes went up, or down, by `added`, to `count`. */
+interface Blame {
+  readonly copy: string;
+  readonly added: number;
+  readonly count: number;
+}
+
+// The first of the three counts in a mark; undefined if there is no such attribute.
+function dataCount(xattrs: Xdata | undefined, name: string): number | undefined {
+  const value = xattrs?.raw(name);
+  const bytes = value && valueBytes(value);
+  if (!bytes || bytes.length < 4) return undefined;
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getInt32(0);
+}
+
+/** `features/changed-ranges`: which ranges of a file its other copies miss. */
+export const changedRanges = defineXlator({
+  type: "features/changed-ranges",
+  summary: "Remember which ranges of files other copies miss",
+  options,
+  subvolumes: "one",
+  create: (node, values) => new ChangedRanges(node, values),
+});
