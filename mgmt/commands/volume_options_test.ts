@@ -7,6 +7,7 @@ import { volumeSet } from "mgmt/commands/volume_set.ts";
 import { volumeSetHelp, volumeSetHelpXml } from "mgmt/commands/volume_set_help.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
 import { Dispatcher } from "mgmt/dispatch.ts";
+import type { HookFacts } from "mgmt/hooks.ts";
 import type { VolumeRecord } from "mgmt/records.ts";
 import { fakeCluster } from "tests/fakes/cluster.ts";
 
@@ -272,6 +273,31 @@ Deno.test("volume reset: protected options stay without force", () =>
     equal((await run("volume reset d1 geo-replication.indexing force")).exitCode, 0);
     equal((await cluster.volume("d1")).options["geo-replication.indexing"], undefined);
   }));
+
+Deno.test("volume set, volume reset: hooks run before and after, when a volume changes", async () => {
+  const ran: string[] = [];
+  const told = (phase: string) => (event: string, volume: string, facts: HookFacts) => {
+    ran.push(`${event} ${phase} ${volume} ${JSON.stringify(facts.options)}`);
+  };
+  const hooks = {
+    pre: (...args: Parameters<ReturnType<typeof told>>) => Promise.resolve(told("pre")(...args)),
+    post: told("post"),
+  };
+  await withVolumes(async ({ run }) => {
+    ran.length = 0;
+    await run("volume set d1 user.note a performance.io-cache off");
+    await run("volume reset d1 user.note");
+    await run("volume set d1 no.such a");
+    await run("volume set all cluster.server-quorum-ratio 51");
+    const options = '{"user.note":"a","performance.io-cache":"off"}';
+    deepEqual(ran, [
+      `set pre d1 ${options}`,
+      `set post d1 ${options}`,
+      "reset pre d1 {}",
+      "reset post d1 {}",
+    ]);
+  }, { hooks });
+});
 
 Deno.test("volume reset: unknown options and volumes change nothing", () =>
   withVolumes(async ({ run }) => {

@@ -59,12 +59,10 @@ export const volumeReset = managed({
     const keys = all ? Object.keys(before) : [keyOf(option)];
     const kept = keys.filter((key) => isGuarded(key) && !force && key in before);
     const options = keys.filter((key) => !kept.includes(key));
-    if (!volume) await updateGlobalOptions(cluster, (global) => without(global, options));
-    else {await changeOptions(
-        cluster,
-        name,
-        withDefaults(without(before, options), options, volume),
-      );}
+    if (volume) {
+      const after = withDefaults(without(before, options), options, volume);
+      await cluster.hooked("reset", name, () => changeOptions(cluster, name, after));
+    } else await updateGlobalOptions(cluster, (global) => without(global, options));
     return { volume: name, options, kept };
   },
   text: (value) => `volume reset: success: ${resetDone(value)}\n`,

@@ -63,7 +63,8 @@ export const volumeSet = managed({
     }
     const before = await cluster.volume(given.volume);
     const after = { ...before.options, ...options };
-    await changeOptions(cluster, given.volume, after);
+    const change = () => changeOptions(cluster, given.volume, after);
+    await cluster.hooked("set", given.volume, change, options);
     return { volume: given.volume, options, notes: notesOn(options, after) };
   },
   text: () => "volume set: success\n",
