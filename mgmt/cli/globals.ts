@@ -10,6 +10,8 @@ export interface Globals {
   readonly form: Form;
   /** No questions. */
   readonly script: boolean;
+  /** Commands that have "force" are carried out with it where GlusterFS's are. */
+  readonly ignoreWarnings: boolean;
   readonly home: string | undefined;
   readonly socket: string | undefined;
   readonly remoteHost: string | undefined;
@@ -117,7 +119,12 @@ export const GLOBAL_OPTIONS: Readonly<Record<string, Option>> = {
   "secure-mgmt": ignored("BOOL"),
   inet6: ignored(""),
   nolog: ignored(""),
-  wignore: ignored(""),
+  wignore: {
+    value: "",
+    help: "Do what would be refused without force: volume create, volume add-brick.",
+    only: "gluster",
+    take: (into) => into.ignoreWarnings = true,
+  },
   "wignore-partition": ignored(""),
 };
 
@@ -130,6 +137,7 @@ export function readGlobals(argv: readonly string[], manner: Manner): Globals {
     words: [],
     form: "text",
     script: false,
+    ignoreWarnings: false,
     home: undefined,
     socket: undefined,
     remoteHost: undefined,

@@ -29,6 +29,7 @@ Deno.test("mgmt/cli/globals: gluster knows its options, refuses ours, and wants 
   deepEqual(read.words, ["volume", "list"]);
   equal(read.socket, "/s");
   equal(read.form, "xml");
+  equal(read.ignoreWarnings, true);
   for (const line of ["--foo", "--json", "--home=/h", "--mode=foo", "--timeout", "--xml=1"]) {
     throws(() => readGlobals(words(line), "gluster"), UnknownOption, line);
   }

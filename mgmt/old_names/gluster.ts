@@ -12,6 +12,9 @@ import { RpcError } from "rpc/message.ts";
 /** The release whose command line this is; tools take it from the first line of `--version`. */
 const GLUSTERFS = "10.3";
 
+/** Commands that --wignore makes "force" of, as GlusterFS's command line does. */
+const FORCED = ["create", "add-brick"];
+
 /** Runs it; answers the exit code. Throws nothing that a person should read. */
 export async function gluster(argv: readonly string[]): Promise<number> {
   try {
@@ -64,7 +67,7 @@ async function runOne(globals: Globals, input: Lines): Promise<number> {
   if (words[1] === "help") return await help(words.slice(0, 1));
   if (words[0] === "quit" || words[0] === "exit") Deno.exit(0);
   try {
-    return await runWords(globals, "gluster", input);
+    return await runWords({ ...globals, words: wordsToSend(globals) }, "gluster", input);
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
     if (late || error instanceof NoAnswer) {
@@ -76,6 +79,12 @@ async function runOne(globals: Globals, input: Lines): Promise<number> {
     say("Connection failed. Please check if gluster daemon is operational.\n");
     return 1;
   }
+}
+
+/** A command's words with what options of the command line itself add to them. */
+export function wordsToSend({ words, ignoreWarnings }: Globals): readonly string[] {
+  const forced = ignoreWarnings && words[0] === "volume" && FORCED.includes(words[1] ?? "");
+  return forced && words.at(-1) !== "force" ? [...words, "force"] : words;
 }
 
 // A command that there is not is told even where nobody answers.
