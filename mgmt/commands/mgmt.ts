@@ -110,11 +110,17 @@ function absolute(path: string): string {
   return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
 }
 
+/** What a management daemon looks like from outside. */
+export interface ManagementLook extends DaemonLook {
+  /** What the names of its statedumps begin with. */
+  readonly dumps: string;
+}
+
 /** Runs the daemon in `places` until a signal ends it; answers the exit code. Throws CommandError. */
 export async function runManagement(
   values: MgmtValues,
   places: Places,
-  look: DaemonLook = { comm: "mortar-mgmt" },
+  look: ManagementLook = { comm: "mortar-mgmt", dumps: "mgmt" },
 ): Promise<number> {
   checkSockets(places);
   const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
@@ -147,7 +153,9 @@ export async function runManagement(
     daemon.handle({
       reload: () => void running.refresh(),
       dump: () =>
-        dumpState(env, values["statedump-dir"], "mgmt", [stateSection("mgmt", running.state())]),
+        dumpState(env, values["statedump-dir"], look.dumps, [
+          stateSection("mgmt", running.state()),
+        ]),
     });
     daemon.ready("management daemon ready", {
       address: running.endpoints.filter(({ kind }) => kind === "tcp").map(endpointText).join(","),

@@ -71,7 +71,8 @@ export async function glusterd(argv: readonly string[]): Promise<number> {
   await Deno.mkdir(places.run, { recursive: true });
   const request = readCommandLine([mgmt], words);
   if (request.ask !== "run") throw new CommandError('Cannot run "glusterd"');
-  const look = { comm: "glusterd", commandLine: ["glusterd", ...shownArguments(argv)] };
+  const commandLine = ["glusterd", ...shownArguments(argv)];
+  const look = { comm: "glusterd", commandLine, dumps: "glusterdump" };
   return await runManagement(request.values as unknown as MgmtValues, places, look);
 }
 
