@@ -1,0 +1,180 @@
+/**
+ * Changes of attributes and of names: under locks of their own, on all copies that are up. While all are,
+ * nothing is marked before; a copy that then fails is blamed by the others. Otherwise what is changed is
+ * marked first, as data is (see `write.ts`).
+ */
+
+import type { Call } from "core/call.ts";
+import { EIO, ENOTCONN, type FopError } from "core/errno.ts";
+import { settle, type Settled } from "core/xlator.ts";
+import { blamedCopies } from "xlators/cluster/replicate/blame.ts";
+import { type Copies, failedAlike, failureOf } from "xlators/cluster/replicate/copies.ts";
+import type { InodeState } from "xlators/cluster/replicate/inode_state.ts";
+import { type Held, lockAll, type Lockee } from "xlators/cluster/replicate/locking.ts";
+import { Marker, type MarkTarget } from "xlators/cluster/replicate/marker.ts";
+import type { Answers } from "xlators/cluster/replicate/write.ts";
+
+/** One change. */
+export interface Change<R> {
+  readonly part: "metadata" | "entry";
+  readonly call: Call;
+  /** In the order that all clients keep. */
+  lockees(locker: Call): readonly Lockee[];
+  /** What is marked: the inode, or the directories. */
+  readonly targets: readonly MarkTarget[];
+  /** Does it on one copy. */
+  wind(index: number): Promise<R>;
+  /** Copies without a blame on them, where known: one of them must have the change. */
+  readonly good?: readonly boolean[];
+  /** A failure that leaves the copy as the others are. */
+  isHarmless?(error: FopError): boolean;
+  /** Marks what was made, before the change is answered. Not called if all copies have it. */
+  marksNew?(locker: Call, reply: R, done: readonly boolean[]): Promise<void>;
+}
+
+/** Makes a change. Fails if too few copies have it. */
+export async function makeChange<R>(copies: Copies, change: Change<R>): Promise<Answers<R>> {
+  copies.checkQuorum();
+  const locker = copies.asLocker(change.call);
+  const held = await lockAll(copies, change.lockees(locker));
+  return await new Running(copies, change, locker, held).run();
+}
+
+class Running<R> {
+  readonly #states: readonly InodeState[];
+  readonly #marker: Marker;
+  readonly #missed: boolean[];
+  /** Copies that were asked to change. */
+  #part: readonly boolean[];
+
+  constructor(
+    readonly copies: Copies,
+    readonly change: Change<R>,
+    readonly locker: Call,
+    readonly held: Held,
+  ) {
+    this.#states = change.targets.map(({ inode }) => copies.stateOf(inode));
+    this.#marker = new Marker(copies, change.part);
+    this.#missed = copies.all.map(() => false);
+    this.#part = held.on;
+  }
+
+  async run(): Promise<Answers<R>> {
+    let answered = false;
+    try {
+      this.held.on.forEach((has, index) => has || this.#miss(index));
+      await this.#begin();
+      const answers = await this.#wind();
+      const failure = await this.#end(answers);
+      if (failure) throw failure;
+      // Nobody waits for the unlocking if all went well: it is under way before what comes next.
+      answered = !this.#missed.includes(true);
+      if (answered) this.copies.behind(this.held.release());
+      return answers;
+    } finally {
+      this.#missed.forEach((has, index) => has && this.#each((state) => state.marked(index)));
+      if (!answered) await this.held.release();
+    }
+  }
+
+  #each(act: (state: InodeState) => void): void {
+    for (const state of this.#states) act(state);
+  }
+
+  #miss(index: number): void {
+    if (this.#missed[index]) return;
+    this.#missed[index] = true;
+    this.#each((state) => state.fallBehind(index));
+  }
+
+  #enough(which: readonly boolean[]): boolean {
+    return which.includes(true) && (!this.copies.quorumOn || this.copies.hasQuorum(which));
+  }
+
+  async #begin(): Promise<void> {
+    const { on } = this.held, { copies, change } = this;
+    const optimistic = copies.values["optimistic-change-log"] && !on.includes(false);
+    if (optimistic) return;
+    const told = await this.#marker.begin(this.locker, change.targets, on);
+    const part = this.#part = on.map((has, index) => has && told[index] !== undefined);
+    part.forEach((has, index) => has || this.#miss(index));
+    const blamed = blamedCopies(told, change.part);
+    const sources = part.filter((has, index) => has && !blamed[index]);
+    const { arbiter } = copies;
+    const onlyArbiter = arbiter !== undefined && part[arbiter] && !blamed[arbiter] &&
+      sources.length < 2;
+    if (this.#enough(part) && !onlyArbiter) return;
+    await this.#marker.end(this.locker, change.targets, part);
+    throw onlyArbiter ? ENOTCONN : this.#marker.failure ?? ENOTCONN;
+  }
+
+  async #wind(): Promise<(Settled<R> | undefined)[]> {
+    const asked = this.#part.flatMap((has, index) => has ? [index] : []);
+    const settled = await settle(asked.map((index) => this.change.wind(index)));
+    const answers: (Settled<R> | undefined)[] = this.#part.map(() => undefined);
+    asked.forEach((index, at) => answers[index] = settled[at]);
+    return answers;
+  }
+
+  // Sets and takes off marks; answers why the change failed, if it did.
+  async #end(answers: Answers<R>): Promise<FopError | undefined> {
+    const { change } = this;
+    const done = answers.map((answer) => answer?.ok === true);
+    const failure = failureOf(answers);
+    if (failedAlike(answers)) {
+      await this.#marker.end(this.locker, change.targets, this.#part);
+      return failure;
+    }
+    const clean = answers.map((answer) =>
+      answer !== undefined && (answer.ok || change.isHarmless?.(answer.error) === true)
+    );
+    if (!this.#enough(clean)) {
+      await this.#markUnclear(done);
+      return failure ?? ENOTCONN;
+    }
+    if (this.#leavesNoGood(clean)) {
+      this.#each((state) => state.doubt());
+      return failure ?? EIO;
+    }
+    await this.#blame(answers, clean, done);
+    const marked = clean.map((has, index) => has && !this.#marker.failed[index]);
+    if (!this.#enough(marked)) return this.#marker.failure ?? ENOTCONN;
+    return done.includes(true) ? undefined : failure;
+  }
+
+  #leavesNoGood(clean: readonly boolean[]): boolean {
+    const good = this.change.good?.filter((has, index) => has && this.#part[index]) ?? [];
+    return good.length > 0 && !this.change.good!.some((has, index) => has && clean[index]);
+  }
+
+  // Some copies have it, too few to count: whoever heals finds out what is right.
+  async #markUnclear(done: readonly boolean[]): Promise<void> {
+    this.#each((state) => state.doubt());
+    const { change } = this;
+    const marked = this.#part !== this.held.on || this.held.on.includes(false);
+    if (marked || change.part !== "entry" || !done.includes(true)) return;
+    await this.#marker.end(this.locker, change.targets, done, { add: done });
+  }
+
+  async #blame(
+    answers: Answers<R>,
+    clean: readonly boolean[],
+    done: readonly boolean[],
+  ): Promise<void> {
+    const { change } = this;
+    clean.forEach((has, index) => {
+      if (has) return;
+      this.#miss(index);
+      this.#marker.blame(done.includes(true) ? done : clean, index);
+    });
+    const made = answers.find((answer) => answer?.ok);
+    if (change.marksNew && made?.ok && done.includes(false)) {
+      await change.marksNew(this.locker, made.value, done);
+    }
+    const keep = clean.map((has) => !has);
+    await this.#marker.end(this.locker, change.targets, this.#part, {
+      keep,
+      agrees: !done.includes(false),
+    });
+  }
+}

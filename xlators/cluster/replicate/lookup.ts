@@ -1,0 +1,200 @@
+/** What a name stands for, as the copies together tell it. */
+
+import type { Call } from "core/call.ts";
+import { EINVAL, EIO, ENOENT, ENOTCONN, ESTALE, FopError } from "core/errno.ts";
+import type { Args, LookupReply, Reply } from "core/fops.ts";
+import { S_IFMT } from "core/iatt.ts";
+import type { Inode } from "core/inode.ts";
+import { withKey } from "core/xdata.ts";
+import {
+  ENTRYLK_COUNT,
+  INODELK_COUNT,
+  LINK_COUNT,
+  LINK_COUNT_REQUEST,
+  PARENT_ENTRYLK,
+} from "core/xdata_keys.ts";
+import { settle, type Settled } from "core/xlator.ts";
+import {
+  type Copies,
+  failureOf,
+  forCaller,
+  INDEX_COUNT,
+  pick,
+} from "xlators/cluster/replicate/copies.ts";
+import type { Reader } from "xlators/cluster/replicate/read.ts";
+
+type Answer = Settled<LookupReply> | undefined;
+
+/** See the head of this file. */
+export class Finder {
+  constructor(readonly copies: Copies, readonly reader: Reader) {}
+
+  /** As the fop. */
+  async lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
+    const { copies } = this;
+    const { generation } = copies;
+    const named = args.parent !== undefined && args.name !== "" && args.name !== ".";
+    const of = args.name === "." ? args.parent : args.inode;
+    if (!named && !of) throw EINVAL;
+    const { doubts } = copies;
+    const answers = await this.#ask(call, args);
+    const told = await this.#believed(call, args, answers);
+    const first = told.find((answer) => answer?.ok);
+    if (!first?.ok) throw this.#miss(answers, told);
+    const inode = copies.inodes.of(first.value.stat.gfid);
+    const judgement = this.reader.judge(told);
+    const disagree = told.some((answer, index) => answer !== answers[index]);
+    // What happened meanwhile, the answers may not tell.
+    if (!disagree && doubts === copies.doubts) this.#learn(inode, judgement, generation);
+    const readable = this.reader.sure(
+      inode,
+      judgement.content.map((has, index) => has && judgement.metadata[index]!),
+    );
+    if (judgement.needsHeal) this.reader.healNeeded(inode);
+    const index = this.reader.choice.of(inode, readable) ?? this.#anyway(told, readable);
+    const reply = told[index]!;
+    if (!reply.ok) throw reply.error;
+    const parent = pick(told, index, copies.arbiter);
+    const own = [...copies.keys.pending, copies.keys.dirty, ...OWN];
+    return {
+      ...reply.value,
+      postParent: reply.value.postParent ?? parent?.postParent,
+      xdata: forCaller(reply.value.xdata, args.xdata, own),
+    };
+  }
+
+  #learn(inode: Inode, judgement: ReturnType<Reader["judge"]>, generation: number): void {
+    const state = this.copies.stateOf(inode);
+    // While we write, only who looks after the marks are set sees them.
+    if (generation === this.copies.generation && !state.lock) {
+      state.learn(judgement, generation, state.epoch);
+    }
+  }
+
+  async #ask(call: Call, args: Args<"lookup">): Promise<Answer[]> {
+    const { copies } = this;
+    let xdata = this.reader.asking(args.xdata);
+    xdata = withKey(xdata, ENTRYLK_COUNT, 0);
+    xdata = withKey(xdata, PARENT_ENTRYLK, 0);
+    xdata = withKey(xdata, LINK_COUNT_REQUEST, INDEX_COUNT);
+    const up = copies.numbers().filter((index) => copies.up[index]);
+    if (!up.length) throw ENOTCONN;
+    const settled = await settle(
+      up.map((index) => copies.all[index]!.lookup(call, { ...args, xdata })),
+    );
+    const answers: Answer[] = copies.all.map(() => undefined);
+    up.forEach((index, at) => answers[index] = settled[at]);
+    const told = settled.flatMap((each) => each.ok ? [each.value.xdata?.get(LINK_COUNT) ?? 0] : []);
+    const allUp = up.length === copies.count && told.length === copies.count;
+    if (told.some((count) => count > 0)) copies.needsHeal = true;
+    else if (allUp) copies.needsHeal = false;
+    return answers;
+  }
+
+  // The answers that count: where copies disagree, those whose directory nobody blames.
+  async #believed(call: Call, args: Args<"lookup">, answers: Answer[]): Promise<Answer[]> {
+    if (agree(answers)) return answers;
+    const { parent } = args;
+    let told = answers;
+    if (parent && args.name !== "" && args.name !== ".") {
+      this.reader.healNeeded(parent);
+      const { content } = await this.reader.look(call, parent);
+      const right = this.reader.sure(parent, content);
+      // The arbiter has names, too.
+      const { arbiter } = this.copies;
+      if (right.includes(true)) {
+        told = answers.map((answer, index) =>
+          right[index] || index === arbiter && agreesWith(answer, answers, right)
+            ? answer
+            : undefined
+        );
+      }
+    }
+    return agree(told) ? told : this.#resolved(told);
+  }
+
+  // Copies that nobody blames disagree: a change is under way, or nobody knows.
+  #resolved(told: Answer[]): Answer[] {
+    const there = told.flatMap((answer) => answer?.ok ? [answer.value] : []);
+    const identities = new Set(there.map(({ stat }) => `${stat.gfid} ${stat.mode & S_IFMT}`));
+    const locked = there.some(({ xdata }) => (xdata?.get(PARENT_ENTRYLK) ?? 0) > 0);
+    if (identities.size > 1) {
+      if (!locked) throw EIO;
+      const first = told.findIndex((answer) => answer?.ok);
+      const { gfid } = (told[first] as { value: LookupReply }).value.stat;
+      return told.map((answer) =>
+        answer?.ok && answer.value.stat.gfid !== gfid ? undefined : answer
+      );
+    }
+    const has = told.map((answer) => answer?.ok === true);
+    const { copies } = this;
+    if (!copies.quorumOn || copies.hasQuorum(has)) return told;
+    // Made on too few copies to count.
+    const missing = told.map((answer) => answer?.ok === false && isMissing(answer.error));
+    if (copies.hasQuorum(missing) || locked) return told.map((a) => a?.ok ? undefined : a);
+    throw ENOTCONN;
+  }
+
+  #miss(answers: Answer[], told: Answer[]): FopError {
+    const { copies } = this;
+    const failure = failureOf(told) ?? failureOf(answers) ?? ENOTCONN;
+    const missing = told.map((answer) => answer?.ok === false && isMissing(answer.error));
+    if (!isMissing(failure)) return failure;
+    // Too few copies know it: others may have the name.
+    if (copies.quorumOn && !copies.hasQuorum(missing)) {
+      const asked = answers.map((answer) =>
+        answer?.ok === true || !!answer && isMissing(answer.error)
+      );
+      if (!copies.hasQuorum(asked)) return ENOTCONN;
+    }
+    const postParent =
+      told.flatMap((answer) =>
+        answer?.ok === false && answer.error.postParent ? [answer.error.postParent] : []
+      )[0];
+    return failure.postParent || !postParent ? failure : failure.carrying({ postParent });
+  }
+
+  // No copy is right in all: attributes are still shown where no quorum says otherwise.
+  #anyway(told: Answer[], readable: readonly boolean[]): number {
+    const { copies } = this;
+    const first = told.findIndex((answer, index) => answer?.ok && index !== copies.arbiter);
+    const has = told.map((answer) => answer?.ok === true);
+    if (first < 0 || copies.quorumOn && !readable.includes(true) && !copies.hasQuorum(has)) {
+      throw ENOTCONN;
+    }
+    return first;
+  }
+}
+
+const OWN = [INODELK_COUNT, ENTRYLK_COUNT, PARENT_ENTRYLK, LINK_COUNT];
+
+function isMissing(error: FopError): boolean {
+  return ENOENT.matches(error) || ESTALE.matches(error);
+}
+
+// True if all copies that could answer say the same: the same inode, or that there is none.
+function agree(answers: readonly Answer[]): boolean {
+  let identity: string | undefined;
+  for (const answer of answers) {
+    if (!answer || !answer.ok && !isMissing(answer.error)) continue;
+    const said = identityIn(answer);
+    if (identity !== undefined && identity !== said) return false;
+    identity = said;
+  }
+  return true;
+}
+
+function identityIn(answer: Settled<LookupReply>): string {
+  return answer.ok ? `${answer.value.stat.gfid} ${answer.value.stat.mode & S_IFMT}` : "none";
+}
+
+function agreesWith(
+  answer: Answer,
+  answers: readonly Answer[],
+  right: readonly boolean[],
+): boolean {
+  return answer !== undefined &&
+    answers.some((other, index) =>
+      right[index] && other !== undefined && identityIn(other) === identityIn(answer)
+    );
+}

@@ -1,0 +1,178 @@
+/** Making, moving and removing names: each under the locks of the names it changes, on all copies. */
+
+import type { Call } from "core/call.ts";
+import { ENOTEMPTY, FopError } from "core/errno.ts";
+import type { Args, CreateReply, LookupReply, ParentReply, Reply } from "core/fops.ts";
+import { type Iatt, isDirectory, S_IFIFO, S_IFMT, S_IFREG } from "core/iatt.ts";
+import type { Fd, Inode } from "core/inode.ts";
+import { ptr, Xdata } from "core/xdata.ts";
+import { settle } from "core/xlator.ts";
+import { type Counts, countsBytes } from "xlators/cluster/replicate/blame.ts";
+import { type Change, makeChange } from "xlators/cluster/replicate/change.ts";
+import { type Copies, pick } from "xlators/cluster/replicate/copies.ts";
+import type { Finder } from "xlators/cluster/replicate/lookup.ts";
+import { type Lockee, nameLockee } from "xlators/cluster/replicate/locking.ts";
+import { sendMarks } from "xlators/cluster/replicate/marker.ts";
+import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
+import type { Reader } from "xlators/cluster/replicate/read.ts";
+
+/** A name; "" stands for all of a directory. */
+interface Name {
+  readonly inode: Inode;
+  readonly name: string;
+}
+
+/** See the head of this file. */
+export class Names {
+  constructor(
+    readonly copies: Copies,
+    readonly finder: Finder,
+    readonly reader: Reader,
+    readonly opened: OpenCopies,
+  ) {}
+
+  /** Makes something under a name. */
+  async make<R extends ParentReply & { readonly stat: Iatt }>(
+    call: Call,
+    { parent, name }: { readonly parent: Inode; readonly name: string },
+    wind: (index: number) => Promise<R>,
+  ): Promise<R> {
+    return await this.#change(call, [{ inode: parent, name }], wind, {
+      marksNew: (locker, { stat }, done) => this.#markNew(locker, stat, done),
+    });
+  }
+
+  /** Makes and opens a file. */
+  async create(call: Call, args: Args<"create">): Promise<CreateReply> {
+    const fds: (Fd | undefined)[] = this.copies.all.map(() => undefined);
+    const wind = async (index: number) => {
+      const reply = await this.copies.all[index]!.create(call, args);
+      fds[index] = reply.fd;
+      return reply;
+    };
+    try {
+      const reply = await this.make(call, args, wind);
+      const inode = this.copies.inodes.of(reply.stat.gfid);
+      return { ...reply, fd: this.opened.hand(inode, args.flags, fds) };
+    } catch (error) {
+      await this.opened.releaseAll(call, fds);
+      throw error;
+    }
+  }
+
+  /** A further name, or one taken away. */
+  async entry<R extends ParentReply>(
+    call: Call,
+    { parent, name }: { readonly parent: Inode; readonly name: string },
+    wind: (index: number) => Promise<R>,
+  ): Promise<R> {
+    return await this.#change(call, [{ inode: parent, name }], wind);
+  }
+
+  async rmdir(call: Call, args: Args<"rmdir">): Promise<Reply<"rmdir">> {
+    const { parent, name } = args;
+    const names: Name[] = [{ inode: parent, name }];
+    // Nobody may make something in it meanwhile.
+    const directory = await this.#directoryAt(call, parent, name);
+    const wind = (index: number) => this.copies.all[index]!.rmdir(call, args);
+    return await this.#change(call, names, wind, {
+      wholly: directory ? [directory] : [],
+      isHarmless: (error) => ENOTEMPTY.matches(error),
+    });
+  }
+
+  async rename(call: Call, args: Args<"rename">): Promise<Reply<"rename">> {
+    const names: Name[] = [
+      { inode: args.oldParent, name: args.oldName },
+      { inode: args.newParent, name: args.newName },
+    ];
+    const replaced = await this.#directoryAt(call, args.newParent, args.newName);
+    const wind = (index: number) => this.copies.all[index]!.rename(call, args);
+    return await this.#change(call, names, wind, {
+      wholly: replaced ? [replaced] : [],
+      isHarmless: (error) => ENOTEMPTY.matches(error),
+    });
+  }
+
+  async #directoryAt(call: Call, parent: Inode, name: string): Promise<Inode | undefined> {
+    let reply: LookupReply;
+    try {
+      reply = await this.finder.lookup(call, { parent, name });
+    } catch (error) {
+      // The fop itself tells what is wrong with the name.
+      if (error instanceof FopError) return undefined;
+      throw error;
+    }
+    return isDirectory(reply.stat) ? this.copies.inodes.of(reply.stat.gfid) : undefined;
+  }
+
+  async #change<R>(
+    call: Call,
+    names: readonly Name[],
+    wind: (index: number) => Promise<R>,
+    more: Pick<Change<R>, "marksNew" | "isHarmless"> & { readonly wholly?: readonly Inode[] } = {},
+  ): Promise<R> {
+    const { copies } = this;
+    const { wholly = [], ...rest } = more;
+    const all = [...names, ...wholly.map((inode) => ({ inode, name: "" }))];
+    const answers = await makeChange(copies, {
+      ...rest,
+      part: "entry",
+      call,
+      lockees: (locker) => lockeesOf(copies, locker, all),
+      targets: names,
+      wind,
+    });
+    const [{ inode }] = names as [Name];
+    const known = copies.stateOf(inode).known(copies.generation);
+    const prefer = known && this.reader.choice.of(inode, this.reader.sure(inode, known.content));
+    return pick(answers, prefer, copies.arbiter)!;
+  }
+
+  // A copy that is missing on some brick is all behind there: healers find it by its marks.
+  async #markNew(locker: Call, stat: Iatt, done: readonly boolean[]): Promise<void> {
+    const { copies } = this;
+    const type = stat.mode & S_IFMT;
+    if (type !== S_IFREG && !isDirectory(stat) && !isSpecial(type)) return;
+    const counts: Partial<Counts> = isDirectory(stat)
+      ? {
+        metadata: 1,
+        entry: 1,
+        ...copies.values["granular-entry-heal"] ? { data: 1 } : {},
+      }
+      : type === S_IFREG
+      ? { metadata: 1, data: 1 }
+      : { metadata: 1 };
+    const marks = Xdata.of(
+      copies.keys.pending.map((key, index) =>
+        [key, ptr(countsBytes(done[index] ? {} : counts))] as const
+      ),
+    );
+    const inode = copies.inodes.of(stat.gfid);
+    const asked = done.flatMap((has, index) => has ? [index] : []);
+    await settle(asked.map((index) => sendMarks(copies, locker, { inode }, index, marks)));
+    copies.stateOf(inode).doubt();
+  }
+}
+
+// What mknod makes beside files: fifos, devices, sockets.
+function isSpecial(type: number): boolean {
+  return type === S_IFIFO || type === 0o020000 || type === 0o060000 || type === 0o140000;
+}
+
+function lockeesOf(copies: Copies, locker: Call, names: readonly Name[]): Lockee[] {
+  const keyOf = ({ inode, name }: Name) => `${inode.gfid} ${name}`;
+  const byKey = new Map(names.map((each) => [keyOf(each), each]));
+  return [...byKey].sort(([a], [b]) => compare(a, b))
+    .map(([, { inode, name }]) => nameLockee(copies, locker, inode, name));
+}
+
+const TEXT = new TextEncoder();
+// Byte by byte, as GlusterFS's clients sort.
+function compare(a: string, b: string): number {
+  const left = TEXT.encode(a), right = TEXT.encode(b);
+  for (let i = 0; i < left.length && i < right.length; i++) {
+    if (left[i] !== right[i]) return left[i]! - right[i]!;
+  }
+  return left.length - right.length;
+}

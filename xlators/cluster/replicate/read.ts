@@ -1,0 +1,182 @@
+/**
+ * Reading from a copy that nobody blames. Who blames whom is asked of all copies once, and again when a
+ * copy came or went, when a change failed somewhere, when a brick tells of a new mark, or when a read
+ * failed.
+ */
+
+import type { Call } from "core/call.ts";
+import {
+  EBADF,
+  EBADFD,
+  EIO,
+  ENODEV,
+  ENOENT,
+  ENOMEM,
+  ENOTCONN,
+  EREMOTEIO,
+  ESTALE,
+  ETIMEDOUT,
+} from "core/errno.ts";
+import type { LookupReply, StatReply } from "core/fops.ts";
+import type { Inode } from "core/inode.ts";
+import { INODELK_COUNT } from "core/xdata_keys.ts";
+import { type DictValue, Xdata } from "core/xdata.ts";
+import { settle, type Settled } from "core/xlator.ts";
+import { judge, type Judgement, marksIn, type Witness } from "xlators/cluster/replicate/blame.ts";
+import { BAD_INODE, type Copies, failureOf } from "xlators/cluster/replicate/copies.ts";
+import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
+import type { ReadChoice } from "xlators/cluster/replicate/read_choice.ts";
+
+/** Bytes of a mark; what a brick is asked for an attribute. */
+const MARK_BYTES: DictValue = { type: "uint", value: 12 };
+/** Times that out-of-date answers are asked again. */
+const LOOKS_MAX = 3;
+
+/** Failures that tell of the copy, not of the file: another copy may do. */
+const OWN_FAILURES = [
+  ENOTCONN,
+  EIO,
+  EBADF,
+  EBADFD,
+  EREMOTEIO,
+  ESTALE,
+  ENOENT,
+  ETIMEDOUT,
+  ENOMEM,
+  ENODEV,
+];
+
+/** See the head of this file. */
+export class Reader {
+  readonly #asking: Xdata;
+
+  constructor(
+    readonly copies: Copies,
+    readonly choice: ReadChoice,
+    readonly opened: OpenCopies,
+    /** Hears of inodes with a copy that is blamed. */
+    readonly healNeeded: (inode: Inode) => void,
+  ) {
+    const { pending, dirty } = copies.keys;
+    this.#asking = Xdata.of([
+      ...[...pending, dirty].map((name) => [name, MARK_BYTES] as const),
+      [INODELK_COUNT.name, INODELK_COUNT.write(0)],
+    ]);
+  }
+
+  /** What to ask of copies whose answers `witness` shall read. */
+  asking(xdata?: Xdata): Xdata {
+    return xdata ? xdata.merged(this.#asking) : this.#asking;
+  }
+
+  /** An answer as a witness; undefined for a failure. */
+  witness(answer: Settled<StatReply> | undefined): Witness | undefined {
+    if (!answer?.ok) return undefined;
+    const { stat, xdata } = answer.value;
+    const bad = xdata?.has(BAD_INODE) ?? false;
+    return { stat, marks: marksIn(xdata, this.copies.keys), bad };
+  }
+
+  /** What copies' answers tell of a file. */
+  judge(answers: readonly (Settled<StatReply> | undefined)[]): Judgement {
+    const busy = answers.some((answer) =>
+      answer?.ok && (answer.value.xdata?.get(INODELK_COUNT) ?? 0) > 0
+    );
+    const { arbiter } = this.copies;
+    return judge(answers.map((answer) => this.witness(answer)), { arbiter, busy });
+  }
+
+  /** Keeps what answers told that were asked when the inode's epoch was `epoch`. */
+  learn(inode: Inode, judgement: Judgement, generation: number, epoch: number): boolean {
+    if (judgement.needsHeal) this.healNeeded(inode);
+    return this.copies.stateOf(inode).learn(judgement, generation, epoch);
+  }
+
+  /** Which copies may be read: those that are right in all parts, looked up if it is not known. */
+  async readable(call: Call, inode: Inode): Promise<boolean[]> {
+    const { content, metadata } = await this.known(call, inode);
+    return this.sure(inode, content.map((has, index) => has && metadata[index]!));
+  }
+
+  /** `which` without copies that are away, or known here to miss something. */
+  sure(inode: Inode, which: readonly boolean[]): boolean[] {
+    const state = this.copies.stateOf(inode);
+    return which.map((has, index) => has && this.copies.up[index]! && !state.isBehind(index));
+  }
+
+  /** What is known of an inode; asked of all copies if nothing is. */
+  async known(call: Call, inode: Inode): Promise<Judgement> {
+    const known = this.copies.stateOf(inode).known(this.copies.generation);
+    return known ?? await this.look(call, inode);
+  }
+
+  /** Asks all copies. Throws if too few answer. */
+  async look(call: Call, inode: Inode): Promise<Judgement> {
+    const state = this.copies.stateOf(inode);
+    for (let looks = 1;; looks++) {
+      const { epoch } = state, { generation } = this.copies;
+      const judgement = this.judge(await this.#askAll(call, inode));
+      const kept = this.learn(inode, judgement, generation, epoch);
+      if (kept && generation === this.copies.generation || looks === LOOKS_MAX) return judgement;
+    }
+  }
+
+  /** What each copy tells. Throws if too few answer. */
+  async witnesses(call: Call, inode: Inode): Promise<(Witness | undefined)[]> {
+    return (await this.#askAll(call, inode)).map((answer) => this.witness(answer));
+  }
+
+  async #askAll(call: Call, inode: Inode): Promise<Settled<StatReply>[]> {
+    const { copies } = this;
+    const answers = await settle(copies.numbers().map((index) => this.#ask(call, inode, index)));
+    const has = answers.map((answer) => answer.ok);
+    if (has.includes(true) && (!copies.quorumOn || copies.hasQuorum(has))) return answers;
+    throw failureOf(answers) ?? ENOTCONN;
+  }
+
+  // Through an open file if there is one: it may have no name any more.
+  async #ask(call: Call, inode: Inode, index: number): Promise<StatReply | LookupReply> {
+    if (!this.copies.up[index]) throw ENOTCONN;
+    const to = this.copies.all[index]!, xdata = this.#asking;
+    for (const fd of this.copies.stateOf(inode).open) {
+      const own = this.opened.of(fd)?.fds[index];
+      if (own) return await to.fstat(call, { fd: own, xdata });
+    }
+    return await to.lookup(call, { inode, name: "", xdata });
+  }
+
+  /** A copy's answer; another one's if it fails for a reason of its own. */
+  async read<R>(call: Call, inode: Inode, ask: (index: number) => Promise<R>): Promise<R> {
+    this.copies.checkQuorum();
+    const tried = new Set<number>();
+    let fresh = this.copies.stateOf(inode).known(this.copies.generation) === undefined;
+    let readable = await this.#readableOrChosen(call, inode);
+    let failure: unknown = EIO;
+    for (;;) {
+      const left = readable.map((has, index) => has && !tried.has(index));
+      const index = this.choice.of(inode, left);
+      if (index === undefined) {
+        if (fresh) throw failure;
+        fresh = true;
+        this.copies.stateOf(inode).doubt();
+        readable = await this.#readableOrChosen(call, inode);
+        continue;
+      }
+      tried.add(index);
+      try {
+        return await this.choice.counting(index, () => ask(index));
+      } catch (error) {
+        if (!OWN_FAILURES.some((own) => own.matches(error))) throw error;
+        failure = error;
+      }
+    }
+  }
+
+  async #readableOrChosen(call: Call, inode: Inode): Promise<boolean[]> {
+    const readable = await this.readable(call, inode);
+    const { choice } = this.copies.stateOf(inode);
+    if (readable.includes(true) || !choice) return readable;
+    if (this.copies.env.clock.monotonic() > choice.until) return readable;
+    return readable.map((_, index) => index === choice.index && this.copies.up[index]!);
+  }
+}

@@ -1,0 +1,71 @@
+/** Which of several right copies is read. */
+
+import type { Inode } from "core/inode.ts";
+import type { Copies } from "xlators/cluster/replicate/copies.ts";
+
+/** See the head of this file. */
+export class ReadChoice {
+  readonly #reading: number[];
+  readonly #local: boolean[];
+  /** Tells clients apart, so that not all of them read the same copy. */
+  readonly #salt: number;
+
+  constructor(readonly copies: Copies) {
+    this.#reading = copies.all.map(() => 0);
+    this.#local = copies.all.map(() => false);
+    this.#salt = copies.env.random.int(1 << 16);
+  }
+
+  /** The copy to read among `readable`; undefined if there is none. */
+  of(inode: Inode, readable: readonly boolean[]): number | undefined {
+    const preferred = this.#preferred();
+    if (preferred !== undefined && readable[preferred]) return preferred;
+    if (this.copies.values["choose-local"]) {
+      const local = readable.findIndex((has, index) => has && this.#local[index]);
+      if (local >= 0) return local;
+    }
+    const chosen = this.#byMode(inode, readable);
+    if (chosen !== undefined && readable[chosen]) return chosen;
+    const first = readable.indexOf(true);
+    return first < 0 ? undefined : first;
+  }
+
+  #preferred(): number | undefined {
+    const { "read-subvolume": name, "read-subvolume-index": index } = this.copies.values;
+    const named = this.copies.all.findIndex((each) => each.name === name);
+    return named >= 0 ? named : index >= 0 ? index : undefined;
+  }
+
+  #byMode(inode: Inode, readable: readonly boolean[]): number | undefined {
+    const mode = this.copies.values["read-hash-mode"];
+    if (mode === 0) return undefined;
+    if (mode <= 2) {
+      const hash = parseInt(inode.gfid.slice(-6), 16) + (mode === 2 ? this.#salt : 0);
+      return hash % this.copies.count;
+    }
+    let least: number | undefined;
+    readable.forEach((has, index) => {
+      if (has && (least === undefined || this.#reading[index]! < this.#reading[least]!)) {
+        least = index;
+      }
+    });
+    return least;
+  }
+
+  /** Counts a read of copy `index` while it is under way. */
+  async counting<R>(index: number, read: () => Promise<R>): Promise<R> {
+    this.#reading[index]!++;
+    try {
+      return await read();
+    } finally {
+      this.#reading[index]!--;
+    }
+  }
+
+  /** Learns from a brick's `pathinfo` whether it is on this host. */
+  place(index: number, pathinfo: string): void {
+    // "<POSIX(directory):host:path>"
+    const host = /\):([^:>]+):/.exec(pathinfo)?.[1];
+    this.#local[index] = host !== undefined && host === Deno.hostname();
+  }
+}

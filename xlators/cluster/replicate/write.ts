@@ -1,0 +1,416 @@
+/**
+ * Changes of a file's data. Each goes to all copies that are up, under a lock of the whole file and
+ * between two marks: before it, every copy is marked as being changed; after it, copies that have it
+ * blame those that do not, and the first mark is taken off. Lock and marks are kept for the changes
+ * that follow, until nobody writes for a while, another client wants the lock, or a copy failed.
+ *
+ * A change is answered when all copies have answered and whoever misses it is blamed on stable ground:
+ * a client that dies after that leaves copies of which everybody can tell the right ones.
+ */
+
+import type { Call } from "core/call.ts";
+import type { Timer } from "core/env.ts";
+import { EIO, ENOTCONN, FopError } from "core/errno.ts";
+import type { WithXdata } from "core/fops.ts";
+import type { Fd } from "core/inode.ts";
+import { requestKey, Xdata } from "core/xdata.ts";
+import { INODELK_COUNT, INTERNAL_FOP } from "core/xdata_keys.ts";
+import { settle, type Settled } from "core/xlator.ts";
+import { blamedCopies } from "xlators/cluster/replicate/blame.ts";
+import {
+  type Copies,
+  failedAlike,
+  failureOf,
+  type Target,
+} from "xlators/cluster/replicate/copies.ts";
+import type { InodeState } from "xlators/cluster/replicate/inode_state.ts";
+import { DATA_RANGE, type Held, lockAll, rangeLockee } from "xlators/cluster/replicate/locking.ts";
+import { Marker } from "xlators/cluster/replicate/marker.ts";
+
+/** One change of a file's data. */
+export interface DataChange<R extends WithXdata> {
+  readonly call: Call;
+  readonly target: Target;
+  /** The caller's fd, as this layer handed it out. */
+  readonly fd: Fd | undefined;
+  /** Bytes it changes, up to but without `end`: changes that overlap go one after the other. */
+  readonly start: number;
+  readonly end: number;
+  /** False: the lock is given up after it if nobody else writes. */
+  readonly keepsLock: boolean;
+  /** True for a sync: what was written before it is on stable storage after it. */
+  readonly syncs?: boolean;
+  /** Does it on one copy. */
+  wind(index: number): Promise<R>;
+  /** True if the data may not be on stable storage yet, by the answers of the copies. */
+  isUnstable(replies: readonly R[]): boolean;
+}
+
+/** Answers by copy; undefined for copies that were not asked. */
+export type Answers<R> = readonly (Settled<R> | undefined)[];
+
+interface Waiting {
+  readonly change: DataChange<WithXdata>;
+  resolve(answers: Answers<WithXdata>): void;
+  reject(error: unknown): void;
+}
+
+const BATCH_FSYNC = requestKey("batch-fsync");
+const SYNC_REQUEST: Xdata = Xdata.of([
+  [BATCH_FSYNC.name, BATCH_FSYNC.write(true)],
+  [INTERNAL_FOP.name, { type: "str", value: "yes" }],
+]);
+
+/** The lock of one file for data, and who waits for it here. Gone when nobody needs it. */
+export class FileLock {
+  #waiting: Waiting[] = [];
+  #hold: Hold | undefined;
+  #taking = false;
+
+  constructor(readonly copies: Copies, readonly state: InodeState, readonly over: () => void) {}
+
+  /** Makes a change. Fails if too few copies, or no right one, have it. */
+  run<R extends WithXdata>(change: DataChange<R>): Promise<Answers<R>> {
+    return new Promise<Answers<R>>((resolve, reject) => {
+      this.#waiting.push({
+        change: change as unknown as DataChange<WithXdata>,
+        resolve: resolve as (answers: Answers<WithXdata>) => void,
+        reject,
+      });
+      this.#go();
+    });
+  }
+
+  /** Gives the lock up as soon as nobody here writes: somebody else wants it. */
+  yield(): void {
+    this.#hold?.end();
+  }
+
+  /** Resolves when what was written before has no mark any more, if `fd` was written through. */
+  async settled(fd?: Fd): Promise<void> {
+    const hold = this.#hold;
+    if (!hold || fd && !hold.uses(fd)) return;
+    hold.end();
+    await hold.marked;
+  }
+
+  /** Resolves when the lock is given up, if its marks go through `fd`. */
+  async released(fd?: Fd): Promise<void> {
+    const hold = this.#hold;
+    if (!hold || fd && !hold.uses(fd)) return;
+    hold.end();
+    await hold.over;
+  }
+
+  #go(): void {
+    while (this.#waiting.length && !this.#taking) {
+      const hold = this.#hold;
+      if (!hold) {
+        this.#taking = true;
+        this.copies.behind(this.#take(this.#waiting[0]!));
+        return;
+      }
+      if (hold.generation !== this.copies.generation) hold.end();
+      const { change } = this.#waiting[0]!;
+      if (hold.ending || hold.overlaps(change)) return;
+      const next = this.#waiting.shift()!;
+      hold.perform(change).then(next.resolve, next.reject);
+    }
+    if (!this.#waiting.length && !this.#hold && !this.#taking) this.over();
+  }
+
+  async #take(first: Waiting): Promise<void> {
+    try {
+      const hold = new Hold(this.copies, this.state, first.change, () => this.#go());
+      await hold.start();
+      this.#hold = hold;
+      hold.over.then(() => {
+        this.#hold = undefined;
+        this.#go();
+      });
+    } catch (error) {
+      this.#waiting.splice(this.#waiting.indexOf(first), 1);
+      first.reject(error);
+    } finally {
+      this.#taking = false;
+      this.#go();
+    }
+  }
+}
+
+/** One time that the lock is held. */
+class Hold {
+  readonly generation: number;
+  /** Resolves when the marks are taken off, or stay. */
+  readonly marked: Promise<void>;
+  /** Resolves when the lock is given up. */
+  readonly over: Promise<void>;
+  readonly #copies: Copies;
+  readonly #state: InodeState;
+  readonly #call: Call;
+  readonly #target: Target;
+  readonly #fds = new Set<Fd>();
+  /** Through which what was written can be synced. */
+  #written: Target | undefined;
+  readonly #admit: () => void;
+  readonly #marker: Marker;
+  readonly #running = new Set<DataChange<WithXdata>>();
+  #locks!: Held;
+  /** Copies that take part: locked, and marked as being changed. */
+  #part: boolean[] = [];
+  /** Copies that may be read: no other blames them. One of them must have every change. */
+  #good: boolean[] = [];
+  /** Copies that missed a change that others have, and are blamed for it. */
+  readonly #failed: boolean[];
+  /** Copies that nothing is read from until the marks are set: these, and those that are away. */
+  readonly #missed: boolean[];
+  /** A change failed without being blamed on anybody: marks of changes under way stay. */
+  #unclear = false;
+  /** Data may not be on stable storage. */
+  #unstable = false;
+  #absentBlamed: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  ending = false;
+  #leaving = false;
+  #markedDone!: () => void;
+  #overDone!: () => void;
+  /** Set when marks are done: too few copies could be marked. */
+  #markFailure: FopError | undefined;
+
+  constructor(
+    copies: Copies,
+    state: InodeState,
+    { call, target, fd }: DataChange<WithXdata>,
+    admit: () => void,
+  ) {
+    this.#copies = copies;
+    this.#state = state;
+    this.#admit = admit;
+    this.#call = copies.asLocker(call);
+    this.#target = target;
+    if (fd) this.#fds.add(fd);
+    this.generation = copies.generation;
+    this.#failed = copies.all.map(() => false);
+    this.#missed = copies.all.map(() => false);
+    this.#marker = new Marker(copies, "data");
+    this.marked = new Promise((resolve) => this.#markedDone = resolve);
+    this.over = new Promise((resolve) => this.#overDone = resolve);
+  }
+
+  /** True if the lock or its marks need `fd`. */
+  uses(fd: Fd): boolean {
+    return this.#fds.has(fd);
+  }
+
+  overlaps({ start, end }: DataChange<WithXdata>): boolean {
+    for (const each of this.#running) if (each.start < end && start < each.end) return true;
+    return false;
+  }
+
+  /** Takes the lock and marks the copies. Throws, with nothing held, if that fails. */
+  async start(): Promise<void> {
+    const copies = this.#copies;
+    const lockee = rangeLockee(copies, this.#call, this.#target, DATA_RANGE);
+    this.#locks = await lockAll(copies, [lockee]);
+    const { on } = this.#locks;
+    on.forEach((has, index) => has || this.#miss(index));
+    const told = await this.#marker.begin(this.#call, [this.#target], on);
+    this.#part = on.map((has, index) => has && told[index] !== undefined);
+    const blamed = blamedCopies(told, "data");
+    this.#good = this.#part.map((has, index) => has && !blamed[index] && index !== copies.arbiter);
+    const problem = this.#problem(blamed);
+    if (!problem) {
+      this.#part.forEach((has, index) => has || this.#miss(index));
+      return;
+    }
+    await this.#marker.end(this.#call, [this.#target], this.#part);
+    this.#caughtUp();
+    await this.#locks.release();
+    throw problem;
+  }
+
+  #miss(index: number): void {
+    if (this.#missed[index]) return;
+    this.#missed[index] = true;
+    this.#state.fallBehind(index);
+  }
+
+  #caughtUp(): void {
+    this.#missed.forEach((has, index) => has && this.#state.marked(index));
+    this.#missed.fill(false);
+  }
+
+  // Why nothing may be changed with the copies that take part.
+  #problem(blamed: readonly boolean[]): FopError | undefined {
+    const { arbiter } = this.#copies;
+    const part = this.#part;
+    if (!this.#enough(part)) return this.#marker.failure ?? ENOTCONN;
+    const sources = part.filter((has, index) => has && !blamed[index]);
+    if (arbiter !== undefined && sources.length < 2 && part[arbiter] && !blamed[arbiter]) {
+      return ENOTCONN;
+    }
+    // Only copies that miss something would be changed.
+    return this.#good.includes(true) ? undefined : EIO;
+  }
+
+  /** Makes one change under the lock. */
+  async perform(change: DataChange<WithXdata>): Promise<Answers<WithXdata>> {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#running.add(change);
+    if (change.fd) this.#fds.add(change.fd);
+    if (change.syncs) this.#unstable = false;
+    let answers: Answers<WithXdata> = [];
+    let failure: FopError | undefined;
+    let missed = true;
+    try {
+      answers = await this.#wind(change);
+      missed = answers.some((answer) => answer?.ok === false);
+      if (missed) failure = this.#judge(answers);
+      this.#look(change, answers);
+      if (!failure) await this.#blameAbsent(answers);
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+      failure = error;
+    } finally {
+      this.#done(change, missed);
+    }
+    if (missed && !failedAlike(answers)) {
+      await this.marked;
+      failure ??= this.#markFailure;
+    }
+    if (failure) throw failure;
+    return answers;
+  }
+
+  #done(change: DataChange<WithXdata>, missed: boolean): void {
+    this.#running.delete(change);
+    // Who waits joins before the lock is let go.
+    if (!this.ending) this.#admit();
+    const keeps = change.keepsLock && !missed && this.#keepMs() > 0;
+    if (!this.#running.size && !keeps) this.ending = true;
+    this.#rest();
+  }
+
+  #keepMs(): number {
+    return this.#copies.values["post-op-delay-secs"] * 1000;
+  }
+
+  async #wind(change: DataChange<WithXdata>): Promise<Answers<WithXdata>> {
+    const asked = this.#part.flatMap((has, index) => has ? [index] : []);
+    const settled = await settle(asked.map((index) => change.wind(index)));
+    const answers: (Settled<WithXdata> | undefined)[] = this.#part.map(() => undefined);
+    asked.forEach((index, at) => answers[index] = settled[at]);
+    return answers;
+  }
+
+  // A copy failed: who is blamed, or why the change failed.
+  #judge(answers: Answers<WithXdata>): FopError | undefined {
+    if (failedAlike(answers)) return failureOf(answers);
+    this.ending = true;
+    const done = answers.map((answer) => answer?.ok === true);
+    const failure = failureOf(answers) ?? ENOTCONN;
+    if (!this.#enough(done)) {
+      this.#unclear = true;
+      this.#state.doubt();
+      return failure;
+    }
+    const good = this.#good.map((has, index) => has && done[index]!);
+    if (!good.includes(true)) {
+      // To blame the last right copies would leave none.
+      this.#unclear = true;
+      this.#state.doubt();
+      return failure;
+    }
+    this.#good = good;
+    answers.forEach((answer, index) => {
+      if (!answer || answer.ok) return;
+      this.#fail(index, done);
+    });
+    return undefined;
+  }
+
+  #fail(index: number, done: readonly boolean[]): void {
+    this.#miss(index);
+    this.#failed[index] = true;
+    this.#marker.blame(done, index);
+  }
+
+  // What the answers tell of others who want the lock, and of where the data is.
+  #look(change: DataChange<WithXdata>, answers: Answers<WithXdata>): void {
+    const replies = answers.flatMap((answer) => answer?.ok ? [answer.value] : []);
+    if (replies.length && change.isUnstable(replies)) {
+      this.#unstable = true;
+      if (change.target.fds) this.#written = change.target;
+    }
+    if (replies.some(({ xdata }) => (xdata?.get(INODELK_COUNT) ?? 0) > 1)) this.ending = true;
+  }
+
+  // Once per hold, and before the first answer: whoever misses this one misses all of them.
+  async #blameAbsent(answers: Answers<WithXdata>): Promise<void> {
+    const absent = this.#part.map((has) => !has);
+    if (!absent.includes(true) || !answers.some((answer) => answer?.ok)) return;
+    await (this.#absentBlamed ??= this.#blame(absent));
+  }
+
+  async #blame(absent: readonly boolean[]): Promise<void> {
+    const failed = await this.#marker.blameNow(this.#call, [this.#target], this.#part, absent);
+    if (failed.includes(true)) this.ending = true;
+    if (this.#enough(this.#part.map((has, index) => has && !failed[index]))) return;
+    this.#unclear = true;
+    throw this.#marker.failure ?? ENOTCONN;
+  }
+
+  #enough(which: readonly boolean[]): boolean {
+    return which.includes(true) && (!this.#copies.quorumOn || this.#copies.hasQuorum(which));
+  }
+
+  /** From now on nobody joins; the lock is given up when all changes are done. */
+  end(): void {
+    this.ending = true;
+    this.#rest();
+  }
+
+  #rest(): void {
+    if (this.#running.size || this.#leaving) return;
+    if (this.ending) {
+      this.#leaving = true;
+      this.#timer?.cancel();
+      this.#copies.behind(this.#leave());
+    } else this.#timer ??= this.#copies.env.clock.after(this.#keepMs(), () => this.end());
+  }
+
+  async #leave(): Promise<void> {
+    try {
+      if (this.#unstable && this.#copies.values["ensure-durability"]) await this.#sync();
+      const keep = this.#failed.map((failed) => failed || this.#unclear);
+      await this.#marker.end(this.#call, [this.#target], this.#part, { keep });
+      const marked = this.#part.map((has, index) =>
+        has && !this.#failed[index] && !this.#marker.failed[index]
+      );
+      if (!this.#enough(marked)) this.#markFailure = this.#marker.failure ?? ENOTCONN;
+    } finally {
+      this.#caughtUp();
+      this.#markedDone();
+      await this.#locks.release();
+      this.#overDone();
+    }
+  }
+
+  // The mark says "maybe not written": it may go only when the data is on stable storage.
+  async #sync(): Promise<void> {
+    const fds = this.#written?.fds;
+    if (!fds) return;
+    const asked = this.#part.flatMap((has, index) => has && fds[index] ? [index] : []);
+    const args = { dataOnly: true, xdata: SYNC_REQUEST };
+    const answers = await settle(
+      asked.map((index) =>
+        this.#copies.all[index]!.fsync(this.#call, { ...args, fd: fds[index]! })
+      ),
+    );
+    const synced = this.#part.map(() => false);
+    asked.forEach((index, at) => synced[index] = answers[at]!.ok);
+    if (!synced.includes(true)) this.#unclear = true;
+    for (const index of asked) if (!synced[index]) this.#fail(index, synced);
+  }
+}
