@@ -5,7 +5,7 @@
  */
 
 import type { Call } from "core/call.ts";
-import { EEXIST, FopError } from "core/errno.ts";
+import { EEXIST, ENOTCONN, FopError } from "core/errno.ts";
 import type { AttrChanges } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import { type Entry, type Inode, ROOT_GFID } from "core/inode.ts";
@@ -145,6 +145,8 @@ export class DirectoryHeal {
       const there = layoutOf(now);
       if (there.whole) return there;
       const weights = this.#space.weights().map((weight, at) => now[at]!.ok ? weight : 0);
+      // All went away since the directory was made.
+      if (!now.some(({ ok }) => ok)) throw ENOTCONN;
       const { names, values } = this.#subvolumes;
       const byGfid = values["randomize-hash-range-by-gfid"] || path === undefined;
       const seed = this.#subvolumes.hash(byGfid ? inode.gfid : path);
