@@ -5,6 +5,7 @@ import { type BrickOptions, SimBrick } from "tests/sim/brick.ts";
 import { clientBlocks, type ClientKind } from "tests/sim/client.ts";
 import type { Sim } from "tests/sim/sim.ts";
 import type { World } from "tests/sim/world.ts";
+import { toyReplicate } from "tests/sim/toy.ts";
 import { distribute } from "xlators/cluster/distribute/distribute.ts";
 
 /** The name of every simulated volume. */
@@ -51,6 +52,18 @@ export const DISTRIBUTE: System = {
     `volume ${VOLUME}-dht\ntype cluster/distribute\nsubvolumes ${subvolumes}\nend-volume\n`,
   types: [distribute],
   heals: true,
+};
+
+/** Two copies by the test double. */
+export const TOY: System = {
+  name: "toy",
+  bricks: 2,
+  copies: true,
+  locks: true,
+  top: (subvolumes) =>
+    `volume ${VOLUME}-toy\ntype cluster/toy\nsubvolumes ${subvolumes}\nend-volume\n`,
+  types: [toyReplicate],
+  heals: false,
 };
 
 /** The bricks of a system, not started. */

@@ -1,5 +1,5 @@
 /** All systems that are simulated, by name. */
 
-import { DISTRIBUTE, SINGLE, type System } from "tests/sim/systems.ts";
+import { DISTRIBUTE, SINGLE, type System, TOY } from "tests/sim/systems.ts";
 
-export const SYSTEMS: readonly System[] = [SINGLE, DISTRIBUTE];
+export const SYSTEMS: readonly System[] = [SINGLE, DISTRIBUTE, TOY];
