@@ -147,11 +147,11 @@ async function create(cluster: Cluster, given: CreateArgs): Promise<VolumeDone> 
     for (const { host, path, made } of volume.bricks) {
       takeBrick({ host, path }, volume.id, made === true);
     }
+    await cluster.update(volume.name, (record) => ({ ...record, state: "created" }));
   } catch (error) {
     await cluster.undoCreate(volume);
     throw error;
   }
-  await cluster.update(volume.name, (record) => ({ ...record, state: "created" }));
   return { volume: volume.name, id: volume.id, warnings: [] };
 }
 
@@ -167,7 +167,12 @@ async function adopt(cluster: Cluster, given: CreateArgs): Promise<VolumeDone> {
     bricks: blank.bricks.map((brick, index) => ({ ...brick, clientName: clientNames[index]! })),
   };
   await cluster.add(volume);
-  await cluster.converge(volume);
+  try {
+    await cluster.converge(volume);
+  } catch (error) {
+    await cluster.remove(volume.name);
+    throw error;
+  }
   return { volume: volume.name, id: volume.id, warnings: [] };
 }
 

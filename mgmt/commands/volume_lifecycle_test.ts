@@ -15,10 +15,11 @@ async function withCluster(
       run(line: string): Promise<{ stdout: string; stderr: string; exitCode: number }>;
     },
   ) => Promise<void>,
+  parts: Parameters<typeof fakeCluster>[1] = {},
 ): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "mt-life-" });
   try {
-    const fake = fakeCluster(`${dir}/home`);
+    const fake = fakeCluster(`${dir}/home`, parts);
     await Deno.mkdir(fake.cluster.places.logs, { recursive: true });
     const commands = [volumeCreate, volumeStart, volumeStop, volumeDelete];
     const dispatcher = new Dispatcher(fake.cluster, commands);
@@ -218,6 +219,24 @@ Deno.test("volume start: a brick that does not come up fails the start, with for
     match(forced.stdout, /volume start: v1: success\n.*port taken/);
     equal((await cluster.volume("v1")).state, "started");
   }));
+
+Deno.test("volume create and start: where no volfile can be made nothing stays changed", async () => {
+  let broken = true;
+  const publish = () =>
+    broken ? Promise.reject(new RangeError("Cannot print volfile")) : Promise.resolve();
+  await withCluster(async ({ cluster, store, dir, run }) => {
+    equal((await run(`volume create v1 h:${dir}/a force`)).exitCode, 1);
+    equal(store.records.size, 0);
+    equal(exists(`${dir}/a`), false);
+    broken = false;
+    equal((await run(`volume create v1 h:${dir}/a force`)).exitCode, 0);
+    broken = true;
+    for (const force of ["", " force"]) {
+      equal((await run(`volume start v1${force}`)).exitCode, 1);
+      equal((await cluster.volume("v1")).state, "created");
+    }
+  }, { publish });
+});
 
 Deno.test("volume start: a brick whose disk is away, or is another volume's, is not served", () =>
   withCluster(async ({ dir, run }) => {

@@ -4,6 +4,8 @@ import { managed, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
 import { checkOwnBrick } from "mgmt/cluster/brick_directory.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
+import { plain } from "mgmt/plain.ts";
+import type { VolumeRecord } from "mgmt/records.ts";
 
 /** See the head of this file. */
 export const volumeStart = managed({
@@ -41,10 +43,19 @@ async function start(cluster: Cluster, name: string, force: boolean): Promise<Vo
     await cluster.update(name, (volume) => ({ ...volume, state: "started" }), { force });
     return { ...done, warnings: [] };
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
     // With force a volume runs on the bricks that it has.
-    if (force) return { ...done, warnings: [error.message] };
-    await cluster.update(name, (volume) => ({ ...volume, state: before.state }));
+    if (force && error instanceof Refusal) return { ...done, warnings: [error.message] };
+    await takeBack(cluster, before);
     throw error;
   }
+}
+
+// What cannot be followed may fail once more on the way back; the record is right by then.
+async function takeBack(cluster: Cluster, { name, state }: VolumeRecord): Promise<void> {
+  await cluster.update(name, (volume) => ({ ...volume, state })).catch((error) =>
+    cluster.env.log.warn("volume was not started; bricks may be left", {
+      volume: name,
+      why: plain(error),
+    })
+  );
 }
