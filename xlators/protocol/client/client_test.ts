@@ -5,104 +5,28 @@ import {
   strictEqual as equal,
 } from "node:assert/strict";
 import { type Client, NO_OWNER, ROOT } from "core/call.ts";
-import { EBADF, EBADFD, ENOENT, ENOTCONN, type FopError } from "core/errno.ts";
+import { EBADF, EBADFD, ENOENT, ENOTCONN } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import { O_CREAT, O_EXCL, O_RDWR } from "core/fops.ts";
-import { Fd, type Gfid, InodeTable } from "core/inode.ts";
-import { readOptions } from "core/options.ts";
+import { O_RDWR } from "core/fops.ts";
+import { Fd, type Gfid } from "core/inode.ts";
 import { str, withKey, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
-import type { Xlator } from "core/xlator.ts";
 import { procedures, type Program, serve } from "rpc/program.ts";
 import { GFX_NAME, GFX_PROGRAM, GFX_VERSION } from "rpc/programs/gfx.ts";
 import { HANDSHAKE_NAME, HANDSHAKE_PROGRAM, setvolume } from "rpc/programs/handshake.ts";
 import { portByBrick, PORTMAP_NAME, PORTMAP_PROGRAM } from "rpc/programs/portmap.ts";
 import { Listener } from "rpc/server.ts";
 import type { Endpoint } from "rpc/transport.ts";
+import {
+  connect,
+  create,
+  inodesOf,
+  is,
+  memoryBrick,
+  serveBrick,
+} from "tests/fakes/client_brick.ts";
 import { FakeChild } from "tests/fakes/fake_child.ts";
-import { MemoryBrick } from "tests/fakes/memory_brick.ts";
-import { LinesLog, node, testEnv } from "tests/fakes/node.ts";
-import { client } from "xlators/protocol/client/client.ts";
-import { server } from "xlators/protocol/server/server.ts";
-
-/** A brick named "brick" over `child`, and the port it listens on. */
-async function serveBrick(child: Xlator, port = 0, options: Record<string, string> = {}) {
-  const given = {
-    "transport.socket.listen-port": String(port),
-    "auth.addr.brick.allow": "127.0.0.1",
-    ...options,
-  };
-  const values = readOptions(server.options, new Map(Object.entries(given)));
-  const top = server.create(node("server", [child], { inodes: inodesOf(child) }), values);
-  await top.start?.();
-  const { endpoint } = top as Xlator & { endpoint: Endpoint };
-  return { port: endpoint.kind === "tcp" ? endpoint.port : 0, stop: () => top.stop!() };
-}
-
-const tables = new WeakMap<Xlator, InodeTable>();
-function inodesOf(child: Xlator): InodeTable {
-  const known = tables.get(child) ?? new InodeTable();
-  tables.set(child, known);
-  return known;
-}
-
-function memoryBrick(): MemoryBrick {
-  const inodes = new InodeTable();
-  const brick = new MemoryBrick(node("brick", [], { inodes }));
-  tables.set(brick, inodes);
-  return brick;
-}
-
-/** A client of the brick at `port`, started. */
-async function connect(port: number, options: Record<string, string> = {}) {
-  const log = new LinesLog();
-  const inodes = new InodeTable();
-  const given = {
-    "remote-host": "127.0.0.1",
-    "remote-port": String(port),
-    "remote-subvolume": "brick",
-    ...options,
-  };
-  const values = readOptions(client.options, new Map(Object.entries(given)));
-  const place = node("c", [], { inodes, env: testEnv({ log }) });
-  const top = client.create(place, values);
-  const events: GraphEvent[] = [];
-  const hears = new Set<() => void>();
-  top.listen((event) => {
-    events.push(event);
-    for (const hear of hears) hear();
-  });
-  await top.start!();
-  /** Resolves when that many events of `type` were heard, with the last of them. */
-  const heard = <T extends GraphEvent["type"]>(type: T, count = 1) =>
-    new Promise<GraphEvent & { type: T }>((resolve) => {
-      const look = () => {
-        const found = events.filter((each): each is GraphEvent & { type: T } => each.type === type);
-        if (found.length < count) return;
-        hears.delete(look);
-        resolve(found.at(-1)!);
-      };
-      hears.add(look);
-      look();
-    });
-  return { top, inodes, log, heard, stop: () => top.stop!() };
-}
-
-function is(failure: FopError) {
-  return (error: unknown) => failure.matches(error);
-}
-
-function create(top: Xlator, inodes: InodeTable, name: string) {
-  const gfid = crypto.randomUUID() as Gfid;
-  return top.create(ROOT, {
-    parent: inodes.root,
-    name,
-    flags: O_RDWR | O_CREAT | O_EXCL,
-    mode: 0o100644,
-    umask: 0,
-    xdata: withKey(undefined, GFID_REQ, gfid),
-  });
-}
+import { testEnv } from "tests/fakes/node.ts";
 
 Deno.test("protocol/client: fops fail with ENOTCONN while there is no brick", async () => {
   const c = await connect(1);
@@ -151,7 +75,11 @@ Deno.test("protocol/client: a file that cannot be opened again is EBADFD, one ne
   await rejects(c.top.fstat(ROOT, { fd: new Fd(c.inodes.root, 0) }), is(EBADF));
   await c.top.release(ROOT, { fd });
   await rejects(c.top.fstat(ROOT, { fd }), is(EBADF));
-  ok(c.log.lines.some((line) => /files could not be opened again .*lost=1/.test(line)));
+  ok(
+    c.log.lines.some((line) =>
+      /files could not be opened again with their locks .*lost=1/.test(line)
+    ),
+  );
   await c.stop();
   await second.stop();
 });
