@@ -7,6 +7,7 @@ import type { Sim } from "tests/sim/sim.ts";
 import type { World } from "tests/sim/world.ts";
 import { toyReplicate } from "tests/sim/toy.ts";
 import { distribute } from "xlators/cluster/distribute/distribute.ts";
+import { replicate } from "xlators/cluster/replicate/replicate.ts";
 
 /** The name of every simulated volume. */
 export const VOLUME = "v";
@@ -65,6 +66,43 @@ export const TOY: System = {
   types: [toyReplicate],
   heals: false,
 };
+
+/** A replica as glusterd writes its volfile. */
+function replica(
+  name: string,
+  bricks: number,
+  more: Partial<System> & { options?: string } = {},
+): System {
+  const names = Array.from({ length: bricks }, (_, index) => `${VOLUME}-client-${index}`);
+  const { options = "", ...rest } = more;
+  return {
+    name,
+    bricks,
+    copies: true,
+    locks: true,
+    top: (subvolumes) =>
+      `volume ${VOLUME}-replicate-0
+type cluster/replicate
+option afr-pending-xattr ${names.join(",")}
+${options}
+subvolumes ${subvolumes}
+end-volume
+`,
+    types: [replicate],
+    heals: false,
+    ...rest,
+  };
+}
+
+/** Three copies, quorum as by default. */
+export const REPLICA_3: System = replica("replica-3", 3, { options: "option quorum-type auto" });
+/** Two copies; the first decides. */
+export const REPLICA_2: System = replica("replica-2", 2, { options: "option quorum-type auto" });
+/** Two copies and an arbiter. */
+export const ARBITER: System = replica("arbiter", 3, {
+  options: "option quorum-type auto\noption arbiter-count 1",
+  arbiter: true,
+});
 
 /** The bricks of a system, not started. */
 export function bricksOf(sim: Sim, system: System): SimBrick[] {
