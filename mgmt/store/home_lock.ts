@@ -12,8 +12,12 @@ export interface HomeLock {
   release(): void;
 }
 
-/** Takes the lock of a home that is there. Throws StoreError naming the process that has it. */
+/**
+ * Takes the lock of a home that is there. Throws StoreError naming the process that has it, or who
+ * else could put his own store, hooks and volfiles there.
+ */
 export function lockHome(home: string): HomeLock {
+  checkOwner(home);
   const path = `${home}/${LOCK_FILE}`;
   const file = Deno.openSync(path, { read: true, write: true, create: true, mode: 0o600 });
   try {
@@ -33,4 +37,29 @@ export function lockHome(home: string): HomeLock {
   }
   // The file stays: removing it would let two others lock two files of that name.
   return { release: () => file.close() };
+}
+
+function checkOwner(home: string): void {
+  const OTHERS_WRITE = 0o002, STICKY = 0o1000;
+  const { uid, mode } = Deno.statSync(home);
+  const open = ((mode ?? 0) & OTHERS_WRITE) !== 0;
+  // Where everybody may write but nobody may replace what is another's, it is a matter of who came first.
+  const sticky = ((mode ?? 0) & STICKY) !== 0;
+  const wrong = !isTrusted(uid)
+    ? `it belongs to user ${uid}; give it to the daemon's with chown`
+    : open && !(sticky && holdsOwnOnly(home))
+    ? "everybody may write to it; forbid that with chmod o-w"
+    : undefined;
+  if (wrong === undefined) return;
+  throw new StoreError(`Cannot use "${home}": ${wrong}, or choose another directory with --home`);
+}
+
+function holdsOwnOnly(home: string): boolean {
+  return [...Deno.readDirSync(home)].every(({ name }) =>
+    isTrusted(Deno.lstatSync(`${home}/${name}`).uid)
+  );
+}
+
+function isTrusted(uid: number | null): boolean {
+  return uid === 0 || uid === Deno.uid();
 }

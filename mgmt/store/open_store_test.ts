@@ -343,6 +343,24 @@ Deno.test("mgmt/store: a newer version is refused and not touched", () =>
     deepEqual(names(home), ["mgmt.lock", "records.sqlite"]);
   }));
 
+Deno.test("mgmt/store: a home that others may write to is refused, since hooks there run as us", () =>
+  inHome(async (home, env) => {
+    await filled(home, env);
+    await Deno.chmod(home, 0o777);
+    throws(() => openStore(home, env), /everybody may write to it; .*chmod o-w/);
+    for (const mode of [0o775, 0o1777]) {
+      await Deno.chmod(home, mode);
+      await openStore(home, env).close();
+    }
+    if (Deno.uid() !== 0) return;
+    await Deno.mkdir(`${home}/hooks`);
+    await Deno.chown(`${home}/hooks`, 65534, 0);
+    throws(() => openStore(home, env), /everybody may write to it/);
+    await Deno.chown(home, 65534, 0);
+    throws(() => openStore(home, env), /it belongs to user 65534; .*chown/);
+    deepEqual(names(home).filter((name) => name.includes("corrupt")), []);
+  }));
+
 Deno.test("mgmt/store: a home that cannot be made is refused with what to do", async () => {
   const file = await Deno.makeTempFile();
   try {
