@@ -6,7 +6,7 @@ import { ENOTCONN } from "core/errno.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
 import { InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { type Node, Uniform } from "core/xlator.ts";
+import { Uniform } from "core/xlator.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node, testEnv } from "tests/fakes/node.ts";
 import { options } from "xlators/cluster/replicate/options.ts";
@@ -24,10 +24,6 @@ export class FakeLink extends Uniform {
   readonly seen: { fop: FopName; args: unknown }[] = [];
   /** Decides about each fop; `pass` if absent. */
   fate: ((fop: FopName, args: unknown) => Fate | Promise<Fate>) | undefined;
-
-  constructor(place: Node) {
-    super(place);
-  }
 
   protected async around<K extends FopName>(
     fop: K,

@@ -1,0 +1,78 @@
+/** Asks copies about a file and its marks, and takes marks off. */
+
+import { ENOENT, ESTALE } from "core/errno.ts";
+import type { Inode } from "core/inode.ts";
+import { intKey, ptr, withKey, Xdata } from "core/xdata.ts";
+import {
+  type Counts,
+  countsBytes,
+  marksIn,
+  marksToAdd,
+  type Part,
+} from "xlators/cluster/replicate/blame.ts";
+import type { Testimonies, Testimony } from "xlators/cluster/replicate/heal_direction.ts";
+import { failures, type HealSet } from "xlators/cluster/replicate/heal_set.ts";
+
+/** With the marks of a directory taken off: forget its names that differed. */
+const PURGE_NAMES = intKey("glusterfs.xattrop-purge-index");
+
+/** What copies tell of a file. */
+export interface Inspection {
+  readonly told: Testimonies;
+  /** Copies that say that they do not have it. */
+  readonly missing: readonly number[];
+}
+
+/** Asks the copies `which`. */
+export async function inspect(
+  set: HealSet,
+  inode: Inode,
+  which: readonly number[],
+): Promise<Inspection> {
+  const none = ptr(countsBytes({}));
+  const xdata = Xdata.of([...set.keys.pending, set.keys.dirty].map((name) => [name, none]));
+  const answers = await set.ask(which, (copy) => copy.lookup(set.call, { inode, name: "", xdata }));
+  const told = answers.map((answer): Testimony | undefined =>
+    answer.ok && answer.value.stat.gfid === inode.gfid
+      ? { stat: answer.value.stat, marks: marksIn(answer.value.xdata, set.keys) }
+      : undefined
+  );
+  const missing = which.filter((index) => {
+    const answer = answers[index]!;
+    return !answer.ok && isMissing(answer.error);
+  });
+  return { told, missing };
+}
+
+/** True if the answer means that there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return ENOENT.matches(error) || ESTALE.matches(error);
+}
+
+/**
+ * Takes off what was told of the copies `healed`, which are like the others now: only the counts that
+ * were seen, so that what was missed since stays marked. `clean`: no copy that takes part was left
+ * out, and what was under way is over. True if every copy did so.
+ */
+export async function unmark(
+  set: HealSet,
+  inode: Inode,
+  part: Part,
+  told: Testimonies,
+  { healed, clean }: { readonly healed: readonly number[]; readonly clean: boolean },
+): Promise<boolean> {
+  const here = told.flatMap((each, index) => each ? [index] : []);
+  const answers = await set.ask(here, (copy, index) => {
+    const { marks } = told[index]!;
+    const blames = marks.blames.map((counts, whom): Partial<Counts> | undefined =>
+      healed.includes(whom) ? { [part]: -counts[part] } : undefined
+    );
+    const own = clean ? { [part]: -marks.dirty[part] } : undefined;
+    const nothing = blames.every((counts) => !counts?.[part]) && !own?.[part];
+    if (nothing) return Promise.resolve({});
+    const xdata = part === "entry" && clean ? withKey(undefined, PURGE_NAMES, 1) : undefined;
+    const xattrs = marksToAdd(set.keys, blames, own);
+    return copy.xattrop(set.call, { inode, op: "add32", xattrs, xdata });
+  });
+  return failures(here.map((index) => answers[index]!)).length === 0;
+}

@@ -1,0 +1,90 @@
+/** Heals attributes: mode, owner, times and extended attributes of sinks become the source's. */
+
+import { type AttrChanges } from "core/fops.ts";
+import { type Iatt, isSymlink } from "core/iatt.ts";
+import type { Inode } from "core/inode.ts";
+import { Xdata } from "core/xdata.ts";
+import { directionOf, favoriteOf } from "xlators/cluster/replicate/heal_direction.ts";
+import type { Choice, Outcome } from "xlators/cluster/replicate/heal_data.ts";
+import { inspect, unmark } from "xlators/cluster/replicate/heal_inspect.ts";
+import { ATTRIBUTES, lockRange } from "xlators/cluster/replicate/heal_locks.ts";
+import type { HealSet } from "xlators/cluster/replicate/heal_set.ts";
+
+/** Attributes that are each brick's own. */
+const OWN = /^(trusted\.afr\.|trusted\.glusterfs\.s?quota|security\.selinux$)/;
+const PERMISSIONS = 0o7777;
+
+/** True if clients would see other attributes. */
+export function metadataDiffers(one: Iatt, other: Iatt): boolean {
+  return one.mode !== other.mode || one.uid !== other.uid || one.gid !== other.gid;
+}
+
+/** Heals the attributes of `inode`. Throws what the source fails with. */
+export async function healMetadata(set: HealSet, inode: Inode, choice?: Choice): Promise<Outcome> {
+  await using locked = await lockRange(set, set.name, inode, ATTRIBUTES).wait();
+  const { told } = await inspect(set, inode, locked.on);
+  const here = set.all.filter((index) => told[index]);
+  if (here.length < 2) return "left";
+  const direction = directionOf(told, "metadata", {
+    arbiter: set.arbiter,
+    differ: metadataDiffers,
+  });
+  const { sinks, dirty, accused } = direction;
+  const chosen = typeof choice === "number"
+    ? choice
+    : favoriteOf(told, choice ?? set.favorite, undefined);
+  const source = direction.sources[0] ?? chosen;
+  if (source === undefined || !told[source]) return "split-brain";
+  const targets = direction.sources.length ? sinks : sinks.filter((index) => index !== source);
+  if (!targets.length && !dirty.length) return "clean";
+  if (!accused.length && dirty.length && here.length < set.count) return "left";
+  const failed = await copyAttributes(set, inode, source, targets, told[source]!.stat);
+  const healed = here.filter((index) => !failed.includes(index));
+  const clean = !failed.length && here.length === set.count;
+  const done = await unmark(set, inode, "metadata", told, { healed, clean });
+  return done && !failed.length ? "healed" : "left";
+}
+
+/** Gives `targets` the attributes of `source`, which are `stat` and its extended ones; answers who failed. */
+export async function copyAttributes(
+  set: HealSet,
+  inode: Inode,
+  source: number,
+  targets: readonly number[],
+  stat: Iatt,
+): Promise<number[]> {
+  if (!targets.length) return [];
+  const { call } = set;
+  const { xattrs } = await set.copies[source]!.getxattr(call, { inode, name: "" });
+  const wanted = [...xattrs ?? []].filter(([name]) => !OWN.test(name));
+  const answers = await set.ask(targets, async (copy) => {
+    await copy.setattr(call, { inode, changes: changesTo(stat) });
+    const has = (await copy.getxattr(call, { inode, name: "" })).xattrs;
+    const gone = [...has ?? []].filter(([name]) => !OWN.test(name));
+    // Not of the source, or of another value there.
+    if (gone.length) await copy.removexattr(call, { inode, name: "", xdata: Xdata.of(gone) });
+    await copy.setxattr(call, { inode, xattrs: Xdata.of(wanted), flags: 0 });
+  });
+  return targets.filter((index) => {
+    const answer = answers[index]!;
+    if (answer.ok) return false;
+    const { message: error } = answer.error;
+    set.env.log.warn("attributes cannot be healed", {
+      copy: set.copyNames[index],
+      gfid: inode.gfid,
+      error,
+    });
+    return true;
+  });
+}
+
+function changesTo(stat: Iatt): AttrChanges {
+  const { uid, gid, mode, atime, atimeNsec, mtime, mtimeNsec } = stat;
+  const times = {
+    atime: { sec: atime, nsec: atimeNsec },
+    mtime: { sec: mtime, nsec: mtimeNsec },
+  };
+  const owned = { uid, gid, ...times };
+  // Linux knows no mode of a symbolic link.
+  return isSymlink(stat) ? owned : { ...owned, mode: mode & PERMISSIONS };
+}
