@@ -151,6 +151,7 @@ export class Connection {
   // What may still be served in this turn; the next begins when something was sent, or nothing is to be.
   #turnLeft = TURN_BYTES;
   #draining: (() => void) | undefined;
+  #idle: (() => void)[] = [];
   #writing = false;
   #hopsLeft = 0;
   #sentAtTick = -1;
@@ -270,6 +271,12 @@ export class Connection {
     const drained = new Promise<void>((resolve) => this.#draining = resolve);
     this.#checkDrained();
     await drained;
+  }
+
+  /** Resolves when none of the peer's calls is under way (parked ones aside), open or closed. */
+  idle(): Promise<void> {
+    if (this.#calls === 0) return SETTLED;
+    return new Promise((resolve) => this.#idle.push(resolve));
   }
 
   state(): ConnectionState {
@@ -445,6 +452,9 @@ export class Connection {
     } else {
       this.#calls--;
       this.#callBytes -= request.bytes;
+      if (this.#calls === 0 && this.#idle.length) {
+        for (const idle of this.#idle.splice(0)) idle();
+      }
     }
     if (!this.#open) return;
     if (sends && !this.#dispatching) this.#flushSoon();

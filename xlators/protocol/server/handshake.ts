@@ -81,6 +81,7 @@ async function join(
     const given = asked ?? new Xdata(new Map());
     const brick = findBrick(server, given);
     const { subdir, client, trusted } = await admit(session, brick, given, resolve);
+    await server.retireFormer(client.id, client.address);
     // All this took a while: the client may have gone, or asked twice.
     if (!connection.open) throw new Refusal(EACCES, "Disconnected");
     if (session.member) throw new Refusal(EINVAL, "Already joined");

@@ -195,6 +195,18 @@ export class Server extends Refuse {
     this.#joined++;
   }
 
+  /**
+   * Ends older connections of the client that joins as `id`, and resolves when nothing they asked for
+   * is under way any more: what a client gave up as lost must not be done after what it asks next.
+   */
+  async retireFormer(id: string, address: string): Promise<void> {
+    for (const { member, connection } of [...this.#sessions]) {
+      if (!member || member.client.address !== address || !isFormer(member.client.id, id)) continue;
+      connection.close("its client came back");
+      await connection.idle();
+    }
+  }
+
   /** A session's connection ended: its locks go, in every layer. */
   left(session: Session, reason: string): void {
     this.#sessions.delete(session);
@@ -282,6 +294,15 @@ export class Server extends Refuse {
     }
   }
 }
+
+/** True if `older` names an earlier connection of the client layer that `id` does. */
+function isFormer(older: string, id: string): boolean {
+  const [, layer, count] = CONNECTION.exec(id) ?? [];
+  const [, olderLayer, olderCount] = CONNECTION.exec(older) ?? [];
+  return layer !== undefined && layer === olderLayer && Number(olderCount) < Number(count);
+}
+/** How clients name themselves: what is the same for all connections, and their number. */
+const CONNECTION = /^(.+-RECON_NO:-)(\d+)$/;
 
 function endpointOf(values: ServerValues): Endpoint {
   const path = values["transport.socket.listen-path"];
