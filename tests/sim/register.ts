@@ -21,6 +21,10 @@ export interface BlockOp {
   readonly begin: number;
   /** Infinity for a write that failed. */
   readonly end: number;
+  /** When a write failed. */
+  readonly failed?: number;
+  /** A read by somebody who had just asked all copies. */
+  readonly fresh?: boolean;
 }
 
 interface Zone {
@@ -58,6 +62,29 @@ export function notLinearizable(ops: readonly BlockOp[]): string | undefined {
         printed([...all(around), ...all(point)])
       }`;
     }
+  }
+  return undefined;
+}
+
+/**
+ * Does a read show what an acknowledged write had replaced before the read began? That is a lost or
+ * stale write whatever else may happen. Weaker than the check above: failed writes may come and go.
+ */
+export function overwritten(
+  ops: readonly BlockOp[],
+  of: (read: BlockOp) => boolean,
+): string | undefined {
+  const first: BlockOp = { client: -1, kind: "write", value: 0, begin: -1, end: -0.5 };
+  const writes = [first, ...ops.filter((op) => op.kind === "write")];
+  const byValue = new Map(writes.map((write) => [write.value, write]));
+  for (const read of ops) {
+    if (read.kind !== "read" || !of(read)) continue;
+    const write = byValue.get(read.value);
+    if (!write) return `read ${read.value}, which nobody wrote\n${printed([read])}`;
+    if (read.end < write.begin) return `read before it was written\n${printed([write, read])}`;
+    const over = write.failed ?? write.end;
+    const later = writes.find((other) => other.begin > over && other.end < read.begin);
+    if (later) return `an acknowledged write is not seen\n${printed([write, later, read])}`;
   }
   return undefined;
 }
@@ -104,12 +131,30 @@ export class BlockHistory {
     else this.#blocks.set(block, [op]);
   }
 
-  /** What is wrong with any block; undefined: nothing. */
-  problem(): string | undefined {
+  /** What is wrong with any block as a register; undefined: nothing. */
+  notLinearizable(): string | undefined {
     for (const [block, ops] of this.#blocks) {
       const wrong = notLinearizable(ops);
       if (wrong) return `block ${block} is not linearizable: ${wrong}`;
     }
     return undefined;
+  }
+
+  /** What reads miss that was acknowledged: all reads, or those that are `fresh`. */
+  overwritten({ onlyFresh }: { onlyFresh: boolean }): string | undefined {
+    for (const [block, ops] of this.#blocks) {
+      const wrong = overwritten(ops, (read) => !onlyFresh || (read.fresh ?? false));
+      if (wrong) return `block ${block}: ${wrong}`;
+    }
+    return undefined;
+  }
+
+  /** True if somebody saw what a failed write had written. */
+  get sawFailed(): boolean {
+    for (const ops of this.#blocks.values()) {
+      const failed = new Set(ops.filter((op) => op.failed !== undefined).map((op) => op.value));
+      if (ops.some((op) => op.kind === "read" && failed.has(op.value))) return true;
+    }
+    return false;
   }
 }

@@ -17,7 +17,13 @@ export class SharedFiles {
   readonly #files = new Map<string, VolumeFile>();
   #client: SimClient;
 
-  constructor(readonly world: World, readonly id: number, client: SimClient) {
+  /** `fresh`: its reads follow an open that asks all copies, when nobody writes any more. */
+  constructor(
+    readonly world: World,
+    readonly id: number,
+    client: SimClient,
+    readonly fresh = false,
+  ) {
     this.#client = client;
   }
 
@@ -104,7 +110,9 @@ export class SharedFiles {
     );
     const end = done ? sim.now : Infinity;
     stamps.forEach((value, i) => {
-      history.add(`${path} ${first + i}`, { client: this.id, kind: "write", value, begin, end });
+      const failed = done ? {} : { failed: sim.now };
+      const op = { client: this.id, kind: "write", value, begin, end, ...failed } as const;
+      history.add(`${path} ${first + i}`, op);
     });
   }
 
@@ -129,6 +137,7 @@ export class SharedFiles {
         value,
         begin,
         end: sim.now,
+        fresh: this.fresh,
       });
     }
     sim.note(`${this.#client.name} read ${path} from ${first}: ${stamps.join(" ")}`);
