@@ -328,3 +328,15 @@ Deno.test("volume set help: every option has its lines, in text and in XML", () 
     const count = text.match(/^Option: /gm)?.length;
     equal(xml.match(/<name>/g)?.length, count);
   }));
+
+Deno.test("volume set: options that bricks follow only when started again are told while they run", () =>
+  withVolumes(async ({ run }) => {
+    equal((await run("volume set d1 features.ctime off")).text, "volume set: success\n");
+    await run("volume start d1");
+    equal((await run("volume set d1 storage.reserve 2")).text, "volume set: success\n");
+    const note = /\nbricks of d1 that run follow (\S+) when they .*: "volume stop d1", then .*\n$/;
+    const told = async (line: string) => note.exec((await run(line)).text)?.[1];
+    equal(await told("volume set d1 features.acl off storage.reserve 3"), "features.acl");
+    equal(await told("volume reset d1 features.acl"), "features.acl");
+    equal(await told("volume reset d1 storage.reserve"), undefined);
+  }));

@@ -4,7 +4,7 @@ import { managed, optional, Refusal, volumeName, word } from "mgmt/cli/managed.t
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { updateGlobalOptions } from "mgmt/cluster/global_options.ts";
-import { changeOptions } from "mgmt/commands/volume_set.ts";
+import { changeOptions, lines, restartNotes } from "mgmt/commands/volume_set.ts";
 import type { VolumeRecord } from "mgmt/records.ts";
 import { optionsAfterReset } from "mgmt/volume_options/defaults.ts";
 import { findVolumeOption, isFreeKey } from "mgmt/volume_options/mod.ts";
@@ -17,6 +17,8 @@ export type VolumeReset = {
   readonly options: readonly string[];
   /** Left alone since "force" was not given. */
   readonly kept: readonly string[];
+  /** What a person should know of it. */
+  readonly notes: readonly string[];
 };
 
 type Options = Readonly<Record<string, string>>;
@@ -62,10 +64,13 @@ export const volumeReset = managed({
     if (volume) {
       const after = withDefaults(without(before, options), options, volume);
       await cluster.hooked("reset", name, () => changeOptions(cluster, name, after));
-    } else await updateGlobalOptions(cluster, (global) => without(global, options));
-    return { volume: name, options, kept };
+      return { volume: name, options, kept, notes: restartNotes(volume, after) };
+    }
+    await updateGlobalOptions(cluster, (global) => without(global, options));
+    return { volume: name, options, kept, notes: [] };
   },
   text: (value) => `volume reset: success: ${resetDone(value)}\n`,
+  aside: ({ notes }) => lines(notes),
   xml: (value) => [element("cliOp", "volReset"), element("output", resetDone(value))],
   failed: (message) => `volume reset: failed: ${message}`,
   failedXml: (message) => ({

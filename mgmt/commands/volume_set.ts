@@ -5,6 +5,8 @@ import { WrongArguments } from "mgmt/cli/words.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { updateGlobalOptions } from "mgmt/cluster/global_options.ts";
+import type { VolumeRecord } from "mgmt/records.ts";
+import { optionsForRestart } from "mgmt/volgen/brick_restart.ts";
 import { readGroup } from "mgmt/volume_options/groups.ts";
 import { ALL, checkSettings, readSettings, type Setting } from "mgmt/volume_options/settings.ts";
 
@@ -65,10 +67,11 @@ export const volumeSet = managed({
     const after = { ...before.options, ...options };
     const change = () => changeOptions(cluster, given.volume, after);
     await cluster.hooked("set", given.volume, change, options);
-    return { volume: given.volume, options, notes: notesOn(options, after) };
+    const notes = [...notesOn(options, after), ...restartNotes(before, after)];
+    return { volume: given.volume, options, notes };
   },
   text: () => "volume set: success\n",
-  aside: ({ notes }) => notes.map((note) => `${note}\n`).join(""),
+  aside: ({ notes }) => lines(notes),
   xml: () => [element("cliOp", "volSet"), element("output", "Set volume successful")],
   failed: (message) => `volume set: failed: ${message}`,
   failedXml: () => ({
@@ -126,4 +129,23 @@ function notesOn(
   return fixedQuorum && after["cluster.quorum-count"] === undefined
     ? ["cluster.quorum-type fixed has no effect until cluster.quorum-count is set"]
     : [];
+}
+
+/** What to say of options that bricks of `before`, which may run, do not follow by themselves. */
+export function restartNotes(
+  before: VolumeRecord,
+  after: Readonly<Record<string, string>>,
+): readonly string[] {
+  const names = before.state === "started" ? optionsForRestart(before, after) : [];
+  if (!names.length) return [];
+  const { name } = before;
+  return [
+    `bricks of ${name} that run follow ${names.join(", ")} when they are started again: ` +
+    `"volume stop ${name}", then "volume start ${name}"`,
+  ];
+}
+
+/** Notes as they are printed. */
+export function lines(notes: readonly string[]): string {
+  return notes.map((note) => `${note}\n`).join("");
 }
