@@ -36,7 +36,7 @@ import type { Store } from "mgmt/store/store.ts";
 import { sharingOf } from "mgmt/volgen/sharing.ts";
 import { isBrickKey, stateVolfiles, volfileText } from "mgmt/volgen/volfiles.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
-import { Volfiles } from "mgmt/volfiles.ts";
+import { Volfiles, volumeOfKey } from "mgmt/volfiles.ts";
 import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
 
 /** What bricks are made of. */
@@ -271,7 +271,7 @@ export class ManagementDaemon {
         why: plain(error),
       });
     }
-    await this.#server.refresh();
+    await this.#server.refresh(volume.name);
   }
 
   async #unpublish(name: string): Promise<void> {
@@ -293,10 +293,8 @@ export class ManagementDaemon {
     };
   }
 
-  // Volumes have no dots in their names, and what is before a slash says whose graph it is.
   async #makeVolfile(key: string, trusted: boolean): Promise<string | undefined> {
-    const name = key.slice(key.lastIndexOf("/") + 1).split(".")[0]!;
-    const volume = await this.cluster.find(name);
+    const volume = await this.cluster.find(volumeOfKey(key));
     if (!volume) return undefined;
     const input = await this.#input(volume);
     // Only bricks wait for their disks: clients must get theirs even if one hangs.

@@ -109,9 +109,14 @@ export class VolfileServer {
     });
   }
 
-  /** Looks at the volfiles now. */
-  async refresh(): Promise<void> {
-    this.#changed(await this.#volfiles.refresh());
+  /** Looks at the volfiles now, or at those of one volume. */
+  async refresh(volume?: string): Promise<void> {
+    this.#changed(await this.#volfiles.refresh(volume));
+  }
+
+  /** How many clients and bricks there are. */
+  get connections(): number {
+    return this.#listeners.reduce((count, { connections }) => count + connections.size, 0);
   }
 
   /** Answers what is under way and closes all connections. */
@@ -150,7 +155,12 @@ export class VolfileServer {
   }
 
   #gone(connection: Connection): void {
+    const read = this.#readers.get(connection) ?? [];
     this.#readers.delete(connection);
+    const others = [...this.#readers.values()];
+    for (const each of read) {
+      if (!others.some((have) => have.has(each))) this.#volfiles.forget(each);
+    }
     for (const brick of this.#portmap.gone(connection)) {
       this.#env.log.info("brick is gone: its connection ended", { brick });
       this.#options.ears?.gone(brick);
@@ -192,9 +202,8 @@ export class VolfileServer {
     // "mount -o transport=tcp" appends that to the volume's name.
     const key = await this.#volfiles.has(asked, trusted) ? asked : asked.replace(/\.tcp$/, "");
     try {
-      const { text: spec, as } = await this.#volfiles.read(key, trusted);
-      const read = this.#readers.get(connection) ?? new Set();
-      if (connection.open) this.#readers.set(connection, read.add(as));
+      const spec = await this.#volfiles.peek(key, trusted);
+      if (connection.open) this.#note(connection, this.#volfiles.note(key, trusted, spec));
       // The size in bytes is what says success: a client cuts the text there.
       return { ret: new TextEncoder().encode(spec).length, errno: 0, spec, xdata };
     } catch (error) {
@@ -207,6 +216,10 @@ export class VolfileServer {
       });
       return { ret: -1, errno: error.errno, spec: "", xdata: undefined };
     }
+  }
+
+  #note(connection: Connection, volfile: ReadVolfile): void {
+    this.#readers.set(connection, (this.#readers.get(connection) ?? new Set()).add(volfile));
   }
 
   #specXdata(flags: number, key: string): Xdata | undefined {

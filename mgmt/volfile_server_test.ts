@@ -7,6 +7,7 @@ import { Connection } from "rpc/connection.ts";
 import { fetchVolfile, getspec } from "rpc/programs/handshake.ts";
 import { findPort, signIn, signOut } from "rpc/programs/portmap.ts";
 import { connectTo } from "rpc/transport.ts";
+import { until } from "tests/e2e/process.ts";
 import { LinesLog, testEnv } from "tests/fakes/node.ts";
 
 Deno.test("mgmt/volfile server: a stranger's request must be small", async () => {
@@ -60,6 +61,35 @@ Deno.test("mgmt/volfile server: who is none of us signs no brick in, and gets no
     equal(out.ret, -1);
     equal(await findPort(stranger.link, "/b"), 49152);
     for (const { link } of [us, stranger]) link.close("done");
+  } finally {
+    await server.stop();
+  }
+});
+
+Deno.test("mgmt/volfile server: volfiles whose readers have gone are not looked at again", async () => {
+  let made = 0;
+  const volfiles = new Volfiles(undefined, () => Promise.resolve(`# ${made++}\n`));
+  const server = new VolfileServer(testEnv(), { volfiles, servers: [], isOwn: () => true });
+  const endpoint = server.listen({ kind: "tcp", host: "127.0.0.1", port: 0 });
+  const read = async () => {
+    const link = new Connection(await connectTo(endpoint), testEnv());
+    await fetchVolfile(link, "v1");
+    return link;
+  };
+  const looks = async () => {
+    const before = made;
+    await server.refresh();
+    return made - before;
+  };
+  try {
+    const first = await read(), second = await read();
+    equal(await looks(), 1);
+    first.close("done");
+    await until("the server saw one go", () => server.connections === 1);
+    equal(await looks(), 1);
+    second.close("done");
+    await until("the server saw both go", () => server.connections === 0);
+    equal(await looks(), 0);
   } finally {
     await server.stop();
   }

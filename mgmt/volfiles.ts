@@ -44,6 +44,15 @@ export interface ReadVolfile {
   text: string;
 }
 
+function readId(name: string, trusted: boolean): string {
+  return `${trusted ? "own" : "other"} ${name}`;
+}
+
+/** The volume that a key is about: its name has no dots, and what is before a slash says whose graph it is. */
+export function volumeOfKey(key: string): string {
+  return key.slice(key.lastIndexOf("/") + 1).split(".")[0]!;
+}
+
 /** See the head of this file. */
 export class Volfiles {
   #read = new Map<string, ReadVolfile>();
@@ -55,26 +64,28 @@ export class Volfiles {
   ) {}
 
   /**
-   * The text of `key`'s volfile as it is now, and what `refresh` names it by. Throws ENOENT, ENAMETOOLONG
-   * (over 16 MiB), EIO.
+   * The text of `key`'s volfile as it is now. Throws ENOENT, ENAMETOOLONG (over 16 MiB), EIO.
    */
-  async read(key: string, trusted = true): Promise<{ text: string; as: ReadVolfile }> {
-    const text = await this.peek(key, trusted);
-    const name = volfileName(key)!;
-    const id = `${trusted ? "own" : "other"} ${name}`;
-    // An earlier reader has the text that is remembered, and must hear of this one.
-    const as = this.#read.get(id) ?? { name, trusted, text };
-    this.#read.set(id, as);
-    return { text, as };
-  }
-
-  /** As `read`, but changes of it interest nobody. */
   async peek(key: string, trusted = true): Promise<string> {
     const name = volfileName(key);
     if (name === undefined) throw ENOENT;
     const text = await this.#text(name, trusted);
     if (typeof text !== "string") throw text;
     return text;
+  }
+
+  /** Somebody has that text of `key`, and hears of changes until `forget`: what `refresh` names it by. */
+  note(key: string, trusted: boolean, text: string): ReadVolfile {
+    const name = volfileName(key)!, id = readId(name, trusted);
+    // An earlier reader has the text that is remembered, and must hear of this one.
+    const as = this.#read.get(id) ?? { name, trusted, text };
+    this.#read.set(id, as);
+    return as;
+  }
+
+  /** Nobody who read it is there any more. */
+  forget({ name, trusted }: ReadVolfile): void {
+    this.#read.delete(readId(name, trusted));
   }
 
   /** Whether there is a volfile under `key`. */
@@ -144,10 +155,11 @@ export class Volfiles {
     await looking;
   }
 
-  /** Volfiles that were read and have another text now. */
-  async refresh(): Promise<ReadVolfile[]> {
+  /** Volfiles that were read and have another text now; `volume`: only that one's are looked at. */
+  async refresh(volume?: string): Promise<ReadVolfile[]> {
     const changed: ReadVolfile[] = [];
-    for (const read of this.#read.values()) {
+    for (const read of [...this.#read.values()]) {
+      if (volume !== undefined && volumeOfKey(read.name) !== volume) continue;
       const now = await this.#text(read.name, read.trusted);
       // A file that is away or empty is being replaced, or its volume is gone: clients keep what they have.
       if (typeof now !== "string" || now === "" || now === read.text) continue;

@@ -3,6 +3,11 @@ import { realClock } from "core/env.ts";
 import { ENOENT } from "core/errno.ts";
 import { volfileName, Volfiles } from "mgmt/volfiles.ts";
 
+async function read(volfiles: Volfiles, key: string, trusted = true) {
+  const text = await volfiles.peek(key, trusted);
+  return { text, as: volfiles.note(key, trusted, text) };
+}
+
 Deno.test("mgmt/volfiles: keys with and without a leading slash and with folders name a file", () => {
   equal(volfileName("/v1"), "v1.vol");
   equal(volfileName("v1"), "v1.vol");
@@ -22,9 +27,9 @@ Deno.test("mgmt/volfiles: reading a key that is not there, or is a folder, fails
   await Deno.mkdir(`${path}/dir.vol`);
   await Deno.writeTextFile(`${path}/v1.vol`, "volume a");
   const directory = new Volfiles(path);
-  equal((await directory.read("/v1")).text, "volume a");
+  equal((await read(directory, "/v1")).text, "volume a");
   for (const key of ["v2", "dir", "v1.vol/x", "../v1", ""]) {
-    await rejects(directory.read(key), (error) => ENOENT.matches(error), key);
+    await rejects(read(directory, key), (error) => ENOENT.matches(error), key);
   }
   await Deno.remove(path, { recursive: true });
 });
@@ -34,7 +39,7 @@ Deno.test("mgmt/volfiles: a change of a volfile that was read is told once, othe
   await Deno.writeTextFile(`${path}/v1.vol`, "one");
   await Deno.writeTextFile(`${path}/v2.vol`, "one");
   const directory = new Volfiles(path);
-  await directory.read("v1");
+  await read(directory, "v1");
   const stop = new AbortController();
   const told: string[][] = [];
   const first = Promise.withResolvers<void>(), second = Promise.withResolvers<void>();
@@ -59,9 +64,9 @@ Deno.test("mgmt/volfiles: who read first hears of a change that a second reader 
   const path = await Deno.makeTempDir();
   const directory = new Volfiles(path);
   await Deno.writeTextFile(`${path}/v1.vol`, "one");
-  await directory.read("v1");
+  await read(directory, "v1");
   await Deno.writeTextFile(`${path}/v1.vol`, "two");
-  equal((await directory.read("v1")).text, "two");
+  equal((await read(directory, "v1")).text, "two");
   deepEqual((await directory.refresh()).map(({ name }) => name), ["v1.vol"]);
   deepEqual(await directory.refresh(), []);
   await Deno.remove(path, { recursive: true });
@@ -90,9 +95,29 @@ Deno.test("mgmt/volfiles: what strangers got may change while what our nodes got
     undefined,
     (_, trusted) => Promise.resolve(trusted ? login : plain),
   );
-  const own = await volfiles.read("v1", true), other = await volfiles.read("v1", false);
+  const own = await read(volfiles, "v1", true), other = await read(volfiles, "v1", false);
   plain = "c";
   deepEqual(await volfiles.refresh(), [other.as]);
   login = "d";
   deepEqual(await volfiles.refresh(), [own.as]);
+});
+
+Deno.test("mgmt/volfiles: a volume's change is looked for in its own volfiles, while anybody has them", async () => {
+  const made: string[] = [];
+  let text = 0;
+  const volfiles = new Volfiles(undefined, (key) => {
+    made.push(key);
+    return Promise.resolve(String(text));
+  });
+  const keys = ["v1", "v2", "shd/v1", "v1.host.bricks-b1", "v12", "client_per_brick/v1.client.h.b"];
+  for (const key of keys) await read(volfiles, key);
+  text++;
+  made.length = 0;
+  const changed = await volfiles.refresh("v1");
+  deepEqual(made, keys.filter((key) => !["v2", "v12"].includes(key)));
+  for (const each of changed) volfiles.forget(each);
+  text++;
+  made.length = 0;
+  await volfiles.refresh();
+  deepEqual(made, ["v2", "v12"]);
 });
