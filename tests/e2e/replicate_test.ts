@@ -1,0 +1,171 @@
+/** A replica written by our own client and by GlusterFS's at the same time, while bricks fail; glustershd heals. */
+
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { type BrickKind, Cluster, e2e, KIND } from "tests/e2e/harness.ts";
+import { healed } from "tests/e2e/heals.ts";
+import { must, Process, run, until } from "tests/e2e/process.ts";
+import { clientVolfile, type Layout } from "tests/e2e/volfiles.ts";
+
+const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
+const GLFSHEAL = ["/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal"];
+
+/** The volume through our own client. */
+class OurMount implements AsyncDisposable {
+  private constructor(readonly path: string, readonly process: Process) {}
+
+  static async of(cluster: Cluster): Promise<OurMount> {
+    const path = `${cluster.dir}/ours`, volfile = `${path}.vol`;
+    await Deno.mkdir(path);
+    await Deno.writeTextFile(
+      volfile,
+      clientVolfile({ ...cluster.clientFacts(), performance: false }),
+    );
+    const options = "attribute-timeout=0,entry-timeout=0";
+    const process = new Process(
+      cluster.space.inside([MORTAR, "client", "-f", volfile, "--foreground", "-o", options, path]),
+      `${path}.log`,
+    );
+    await until("our client mounted", async () => {
+      if (!process.running) throw new Error(`Our client ended\n${process.lastWords()}`);
+      return (await run(["stat", "-c", "%i", path])).out.trim() === "1";
+    });
+    return new OurMount(path, process);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await run(["umount", "-l", this.path]);
+    await this.process.end("SIGTERM");
+  }
+}
+
+function sh(script: string, ...args: string[]): Promise<string> {
+  return must(["sh", "-c", `set -e; ${script}`, "sh", ...args], { timeoutMs: 120_000 });
+}
+
+/** Sums of all files of a brick, names and modes, without what is the brick's own. */
+async function brickTree(path: string, data = true): Promise<string> {
+  const list = `cd "$1"; find . -path ./.glusterfs -prune -o -printf '%y %m %U:%G %p %l\\n' | sort`;
+  const sums = `; find . -path ./.glusterfs -prune -o -type f -exec md5sum {} + | sort -k 2`;
+  return await sh(list + (data ? sums : ""), path);
+}
+
+/** Attributes of a file on a brick that replicate keeps there, without zeros. */
+async function marks(path: string): Promise<string[]> {
+  const { out } = await run(["getfattr", "-h", "-d", "-m", "trusted.afr", "-e", "hex", path]);
+  return out.split("\n").filter((line) => line.includes("=") && !/=0x0+$/.test(line)).sort();
+}
+
+async function equalBricks(cluster: Cluster): Promise<void> {
+  const { layout } = cluster.options;
+  const full = cluster.bricks.slice(0, layout === "arbiter" ? 2 : undefined);
+  const [first, ...others] = await Promise.all(full.map(({ path }) => brickTree(path)));
+  for (const other of others) equal(other, first);
+  if (layout !== "arbiter") return;
+  const [names, arbiter] = await Promise.all(
+    [full[0]!, cluster.bricks[2]!].map(({ path }) => brickTree(path, false)),
+  );
+  equal(arbiter, names);
+}
+
+/** Both clients make, change, move and remove, each its own and each the other's. */
+const BOTH = `
+for i in $(seq 1 12); do
+  echo "$3 $i" > "$1/$3-$i"; echo more >> "$1/$3-$i"; mkdir -p "$1/dir-$3/$i"
+  printf x >> "$1/shared"; mv "$1/$3-$i" "$1/dir-$3/$i/f"; chmod 640 "$1/dir-$3/$i/f"
+  ln "$1/dir-$3/$i/f" "$1/hard-$3-$i"; ln -s f "$1/dir-$3/$i/l"; setfattr -n user.k -v $i "$1/dir-$3/$i/f"
+  [ $((i % 3)) = 0 ] && rm -r "$1/dir-$3/$i" || true
+  dd if=/dev/urandom of="$1/big-$3" bs=64k count=3 seek=$((i % 4)) conv=notrunc 2>/dev/null
+  cat "$2/hard-$3-$i" > /dev/null
+done`;
+
+/** What changes while a brick is away: every kind of change, on old and on new entries. */
+const BEFORE = `cd "$1"
+for i in grown over cut mode xattr removed moved linked; do seq 1 300 > $i; done; mkdir gone moved-dir; echo x > moved-dir/f`;
+const CHANGES = `cd "$1"
+echo more >> grown; printf new > over; truncate -s 100 cut; chmod 600 mode; chown 12:34 mode
+setfattr -n user.k -v new xattr; rm removed; rmdir gone; mv moved elsewhere; mv moved-dir there
+ln linked hard; ln -s nowhere soft; mkdir -p made/deep; echo made > made/deep/file; mkfifo made/fifo`;
+
+async function both(layout: Layout, kinds: readonly BrickKind[]): Promise<void> {
+  await using cluster = await Cluster.start({ layout, kinds, performance: false });
+  await using theirs = await cluster.mount();
+  await using ours = await OurMount.of(cluster);
+  await Promise.all([
+    sh(BOTH, ours.path, theirs.path, "ours"),
+    sh(BOTH, theirs.path, ours.path, "theirs"),
+  ]);
+  equal(await sh('wc -c < "$1/shared"', ours.path), "24\n");
+  equal(
+    await sh('cat "$1"/big-* | md5sum', ours.path),
+    await sh('cat "$1"/big-* | md5sum', theirs.path),
+  );
+  await sh("sync -f $1", theirs.path);
+  await until("no marks are left", async () => {
+    const all = await Promise.all(
+      cluster.bricks.map(({ path }) =>
+        sh(
+          `cd "$1"; getfattr -Rhd -m trusted.afr -e hex . 2>/dev/null | grep -v '=0x0*$' | grep = || true`,
+          path,
+        )
+      ),
+    );
+    return all.every((each) => each === "");
+  });
+  await equalBricks(cluster);
+}
+
+async function away(layout: Layout, kinds: readonly BrickKind[], victim: number): Promise<void> {
+  await using cluster = await Cluster.start({ layout, kinds, performance: false });
+  await using ours = await OurMount.of(cluster);
+  await sh(BEFORE, ours.path);
+  await cluster.bricks[victim]!.end("SIGKILL");
+  await sh(CHANGES, ours.path);
+  const good = cluster.bricks.findIndex((_, index) => index !== victim);
+  const blamed = (await marks(`${cluster.bricks[good]!.path}/grown`)).join(" ");
+  ok(blamed.includes(`trusted.afr.vol-client-${victim}=`), blamed);
+  await cluster.bricks[victim]!.start();
+  equal(
+    await sh('cat "$1/over"; tail -n 1 "$1/grown"; ls "$1"', ours.path),
+    [
+      "newmore",
+      ..."cut elsewhere grown hard linked made mode over soft there xattr".split(" "),
+      "",
+    ].join("\n"),
+  );
+  await healed(cluster);
+  await equalBricks(cluster);
+  deepEqual(await cluster.pendingHeals(), cluster.bricks.map(() => 0));
+}
+
+for (
+  const [name, kinds] of [
+    ["our bricks", [KIND, KIND, KIND]],
+    ["bricks of both kinds", [KIND, "glusterfsd", "glusterfsd"]],
+  ] as [string, BrickKind[]][]
+) {
+  e2e(
+    `replicate, ${name}: our client and GlusterFS's change a replica of three at once, bricks end equal`,
+    [],
+    () => both("replica3", kinds),
+  );
+  e2e(
+    `replicate, ${name}: glustershd heals what our client marked`,
+    GLFSHEAL,
+    () => away("replica3", kinds, 1),
+  );
+}
+e2e(
+  "replicate, arbiter: our client and GlusterFS's change files at once, bricks end equal",
+  [],
+  () => both("arbiter", [KIND, KIND, KIND]),
+);
+e2e(
+  "replicate, arbiter: glustershd heals a copy that our client marked",
+  GLFSHEAL,
+  () => away("arbiter", [KIND, KIND, KIND], 0),
+);
+e2e(
+  "replicate, two copies: glustershd heals what our client marked",
+  GLFSHEAL,
+  () => away("replica", [KIND, KIND], 0),
+);
