@@ -8,6 +8,7 @@ import { EINVAL, ENOENT, ENOSPC, EPERM, FopError } from "core/errno.ts";
 import { parseVolfile } from "core/volfile.ts";
 import { textKey, withKey, type Xdata } from "core/xdata.ts";
 import type { Json } from "core/xlator.ts";
+import { isOwnAddress } from "mgmt/cluster/hosts.ts";
 import { plain } from "mgmt/plain.ts";
 import { Portmap, type PortmapEars } from "mgmt/portmap.ts";
 import type { ReadVolfile, Volfiles } from "mgmt/volfiles.ts";
@@ -47,6 +48,8 @@ const VOLUME_ID = textKey("volume_id");
 const BRICKS_MAX = 65536;
 /** Anybody may ask: a request is some KiB at most, and its answer may be a large volfile. */
 const REQUEST_MAX = 96 << 10, CALLS_MAX = 16;
+/** Connections: all, and those of one other machine. A mount needs one, a brick, too; an idle one takes 140 KiB. */
+const CONNECTIONS_MAX = 8192, STRANGER_MAX = 512;
 const NOTHING = new Uint8Array(0);
 
 /** What the server is told. */
@@ -92,6 +95,9 @@ export class VolfileServer {
       programs: (connection) => this.#programs(connection),
       recordBytesMax: REQUEST_MAX,
       callsMax: CALLS_MAX,
+      connectionsMax: CONNECTIONS_MAX,
+      connectionsOf: ({ kind, address }) =>
+        kind === "unix" || isOwnAddress(address) ? CONNECTIONS_MAX : STRANGER_MAX,
     });
     this.#listeners.push(listener);
     return listener.endpoint;

@@ -9,6 +9,7 @@ import {
   type Endpoint,
   endpointText,
   listenOn,
+  type PeerAddress,
   type SocketOptions,
   type Transport,
 } from "rpc/transport.ts";
@@ -19,6 +20,8 @@ export interface ListenerOptions extends Omit<ConnectionOptions, "programs"> {
   readonly programs: (connection: Connection) => readonly Program[];
   /** Connections at a time; the next ones are closed at once. */
   readonly connectionsMax?: number | undefined;
+  /** How many of them a peer's address may have; all if absent. */
+  readonly connectionsOf?: ((peer: PeerAddress) => number) | undefined;
   readonly socket?: SocketOptions | undefined;
 }
 
@@ -33,6 +36,7 @@ export class Listener {
   #env: Env;
   #options: ListenerOptions;
   #connections = new Set<Connection>();
+  readonly #byAddress = new Map<string, number>();
   #stopped = false;
 
   /** Starts to listen at once. Throws if it cannot: address in use, no permission. */
@@ -71,7 +75,11 @@ export class Listener {
     const programs = make(connection);
     connection.programs = [...programs, dumpProgram(programs)];
     this.#connections.add(connection);
-    connection.closed.then(() => this.#connections.delete(connection));
+    this.#count(transport.peer, 1);
+    connection.closed.then(() => {
+      this.#connections.delete(connection);
+      this.#count(transport.peer, -1);
+    });
     return connection;
   }
 
@@ -80,7 +88,7 @@ export class Listener {
       try {
         const transport = await this.#acceptor.accept();
         if (!transport) return;
-        if (this.#connections.size < (this.#options.connectionsMax ?? 4096)) {
+        if (this.#hasRoom(transport.peer)) {
           this.adopt(transport);
         } else this.#refuse(transport);
       } catch (error) {
@@ -91,6 +99,18 @@ export class Listener {
         await this.#env.clock.delay(ACCEPT_PAUSE_MS);
       }
     }
+  }
+
+  #hasRoom(peer: PeerAddress): boolean {
+    const { connectionsMax = 4096, connectionsOf = () => connectionsMax } = this.#options;
+    return this.#connections.size < connectionsMax &&
+      (this.#byAddress.get(peer.address) ?? 0) < connectionsOf(peer);
+  }
+
+  #count({ address }: PeerAddress, more: 1 | -1): void {
+    const count = (this.#byAddress.get(address) ?? 0) + more;
+    if (count > 0) this.#byAddress.set(address, count);
+    else this.#byAddress.delete(address);
   }
 
   #refuse(transport: Transport): void {

@@ -65,6 +65,23 @@ Deno.test("rpc/server: connections over the limit are closed, others go on", asy
   await listener.stop();
 });
 
+Deno.test("rpc/server: one address has no more connections than it may, however many are free", async () => {
+  const asked: string[] = [];
+  const listener = new Listener(ANY, testEnv(), {
+    programs: () => [ECHO],
+    connectionsOf: ({ address }) => (asked.push(address), 2),
+  });
+  const [a, b] = [await connect(listener.endpoint), await connect(listener.endpoint)];
+  await Promise.all([a.ask(echo, { n: 1 }), b.ask(echo, { n: 2 })]);
+  await (await connect(listener.endpoint)).closed;
+  a.close("done");
+  while (listener.connections.size > 1) await b.ask(echo, { n: 2 });
+  const d = await connect(listener.endpoint);
+  equal((await d.ask(echo, { n: 3 })).n, 3);
+  equal(new Set(asked).size, 1);
+  await listener.stop();
+});
+
 Deno.test("rpc/server: stop answers what is under way and accepts nobody", async () => {
   let finish!: () => void;
   const slow: Program = {
