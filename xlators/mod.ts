@@ -1,7 +1,9 @@
 /** The table of all translators: a volfile's `type` line names one of these. */
 
+import type { MakeHealer } from "core/healer.ts";
 import { type XlatorType, xlatorTypes } from "core/registry.ts";
 import { distribute } from "xlators/cluster/distribute/distribute.ts";
+import { ReplicateHealer } from "xlators/cluster/replicate/heal.ts";
 import { replicate } from "xlators/cluster/replicate/replicate.ts";
 import { delayGen } from "xlators/debug/delay-gen/delay_gen.ts";
 import { errorGen } from "xlators/debug/error-gen/error_gen.ts";
@@ -51,3 +53,8 @@ export const XLATORS: readonly XlatorType<any>[] = [
 
 /** The same by type name. */
 export const TYPES = xlatorTypes(XLATORS);
+
+/** Who heals sets of copies, by the type of their layer. */
+export const HEALERS: ReadonlyMap<string, MakeHealer> = new Map([
+  ["cluster/replicate", (set) => new ReplicateHealer(set)],
+]);

@@ -64,15 +64,21 @@ export async function unmark(
   const here = told.flatMap((each, index) => each ? [index] : []);
   const answers = await set.ask(here, (copy, index) => {
     const { marks } = told[index]!;
-    const blames = marks.blames.map((counts, whom): Partial<Counts> | undefined =>
-      healed.includes(whom) ? { [part]: -counts[part] } : undefined
+    const blames = marks.blames.map((counts, whom) =>
+      healed.includes(whom) ? negative(counts, part) : undefined
     );
-    const own = clean ? { [part]: -marks.dirty[part] } : undefined;
-    const nothing = blames.every((counts) => !counts?.[part]) && !own?.[part];
+    const own = clean ? negative(marks.dirty, part) : undefined;
+    const nothing = [...blames, own].every((counts) => !counts?.[part] && !counts?.data);
     if (nothing) return Promise.resolve({});
     const xdata = part === "entry" && clean ? withKey(undefined, PURGE_NAMES, 1) : undefined;
     const xattrs = marksToAdd(set.keys, blames, own);
     return copy.xattrop(set.call, { inode, op: "add32", xattrs, xdata });
   });
   return failures(here.map((index) => answers[index]!)).length === 0;
+}
+
+// A directory that was made as a whole has its data marked, too: all of its names are to be looked at.
+function negative(counts: Counts, part: Part): Partial<Counts> {
+  const own = { [part]: -counts[part] };
+  return part === "entry" ? { ...own, data: -counts.data } : own;
 }

@@ -22,6 +22,8 @@ export interface HealSetParts {
   /** True: the last copy keeps no data. */
   readonly arbiter: boolean;
   readonly favorite: Favorite;
+  /** Clients note which names of a directory differ. */
+  readonly granular: boolean;
   readonly env: Env;
   readonly inodes: InodeTable;
 }
@@ -37,6 +39,7 @@ export class HealSet {
   readonly keys: MarkKeys;
   readonly call: Call;
   favorite: Favorite;
+  granular: boolean;
 
   constructor(parts: HealSetParts) {
     this.name = parts.name;
@@ -44,6 +47,7 @@ export class HealSet {
     this.copyNames = parts.copyNames;
     this.arbiter = parts.arbiter ? parts.copies.length - 1 : undefined;
     this.favorite = parts.favorite;
+    this.granular = parts.granular;
     this.env = parts.env;
     this.inodes = parts.inodes;
     this.keys = {

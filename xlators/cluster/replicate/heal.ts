@@ -1,0 +1,125 @@
+/** The healer of a set of `cluster/replicate`, put together. */
+
+import type { Decision, HealCounts, HealedSet, HealEntry, Healer, RightCopy } from "core/healer.ts";
+import { EIO, FopError } from "core/errno.ts";
+import { type Gfid, parseGfid } from "core/inode.ts";
+import { readOptions } from "core/options.ts";
+import { valueBytes } from "core/xdata.ts";
+import { crawlAll, crawlIndex, listed } from "xlators/cluster/replicate/heal_crawl.ts";
+import { healFile, needOf } from "xlators/cluster/replicate/heal_file.ts";
+import { pathOn, placeOf } from "xlators/cluster/replicate/heal_paths.ts";
+import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
+import { options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
+
+/** Files that are healed at once. */
+const FILES_AT_ONCE = 4;
+const COUNT = "glusterfs.xattrop_index_count";
+
+/** See the head of this file. */
+export class ReplicateHealer implements Healer {
+  readonly #set: HealSet;
+  readonly #working = new Set<Gfid>();
+
+  constructor({ name, copies, options: given, env, inodes }: HealedSet) {
+    const values: ReplicateValues = readOptions(options, given);
+    const named = values["afr-pending-xattr"];
+    this.#set = new HealSet({
+      name,
+      copies,
+      copyNames: named.length === copies.length ? named : copies.map((copy) => copy.name),
+      arbiter: values["arbiter-count"] === 1,
+      favorite: values["favorite-child-policy"],
+      granular: values["granular-entry-heal"],
+      env,
+      inodes,
+    });
+  }
+
+  get name(): string {
+    return this.#set.name;
+  }
+
+  get copies(): readonly string[] {
+    return this.#set.copies.map(({ name }) => name);
+  }
+
+  reconfigure(given: ReadonlyMap<string, string>): void {
+    const values = readOptions(options, given);
+    this.#set.favorite = values["favorite-child-policy"];
+    this.#set.granular = values["granular-entry-heal"];
+  }
+
+  healIndex(signal: AbortSignal): Promise<HealCounts> {
+    return crawlIndex(this.#set, this.#crawl(signal));
+  }
+
+  healAll(signal: AbortSignal): Promise<HealCounts> {
+    return crawlAll(this.#set, this.#crawl(signal));
+  }
+
+  #crawl(signal: AbortSignal) {
+    return { filesAtOnce: FILES_AT_ONCE, signal, working: this.#working };
+  }
+
+  async *entries(copy: number): AsyncGenerator<HealEntry> {
+    const set = this.#set;
+    await this.count(copy);
+    const seen = new Set<Gfid>();
+    for await (const gfid of listed(set, copy)) {
+      if (seen.has(gfid)) continue;
+      seen.add(gfid);
+      const { need, told } = await needOf(set, set.inodes.of(gfid));
+      if (need === "nothing" || need === "gone" || need === "busy") continue;
+      const state = need === "split-brain"
+        ? "split-brain"
+        : this.#working.has(gfid)
+        ? "healing"
+        : "pending";
+      const owner = told[copy] ? copy : told.findIndex((each) => each !== undefined);
+      yield { gfid, path: await pathOn(set, owner, set.inodes.of(gfid)), state };
+    }
+  }
+
+  async count(copy: number): Promise<number> {
+    const { call, copies, inodes } = this.#set;
+    const { xattrs } = await copies[copy]!.getxattr(call, { inode: inodes.root, name: COUNT });
+    const value = xattrs?.raw(COUNT);
+    if (value?.type === "uint" || value?.type === "int") return Number(value.value);
+    // GlusterFS's bricks send it as text.
+    const text = value && new TextDecoder().decode(valueBytes(value)).replace(/\0.*/s, "");
+    if (text === undefined || !/^\d+$/.test(text)) throw EIO;
+    return Number(text);
+  }
+
+  async decide(file: string, right: RightCopy): Promise<Decision> {
+    const set = this.#set;
+    const gfid = await this.#find(file);
+    if (gfid === undefined) return "not found";
+    const { need } = await needOf(set, set.inodes.of(gfid));
+    if (need === "gone") return "not found";
+    if (need !== "split-brain") return "not split-brain";
+    const found = new Set<Gfid>();
+    try {
+      const outcome = await healFile(set, gfid, { found, choice: right });
+      return outcome === "healed" || outcome === "clean" ? "healed" : "not possible";
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+      return "not possible";
+    }
+  }
+
+  async #find(file: string): Promise<Gfid | undefined> {
+    if (file.startsWith("gfid:")) return parseGfid(file.slice("gfid:".length));
+    const set = this.#set;
+    for (const index of set.all) {
+      const there = await placeOf(set, index, file);
+      if (!there) continue;
+      try {
+        return (await set.copies[index]!.lookup(set.call, there)).stat.gfid;
+      } catch (error) {
+        if (!(error instanceof FopError)) throw error;
+      }
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Heals the names of a directory. Sinks get what sources have and lose what they have not; if every
+ * copy is blamed, nothing is lost: all get all names. Names are locked one by one, clients work on the
+ * others meanwhile.
+ */
+
+import { FopError } from "core/errno.ts";
+import type { Gfid, Inode } from "core/inode.ts";
+import { isDirectory } from "core/iatt.ts";
+import { Window } from "core/lib/window.ts";
+import { type Direction, directionOf } from "xlators/cluster/replicate/heal_direction.ts";
+import type { Outcome } from "xlators/cluster/replicate/heal_data.ts";
+import { differingNames, listNames } from "xlators/cluster/replicate/heal_listing.ts";
+import { inspect, unmark } from "xlators/cluster/replicate/heal_inspect.ts";
+import { lockName } from "xlators/cluster/replicate/heal_locks.ts";
+import { healName, type NameOutcome } from "xlators/cluster/replicate/heal_names.ts";
+import type { HealSet } from "xlators/cluster/replicate/heal_set.ts";
+
+/** Names that are healed at once. */
+const NAMES_AT_ONCE = 8;
+
+/** How a directory is healed. */
+export interface EntryOptions {
+  /** Looks at all names even if nobody is blamed, and brings what is missing anywhere. */
+  readonly full?: boolean;
+  /** See `DirectoryHeal`. */
+  readonly last?: boolean;
+  /** Gets files that are to be healed next. */
+  readonly found: Set<Gfid>;
+}
+
+/** What became of a directory; "later": others are to be healed first. */
+export type EntryOutcome = Outcome | "later";
+
+/** Heals the names of `inode`. */
+export async function healEntries(
+  set: HealSet,
+  inode: Inode,
+  options: EntryOptions,
+): Promise<EntryOutcome> {
+  await using alone = await lockName(set, set.healers, inode, "").tryAll();
+  if (!alone) return "busy";
+  if (alone.on.length < 2) return "left";
+  let told, direction: Direction;
+  {
+    // Transactions that are under way end first: then marks say what they did.
+    await using locked = await lockName(set, set.name, inode, "").wait();
+    ({ told } = await inspect(set, inode, locked.on));
+    direction = directionOf(told, "entry", { arbiter: set.arbiter, differ: () => false });
+  }
+  const here = set.all.filter((index) => told[index]);
+  if (here.length < 2) return "left";
+  if (!isDirectory(told[here[0]!]!.stat)) return "left";
+  const { accused, dirty } = direction;
+  if (!accused.length && !dirty.length && !options.full) return "clean";
+  const { sources } = direction;
+  // Unfinished changes are on some copies only; of two names that differ nobody can tell which is new.
+  const sure = accused.length ? sources.filter((index) => !dirty.includes(index)) : [];
+  const heal = {
+    set,
+    parent: inode,
+    sources: sure,
+    here,
+    found: options.found,
+    last: options.last ?? false,
+  };
+  // Data marked on a directory: it is new, and names from before are noted nowhere.
+  const whole = here.some((index) => told[index]!.marks.blames.some(({ data }) => data !== 0));
+  const all = options.full || whole || !set.granular;
+  const names = await namesOf(set, inode, here, all ? [] : sure);
+  const window = new Window(NAMES_AT_ONCE);
+  const outcomes = new Set<NameOutcome>();
+  await Promise.all(names.map((name) =>
+    window.run(async () => {
+      outcomes.add(await healName(heal, name).catch(left));
+    })
+  ));
+  for (const bad of ["split-brain", "left", "later"] as const) {
+    if (outcomes.has(bad)) return bad;
+  }
+  await using _locked = await lockName(set, set.name, inode, "").wait();
+  const now = await inspect(set, inode, here);
+  const times = sure.length ? now.told[sure[0]!]?.stat : undefined;
+  const behind = here.filter((index) => accused.includes(index));
+  if (times && behind.length) {
+    const { atime, atimeNsec, mtime, mtimeNsec } = times;
+    const changes = {
+      atime: { sec: atime, nsec: atimeNsec },
+      mtime: { sec: mtime, nsec: mtimeNsec },
+    };
+    await set.ask(behind, (copy) => copy.setattr(set.call, { inode, changes }));
+  }
+  const clean = here.length === set.count;
+  const done = await unmark(set, inode, "entry", told, { healed: here, clean });
+  return done ? "healed" : "left";
+}
+
+function left(error: unknown): NameOutcome {
+  if (error instanceof FopError) return "left";
+  throw error;
+}
+
+// Names that some copy has; with a list of those that differ on a copy that is right, these alone.
+async function namesOf(
+  set: HealSet,
+  inode: Inode,
+  here: readonly number[],
+  sources: readonly number[],
+): Promise<string[]> {
+  const found = new Set<string>();
+  const listed = await Promise.all(sources.map((index) => differingNames(set, index, inode)));
+  const granular = listed.length > 0 && listed.every((names) => names !== undefined);
+  if (granular) {
+    for (const names of listed) for (const name of names!) found.add(name);
+    return [...found];
+  }
+  for (const index of here) {
+    for await (const { name } of listNames(set, index, inode)) found.add(name);
+  }
+  return [...found];
+}

@@ -1,0 +1,221 @@
+/**
+ * Heals one name in a directory: what sources have, sinks get; what no source has, sinks lose. A file
+ * that a sink has under another name already gets one more name there, a directory is moved; nothing
+ * that lives on elsewhere is ever removed with its last name.
+ */
+
+import { ENOENT, ENOTEMPTY } from "core/errno.ts";
+import { type Iatt, isDirectory, isRegular, isSymlink, S_IFMT } from "core/iatt.ts";
+import type { Gfid, Inode } from "core/inode.ts";
+import { withKey } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
+import { marksToAdd } from "xlators/cluster/replicate/blame.ts";
+import { isMissing } from "xlators/cluster/replicate/heal_inspect.ts";
+import { lockName } from "xlators/cluster/replicate/heal_locks.ts";
+import { copyAttributes } from "xlators/cluster/replicate/heal_metadata.ts";
+import { pathOn, placeOf } from "xlators/cluster/replicate/heal_paths.ts";
+import { type HealSet, succeeded } from "xlators/cluster/replicate/heal_set.ts";
+
+/** A directory whose names are healed. */
+export interface DirectoryHeal {
+  readonly set: HealSet;
+  readonly parent: Inode;
+  /** Copies that know which names there are; none: every name anywhere is right. */
+  readonly sources: readonly number[];
+  readonly here: readonly number[];
+  /** Files that were made, or may differ: to be healed next. */
+  readonly found: Set<Gfid>;
+  /** True: a name that waits for another directory's heal is done now, at any price. */
+  readonly last: boolean;
+}
+
+/** "alike": nothing to do; "later": another directory is to be healed first. */
+export type NameOutcome = "alike" | "healed" | "left" | "later" | "split-brain";
+
+/** Heals `name`. What cannot be asked or changed leaves it as it is. */
+export async function healName(heal: DirectoryHeal, name: string): Promise<NameOutcome> {
+  const { set, parent, here } = heal;
+  await using locked = await lockName(set, set.name, parent, name).wait();
+  if (here.some((index) => !locked.on.includes(index))) return "left";
+  const answers = await set.ask(here, (copy) => copy.lookup(set.call, { parent, name }));
+  const has = new Map<number, Iatt>();
+  for (const index of here) {
+    const answer = answers[index]!;
+    if (answer.ok) has.set(index, answer.value.stat);
+    else if (!ENOENT.matches(answer.error)) return "left";
+  }
+  const sources = heal.sources.length ? heal.sources : here;
+  const right = sources.find((index) => has.has(index));
+  if (right === undefined) return await removeFrom(heal, name, has);
+  const stat = has.get(right)!;
+  const agree = sources.every((index) => {
+    const its = has.get(index);
+    return its === undefined ? !heal.sources.length : isSame(its, stat);
+  });
+  if (!agree) return "split-brain";
+  const wrong = here.filter((index) => has.has(index) && !isSame(has.get(index)!, stat));
+  const without = here.filter((index) => !has.has(index) || wrong.includes(index));
+  if (!without.length) return "alike";
+  const conflicts = new Map(wrong.map((index) => [index, has.get(index)!]));
+  const removed = await removeFrom(heal, name, conflicts);
+  if (removed === "left" || removed === "later") return removed;
+  return await make(heal, name, right, stat, without);
+}
+
+function isSame(one: Iatt, other: Iatt): boolean {
+  return one.gfid === other.gfid && (one.mode & S_IFMT) === (other.mode & S_IFMT);
+}
+
+async function removeFrom(
+  heal: DirectoryHeal,
+  name: string,
+  has: ReadonlyMap<number, Iatt>,
+): Promise<NameOutcome> {
+  if (!has.size) return "alike";
+  const { set, parent } = heal;
+  for (const [index, stat] of has) {
+    const keeps = heal.last ? "no" : await livesElsewhere(heal, index, name, stat);
+    if (keeps === "later") return "later";
+    if (keeps === "moved") continue;
+    const copy = set.copies[index]!;
+    const entry = { parent, name };
+    const answers = await set.ask(
+      [index],
+      () =>
+        isDirectory(stat)
+          ? copy.rmdir(set.call, { ...entry, flags: 1 })
+          : copy.unlink(set.call, { ...entry, flags: 0 }),
+    );
+    const answer = answers[index]!;
+    if (!answer.ok && !ENOENT.matches(answer.error)) {
+      const { message: error } = answer.error;
+      set.env.log.warn("name cannot be removed", { copy: set.copyNames[index], name, error });
+      return ENOTEMPTY.matches(answer.error) ? "later" : "left";
+    }
+  }
+  return "healed";
+}
+
+/**
+ * Whether the file is still there under other names on other copies, and this is the only one on copy
+ * `index`: then it is moved to where it belongs, or has to wait until that place is there.
+ */
+async function livesElsewhere(
+  { set, here, parent }: DirectoryHeal,
+  index: number,
+  name: string,
+  { gfid, nlink, mode }: Iatt,
+): Promise<"no" | "moved" | "later"> {
+  const directory = isDirectory({ mode } as Iatt);
+  if (!directory && nlink > 1) return "no";
+  const inode = set.inodes.of(gfid);
+  const others = here.filter((other) => other !== index);
+  const [owner] = succeeded(
+    await set.ask(others, (copy) => copy.lookup(set.call, { inode, name: "" })),
+  );
+  if (owner === undefined) return "no";
+  const path = await pathOn(set, owner, inode);
+  if (path === undefined) return "later";
+  const there = await placeOf(set, owner, path);
+  if (!there || (there.parent === parent && there.name === name)) return "no";
+  const [taken] = (await set.ask([index], (copy) => copy.lookup(set.call, there))).slice(index);
+  // What is in its way is wrong there, too: that directory's own heal comes first.
+  if (taken!.ok || !ENOENT.matches(taken!.error)) return "later";
+  const moved = await set.ask([index], (copy) =>
+    copy.rename(set.call, {
+      oldParent: parent,
+      oldName: name,
+      newParent: there.parent,
+      newName: there.name,
+    }));
+  return moved[index]!.ok ? "moved" : "later";
+}
+
+async function make(
+  heal: DirectoryHeal,
+  name: string,
+  source: number,
+  stat: Iatt,
+  without: readonly number[],
+): Promise<NameOutcome> {
+  const { set, parent, found, here } = heal;
+  const inode = set.inodes.of(stat.gfid);
+  const known = succeeded(
+    await set.ask(without, (copy) => copy.lookup(set.call, { inode, name: "" })),
+  );
+  const fresh = without.filter((index) => !known.includes(index));
+  // Before it is there: a crash must not leave an empty copy that nobody blames.
+  if (fresh.length && !isSymlink(stat)) {
+    const part = isDirectory(stat) ? "entry" : isRegular(stat) ? "data" : undefined;
+    // Of a directory, data says that all names are to be looked at.
+    const whole = isDirectory(stat) && set.granular ? { data: 1 } : {};
+    const counts = { metadata: 1, ...(part ? { [part]: 1 } : {}), ...whole };
+    const blames = set.all.map((index) => fresh.includes(index) ? counts : undefined);
+    const xattrs = marksToAdd(set.keys, blames);
+    const owners = here.filter((index) => !without.includes(index));
+    const marked = await set.ask(
+      owners,
+      (copy) => copy.xattrop(set.call, { inode, op: "add32", xattrs }),
+    );
+    if (owners.some((index) => !marked[index]!.ok)) return "left";
+  }
+  const target = isSymlink(stat)
+    ? (await set.copies[source]!.readlink(set.call, { inode, size: 4096 })).target
+    : "";
+  let outcome: NameOutcome = "healed";
+  for (const index of without) {
+    const did = known.includes(index)
+      ? await giveName(heal, name, index, stat)
+      : await makeNew(heal, { parent, name }, index, stat, target);
+    if (did !== "healed") outcome = did;
+  }
+  const made = fresh.length && outcome === "healed";
+  if (made && (await copyAttributes(set, inode, source, fresh, stat)).length) return "left";
+  if (!isSymlink(stat)) found.add(stat.gfid);
+  return outcome;
+}
+
+async function giveName(
+  { set, parent, last }: DirectoryHeal,
+  name: string,
+  index: number,
+  stat: Iatt,
+): Promise<NameOutcome> {
+  const inode = set.inodes.of(stat.gfid);
+  if (!isDirectory(stat)) {
+    const linked = await set.ask([index], (copy) => copy.link(set.call, { inode, parent, name }));
+    return linked[index]!.ok ? "healed" : "left";
+  }
+  const path = await pathOn(set, index, inode);
+  const from = path === undefined ? undefined : await placeOf(set, index, path);
+  if (!from) return last ? "left" : "later";
+  const moved = await set.ask([index], (copy) =>
+    copy.rename(set.call, {
+      oldParent: from.parent,
+      oldName: from.name,
+      newParent: parent,
+      newName: name,
+    }));
+  return moved[index]!.ok ? "healed" : "later";
+}
+
+async function makeNew(
+  { set }: DirectoryHeal,
+  entry: { readonly parent: Inode; readonly name: string },
+  index: number,
+  stat: Iatt,
+  target: string,
+): Promise<NameOutcome> {
+  const call = { ...set.call, uid: stat.uid, gid: stat.gid };
+  const args = { ...entry, umask: 0, xdata: withKey(undefined, GFID_REQ, stat.gfid) };
+  const made = await set.ask<unknown>([index], (copy) => {
+    if (isSymlink(stat)) return copy.symlink(call, { ...args, target });
+    if (isDirectory(stat)) return copy.mkdir(call, { ...args, mode: stat.mode });
+    return copy.mknod(call, { ...args, mode: stat.mode, rdev: stat.rdev });
+  });
+  const answer = made[index]!;
+  if (answer.ok) return "healed";
+  const { message: error } = answer.error;
+  set.env.log.warn("name cannot be made", { copy: set.copyNames[index], name: entry.name, error });
+  return isMissing(answer.error) ? "later" : "left";
+}
