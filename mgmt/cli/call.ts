@@ -3,6 +3,7 @@
  * object, no timers to keep, so that little is loaded and a command line starts fast.
  */
 
+import { CommandError } from "mgmt/cli/command_error.ts";
 import { readReplyHead, REPLY, writeCallHead, writeNoAuth } from "rpc/message.ts";
 import {
   type Answer,
@@ -31,8 +32,8 @@ export class NoAnswer extends Error {
 const LAST_FRAGMENT = 0x80000000, XID = 1;
 
 /**
- * Has the daemon carry out `asked`. Throws NotReached, NoAnswer, `signal`'s reason, and RpcError if
- * what listens there does not know the program.
+ * Has the daemon carry out `asked`. Throws CommandError if it is too long, NotReached, NoAnswer,
+ * `signal`'s reason, and RpcError if what listens there does not know the program.
  */
 export async function call(daemon: Daemon, asked: Asked, signal: AbortSignal): Promise<Answer> {
   const request = written(asked);
@@ -63,7 +64,10 @@ function written(asked: Asked): Uint8Array<ArrayBuffer> {
   runCommand.args.write(to, asked);
   const size = to.at - 4;
   if (size > ASKED_MAX) {
-    throw new NotReached(`the command line is too long: ${size} bytes, ${ASKED_MAX} are taken`);
+    throw new CommandError(
+      `Cannot send the command: it is too long: ${size} bytes, ${ASKED_MAX} are taken; ` +
+        "give fewer or shorter words at once",
+    );
   }
   to.view.setUint32(0, LAST_FRAGMENT + size);
   return to.written;
