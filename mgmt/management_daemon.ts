@@ -276,8 +276,17 @@ export class ManagementDaemon {
 
   async #unpublish(name: string): Promise<void> {
     const { places } = this.#options;
-    await removeTree(healerDirectory(places, name));
-    await removeStateFiles(places, name);
+    try {
+      await removeTree(healerDirectory(places, name));
+      await removeStateFiles(places, name);
+    } catch (error) {
+      // The record goes all the same: a name that is neither free nor a volume helps nobody.
+      if (!isOfSystem(error)) throw error;
+      this.#env.log.warn("files of a volume that is gone are left", {
+        volume: name,
+        why: plain(error),
+      });
+    }
   }
 
   #sharing(volume: VolumeRecord) {
