@@ -13,6 +13,7 @@ const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
   brick: async () => [(await import("mgmt/commands/brick.ts")).brick(await types())],
   client: async () => [(await import("mgmt/commands/client.ts")).client(await types())],
   mgmt: async () => [(await import("mgmt/commands/mgmt.ts")).mgmt],
+  heal: async () => [(await import("mgmt/commands/heal.ts")).heal],
   file: async () => (await import("mgmt/commands/file.ts")).file(await types()),
   completion: async () => [(await import("mgmt/commands/completion.ts")).completion],
 };
