@@ -110,17 +110,26 @@ function absolute(path: string): string {
   return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
 }
 
-/** What a management daemon looks like from outside. */
-export interface ManagementLook extends DaemonLook {
+/** How a management daemon appears, by the name that it was called by. */
+export interface ManagementManner {
+  readonly look: DaemonLook;
   /** What the names of its statedumps begin with. */
   readonly dumps: string;
+  /** Whether it ends when all volumes' files are made anew. */
+  readonly once: boolean;
 }
+
+const OWN_MANNER: ManagementManner = {
+  look: { comm: "mortar-mgmt" },
+  dumps: "mgmt",
+  once: false,
+};
 
 /** Runs the daemon in `places` until a signal ends it; answers the exit code. Throws CommandError. */
 export async function runManagement(
   values: MgmtValues,
   places: Places,
-  look: ManagementLook = { comm: "mortar-mgmt", dumps: "mgmt" },
+  { look, dumps, once }: ManagementManner = OWN_MANNER,
 ): Promise<number> {
   checkSockets(places);
   const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
@@ -153,7 +162,7 @@ export async function runManagement(
     daemon.handle({
       reload: () => void running.refresh(),
       dump: () =>
-        dumpState(env, values["statedump-dir"], look.dumps, [
+        dumpState(env, values["statedump-dir"], dumps, [
           stateSection("mgmt", running.state()),
         ]),
     });
@@ -162,6 +171,7 @@ export async function runManagement(
       socket: places.socket,
       ...(web ? { http: web.address } : {}),
     });
+    if (once) void running.settled.then(() => daemon.end(0));
     return await daemon.ended;
   } catch (error) {
     if (error instanceof StoreError) throw new CommandError(error.message);

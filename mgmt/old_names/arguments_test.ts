@@ -94,6 +94,14 @@ Deno.test("glusterd: options of the volume management move all that it has", () 
   equal(words.at(-1), "debug");
 });
 
+Deno.test("glusterd: after an upgrade it is asked to make files anew and end", () => {
+  const once = (line: string) => glusterdRequest(read("glusterd", line)).once;
+  equal(once("--xlator-option *.upgrade=on -N"), true);
+  equal(once("--xlator-option management.upgrade=on -N"), true);
+  equal(once("--xlator-option *.upgrade=off -N"), false);
+  equal(once("-N"), false);
+});
+
 Deno.test("glusterfsd: the command line of GlusterFS's management daemon becomes that of our brick", () => {
   const given = read(
     "glusterfsd",

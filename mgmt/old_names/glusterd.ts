@@ -16,6 +16,8 @@ const PID_FILE = "/var/run/glusterd.pid";
 export interface GlusterdRequest {
   readonly places: Places;
   readonly words: readonly string[];
+  /** To end when all volumes' files are made anew, as packages ask for after an upgrade. */
+  readonly once: boolean;
 }
 
 /**
@@ -27,9 +29,12 @@ export function glusterdRequest(
   configured: ReadonlyMap<string, string> = new Map(),
 ): GlusterdRequest {
   const option = (name: string) => {
-    const prefix = `management.${name}=`;
-    const value = given.all("xlator-option").findLast((each) => each.startsWith(prefix));
-    return value === undefined ? configured.get(name) : value.slice(prefix.length);
+    const end = `.${name}=`;
+    // "*" stands for all layers, of which there is one.
+    const value = given.all("xlator-option").findLast((each) =>
+      each.startsWith(`management${end}`) || each.startsWith(`*${end}`)
+    );
+    return value === undefined ? configured.get(name) : value.slice(value.indexOf("=") + 1);
   };
   const places = {
     home: option("working-directory") ?? GLUSTERD_PLACES.home,
@@ -40,6 +45,7 @@ export function glusterdRequest(
   const port = option("transport.socket.listen-port");
   return {
     places,
+    once: option("upgrade") === "on",
     words: [
       "mgmt",
       `--listen=${option("transport.socket.bind-address") ?? "0.0.0.0"}`,
@@ -61,7 +67,7 @@ export async function glusterd(argv: readonly string[]): Promise<number> {
     Deno.stdout.writeSync(new TextEncoder().encode(printed));
     return 0;
   }
-  const { places, words } = glusterdRequest(given, configuredIn(given.last("volfile")));
+  const { places, words, once } = glusterdRequest(given, configuredIn(given.last("volfile")));
   if (!given.staysInFront) {
     const signs = { pidFile: given.last("pid-file") ?? PID_FILE, socket: places.socket };
     return await detached("glusterd", argv, (pid) => serves(pid, signs));
@@ -72,8 +78,11 @@ export async function glusterd(argv: readonly string[]): Promise<number> {
   const request = readCommandLine([mgmt], words);
   if (request.ask !== "run") throw new CommandError('Cannot run "glusterd"');
   const commandLine = ["glusterd", ...shownArguments(argv)];
-  const look = { comm: "glusterd", commandLine, dumps: "glusterdump" };
-  return await runManagement(request.values as unknown as MgmtValues, places, look);
+  return await runManagement(request.values as unknown as MgmtValues, places, {
+    look: { comm: "glusterd", commandLine },
+    dumps: "glusterdump",
+    once,
+  });
 }
 
 // The file that comes with GlusterFS; that it is missing is no fault unless it was named.
