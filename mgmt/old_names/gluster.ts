@@ -83,7 +83,10 @@ async function runOne(globals: Globals, input: Lines): Promise<number> {
 
 /** A command's words with what options of the command line itself add to them. */
 export function wordsToSend({ words, ignoreWarnings }: Globals): readonly string[] {
-  const forced = ignoreWarnings && words[0] === "volume" && FORCED.includes(words[1] ?? "");
+  const [noun = "", verb = ""] = words;
+  // Words may be cut short; those of other commands begin otherwise, or are refused as not clear.
+  const forced = ignoreWarnings && noun !== "" && "volume".startsWith(noun) && verb !== "" &&
+    FORCED.some((each) => each.startsWith(verb));
   return forced && words.at(-1) !== "force" ? [...words, "force"] : words;
 }
 
