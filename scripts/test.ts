@@ -30,6 +30,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   virsh: "libvirt-clients",
   zsh: "zsh",
   fish: "fish",
+  killall: "psmisc",
 };
 /** Packages with no program of their own: their file tells that they are there. */
 const LIBRARIES: Readonly<Record<string, string>> = {

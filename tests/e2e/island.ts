@@ -54,7 +54,8 @@ export class Island implements AsyncDisposable {
           "--kill-child",
           "--mount-proc",
         ],
-        ...["sh", "-c", `${SET_UP}\n: >${ISLAND_DIR}/ready\nexec sleep infinity`],
+        // The first process, which has to wait for those that lost their parents.
+        ...["sh", "-c", `${SET_UP}\n: >${ISLAND_DIR}/ready\nsleep infinity & wait`],
       ],
       stdin: "null",
       stdout: "null",
