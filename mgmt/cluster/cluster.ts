@@ -11,6 +11,7 @@ import type { Json } from "core/xlator.ts";
 import type { Bricks, ConvergeOptions } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { isWithin, leaveBrick, notAvailable } from "mgmt/cluster/brick_directory.ts";
+import { isVolumeName } from "mgmt/cluster/names.ts";
 import type { Places } from "mgmt/home.ts";
 import type { HookEvent, HookFacts } from "mgmt/hooks.ts";
 import {
@@ -108,7 +109,8 @@ export class Cluster {
 
   /** One of them; undefined if there is none. */
   async find(name: string): Promise<VolumeRecord | undefined> {
-    const value = await this.store.get(KEYS.volume(name));
+    // Anybody asks, by any key of a volfile; the store takes only keys that there can be.
+    const value = isVolumeName(name) ? await this.store.get(KEYS.volume(name)) : undefined;
     if (value === undefined) return undefined;
     const volume = volumeRecord(value);
     return isShown(volume) ? volume : undefined;

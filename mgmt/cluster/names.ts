@@ -21,6 +21,11 @@ const RESERVED = new Set([
   "activate-on-create",
 ]);
 
+/** Whether a volume can have that name: other texts need not be looked for. */
+export function isVolumeName(name: string): boolean {
+  return name.length <= VOLUME_NAME_MAX && /^[A-Za-z0-9_-]+$/.test(name);
+}
+
 /** `name`, if a new volume may have it. Throws Refusal. */
 export function newVolumeName(name: string): string {
   if (RESERVED.has(name)) {

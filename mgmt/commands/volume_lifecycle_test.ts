@@ -5,8 +5,10 @@ import { volumeDelete } from "mgmt/commands/volume_delete.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
 import { volumeStop } from "mgmt/commands/volume_stop.ts";
 import { Dispatcher } from "mgmt/dispatch.ts";
+import { memoryStore } from "mgmt/store/open_store.ts";
 import { exists } from "tests/e2e/process.ts";
 import { fakeCluster } from "tests/fakes/cluster.ts";
+import { testEnv } from "tests/fakes/node.ts";
 
 async function withCluster(
   body: (
@@ -236,6 +238,17 @@ Deno.test("volume create and start: where no volfile can be made nothing stays c
       equal((await cluster.volume("v1")).state, "created");
     }
   }, { publish });
+});
+
+Deno.test("cluster: a name that none can have is that of no volume", async () => {
+  const store = memoryStore(testEnv());
+  await withCluster(async ({ cluster, run }) => {
+    for (const name of ["v\x1b[31m", "vö", "v/1", "", "v".repeat(2000), "__proto__"]) {
+      equal(await cluster.find(name), undefined);
+      match((await run(`volume delete ${name}`)).stderr, /does not exist|Usage/);
+    }
+  }, { store });
+  await store.close();
 });
 
 Deno.test("volume start: a brick whose disk is away, or is another volume's, is not served", () =>
