@@ -162,3 +162,46 @@ e2e(
     );
   },
 );
+
+e2e(
+  "bricks: killed in turn under a client that writes, they come back and are healed",
+  ["python3", "cmp"],
+  async () => {
+    await using node = await ManagedNode.start();
+    const bricks = [0, 1].map((i) => `${NODE_HOST}:${node.dir}/b${i}`);
+    await node.must(`volume create ${V} replica 2 ${bricks.join(" ")} force`);
+    // The client heals what it looks at.
+    const heals = ["data", "metadata", "entry"].map((each) => `cluster.${each}-self-heal on`);
+    await node.must(`volume set ${V} ${heals.join(" ")} cluster.quorum-type none`);
+    await node.must(`volume start ${V}`);
+    await node.allOnline(V);
+    const { path } = await node.mount(V);
+    for (let round = 0; round < (LONG ? 10 : 2); round++) {
+      const [before] = (await node.allOnline(V)).slice(round % 2);
+      await until("the client has both", async () => {
+        const connected = await Promise.all(
+          [0, 1].map((i) => metaOf(path, `${V}-client-${i}/private`)),
+        );
+        return connected.every((text) => /^connected = 1$/m.test(text));
+      });
+      const name = `file${round}`;
+      const load = new Process(
+        ["python3", LOAD, "write", path, name],
+        `${node.dir}/load${round}.log`,
+      );
+      await until("the client writes", () => exists(`${path}/${name}`));
+      Deno.kill(before!.pid, "SIGKILL");
+      await until("it is another process", async () => {
+        const [now] = (await node.bricks(V)).slice(round % 2);
+        return now!.online && now!.pid !== before!.pid;
+      });
+      await Deno.writeTextFile(`${path}/${name}.stop`, "");
+      await until("the load ends", () => !load.running);
+      match(load.lastWords(), /^[^\n]*\d[^\n]*\n$/);
+      await until("both copies are the same", async () => {
+        await run(["cat", `${path}/${name}`]);
+        return (await run(["cmp", `${node.dir}/b0/${name}`, `${node.dir}/b1/${name}`])).code === 0;
+      });
+    }
+  },
+);
