@@ -2,8 +2,8 @@
  * A brick's disk: inodes and index in memory, and what a loss of power leaves of them.
  *
  * The model is a journaling file system in ordered mode (ext4, XFS). What is written stays in the
- * page cache until it is synced: after a power loss each 4 KiB page written since then is old or
- * new by itself, and a file that grew may have its old size. Attributes and index entries are in
+ * page cache until it is synced: after a power loss each 4 KiB page overwritten since then is old or
+ * new by itself, and a file that grew ends somewhere between its old and its new size. Attributes and index entries are in
  * the journal in their order: a power loss takes away a tail of it, never something in the middle.
  * fsync puts the file's data and all of the journal on the platter. Names and truncations do the
  * same for the journal at once: real file systems may lose them for some seconds, GlusterFS's
@@ -123,15 +123,18 @@ export class SimDisk {
     const lost = { journal: random.int(this.#journal.length + 1), pages: 0, sizes: 0 };
     for (const undo of this.#journal.splice(this.#journal.length - lost.journal).reverse()) undo();
     for (const [node, size] of this.#grown) {
-      if (node.data.size <= size || random.chance(0.5)) continue;
-      node.data.resize(size);
+      const { size: now } = node.data;
+      if (now <= size || random.chance(0.5)) continue;
+      node.data.resize(Math.max(size, Math.floor(random.float() * now / PAGE_BYTES) * PAGE_BYTES));
       lost.sizes++;
     }
     const share = random.pick([0.2, 0.5, 1]);
     for (const [node, pages] of this.#dirty) {
       for (const [page, old] of pages) {
-        if (!random.chance(share)) continue;
-        const at = page * PAGE_BYTES, room = node.data.size - at;
+        const at = page * PAGE_BYTES;
+        // A size that is on the platter has its data there, too.
+        if (!random.chance(share) || at >= (this.#grown.get(node) ?? Infinity)) continue;
+        const room = node.data.size - at;
         node.data.clear(at, PAGE_BYTES);
         if (old && room > 0) node.data.write(at, old.subarray(0, room));
         lost.pages++;

@@ -218,8 +218,9 @@ export class OwnFiles {
     if (!done) return slot.maybe("nothing");
     const error = "error" in done ? done.error : undefined;
     if (ENOTEMPTY.matches(error)) throw new SimFailure(`${path} is said not to be empty`);
+    // What may be there may come back: not every copy was asked.
     if (ENOENT.matches(error)) this.#gone(slot);
-    slot.set("nothing");
+    else slot.set("nothing");
   }
 
   // A removal that says "not there": was it? What was under way may have done it already.

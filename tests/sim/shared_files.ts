@@ -27,9 +27,13 @@ export class SharedFiles {
     this.#client = client;
   }
 
-  /** Makes the files, before any fault. */
-  static async make(client: SimClient): Promise<void> {
-    for (const path of FILES) await client.volume.writeFile(path, new Uint8Array(0));
+  /** Makes the files, before any fault; `full`: with all their blocks, on stable storage. */
+  static async make(client: SimClient, { full = false } = {}): Promise<void> {
+    for (const path of FILES) {
+      const file = await client.volume.open(path, { write: true, create: true, sync: full });
+      if (full) await file.write(0, new Uint8Array(BLOCKS * BLOCK_BYTES));
+      await file.close();
+    }
   }
 
   /** Goes on with another client: the one before died. */

@@ -65,7 +65,12 @@ export function drawSwarm(sim: Sim, system: System): Swarm {
     slowMs: random.pick([1, 10, 200]),
     diskErrors: calm || !system.copies ? 0 : random.pick([0, 0, 0.02, 0.2]),
     victim: random.int(system.bricks),
-    work: { shared: random.between(1, 4), own: some(), names: some(), xattrs: some() },
+    work: {
+      shared: random.between(1, 4),
+      own: power ? 0 : some(),
+      names: some(),
+      xattrs: power ? 0 : some(),
+    },
     sync: random.chance(0.3),
   };
 }
