@@ -46,6 +46,8 @@ class Running<R> {
   readonly #missed: boolean[];
   /** Copies that were asked to change. */
   #part: readonly boolean[];
+  /** Copies that nobody blames, as far as that is known. */
+  #good: readonly boolean[] | undefined;
 
   constructor(
     readonly copies: Copies,
@@ -57,6 +59,7 @@ class Running<R> {
     this.#marker = new Marker(copies, change.part);
     this.#missed = copies.all.map(() => false);
     this.#part = held.on;
+    this.#good = change.good;
   }
 
   async run(): Promise<Answers<R>> {
@@ -99,6 +102,8 @@ class Running<R> {
     const part = this.#part = on.map((has, index) => has && told[index] !== undefined);
     part.forEach((has, index) => has || this.#miss(index));
     const blamed = blamedCopies(told, change.part);
+    const good = blamed.map((has, index) => !has && (change.good?.[index] ?? true));
+    if (good.includes(true)) this.#good = good;
     const sources = part.filter((has, index) => has && !blamed[index]);
     const { arbiter } = copies;
     const onlyArbiter = arbiter !== undefined && part[arbiter] && !blamed[arbiter] &&
@@ -120,7 +125,9 @@ class Running<R> {
   async #end(answers: Answers<R>): Promise<FopError | undefined> {
     const { change } = this;
     const done = answers.map((answer) => answer?.ok === true);
-    const failure = failureOf(answers);
+    // A copy that is behind may fail where the others do not, and says less than they do.
+    const failure = failureOf(answers.filter((_, index) => this.#good?.[index])) ??
+      failureOf(answers);
     if (failedAlike(answers)) {
       await this.#marker.end(this.locker, change.targets, this.#part);
       return failure;
@@ -143,8 +150,8 @@ class Running<R> {
   }
 
   #leavesNoGood(clean: readonly boolean[]): boolean {
-    const good = this.change.good?.filter((has, index) => has && this.#part[index]) ?? [];
-    return good.length > 0 && !this.change.good!.some((has, index) => has && clean[index]);
+    const good = this.#good?.map((has, index) => has && this.#part[index]!) ?? [];
+    return good.includes(true) && !good.some((has, index) => has && clean[index]);
   }
 
   // Some copies have it, too few to count: whoever heals finds out what is right.

@@ -38,6 +38,10 @@ export class Finder {
     if (!named && !of) throw EINVAL;
     const { doubts } = copies;
     const answers = await this.#ask(call, args);
+    if (!this.#enough(answers)) {
+      const failure = failureOf(answers);
+      throw failure && !isMissing(failure) ? failure : ENOTCONN;
+    }
     const told = await this.#believed(call, args, answers);
     const first = told.find((answer) => answer?.ok);
     if (!first?.ok) throw this.#miss(answers, told);
@@ -113,6 +117,13 @@ export class Finder {
     return agree(told) ? told : this.#resolved(told);
   }
 
+  // True if so many copies say what they have, or that they have nothing, that others cannot differ.
+  #enough(answers: readonly Answer[]): boolean {
+    const { copies } = this;
+    const told = answers.map((answer) => answer?.ok || !!answer && isMissing(answer.error));
+    return told.includes(true) && (!copies.quorumOn || copies.hasQuorum(told));
+  }
+
   // Copies that nobody blames disagree: a change is under way, or nobody knows.
   #resolved(told: Answer[]): Answer[] {
     const there = told.flatMap((answer) => answer?.ok ? [answer.value] : []);
@@ -136,17 +147,7 @@ export class Finder {
   }
 
   #miss(answers: Answer[], told: Answer[]): FopError {
-    const { copies } = this;
     const failure = failureOf(told) ?? failureOf(answers) ?? ENOTCONN;
-    const missing = told.map((answer) => answer?.ok === false && isMissing(answer.error));
-    if (!isMissing(failure)) return failure;
-    // Too few copies know it: others may have the name.
-    if (copies.quorumOn && !copies.hasQuorum(missing)) {
-      const asked = answers.map((answer) =>
-        answer?.ok === true || !!answer && isMissing(answer.error)
-      );
-      if (!copies.hasQuorum(asked)) return ENOTCONN;
-    }
     const postParent =
       told.flatMap((answer) =>
         answer?.ok === false && answer.error.postParent ? [answer.error.postParent] : []

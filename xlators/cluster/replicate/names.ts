@@ -114,6 +114,9 @@ export class Names {
   ): Promise<R> {
     const { copies } = this;
     const { wholly = [], ...rest } = more;
+    const [{ inode }] = names as [Name];
+    const known = copies.stateOf(inode).known(copies.generation);
+    const good = known && this.reader.sure(inode, known.content);
     const all = [...names, ...wholly.map((inode) => ({ inode, name: "" }))];
     const answers = await makeChange(copies, {
       ...rest,
@@ -122,10 +125,9 @@ export class Names {
       lockees: (locker) => lockeesOf(copies, locker, all),
       targets: names,
       wind,
+      ...good?.includes(true) ? { good: withArbiter(good, copies) } : {},
     });
-    const [{ inode }] = names as [Name];
-    const known = copies.stateOf(inode).known(copies.generation);
-    const prefer = known && this.reader.choice.of(inode, this.reader.sure(inode, known.content));
+    const prefer = good && this.reader.choice.of(inode, good);
     return pick(answers, prefer, copies.arbiter)!;
   }
 
@@ -153,6 +155,11 @@ export class Names {
     await settle(asked.map((index) => sendMarks(copies, locker, { inode }, index, marks)));
     copies.stateOf(inode).doubt();
   }
+}
+
+// An arbiter's names are as good as any, but it is no copy to read.
+function withArbiter(good: readonly boolean[], { arbiter }: Copies): boolean[] {
+  return good.map((has, index) => has || index === arbiter);
 }
 
 // What mknod makes beside files: fifos, devices, sockets.

@@ -78,7 +78,7 @@ export class Replicate extends Refuse {
   }
 
   start(): Promise<void> {
-    for (const index of this.#copies.numbers()) this.#findPlace(index);
+    for (const index of this.#copies.numbers()) this.#greet(index);
     return Promise.resolve();
   }
 
@@ -112,7 +112,7 @@ export class Replicate extends Refuse {
     switch (event.type) {
       case "child-up":
         copies.turn(index, true);
-        this.#findPlace(index);
+        this.#greet(index);
         return this.emit(event);
       case "child-down":
         copies.turn(index, false);
@@ -136,10 +136,10 @@ export class Replicate extends Refuse {
     }
   }
 
-  #findPlace(index: number): void {
-    const copies = this.#copies;
-    if (!copies.values["choose-local"] || index === copies.arbiter) return;
-    const find = async () => {
+  // Asks a copy where it is. One that was never reached says nothing by itself.
+  #greet(index: number): void {
+    const copies = this.#copies, { generation } = copies;
+    const ask = async () => {
       try {
         const args = { inode: this.inodes.root, name: PATHINFO };
         const { xattrs } = await this.children[index]!.getxattr(ROOT, args);
@@ -148,9 +148,10 @@ export class Replicate extends Refuse {
         if (text) this.#choice.place(index, text);
       } catch (error) {
         if (!(error instanceof FopError)) throw error;
+        if (ENOTCONN.matches(error) && generation === copies.generation) copies.turn(index, false);
       }
     };
-    copies.behind(find());
+    copies.behind(ask());
   }
 
   #read<K extends ReadByInode>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
