@@ -13,7 +13,7 @@ import { buildGraph, type Graph } from "core/graph.ts";
 import { InodeTable } from "core/inode.ts";
 import { defineXlator, type XlatorTypes, xlatorTypes } from "core/registry.ts";
 import { parseVolfile } from "core/volfile.ts";
-import { type Node, Uniform, windTo } from "core/xlator.ts";
+import { type Json, type Node, Uniform, windTo } from "core/xlator.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { SimDisk } from "tests/sim/disk.ts";
 import { SimIndexStore } from "tests/sim/index_store.ts";
@@ -102,6 +102,11 @@ export class SimBrick {
     const ended = this.#ended;
     this.#ended = [];
     for (const tell of ended) tell();
+  }
+
+  /** What its process knows of locks. */
+  state(): Json {
+    return this.#graph?.node(`${this.name}-locks`)?.xlator.state?.() ?? null;
   }
 
   /** Calls `tell` when the process that runs now ends. */

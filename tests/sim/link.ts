@@ -43,6 +43,7 @@ export class SimLink extends Funnel {
   #connection: Connection | undefined;
   #attempts = 0;
   #stopped = false;
+  #retrying = false;
 
   constructor(node: Node, net: SimNet, readonly clientName: string, readonly brick: SimBrick) {
     super(node);
@@ -189,14 +190,16 @@ export class SimLink extends Funnel {
     }
   }
 
+  // One chain of attempts at a time, or there would be two connections.
   #retry(pauseMs: number): void {
+    if (this.#retrying) return;
+    this.#retrying = true;
     const { sim } = this.#net;
     sim.after(pauseMs * (1 + sim.random.float() / 4), async () => {
       if (this.#stopped) return;
       await this.#attempt();
-      if (!this.connected && !this.#connection?.open) {
-        this.#retry(Math.min(pauseMs * 2, RETRY_MAX_MS));
-      }
+      this.#retrying = false;
+      if (!this.connected) this.#retry(Math.min(pauseMs * 2, RETRY_MAX_MS));
     });
   }
 

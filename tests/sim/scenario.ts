@@ -44,11 +44,13 @@ export async function play(
 ): Promise<RunReport> {
   const sim = new Sim(seed, { keepTrace });
   const swarm = { ...drawSwarm(sim, system), ...chosen };
+  const world = new World(sim, system, swarm);
   let failure: unknown;
   try {
-    await sim.run(() => new Scenario(new World(sim, system, swarm)).run());
+    await sim.run(() => new Scenario(world).run());
   } catch (error) {
     failure = error;
+    for (const brick of world.bricks) sim.note(`${brick.name} ${JSON.stringify(brick.state())}`);
   }
   const { events, now: timeMs, trace } = sim;
   return { seed, events, timeMs, digest: trace.digest, swarm, failure, trace: trace.lines };
@@ -86,8 +88,9 @@ class Scenario {
   // different copies for a while, and a failed write come and go until it is healed.
   #checkHistory(): void {
     const { history, system, swarm } = this.world;
-    const { cut, reset, kill } = swarm.faults;
-    const alike = swarm.faultMs === Infinity || !(cut || reset || kill || swarm.lose);
+    const { cut, reset, kill, full } = swarm.faults;
+    const alike = swarm.faultMs === Infinity ||
+      !(cut || reset || kill || full || swarm.lose || swarm.diskErrors);
     const exact = !system.copies || (alike && !history.sawFailed);
     const problem = history.overwritten({ onlyFresh: system.copies && !alike }) ??
       (exact ? history.notLinearizable() : undefined);
