@@ -6,7 +6,8 @@ import { CommandError } from "mgmt/cli/command_error.ts";
 import { mgmt, type MgmtValues, runManagement } from "mgmt/commands/mgmt.ts";
 import { GLUSTERD_PLACES, type Places } from "mgmt/home.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
-import { detached, serves, shownArguments } from "mgmt/old_names/detached.ts";
+import { serves } from "mgmt/detach.ts";
+import { detached, shownArguments } from "mgmt/old_names/detached.ts";
 import { plain } from "mgmt/plain.ts";
 
 const VOLFILE = "/etc/glusterfs/glusterd.vol";

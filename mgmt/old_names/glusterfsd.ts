@@ -5,7 +5,8 @@ import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
 import { brick } from "mgmt/commands/brick.ts";
 import { GLUSTERD_PLACES } from "mgmt/home.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
-import { detached, serves, shownArguments } from "mgmt/old_names/detached.ts";
+import { serves } from "mgmt/detach.ts";
+import { detached, shownArguments } from "mgmt/old_names/detached.ts";
 import { TYPES } from "xlators/mod.ts";
 
 /** The words of `mortar brick` for a command line of `glusterfsd`. Throws UsageError. */

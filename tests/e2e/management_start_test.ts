@@ -3,7 +3,7 @@
 import { match, ok, strictEqual as equal } from "node:assert/strict";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
-import { exists, must, run } from "tests/e2e/process.ts";
+import { exists, must, run, until } from "tests/e2e/process.ts";
 
 /** Longest path of a unix socket (unix(7)), with what our sockets' names add to a home. */
 const SOCKET_PATH_MAX = 107, SOCKET_NAME = "/run/0123456789abcdef.socket".length;
@@ -68,6 +68,27 @@ Deno.test("mortar mgmt: a home is refused if sockets of its bricks would have to
     );
     await daemon.address();
     equal(await daemon.end(), 0);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("mortar mgmt: a second one on the same home is refused when it runs detached, too", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "mt-start-" });
+  const flags = ["--home", `${dir}/home`, "--port", "0"];
+  try {
+    await using daemon = new DaemonProcess(["mgmt", ...flags]);
+    await daemon.address();
+    match(
+      await refused(1, "--daemon", ...flags),
+      new RegExp(`^Cannot use ".*/home": process ${daemon.pid} manages it already; stop that one`),
+    );
+    equal(await daemon.end(), 0);
+    equal((await mortar("mgmt", "--daemon", ...flags)).code, 0);
+    const pid = Number(await Deno.readTextFile(`${dir}/home/mgmt.lock`));
+    equal((await mortar("--home", `${dir}/home`, "volume", "list")).code, 0);
+    Deno.kill(pid);
+    await until("it has ended", () => !exists(`/proc/${pid}`));
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
