@@ -40,6 +40,8 @@ export class Dispatcher {
   readonly #env: Env;
   readonly #locks: CommandLocks;
   readonly #history: CommandHistory;
+  /** Errors that nobody foresaw: the history and who asked are told of the same. */
+  readonly #logged = new WeakSet<Error>();
 
   /** `commands`: the table, `MANAGED` of mgmt/commands/mod.ts. */
   constructor(
@@ -118,10 +120,13 @@ export class Dispatcher {
     if (error instanceof CommandError || error instanceof StoreError) {
       return new Refusal(error.message);
     }
-    this.#env.log.error("command failed in a way that was not foreseen", {
-      command: path,
-      error: error instanceof Error ? error.stack ?? error.message : String(error),
-    });
+    if (!(error instanceof Error && this.#logged.has(error))) {
+      this.#env.log.error("command failed in a way that was not foreseen", {
+        command: path,
+        error: error instanceof Error ? error.stack ?? error.message : String(error),
+      });
+    }
+    if (error instanceof Error) this.#logged.add(error);
     return new Refusal(
       `Cannot finish "${path}": something went wrong inside the management daemon; ` +
         "its log has the details",
