@@ -17,6 +17,7 @@ import { MANAGED } from "mgmt/commands/mod.ts";
 import { Dispatcher } from "mgmt/dispatch.ts";
 import { cannotListen } from "mgmt/endpoints.ts";
 import { makeHookDirectories, PostHooks, runHooks } from "mgmt/hooks.ts";
+import type { SupervisedHealer, SupervisedHealerOptions } from "mgmt/heal/supervised_healer.ts";
 import type { Places } from "mgmt/home.ts";
 import { glusterCliProgram } from "mgmt/legacy/program.ts";
 import { isOwnProcess } from "mgmt/peer_user.ts";
@@ -45,6 +46,9 @@ export type BricksParts = Pick<
   "env" | "places" | "nodeId" | "server" | "served"
 >;
 
+/** What the self-heal daemon is made of. */
+export type HealerParts = Pick<SupervisedHealerOptions, "env" | "places" | "nodeId" | "server">;
+
 /** What the daemon is told. */
 export interface ManagementOptions {
   readonly places: Places;
@@ -61,6 +65,8 @@ export interface ManagementOptions {
   readonly makeBricks: (
     parts: BricksParts,
   ) => Bricks & { readonly ears: PortmapEars; portOf(path: string): number | undefined };
+  /** Absent: nobody heals. */
+  readonly makeHealer?: (parts: HealerParts) => SupervisedHealer;
 }
 
 /** See the head of this file. */
@@ -72,6 +78,7 @@ export class ManagementDaemon {
   readonly #server: VolfileServer;
   readonly #locks: CommandLocks;
   readonly #postHooks: PostHooks;
+  readonly #healer: SupervisedHealer | undefined;
   readonly cluster: Cluster;
   readonly dispatcher: Dispatcher;
   #endpoints: Endpoint[] = [];
@@ -89,6 +96,7 @@ export class ManagementDaemon {
       server: () => this.#own(),
       served: (volume, { path }, port) => void this.#notePort(volume, path, port),
     });
+    this.#healer = options.makeHealer?.({ env, places, nodeId, server: () => this.#own() });
     this.#volfiles = new Volfiles(
       options.volfiles,
       (key, trusted) => this.#makeVolfile(key, trusted),
@@ -100,6 +108,7 @@ export class ManagementDaemon {
       store,
       nodeId,
       bricks,
+      healer: this.#healer,
       isOwn: isOwnHost,
       checkHost: (brick) => checkBrickHost(brick, listens),
       volfile: (key) => this.#volfiles.peek(key).catch(() => undefined),
@@ -172,6 +181,7 @@ export class ManagementDaemon {
     this.#converging = Promise.all(
       (await cluster.volumes()).map(({ name }) => this.#restore(name)),
     );
+    await this.#convergeHealer();
   }
 
   // State files are a view: what a crash left of it is made right.
@@ -274,8 +284,16 @@ export class ManagementDaemon {
     await this.#server.refresh(volume.name);
   }
 
+  // Volumes whose copies can be healed; those it shall not heal are only looked at.
+  async #convergeHealer(): Promise<void> {
+    const started = await this.cluster.started();
+    const healed = started.filter((volume) => setSize(volume) > 1 && volume.kind !== "disperse");
+    this.#healer?.converge(healed.map(({ name }) => name));
+  }
+
   async #unpublish(name: string): Promise<void> {
     const { places } = this.#options;
+    if (this.#endpoints.length) await this.#convergeHealer();
     try {
       await removeTree(healerDirectory(places, name));
       await removeStateFiles(places, name);
@@ -334,6 +352,7 @@ export class ManagementDaemon {
   async stop(): Promise<void> {
     await this.#server.stop();
     await this.cluster.bricks.stop();
+    await this.#healer?.stop();
     await this.#converging;
     await this.#postHooks.idle();
     await this.#store.close();

@@ -12,6 +12,7 @@ import type { Bricks, ConvergeOptions } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { isWithin, leaveBrick, notAvailable } from "mgmt/cluster/brick_directory.ts";
 import { isVolumeName } from "mgmt/cluster/names.ts";
+import type { HealerLink } from "mgmt/heal/supervised_healer.ts";
 import type { Places } from "mgmt/home.ts";
 import type { HookEvent, HookFacts } from "mgmt/hooks.ts";
 import {
@@ -32,6 +33,8 @@ export interface ClusterParts {
   /** UUID of this node. */
   readonly nodeId: string;
   readonly bricks: Bricks;
+  /** The self-heal daemon; absent: there is none. */
+  readonly healer?: HealerLink | undefined;
   /** Whether a host's name or address is this node's. */
   readonly isOwn: (host: string) => Promise<boolean>;
   /** Whether bricks on a host can be served: throws Refusal if not. */
@@ -65,6 +68,7 @@ export class Cluster {
   readonly store: Store;
   readonly nodeId: string;
   readonly bricks: Bricks;
+  readonly healer: HealerLink | undefined;
   readonly isOwn: ClusterParts["isOwn"];
   readonly checkHost: ClusterParts["checkHost"];
   readonly volfile: ClusterParts["volfile"];
@@ -80,6 +84,7 @@ export class Cluster {
     this.store = parts.store;
     this.nodeId = parts.nodeId;
     this.bricks = parts.bricks;
+    this.healer = parts.healer;
     this.isOwn = parts.isOwn;
     this.checkHost = parts.checkHost;
     this.volfile = parts.volfile;

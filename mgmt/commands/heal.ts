@@ -18,7 +18,17 @@ const options = {
     value: "HOST[:PORT]",
     help: "Management daemon that has volumes' volfiles, and tells when they change.",
   },
-  volume: { value: "VOLUME", many: true, help: "Volume to heal, of that daemon's." },
+  "volfile-id": {
+    value: "ID",
+    many: true,
+    help: 'Which volfiles to fetch there: "shd/VOLUME" of each volume to heal.',
+  },
+  "xlator-option": {
+    value: "VOLUME.OPTION=VALUE",
+    many: true,
+    help: "Option of the graph; only node-uuid is known, and of use to people.",
+  },
+  "client-pid": { value: "PID", help: "As GlusterFS's healers are started; always -6." },
   "socket-file": {
     short: "S",
     value: "PATH",
@@ -46,14 +56,15 @@ export const heal: Command = command({
     { what: "Heal what a hand-written volfile describes", line: "mortar heal -f shd.vol" },
     {
       what: "Heal a volume of a management daemon",
-      line: "mortar heal -s localhost --volume v1",
+      line: "mortar heal -s localhost --volfile-id shd/v1",
     },
   ],
   async run(values) {
-    const { volfile: files, volume: volumes, "volfile-server": server } = values;
+    const { volfile: files, "volfile-id": ids, "volfile-server": server } = values;
+    const volumes = ids.map(volumeOf);
     if ((server === undefined && !files.length) || (volumes.length && server === undefined)) {
       throw new UsageError(
-        `Cannot run "mortar heal": give -f VOLFILE, or --volfile-server with --volume; ` +
+        `Cannot run "mortar heal": give -f VOLFILE, or --volfile-server with --volfile-id; ` +
           `see "mortar heal --help"`,
       );
     }
@@ -72,6 +83,12 @@ export const heal: Command = command({
     }
   },
 });
+
+function volumeOf(id: string): string {
+  const name = /^\/?shd\/([^/]+)$/.exec(id)?.[1];
+  if (name !== undefined) return name;
+  throw new UsageError(`Cannot heal volfile "${id}": expected shd/VOLUME`);
+}
 
 // Of a management daemon's it looks like GlusterFS's: that is how scripts find it.
 function lookOf({ "process-name": name }: OptionValues<typeof options>): DaemonLook {

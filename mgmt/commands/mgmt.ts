@@ -9,6 +9,7 @@ import { detach } from "mgmt/detach.ts";
 import { MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { defaultHome, longestSocket, type Places, placesUnder } from "mgmt/home.ts";
 import { httpEndpoint, type HttpServer, serveHttp } from "mgmt/http/server.ts";
+import { SupervisedHealer } from "mgmt/heal/supervised_healer.ts";
 import { ManagementDaemon } from "mgmt/management_daemon.ts";
 import { plain } from "mgmt/plain.ts";
 import { dumpState, stateSection } from "mgmt/statedump.ts";
@@ -149,6 +150,13 @@ export async function runManagement(
       servers,
       volfiles: values.volfiles,
       openStore: (home, env) => openStore(home, env, { startEmpty: values["new-store"] }),
+      makeHealer: (parts) =>
+        new SupervisedHealer({
+          ...parts,
+          runner: new SystemRunner(env.clock),
+          program,
+          restart: !values["no-restart"],
+        }),
       makeBricks: (parts) =>
         new BrickProcesses({
           ...parts,

@@ -192,16 +192,17 @@ const DAEMON_NAMES: Readonly<Record<StatusDaemon, string>> = {
   scrub: "Scrubber Daemon",
 };
 
-// None of them is one of our processes yet: a row says that nothing runs, rather than nothing.
+// Only the self-heal daemon is one of our processes yet: a row says that nothing runs, rather than nothing.
 function daemonRow(cluster: Cluster, daemon: StatusDaemon, form: StatusForm | null): StatusRow {
+  const { online = false, pid } = daemon === "shd" ? cluster.healer?.status ?? {} : {};
   return {
     of: daemon,
     hostname: DAEMON_NAMES[daemon],
     path: form === null ? "localhost" : cluster.nodeId,
     peerId: cluster.nodeId,
-    online: false,
+    online,
     port: 0,
-    pid: -1,
+    pid: online ? pid ?? -1 : -1,
   };
 }
 

@@ -125,7 +125,8 @@ export class Brick {
     const { cluster, index, facts } = this;
     const volfile = `${cluster.dir}/brick-${index}.vol`;
     const log = `${cluster.dir}/brick-${index}-${this.kind}.log`;
-    await Deno.writeTextFile(volfile, brickVolfile(facts));
+    const own = { ...facts, changedRanges: this.kind === "ours" && cluster.bricks.length > 1 };
+    await Deno.writeTextFile(volfile, brickVolfile(own));
     const argv = this.kind === "ours"
       ? [MORTAR, "brick", "-f", volfile]
       : ["glusterfsd", "-N", "-f", volfile, "-l", log, "-L", "WARNING"];

@@ -1,9 +1,9 @@
 /** Damage by GlusterFS's clients while a brick is away, mended by our own healer. */
 
-import { strictEqual as equal } from "node:assert/strict";
-import { type BrickKind, Cluster, e2e, KIND } from "tests/e2e/harness.ts";
+import { ok, strictEqual as equal } from "node:assert/strict";
+import { type BrickKind, Cluster, e2e, KIND, LONG } from "tests/e2e/harness.ts";
 import { healedByUs } from "tests/e2e/own_heal.ts";
-import { must, until } from "tests/e2e/process.ts";
+import { must, Process, until } from "tests/e2e/process.ts";
 import type { Layout } from "tests/e2e/volfiles.ts";
 
 const GLFSHEAL = ["/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal", "fio"];
@@ -67,3 +67,84 @@ e2e(
   GLFSHEAL,
   () => mended("replica", ["glusterfsd", "glusterfsd"], 1),
 );
+
+interface Moved {
+  readonly written: number;
+  readonly read: number;
+}
+
+/** Bytes of files that the process writes and reads while `work` is done, as strace sees them. */
+async function moved(pid: number, log: string, work: () => Promise<void>): Promise<Moved> {
+  const argv = [
+    "strace",
+    "-f",
+    "-qq",
+    "-e",
+    "trace=pwrite64,pread64,preadv2",
+    "-o",
+    log,
+    "-p",
+    String(pid),
+  ];
+  const strace = new Process(argv, `${log}.err`);
+  await until("strace is attached", async () => {
+    const status = await Deno.readTextFile(`/proc/${pid}/status`);
+    return !/^TracerPid:\s+0$/m.test(status);
+  });
+  try {
+    await work();
+  } finally {
+    await strace.end("SIGTERM");
+  }
+  const calls = await Deno.readTextFile(log);
+  const sum = (pattern: RegExp) =>
+    [...calls.matchAll(pattern)].reduce((bytes, [, size]) => bytes + Number(size), 0);
+  return { written: sum(/pwrite64.*= (\d+)$/gm), read: sum(/pread(?:64|v2).*= (\d+)$/gm) };
+}
+
+const IMAGE_MIB = LONG ? 1024 : 128;
+
+async function healWrites(brickAlsoRestarts: boolean): Promise<Moved> {
+  await using cluster = await Cluster.start({ layout: "replica3", client: { pingTimeout: 5 } });
+  await using mount = await cluster.mount();
+  const image = `${mount.path}/image`;
+  await must(["dd", "if=/dev/urandom", `of=${image}`, "bs=1M", `count=${IMAGE_MIB}`]);
+  await must(["sync", image]);
+  await cluster.bricks[1]!.end("SIGKILL");
+  await must([
+    ...["fio", "--name=w", `--filename=${image}`, "--rw=randwrite", "--bs=4k", "--io_size=400k"],
+    ...[`--size=${IMAGE_MIB}m`, "--direct=0", "--ioengine=psync", "--fsync_on_close=1"],
+    ...["--randseed=7", "--output=/dev/null"],
+  ]);
+  if (brickAlsoRestarts) {
+    // Written transactions are over when nothing is dirty.
+    await until("post-ops are done", async () => {
+      const marks = await must(
+        ["getfattr", "-n", "trusted.afr.dirty", "-e", "hex", "--absolute-names"]
+          .concat(`${cluster.bricks[0]!.path}/image`),
+      );
+      return /=0x0{24}/.test(marks);
+    });
+    await cluster.bricks[0]!.end("SIGKILL");
+    await cluster.bricks[0]!.start();
+  }
+  await cluster.bricks[1]!.start();
+  const log = `${cluster.dir}/strace`;
+  return await moved(cluster.bricks[1]!.pid, log, () => healedByUs(cluster));
+}
+
+for (const restarts of [false, true]) {
+  e2e(
+    `own heal: 100 writes of 4 KiB to an image are 400 KiB to heal${
+      restarts ? ", after a restart of a brick, too" : ""
+    }`,
+    [...GLFSHEAL, "strace"],
+    async () => {
+      const { written, read } = await healWrites(restarts);
+      ok(written >= 350 << 10 && written < 1.1 * (400 << 10), `${written} bytes were written`);
+      if (Deno.env.get("SHOW")) console.log(written, read);
+      // Nobody looked at the rest.
+      ok(read < 2 * (400 << 10), `${read} bytes were read`);
+    },
+  );
+}

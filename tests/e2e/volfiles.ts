@@ -36,6 +36,8 @@ export interface BrickFacts {
   readonly arbiter?: boolean;
   /** Clients that cached a file are told when another one changes it. */
   readonly invalidation?: boolean;
+  /** It remembers what copies miss: a layer that only our bricks have. */
+  readonly changedRanges?: boolean;
   /** With these, only who knows them may come in by login. */
   readonly login?: { readonly user: string; readonly password: string };
 }
@@ -107,6 +109,11 @@ export function brickVolfile(facts: BrickFacts): string {
     }),
     layer("io-threads", "performance/io-threads"),
     layer("barrier", "features/barrier", { "barrier-timeout": "120", barrier: "disable" }),
+    ...(facts.changedRanges
+      ? [layer("changed-ranges", "features/changed-ranges", {
+        "index-base": `${path}/.glusterfs/indices`,
+      })]
+      : []),
     layer("index", "features/index", {
       "xattrop-pending-watchlist": `trusted.afr.${volume}-`,
       "xattrop-dirty-watchlist": "trusted.afr.dirty",
