@@ -85,11 +85,16 @@ export class ProtocolClient extends Funnel {
     this.#joiner.values = values;
   }
 
+  /** True while fops can be served. */
+  get up(): boolean {
+    return this.#link.connection !== undefined;
+  }
+
   state(): Json {
     const { values, volumeId } = this.#joiner;
     return {
       brick: values["remote-subvolume"],
-      connected: this.#link.connection !== undefined,
+      connected: this.up,
       problem: this.#link.problem ?? null,
       attempts: this.#link.attempts,
       volumeId: volumeId ?? null,
