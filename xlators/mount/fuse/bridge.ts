@@ -114,10 +114,9 @@ export class Bridge {
       this.#underWay--;
       return undefined;
     }
-    const done = answer.then(() => void this.#underWay--, (error) => {
-      this.#underWay--;
-      this.#failed(request, error);
-    });
+    const done = answer.catch((error) => this.#failed(request, error)).then(() =>
+      void this.#underWay--
+    );
     return request.opcode === OP.WRITE ? done : undefined;
   }
 

@@ -38,8 +38,7 @@ export class Device {
   readonly #serve: Serve;
   readonly #free: Block[] = [];
   #block = new Block();
-  #gone = false;
-  #draining = false;
+  #gone: string | undefined;
 
   /** Takes over an fd of /dev/fuse that does not block. */
   constructor(fd: number, env: Env, serve: Serve) {
@@ -67,33 +66,28 @@ export class Device {
     view.setInt32(0, this.#fd, true);
     view.setInt16(4, POLLIN, true);
     for (;;) {
-      const ended = this.drain();
-      if (ended !== undefined) return ended;
+      this.#drain();
+      if (this.#gone !== undefined) return this.#gone;
       const result = await sys.ppollAsync(waits, 1, null, null, 8);
       if (result < 0 && result !== EINTR) return fopError(result).message;
     }
   }
 
-  /** Serves what is there now; answers why there will be no more, if so. */
-  drain(): string | undefined {
-    if (this.#draining || this.#gone) return undefined;
-    this.#draining = true;
-    try {
-      for (let count = 0; count < BATCH; count++) {
-        const block = this.#room();
-        const place = block.at === 0 ? block.bytes : block.bytes.subarray(block.at);
-        const size = sys.read(this.#fd, place, REQUEST_MAX);
-        if (size === EAGAIN) return undefined;
-        if (size === EINTR || size === ENOENT) continue;
-        if (size < 0) {
-          this.#gone = true;
-          return size === ENODEV || size === ECONNABORTED ? "unmounted" : fopError(size).message;
-        }
-        this.#served(block, size);
+  // Serves what is there now.
+  #drain(): void {
+    for (let count = 0; count < BATCH; count++) {
+      const block = this.#room();
+      const place = block.at === 0 ? block.bytes : block.bytes.subarray(block.at);
+      const size = sys.read(this.#fd, place, REQUEST_MAX);
+      if (size === EAGAIN) return;
+      if (size === EINTR || size === ENOENT) continue;
+      if (size < 0) {
+        this.#gone = size === ENODEV || size === ECONNABORTED
+          ? "unmounted"
+          : fopError(size).message;
+        return;
       }
-      return undefined;
-    } finally {
-      this.#draining = false;
+      this.#served(block, size);
     }
   }
 
