@@ -125,9 +125,7 @@ class Running<R> {
   async #end(answers: Answers<R>): Promise<FopError | undefined> {
     const { change } = this;
     const done = answers.map((answer) => answer?.ok === true);
-    // A copy that is behind may fail where the others do not, and says less than they do.
-    const failure = failureOf(answers.filter((_, index) => this.#good?.[index])) ??
-      failureOf(answers);
+    const failure = this.#failure(answers);
     if (failedAlike(answers)) {
       await this.#marker.end(this.locker, change.targets, this.#part);
       return failure;
@@ -146,7 +144,14 @@ class Running<R> {
     await this.#blame(answers, clean, done);
     const marked = clean.map((has, index) => has && !this.#marker.failed[index]);
     if (!this.#enough(marked)) return this.#marker.failure ?? ENOTCONN;
-    return done.includes(true) ? undefined : failure;
+    return done.includes(true) ? undefined : failure ?? ENOTCONN;
+  }
+
+  // A copy that is behind may fail where the others do not: that tells nothing of the change.
+  #failure(answers: Answers<R>): FopError | undefined {
+    const failure = failureOf(answers), good = this.#good;
+    if (!failure || !good) return failure;
+    return failureOf(answers.filter((_, index) => good[index])) ?? ENOTCONN;
   }
 
   #leavesNoGood(clean: readonly boolean[]): boolean {

@@ -309,7 +309,8 @@ class Hold {
     if (failedAlike(answers)) return failureOf(answers);
     this.ending = true;
     const done = answers.map((answer) => answer?.ok === true);
-    const failure = failureOf(answers) ?? ENOTCONN;
+    // What a copy that is behind says of its failure is not the file's.
+    const failure = failureOf(answers.filter((_, index) => this.#good[index])) ?? ENOTCONN;
     if (!this.#enough(done)) {
       this.#unclear = true;
       this.#state.doubt();
