@@ -5,6 +5,7 @@
 
 import { checkCopies } from "tests/sim/copies.ts";
 import { Faults } from "tests/sim/faults.ts";
+import { SimHealer } from "tests/sim/healer.ts";
 import { OwnFiles } from "tests/sim/own_files.ts";
 import { SharedFiles } from "tests/sim/shared_files.ts";
 import { Sim, SimFailure } from "tests/sim/sim.ts";
@@ -69,14 +70,21 @@ class Scenario {
     world.excuses = swarm.faultMs !== Infinity;
     const faults = new Faults(world);
     faults.start();
+    const done = new AbortController();
+    const healing = swarm.healer ? this.#healMeanwhile(done.signal) : undefined;
     await Promise.all(this.#own.map((_, id) => this.#work(id)));
     await faults.stop();
+    done.abort();
+    await healing;
     sim.note("faults end");
     for (const shared of this.#shared) await shared.close();
     await sim.delay(SETTLED_MS);
     await this.#reconnected();
+    if (system.replicate) {
+      const healer = await SimHealer.start(world, "healer");
+      await healer.healAll();
+    }
     if (world.excuses) world.excuses = !system.heals;
-    await system.heal?.(world);
     await this.#lookAtAll();
     this.#checkHistory();
     await sim.delay(SETTLED_MS);
@@ -95,6 +103,12 @@ class Scenario {
     const problem = history.overwritten({ onlyFresh: system.copies && !alike }) ??
       (exact ? history.notLinearizable() : undefined);
     if (problem) throw new SimFailure(problem);
+  }
+
+  async #healMeanwhile(signal: AbortSignal): Promise<void> {
+    if (!this.world.system.replicate) return;
+    const healer = await SimHealer.start(this.world, "healer-meanwhile");
+    await healer.keepHealing(signal);
   }
 
   async #prepare(): Promise<void> {

@@ -4,7 +4,6 @@ import type { XlatorType } from "core/registry.ts";
 import { type BrickOptions, SimBrick } from "tests/sim/brick.ts";
 import { clientBlocks, type ClientKind } from "tests/sim/client.ts";
 import type { Sim } from "tests/sim/sim.ts";
-import type { World } from "tests/sim/world.ts";
 import { toyReplicate } from "tests/sim/toy.ts";
 import { distribute } from "xlators/cluster/distribute/distribute.ts";
 import { replicate } from "xlators/cluster/replicate/replicate.ts";
@@ -26,10 +25,10 @@ export interface System {
   readonly top: (subvolumes: string) => string;
   // deno-lint-ignore no-explicit-any -- each type keeps its own option table
   readonly types: readonly XlatorType<any>[];
-  /** It brings copies together by itself, so that after faults all must be well again. */
+  /** After faults all must be well again. */
   readonly heals: boolean;
-  /** What has it healed once the faults are over; resolves when nothing is left to heal. */
-  readonly heal?: (world: World) => Promise<void>;
+  /** Options of its replicate layer, if it has one that a healer works for. */
+  readonly replicate?: Readonly<Record<string, string>>;
 }
 
 /** One brick, no layer between: do the models hold where nothing can go wrong? */
@@ -67,42 +66,42 @@ export const TOY: System = {
   heals: false,
 };
 
+/** The replicate layer's name in volfiles. */
+export const REPLICA_NAME = `${VOLUME}-replicate-0`;
+
 /** A replica as glusterd writes its volfile. */
-function replica(
-  name: string,
-  bricks: number,
-  more: Partial<System> & { options?: string } = {},
-): System {
+function replica(name: string, bricks: number, options: Record<string, string>): System {
   const names = Array.from({ length: bricks }, (_, index) => `${VOLUME}-client-${index}`);
-  const { options = "", ...rest } = more;
+  const all = { "afr-pending-xattr": names.join(","), ...options };
+  const lines = Object.entries(all).map(([key, value]) => `option ${key} ${value}\n`).join("");
   return {
     name,
     bricks,
+    arbiter: options["arbiter-count"] === "1",
     copies: true,
     locks: true,
     top: (subvolumes) =>
-      `volume ${VOLUME}-replicate-0
-type cluster/replicate
-option afr-pending-xattr ${names.join(",")}
-${options}
-subvolumes ${subvolumes}
-end-volume
-`,
+      `volume ${REPLICA_NAME}\ntype cluster/replicate\n${lines}subvolumes ${subvolumes}\nend-volume\n`,
     types: [replicate],
-    heals: false,
-    ...rest,
+    heals: true,
+    replicate: all,
   };
 }
 
 /** Three copies, quorum as by default. */
-export const REPLICA_3: System = replica("replica-3", 3, { options: "option quorum-type auto" });
+export const REPLICA_3: System = replica("replica-3", 3, { "quorum-type": "auto" });
 /** Two copies; the first decides. */
-export const REPLICA_2: System = replica("replica-2", 2, { options: "option quorum-type auto" });
+export const REPLICA_2: System = replica("replica-2", 2, { "quorum-type": "auto" });
 /** Two copies and an arbiter. */
 export const ARBITER: System = replica("arbiter", 3, {
-  options: "option quorum-type auto\noption arbiter-count 1",
-  arbiter: true,
+  "quorum-type": "auto",
+  "arbiter-count": "1",
 });
+
+/** Options of a system's replicate layer, as a healer is given them. */
+export function healOptions({ replicate: options = {} }: System): ReadonlyMap<string, string> {
+  return new Map(Object.entries(options));
+}
 
 /** The bricks of a system, not started. */
 export function bricksOf(sim: Sim, system: System): SimBrick[] {

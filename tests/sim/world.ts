@@ -27,6 +27,8 @@ export interface Swarm {
   readonly victim: number;
   /** How often each kind of operation comes. */
   readonly work: Readonly<Record<WorkKind, number>>;
+  /** A healer works while clients and faults do. */
+  readonly healer: boolean;
   /** Writes are answered when they are on stable storage. */
   readonly sync: boolean;
 }
@@ -71,6 +73,7 @@ export function drawSwarm(sim: Sim, system: System): Swarm {
       names: some(),
       xattrs: power ? 0 : some(),
     },
+    healer: random.chance(0.4),
     sync: random.chance(0.3),
   };
 }
