@@ -62,7 +62,7 @@ class Load {
 const FIO = [
   ...["fio", "--name=fio", "--ioengine=gfapi", `--volume=${V}`, "--filename=fio", "--thread"],
   ...["--rw=randwrite", "--bsrange=4k-64k", "--size=4M", "--verify=crc32c", "--verify_fatal=1"],
-  ...[`--loops=${LONG ? 60 : 8}`, "--rate=3600k", "--output-format=json"],
+  ...[`--loops=${LONG ? 60 : 4}`, "--rate=3600k", "--output-format=json"],
 ];
 
 /** The name of the graph that a mount uses, and an option or figure of one of its layers. */
