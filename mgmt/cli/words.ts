@@ -22,7 +22,7 @@ export class UnknownCommand extends CommandError {
 }
 
 /** First words of commands that run where they are typed; they are never asked of the daemon. */
-const LOCAL_WORDS = ["brick", "mgmt", "file", "completion", "help"] as const;
+const LOCAL_WORDS = ["brick", "client", "mgmt", "heal", "file", "completion", "help"] as const;
 
 /** Arguments of a command that are not right. */
 export class WrongArguments extends UsageError {
@@ -75,6 +75,13 @@ function unknown(words: readonly string[], at: number, nexts: Iterable<string>):
     return new UnknownCommand(
       `Cannot run "${line}": more words are needed; "${all}" lists them`,
       undefined,
+    );
+  }
+  if (at === 0 && LOCAL_WORDS.some((each) => each === word)) {
+    return new UnknownCommand(
+      `Cannot run "${word}" after other options: it has options of its own; ` +
+        `write it first, as in "mortar ${word} …"`,
+      at,
     );
   }
   const near = nearest(word, at ? nexts : [...nexts, ...LOCAL_WORDS]);

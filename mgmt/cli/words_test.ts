@@ -61,6 +61,7 @@ Deno.test("mgmt/cli/words: after a whole command only a whole word makes a longe
 Deno.test("mgmt/cli/words: a word that no command has is named with its place and the nearest", () => {
   const cases: [string, number | undefined, RegExp][] = [
     ["foo", 0, /^Cannot run "foo": there is no such command; "mortar help" lists/],
+    ["file ls", 0, /^Cannot run "file" after other options: .* "mortar file …"$/],
     ["brik", 0, /did you mean "brick"\?/],
     ["volume st v1", 1, /"volume st"/],
     ["volume strat v1", 1, /did you mean "volume start"\?/],
