@@ -13,8 +13,8 @@ import { cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { decodeName } from "core/lib/bytes.ts";
 import { ROOT_GFID } from "core/inode.ts";
 
-const GFID2PATH_VIRTUAL = "glusterfs.gfid2path";
-const GFID_TO_PATH = "glusterfs.gfidtopath";
+/** One path, and all of them. */
+const PATH = "glusterfs.gfid2path", ALL_PATHS = "glusterfs.gfidtopath";
 const ANCESTRY_PATH = "glusterfs.ancestry.path";
 const NODE_UUID = "trusted.glusterfs.node-uuid";
 const REAL_FILENAME = "glusterfs.get_real_filename:";
@@ -28,8 +28,8 @@ export function isPathinfo(name: string): boolean {
 
 /** True for a name whose value is made, not kept. */
 export function isVirtual(name: string): boolean {
-  return isPathinfo(name) || name === GFID2PATH_VIRTUAL || name === GFID_TO_PATH ||
-    name === ANCESTRY_PATH || name === NODE_UUID || name === OPEN_FD_COUNT.name ||
+  return isPathinfo(name) || name === PATH || name === ALL_PATHS || name === ANCESTRY_PATH ||
+    name === NODE_UUID || name === OPEN_FD_COUNT.name ||
     name.startsWith(REAL_FILENAME);
 }
 
@@ -61,7 +61,7 @@ function textOf(brick: Brick, place: Place, name: string): string {
     if (!uuid) throw ENODATA;
     return uuid;
   }
-  if (name === GFID2PATH_VIRTUAL) {
+  if (name === ALL_PATHS) {
     if (!brick.options.gfid2path) throw ENODATA;
     if (place.directory) return brick.handles.dirPath(place.gfid);
     const paths = filePaths(brick, place.gfid);

@@ -181,8 +181,10 @@ Deno.test({
       await text(brick, dir, "trusted.glusterfs.pathinfo"),
       `<POSIX(${brick.path}):host:${brick.path}/Dir>`,
     );
-    const paths = String(await text(brick, file, "glusterfs.gfid2path")).split(":").sort();
+    const paths = String(await text(brick, file, "glusterfs.gfidtopath")).split(":").sort();
     deepEqual(paths, ["/Dir/File", "/second"]);
+    ok(paths.includes(String(await text(brick, file, "glusterfs.gfid2path"))));
+    equal(await text(brick, dir, "glusterfs.gfidtopath"), "/Dir");
     equal(await text(brick, dir, "glusterfs.gfid2path"), "/Dir");
     equal(await text(brick, brick.root, "glusterfs.ancestry.path"), "/");
     equal(await text(brick, dir, "glusterfs.get_real_filename:file"), "File");
@@ -196,7 +198,7 @@ Deno.test({
     );
     // A name that a crash left in the attributes only is not told.
     await Deno.remove(`${brick.path}/second`);
-    equal(await text(brick, file, "glusterfs.gfid2path"), "/Dir/File");
+    equal(await text(brick, file, "glusterfs.gfidtopath"), "/Dir/File");
   },
 });
 
