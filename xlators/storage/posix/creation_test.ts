@@ -3,9 +3,11 @@ import { ROOT } from "core/call.ts";
 import { EBUSY, EEXIST, EMLINK, EPERM } from "core/errno.ts";
 import { O_CREAT, O_RDWR, O_TRUNC } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
+import { readOptions } from "core/options.ts";
 import { ptr, requestKey, str, Xdata } from "core/xdata.ts";
 import { INTERNAL_FOP } from "core/xdata_keys.ts";
 import { gfidReq, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
+import { options } from "xlators/storage/posix/options.ts";
 
 const ignore = !IS_ROOT;
 const LINKTO = "trusted.glusterfs.dht.linkto";
@@ -209,5 +211,18 @@ Deno.test({
     equal(await count(), "00000002");
     await brick.top.unlink(ROOT, { parent: dir, name: "f", flags: 0 });
     equal(await count(), "00000001");
+  },
+});
+
+Deno.test({
+  name: "storage/posix: the root's owner follows its options while the brick serves",
+  ignore,
+  async fn() {
+    await using brick = await TestBrick.start({ "brick-uid": "77" });
+    equal(Deno.statSync(brick.path).uid, 77);
+    const given = { directory: brick.path, "brick-uid": "78", "brick-gid": "79" };
+    brick.top.reconfigure(readOptions(options, new Map(Object.entries(given))));
+    const { uid, gid } = Deno.statSync(brick.path);
+    deepEqual([uid, gid], [78, 79]);
   },
 });

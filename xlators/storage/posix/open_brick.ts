@@ -84,14 +84,21 @@ function openOn(
   }
   statFd(hidden);
   const hiddenId = { dev: statDev(), ino: statIno() };
-  const { "brick-uid": owner, "brick-gid": group } = options;
-  if (owner >= 0 || group >= 0) sys.fchown(root, owner | 0, group | 0);
+  giveRoot(root, options);
   const hostname = options.hostname ?? Deno.hostname();
   return new Brick(
     { path, root, hidden, xattrs, options, env, inodes, hostname, dirLimit: dirLimit() },
     hiddenId,
     uid,
   );
+}
+
+/** Gives a brick's root directory the owner that its options name. */
+export function giveRoot(
+  root: number,
+  { "brick-uid": owner, "brick-gid": group }: PosixOptions,
+): void {
+  if (owner >= 0 || group >= 0) sys.fchown(root, owner | 0, group | 0);
 }
 
 function openDirectory(at: number, path: string): number {

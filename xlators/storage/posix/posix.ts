@@ -34,7 +34,7 @@ import * as data from "xlators/storage/posix/data.ts";
 import { HealthCheck } from "xlators/storage/posix/health.ts";
 import { landfillQuiet, purgeLeftovers } from "xlators/storage/posix/landfill.ts";
 import { lookup } from "xlators/storage/posix/lookup.ts";
-import { openBrick } from "xlators/storage/posix/open_brick.ts";
+import { giveRoot, openBrick } from "xlators/storage/posix/open_brick.ts";
 import { options, type PosixOptions } from "xlators/storage/posix/options.ts";
 import * as listing from "xlators/storage/posix/readdir.ts";
 import * as removed from "xlators/storage/posix/remove.ts";
@@ -99,6 +99,7 @@ export class Posix extends Refuse {
     const brick = this.#brick;
     if (!brick) return;
     brick.options = values;
+    giveRoot(brick.root, values);
     brick.space.reconfigure(values);
     this.#health?.start();
   }
