@@ -282,6 +282,7 @@ export class ManagementDaemon {
       });
     }
     await this.#server.refresh(volume.name);
+    if (this.#endpoints.length) await this.#convergeHealer();
   }
 
   // Volumes whose copies can be healed; those it shall not heal are only looked at.

@@ -205,6 +205,8 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   /** What a person reads besides, on standard error, newline at its end; absent or "": nothing. */
   aside?(value: R, args: Arguments<A>): string;
   xml(value: R, args: Arguments<A>): XmlAnswer;
+  /** True: the answer stands before opRet, opErrno and opErrstr in `--xml`; absent: behind them. */
+  xmlFirst?(value: R, args: Arguments<A>): boolean;
   /** What a person reads on failure, such as "volume start: v1: failed: …"; absent: the message alone. */
   failed?(message: string, args: Arguments<A>): string;
   /**

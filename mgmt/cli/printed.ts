@@ -27,7 +27,7 @@ export function printAnswer(
   const stdout = form === "text"
     ? command.text(value, args)
     : form === "xml"
-    ? frame(0, 0, "", command.xml(value, args))
+    ? frame(0, 0, "", command.xml(value, args), command.xmlFirst?.(value, args))
     : json({ ok: true, value });
   const stderr = form === "text" ? command.aside?.(value, args) ?? "" : "";
   return { stdout, stderr, exitCode: 0 };
@@ -97,13 +97,21 @@ function asGluster(error: CommandError, words: readonly string[]): Answer {
 }
 
 /** The document that all answers in XML are. */
-export function frame(ret: number, errno: number, errstr: string, inside: XmlAnswer): string {
-  return printXml(element("cliOutput", [
+export function frame(
+  ret: number,
+  errno: number,
+  errstr: string,
+  inside: XmlAnswer,
+  insideFirst = false,
+): string {
+  const result = [
     element("opRet", ret),
     element("opErrno", errno),
     element("opErrstr", errstr),
-    ...inside,
-  ]));
+  ];
+  return printXml(
+    element("cliOutput", insideFirst ? [...inside, ...result] : [...result, ...inside]),
+  );
 }
 
 function failure(message: string, errno: number): string {

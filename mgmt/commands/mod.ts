@@ -16,6 +16,7 @@ import { volumeList } from "mgmt/commands/volume_list.ts";
 import { volumeReset } from "mgmt/commands/volume_reset.ts";
 import { volumeSet } from "mgmt/commands/volume_set.ts";
 import { volumeSetHelp, volumeSetHelpXml } from "mgmt/commands/volume_set_help.ts";
+import { volumeHeal } from "mgmt/commands/volume_heal.ts";
 import { volumeLog, volumeLogRotate } from "mgmt/commands/volume_log_rotate.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
 import { volumeStatus } from "mgmt/commands/volume_status.ts";
@@ -49,6 +50,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeGraph,
   volumeStatedump,
   volumeClearLocks,
+  volumeHeal,
   volumeBarrier,
   peerProbe,
   peerStatus,

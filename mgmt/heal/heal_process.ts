@@ -182,12 +182,11 @@ export class HealProcess {
     }
     const heal = this.#volumes.get(order.volume);
     if (!heal) return { error: `volume ${order.volume} is not healed by this daemon` };
-    const { away } = heal;
     switch (order.order) {
       case "index":
       case "full":
         heal.heal(order.order);
-        return { away };
+        return { away: await heal.away() };
       case "statistics":
         return { crawls: heal.crawls };
       case "counts":
@@ -195,7 +194,7 @@ export class HealProcess {
       case "entries":
         return { entries: await heal.entries(order.brick) };
       case "decide":
-        return { decided: await heal.decide(order.file, order.right), away };
+        return { decided: await heal.decide(order.file, order.right) };
     }
   }
 }

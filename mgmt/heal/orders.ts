@@ -25,12 +25,12 @@ export type HealOrder =
   };
 
 /** A file to be healed. */
-export interface HealFile {
+export type HealFile = {
   /** Path, or `<gfid:…>` if no copy tells it. */
   readonly path: string;
   readonly gfid: string;
   readonly state: "pending" | "healing" | "split-brain";
-}
+};
 
 /** Files of one brick; `files` undefined: it is not connected. */
 export interface BrickFiles {
@@ -46,7 +46,7 @@ export interface BrickCount {
 }
 
 /** A crawl over a set of copies. */
-export interface CrawlRecord {
+export type CrawlRecord = {
   readonly set: string;
   readonly type: "INDEX" | "FULL";
   /** Milliseconds since 1970; end null: it runs. */
@@ -55,13 +55,13 @@ export interface CrawlRecord {
   readonly healed: number;
   readonly splitBrain: number;
   readonly failed: number;
-}
+};
 
 /** What became of a file. */
-export interface Decided {
+export type Decided = {
   readonly file: string;
   readonly outcome: "healed" | "not split-brain" | "not found" | "not possible";
-}
+};
 
 /** An answer; `error`: why there is none, for people. */
 export interface HealAnswer {

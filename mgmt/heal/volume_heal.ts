@@ -24,6 +24,8 @@ const FILES_MAX = 10_000;
 const CRAWLS_MAX = 50;
 /** After a crawl that left something: the copy that was missing may be there, the lock free. */
 const AGAIN_MS = 15_000;
+/** How long a brick that is being connected to is waited for by who asks about it. */
+const SETTLE_MS = 5000, LOOK_MS = 50;
 
 /** A set, and what is under way in it. */
 interface SetWork {
@@ -40,6 +42,8 @@ export class VolumeHeal {
   readonly #clients = new Map<string, Graph>();
   readonly #sets: SetWork[] = [];
   readonly #connected = new Set<string>();
+  /** When (monotonic milliseconds) a brick went away, or was first tried. */
+  readonly #awaySince = new Map<string, number>();
   #blocks: readonly VolumeBlock[];
   #timer: Timer | undefined;
   #again: Timer | undefined;
@@ -54,8 +58,9 @@ export class VolumeHeal {
       const graph = buildGraph([block], TYPES, env, inodes);
       graph.top.listen(({ type }) => {
         if (type === "child-up") this.#came(block.name);
-        else if (type === "child-down") this.#connected.delete(block.name);
+        else if (type === "child-down") this.#went(block.name);
       });
+      this.#awaySince.set(block.name, env.clock.monotonic());
       this.#clients.set(block.name, graph);
     }
     for (const block of blocks) {
@@ -132,8 +137,22 @@ export class VolumeHeal {
     for (const set of this.#sets) if (set.healer.copies.includes(brick)) this.#want(set, "index");
   }
 
+  #went(brick: string): void {
+    if (this.#connected.delete(brick)) {
+      this.#awaySince.set(brick, this.#env.clock.monotonic());
+    }
+  }
+
+  // Who asks right after a start would be told that bricks are away which are about to be there.
+  async #settled(brick: string): Promise<void> {
+    const { clock } = this.#env;
+    const until = (this.#awaySince.get(brick) ?? 0) + SETTLE_MS;
+    while (!this.#connected.has(brick) && clock.monotonic() < until) await clock.delay(LOOK_MS);
+  }
+
   /** Bricks that are not reached now. */
-  get away(): string[] {
+  async away(): Promise<string[]> {
+    await Promise.all([...this.#clients.keys()].map((brick) => this.#settled(brick)));
     return [...this.#clients.keys()].filter((name) => !this.#connected.has(name));
   }
 
@@ -192,6 +211,7 @@ export class VolumeHeal {
   /** How many files each brick lists. */
   counts(): Promise<BrickCount[]> {
     return Promise.all([...this.#clients.keys()].map(async (brick) => {
+      await this.#settled(brick);
       const { healer, copy } = this.#copyOf(brick)!;
       return { brick, count: await healer.count(copy).catch(nullIfAway) };
     }));
@@ -209,6 +229,7 @@ export class VolumeHeal {
   async entries(brick: string): Promise<BrickFiles> {
     const found = this.#copyOf(brick);
     if (!found) return {};
+    await this.#settled(brick);
     const files: HealFile[] = [];
     try {
       for await (const { gfid, path, state } of found.healer.entries(found.copy)) {
@@ -262,7 +283,7 @@ export class VolumeHeal {
   state(): Json {
     return {
       on: this.#isOn,
-      away: this.away,
+      away: [...this.#awaySince.keys()].filter((name) => !this.#connected.has(name)),
       sets: this.#sets.map(({ healer, running }) => ({
         name: healer.name,
         crawls: running !== undefined,

@@ -1,0 +1,157 @@
+/** Healing as an operator sees it: our management daemon, its healer and its commands, GlusterFS's clients. */
+
+import { ok, strictEqual as equal } from "node:assert/strict";
+import { e2e } from "tests/e2e/harness.ts";
+import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
+import { must, until } from "tests/e2e/process.ts";
+
+async function replica(node: ManagedNode, name: string, count: number): Promise<void> {
+  const bricks = Array.from({ length: count }, (_, i) => `${NODE_HOST}:${node.dir}/${name}-${i}`);
+  await node.must(`volume create ${name} replica ${count} ${bricks.join(" ")} force`);
+  await node.must(`volume start ${name}`);
+}
+
+async function healerOf(node: ManagedNode, name: string): Promise<number> {
+  let pid = 0;
+  await until("the self-heal daemon runs", async () => {
+    const row = /^Self-heal Daemon on \S+\s+N\/A\s+N\/A\s+Y\s+(\d+)/m;
+    const found = row.exec(await node.must(`volume status ${name}`));
+    pid = Number(found?.[1] ?? 0);
+    return pid > 0;
+  });
+  return pid;
+}
+
+async function nothingLeft(node: ManagedNode, name: string): Promise<void> {
+  await until(
+    "nothing is left to heal",
+    async () => {
+      const text = await node.must(`volume heal ${name} info`);
+      return !text.includes("not connected") && !/entries: [1-9]/.test(text);
+    },
+    60_000,
+    300,
+  );
+}
+
+e2e("volume heal: a brick that was away is healed by the daemon's healer", [], async () => {
+  await using node = await ManagedNode.start("--no-restart");
+  await replica(node, "v", 3);
+  const healer = await healerOf(node, "v");
+  const line = (await Deno.readTextFile(`/proc/${healer}/cmdline`)).replaceAll("\0", " ");
+  ok(line.startsWith("/usr/sbin/glusterfs ") && line.includes("--process-name glustershd"), line);
+  const mount = await node.mount("v");
+  await must(["sh", "-c", 'cd "$0" && seq 1 9999 > f && mkdir d && echo x > d/g', mount.path]);
+  const [, victim] = await node.allOnline("v");
+  Deno.kill(victim!.pid, "SIGKILL");
+  await must([
+    "sh",
+    "-c",
+    'cd "$0" && echo more >> f && echo y > d/h && chmod 600 d/g',
+    mount.path,
+  ]);
+  await until("the change is listed by path", async () => {
+    const text = await node.must("volume heal v info");
+    return ["/f ", "/d ", "/d/g "].every((path) => text.split("\n").includes(path));
+  });
+  const text = await node.must("volume heal v info");
+  ok(/v-1\nStatus: Transport endpoint is not connected\nNumber of entries: -\n/.test(text), text);
+  const summary = await node.must("volume heal v info summary");
+  ok(/v-0\nStatus: Connected\nTotal Number of entries: [1-9]/.test(summary), summary);
+  const launched = await node.try("volume heal v");
+  equal(launched.code, 1);
+  ok(
+    launched.err.startsWith(
+      "Launching heal operation to perform index self heal on volume v has been unsuccessful:",
+    ),
+    launched.err,
+  );
+  await node.must("volume start v force");
+  await nothingLeft(node, "v");
+  const sums = await must(["sh", "-c", "cat v-0/f v-0/d/h | md5sum; cat v-1/f v-1/d/h | md5sum"], {
+    cwd: node.dir,
+  });
+  const [one, other] = sums.trim().split("\n");
+  equal(one, other);
+  const done = await node.must("volume heal v");
+  equal(
+    done,
+    "Launching heal operation to perform index self heal on volume v has been successful \n" +
+      "Use heal info commands to check status.\n",
+  );
+  const counts = await node.must("volume heal v statistics heal-count");
+  equal(counts.match(/^Number of entries: 0$/gm)?.length, 3);
+  ok((await node.must("volume heal v statistics")).includes("Type of crawl: INDEX"));
+  Deno.kill(healer, "SIGKILL");
+  await until("the healer is gone", async () => {
+    return (await node.must("volume status v")).includes("Self-heal Daemon on localhost") &&
+      !(await node.must("volume status v")).includes(` ${healer}\n`);
+  });
+});
+
+e2e("volume heal: the healer outlives the management daemon", [], async () => {
+  await using node = await ManagedNode.start();
+  await replica(node, "v", 2);
+  const healer = await healerOf(node, "v");
+  await node.endDaemon();
+  await node.startDaemon();
+  equal(await healerOf(node, "v"), healer);
+  await replica(node, "w", 2);
+  equal(await healerOf(node, "w"), healer);
+  equal((await node.must("volume heal w info")).match(/^Number of entries: 0$/gm)?.length, 2);
+  await node.must("volume stop v");
+  await node.must("volume stop w");
+  await until("nothing to heal, no healer", () => {
+    try {
+      Deno.statSync(`/proc/${healer}`);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+});
+
+e2e("volume heal: a split-brain is shown, and ended as it is told", [], async () => {
+  await using node = await ManagedNode.start("--no-restart");
+  await replica(node, "v", 2);
+  await node.must("volume set v cluster.quorum-type none");
+  await node.must("volume heal v disable");
+  const mount = await node.mount("v");
+  const sh = (script: string) => must(["sh", "-c", `cd "$0" && ${script}`, mount.path]);
+  await sh("for i in a b c; do echo old > $i; done");
+  for (const [victim, word] of [[0, "short"], [1, "longer-word"]] as const) {
+    const bricks = await node.allOnline("v");
+    Deno.kill(bricks[victim]!.pid, "SIGKILL");
+    await until("the brick is away", async () => !(await node.bricks("v"))[victim]!.online);
+    // A client that was there before may not know yet; a new one does.
+    const fresh = await node.mount("v");
+    const write = `cd "$0" && for i in a b c; do echo ${word} > $i; sync $i; done`;
+    await must(["sh", "-c", write, fresh.path]);
+    await fresh[Symbol.asyncDispose]();
+    await node.must("volume start v force");
+    await node.allOnline("v");
+  }
+  await until("split-brains are seen", async () => {
+    const text = await node.must("volume heal v info split-brain");
+    return text.match(/^Number of entries in split-brain: 3$/gm)?.length === 2;
+  });
+  ok((await node.must("volume heal v info")).includes("/a - Is in split-brain\n"));
+  ok((await node.must("--xml volume heal v info")).startsWith(
+    '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<cliOutput>\n  <healInfo>\n',
+  ));
+  equal(await node.must("volume heal v split-brain bigger-file /a"), "Healed /a.\n");
+  equal(await node.must("volume heal v split-brain latest-mtime /b"), "Healed /b.\n");
+  const source = `${NODE_HOST}:${node.dir}/v-1`;
+  ok(
+    (await node.must(`volume heal v split-brain source-brick ${source}`)).includes("Healed gfid:"),
+  );
+  const read = (path: string) => Deno.readTextFile(`${node.dir}/${path}`);
+  for (const brick of ["v-0", "v-1"]) {
+    equal(await read(`${brick}/a`), "longer-word\n");
+    equal(await read(`${brick}/b`), "longer-word\n");
+    equal(await read(`${brick}/c`), "short\n");
+  }
+  const again = await node.try("volume heal v split-brain bigger-file /a");
+  equal(again.code, 1);
+  equal(again.err, "Healing /a failed: File not in split-brain.\nVolume heal failed.\n");
+});
