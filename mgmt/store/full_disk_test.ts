@@ -72,7 +72,7 @@ Deno.test({
   fn: () =>
     onMount("1m", async (path) => {
       const home = `${path}/home`;
-      Deno.mkdirSync(home);
+      Deno.mkdirSync(home, { mode: 0o700 });
       fill(`${path}/filler`);
       throws(() => openStore(home, testEnv()), StoreError);
       Deno.removeSync(`${path}/filler`);

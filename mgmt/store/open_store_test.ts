@@ -242,7 +242,7 @@ Deno.test("mgmt/store: a store damaged before its journal was read is kept as it
 
 Deno.test("mgmt/store: another program's database is refused and not touched", () =>
   inHome(async (home, env) => {
-    Deno.mkdirSync(home);
+    Deno.mkdirSync(home, { mode: 0o700 });
     const path = `${home}/records.sqlite`;
     const other = new DatabaseSync(path);
     other.exec("CREATE TABLE bookmarks (url TEXT)");
@@ -294,7 +294,7 @@ Deno.test("mgmt/store: a store of version 1 is read, and what version 1 is does 
 
 Deno.test("mgmt/store: an older version is upgraded, and stays beside the new one", () =>
   inHome(async (home, env) => {
-    Deno.mkdirSync(home);
+    Deno.mkdirSync(home, { mode: 0o700 });
     const path = `${home}/records.sqlite`;
     writeVersion1(path);
     const upgrades = [...UPGRADES.slice(0, 1), VERSION_2];
