@@ -63,8 +63,7 @@ export const volumeHeal = managed({
       ],
     }),
   },
-  scope: "nothing",
-  localOnly: true,
+  scope: "volume",
   rest: "POST /volumes/{volume}/heal",
   examples: [
     { what: "What is to be healed in v1", line: "mortar volume heal v1 info" },

@@ -38,7 +38,7 @@ function storageLayers(input: VolgenInput, brick: BrickRecord, index: number): L
     own("features/upcall"),
     own("performance/io-threads"),
     own("features/barrier"),
-    ...rangesLayer(volume, brick),
+    ...(input.plain ? [] : rangesLayer(volume, brick)),
     own("features/index", indexOptions(volume, brick)),
     layer(brick.path, "debug/io-stats", { "unique-id": brick.path, "volume-id": volume.id }),
   ];

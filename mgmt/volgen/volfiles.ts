@@ -120,7 +120,7 @@ export function stateVolfiles(input: VolgenInput): Map<string, string> {
   const { volume } = input, { name } = volume;
   const files = new Map<string, string>();
   const add = (file: string, key: string, trusted = true) => {
-    const text = volfileText(input, key, trusted);
+    const text = volfileText({ ...input, plain: true }, key, trusted);
     if (text !== undefined) files.set(file, text);
   };
   add(`trusted-${name}.tcp-fuse.vol`, graphKey(volume, "client"));

@@ -10,6 +10,8 @@ export interface VolgenInput {
   readonly nodeId: string;
   /** Where bricks listen: undefined for all addresses, else the address of each brick's host. */
   readonly bindToHost: boolean;
+  /** Only layers that GlusterFS has, too: for files that its programs may read. */
+  readonly plain?: boolean;
   /** How many bricks of the volume are on a brick's file system; 1 each if absent. `df` divides by it. */
   readonly sharing?: (brick: BrickRecord) => number;
 }
