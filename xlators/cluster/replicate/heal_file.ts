@@ -2,7 +2,7 @@
 
 import type { Gfid, Inode } from "core/inode.ts";
 import { isDirectory, isRegular } from "core/iatt.ts";
-import { isSplitBrain, type Part, PARTS } from "xlators/cluster/replicate/blame.ts";
+import { isSplitBrain, marksToAdd, type Part, PARTS } from "xlators/cluster/replicate/blame.ts";
 import { type Choice, healData } from "xlators/cluster/replicate/heal_data.ts";
 import type { Testimonies } from "xlators/cluster/replicate/heal_direction.ts";
 import {
@@ -63,6 +63,7 @@ export async function healFile(
   const inode = set.inodes.of(gfid);
   const { need, parts, told } = await needOf(set, inode);
   if (need === "gone") return "gone";
+  if (need === "nothing") await unlist(set, inode, told);
   const stat = told.find((each) => each !== undefined)?.stat;
   if (!stat) return "left";
   const outcomes: FileOutcome[] = [];
@@ -75,6 +76,14 @@ export async function healFile(
     outcomes.push(await healEntries(set, inode, options));
   }
   return worst(outcomes);
+}
+
+// A mark that could not be set, or that a crash took away, leaves an entry in the index: bricks take it
+// off when they see that all marks are zero.
+async function unlist(set: HealSet, inode: Inode, told: Testimonies): Promise<void> {
+  const xattrs = marksToAdd(set.keys, [], {});
+  const here = set.all.filter((index) => told[index]);
+  await set.ask(here, (copy) => copy.xattrop(set.call, { inode, op: "add32", xattrs }));
 }
 
 const ORDER: readonly FileOutcome[] = ["split-brain", "left", "later", "busy", "healed"];
