@@ -449,3 +449,16 @@ Deno.test("cluster/replicate: a failing read goes on with another copy", async (
   equal(await scene.read(fd), "abcd");
   await scene.calm();
 });
+
+Deno.test("cluster/replicate: the only right copy is not blamed when it cannot sync", async () => {
+  const scene = await Scene.of({ copies: 2 });
+  const { fd, inode } = await scene.create("f");
+  scene.links[1]!.turn(false);
+  await scene.write(fd, "right");
+  await scene.calm();
+  scene.links[1]!.turn(true);
+  scene.links[0]!.fate = (fop) => fop === "fsync" ? EIO : "pass";
+  await scene.write(fd, "R");
+  await scene.calm();
+  deepEqual(await scene.allMarks(inode), ["1:1/0/0 dirty:1/0/0", "dirty:1/0/0"]);
+});
