@@ -413,7 +413,7 @@ class Hold {
     asked.forEach((index, at) => synced[index] = answers[at]!.ok);
     if (!synced.includes(false)) return;
     const good = this.#good.map((has, index) => has && synced[index]!);
-    const most = synced.filter((has) => has).length * 2 >= synced.length;
+    const most = this.#enough(synced) && synced.filter((has) => has).length * 2 >= synced.length;
     // All have the data, and only some may lose it. A few, or copies that miss something themselves,
     // do not blame the others for that: those may be the right ones for everybody else.
     if (!most || !good.includes(true)) {
