@@ -164,7 +164,7 @@ class Running<R> {
     this.#each((state) => state.doubt());
     const { change } = this;
     const marked = this.#part !== this.held.on || this.held.on.includes(false);
-    if (marked || change.part !== "entry" || !done.includes(true)) return;
+    if (marked || !done.includes(true)) return;
     await this.#marker.end(this.locker, change.targets, done, { add: done });
   }
 
