@@ -1,20 +1,165 @@
-/** placeholder */
-import { type Json, type Node, Uniform } from "core/xlator.ts";
-import type { Call } from "core/call.ts";
-import type { Graph } from "core/graph.ts";
-import type { Args, FopName, Reply } from "core/fops.ts";
+/**
+ * `.meta` at the root of a mount: what the client looks like inside, as files. It is found by its
+ * name and not listed. What a layer tells of itself is in graphs/active/NAME/private.
+ */
 
-export interface MetaParts {
-  readonly graph: () => Graph;
-  readonly mount: () => Json;
-  readonly commandLine: readonly string[];
-  readonly logLevel: string;
+import type { Call } from "core/call.ts";
+import { EACCES, EINVAL, ENODATA, ENOENT, ENOTDIR, EROFS } from "core/errno.ts";
+import { type Args, DONE, type FopName, FOPS, O_ACCMODE, type Reply } from "core/fops.ts";
+import { type Iatt, S_IFDIR, S_IFREG } from "core/iatt.ts";
+import { Fd, type Gfid, type Inode, PerFd, PerInode } from "core/inode.ts";
+import { encodeName } from "core/lib/bytes.ts";
+import { type Node, Uniform } from "core/xlator.ts";
+import { type MetaEntry, type MetaParts, metaTree } from "mgmt/client/meta_tree.ts";
+
+const NAME = ".meta";
+const DT_DIR = 4, DT_REG = 8;
+
+/** A place in the tree that somebody looked at. */
+interface Place {
+  readonly inode: Inode;
+  readonly entry: MetaEntry;
+  readonly children: Map<string, Place>;
 }
+
+/** See the head of this file. A layer above the graph that it shows. */
 export class Meta extends Uniform {
-  constructor(node: Node, readonly parts: MetaParts) {
+  readonly #places = new PerInode<Place>();
+  readonly #contents = new PerFd<Uint8Array>();
+  readonly #root: Place;
+  /** Until somebody looked for it, no fop can be about it. */
+  #found = false;
+
+  constructor(node: Node, parts: MetaParts) {
     super(node);
+    this.#root = this.#place(metaTree(parts));
   }
+
+  #place(entry: MetaEntry): Place {
+    const inode = this.inodes.of(this.env.random.uuid() as Gfid);
+    const place = { inode, entry, children: new Map() };
+    this.#places.set(inode, place);
+    return place;
+  }
+
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    return this.wind(fop, call, args);
+    const { inode, fd, parent, name } = args as Partial<Args<"lookup"> & { fd: Fd }>;
+    if (fop === "lookup" && name === NAME && parent === this.inodes.root) {
+      this.#found = true;
+      return this.#looked(this.#root) as Promise<Reply<K>>;
+    }
+    const on = this.#found ? parent ?? inode ?? fd?.inode : undefined;
+    const place = on && this.#places.get(on);
+    if (!place) return this.wind(fop, call, args);
+    try {
+      return this.#answer(fop, call, args, place) as Promise<Reply<K>>;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #answer(fop: FopName, call: Call, args: unknown, place: Place): Promise<unknown> {
+    switch (fop) {
+      case "lookup":
+        return this.#lookup(place, (args as Args<"lookup">).name);
+      case "stat":
+      case "fstat":
+        return Promise.resolve({ stat: this.#stat(place) });
+      case "opendir":
+        if (!place.entry.list) throw ENOTDIR;
+        return Promise.resolve({ fd: new Fd(place.inode, 0) });
+      case "open":
+        return Promise.resolve({ fd: this.#open(place, (args as Args<"open">).flags) });
+      case "readdir":
+      case "readdirp":
+        return Promise.resolve(this.#list(place, (args as Args<"readdir">).offset));
+      case "readv":
+        return Promise.resolve(this.#read(args as Args<"readv">));
+      case "access":
+        if ((args as Args<"access">).mask & 2) throw EACCES;
+        return Promise.resolve(DONE);
+      case "getxattr":
+      case "fgetxattr":
+        if ((args as Args<"getxattr">).name !== "") throw ENODATA;
+        return Promise.resolve({ xattrs: undefined });
+      case "statfs":
+        return this.child.statfs(call, { inode: this.inodes.root });
+      default:
+        if (FOPS[fop].kind === "handle") return Promise.resolve(DONE);
+        throw EROFS;
+    }
+  }
+
+  #lookup(place: Place, name: string): Promise<Reply<"lookup">> {
+    if (name === "") return this.#looked(place);
+    const found = this.#children(place).get(name);
+    if (!found) throw ENOENT;
+    return this.#looked(found);
+  }
+
+  #looked(place: Place): Promise<Reply<"lookup">> {
+    return Promise.resolve({ stat: this.#stat(place), postParent: undefined });
+  }
+
+  // Places stay as long as the tree has them, so that inodes do not change under who looks.
+  #children({ entry, children }: Place): ReadonlyMap<string, Place> {
+    if (!entry.list) throw ENOTDIR;
+    const now = entry.list();
+    for (const name of children.keys()) if (!now.has(name)) children.delete(name);
+    for (const [name, each] of now) {
+      if (!children.has(name)) children.set(name, this.#place(each));
+    }
+    return children;
+  }
+
+  #stat({ inode, entry }: Place): Iatt {
+    const now = Math.floor(this.env.clock.now() / 1000);
+    const size = entry.text ? encodeName(entry.text()).length : 0;
+    return {
+      gfid: inode.gfid,
+      mode: entry.list ? S_IFDIR | 0o555 : S_IFREG | 0o444,
+      nlink: entry.list ? 2 : 1,
+      uid: 0,
+      gid: 0,
+      rdev: 0,
+      dev: 0,
+      size,
+      blksize: 4096,
+      blocks: Math.ceil(size / 512),
+      atime: now,
+      atimeNsec: 0,
+      mtime: now,
+      mtimeNsec: 0,
+      ctime: now,
+      ctimeNsec: 0,
+    };
+  }
+
+  #open({ inode, entry }: Place, flags: number): Fd {
+    if (flags & O_ACCMODE) throw EROFS;
+    if (!entry.text) throw EINVAL;
+    const fd = new Fd(inode, flags);
+    this.#contents.set(fd, encodeName(entry.text()));
+    return fd;
+  }
+
+  #read({ fd, offset, size }: Args<"readv">): Reply<"readv"> {
+    const data = (this.#contents.get(fd) ?? new Uint8Array()).subarray(offset, offset + size);
+    return { data, stat: undefined, eof: data.length < size };
+  }
+
+  #list(place: Place, offset: bigint): Reply<"readdirp"> {
+    const entries = [...this.#children(place)].map(([name, child], index) => {
+      const stat = this.#stat(child);
+      const ino = BigInt(`0x${child.inode.gfid.replaceAll("-", "").slice(16)}`);
+      return {
+        name,
+        offset: BigInt(index + 1),
+        type: child.entry.list ? DT_DIR : DT_REG,
+        ino,
+        stat,
+      };
+    });
+    return { entries: entries.slice(Number(offset)), eof: true };
   }
 }
