@@ -125,14 +125,14 @@ export function crawlsText(crawls: readonly CrawlRecord[]): string {
 }
 
 function crawlText({ begin, end, type, healed, splitBrain, failed }: CrawlRecord): string {
-  return `\nStarting time of crawl: ${timeText(begin)}\n` +
-    (end === null ? "Crawl is in progress\n" : `Ending time of crawl: ${timeText(end)}\n`) +
+  return `\nStarting time of crawl: ${crawlTime(begin)}\n` +
+    (end === null ? "Crawl is in progress\n" : `Ending time of crawl: ${crawlTime(end)}\n`) +
     `Type of crawl: ${type}\nNo. of entries healed: ${healed}\n` +
     `No. of entries in split-brain: ${splitBrain}\nNo. of heal failed entries: ${failed}\n`;
 }
 
-// As ctime(3), in UTC.
-function timeText(ms: number): string {
+/** A time as ctime(3) has it, in UTC. */
+export function crawlTime(ms: number): string {
   const [day, date, month, year, time] = new Date(ms).toUTCString().replace(",", "").split(" ");
   return `${day} ${month} ${date!.replace(/^0/, " ")} ${time} ${year}`;
 }

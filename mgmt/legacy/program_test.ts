@@ -97,10 +97,10 @@ Deno.test("mgmt/legacy: from another machine only looking is there", () =>
 
 Deno.test("mgmt/legacy: a verb that is not there yet, and a wrong one, are refused in words", () =>
   withProgram(async (unix) => {
-    const heal = await unix.ask(cliCall(GLUSTER_CLI.healVolume), {
+    const detach = await unix.ask(cliCall(GLUSTER_CLI.deprobe), {
       dict: packed({ volname: "v" }),
     });
-    deepEqual([heal.ret, heal.error], [-1, '"volume heal" is not supported by mortar yet']);
+    deepEqual([detach.ret, detach.error], [-1, '"peer detach" is not supported by mortar yet']);
     const empty = await unix.ask(cliCall(GLUSTER_CLI.startVolume), { dict: undefined });
     deepEqual([empty.ret, empty.error], [-1, 'Cannot read the request: "volname": it is missing']);
     const friends = await unix.ask(listFriends, { flags: 7, dict: undefined });

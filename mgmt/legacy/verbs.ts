@@ -10,6 +10,7 @@ import type { VolumeClearLocks } from "mgmt/commands/volume_clear_locks.ts";
 import type { VolumeDone } from "mgmt/commands/volume_create.ts";
 import type { VolumeGet } from "mgmt/commands/volume_get.ts";
 import { resetDone, type VolumeReset } from "mgmt/commands/volume_reset.ts";
+import { heal } from "mgmt/legacy/heal.ts";
 import { profile } from "mgmt/legacy/profile.ts";
 import { type Entries, type RequestDict, type Told, wrong } from "mgmt/legacy/request_dict.ts";
 import { answerOf, type Run } from "mgmt/legacy/run.ts";
@@ -60,6 +61,7 @@ export const VERBS: ReadonlyMap<number, LegacyVerb> = new Map<number, LegacyVerb
   [GLUSTER_CLI.resetVolume, { perform: resetVolume }],
   [GLUSTER_CLI.getVolumeOption, { ...telling(getOptions), errno: () => 0 }],
   [GLUSTER_CLI.profileVolume, { ...telling(profile), failed: [["count", 0]] }],
+  [GLUSTER_CLI.healVolume, telling(heal)],
   [GLUSTER_CLI.statedumpVolume, line(statedumpWords)],
   [GLUSTER_CLI.clearLocks, telling(clearLocks)],
   [GLUSTER_CLI.barrierVolume, line(barrierWords)],
@@ -79,7 +81,6 @@ export const NOT_YET: ReadonlyMap<number, string> = new Map([
   [GLUSTER_CLI.resetBrick, "volume reset-brick"],
   [GLUSTER_CLI.gsyncSet, "volume geo-replication"],
   [GLUSTER_CLI.quota, "volume quota"],
-  [GLUSTER_CLI.healVolume, "volume heal"],
   [GLUSTER_CLI.uuidReset, "system:: uuid reset"],
   [GLUSTER_CLI.copyFile, "system:: copy file"],
   [GLUSTER_CLI.sysExec, "system:: execute"],
