@@ -2,7 +2,7 @@
 
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { type BrickKind, Cluster, e2e, KIND, LONG } from "tests/e2e/harness.ts";
-import { healedByUs } from "tests/e2e/own_heal.ts";
+import { healedByUs, startOwnHealer } from "tests/e2e/own_heal.ts";
 import { must, Process, until } from "tests/e2e/process.ts";
 import type { Layout } from "tests/e2e/volfiles.ts";
 
@@ -148,3 +148,38 @@ for (const restarts of [false, true]) {
     },
   );
 }
+
+e2e(
+  "own heal: beside GlusterFS's healer, while its client writes and bricks come and go",
+  GLFSHEAL,
+  async () => {
+    await using cluster = await Cluster.start({ layout: "replica3", client: { pingTimeout: 5 } });
+    await using mount = await cluster.mount();
+    const theirs = await cluster.startHealer();
+    const ours = await startOwnHealer(cluster);
+    const fio = must([
+      ...["fio", "--name=w", `--directory=${mount.path}`, "--nrfiles=4", "--size=32m"],
+      ...["--rw=randwrite", "--bsrange=4k-64k", "--time_based", `--runtime=${LONG ? 120 : 25}`],
+      ...["--verify=crc32c", "--do_verify=1", "--verify_fatal=1", "--ioengine=psync"],
+      ...["--output=/dev/null"],
+    ], { timeoutMs: 300_000 });
+    let done = false;
+    const over = fio.finally(() => done = true);
+    over.catch(() => {});
+    let faults = 0;
+    for (let victim = 0; !done; victim = (victim + 1) % 3) {
+      const quiet = async () => (await cluster.pendingHeals()).every((each) => each === 0);
+      await until("all is healed, or fio is done", async () => done || await quiet(), 60_000, 500);
+      if (done) break;
+      await cluster.bricks[victim]!.end("SIGKILL");
+      await must(["dd", "if=/dev/urandom", `of=${mount.path}/more-${victim}`, "bs=64k", "count=4"]);
+      await cluster.bricks[victim]!.start();
+      faults++;
+    }
+    await over;
+    await theirs.end("SIGTERM");
+    await ours.end("SIGTERM");
+    ok(faults >= 2, `only ${faults} faults`);
+    await healedByUs(cluster);
+  },
+);
