@@ -232,7 +232,7 @@ case_life() {
   prints "$(field v 'Volume ID' | tr -d -)" xattr_hex trusted.glusterfs.volume-id "$B/v0"
   does test -s "/var/log/glusterfs/bricks/$(say "${B#/}/v0" | tr / -).log"
   does bash -c "tail -n +$((lines + 1)) /var/log/glusterfs/cmd_history.log | grep 'volume start v : SUCCESS'"
-  does bash -c "gluster --log-file=/tmp/own.log system getspec v | grep -c 'type protocol/client' | grep -qx 4"
+  does bash -c "gluster --log-file=$B/own.log system getspec v | grep -c 'type protocol/client' | grep -qx 4"
   prints 'volume stop: v: success' g volume stop v
   prints Stopped field v Status
   fails g volume stop v
@@ -514,8 +514,8 @@ case_figures() {
   fails g volume clear-locks v / kind some inode
   does g volume log v rotate
   fails g volume sync "$HOST"
-  does gluster get-state odir /tmp file state-of-glusterd
-  does grep -q 'Volume1.name: v' /tmp/state-of-glusterd
+  does gluster get-state odir "$B" file state-of-glusterd
+  does grep -q 'Volume1.name: v' "$B/state-of-glusterd"
   does gluster system uuid get
   does unmount "$M/0"
 }
