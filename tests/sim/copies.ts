@@ -63,14 +63,17 @@ function digest(node: MemoryNode): string {
   return `${bytes.length} bytes ${stamps.join(",")} #${(hash >>> 0).toString(16)}`;
 }
 
+/** All marks of a brick that say something, one line each. */
+export function marksOf(brick: SimBrick): string[] {
+  return [...brick.disk.nodes.values()].flatMap((node) =>
+    [...node.xattrs].filter(([name, value]) => MARKS.test(name) && value.some((byte) => byte !== 0))
+      .map(([name, value]) => `${brick.name} has ${name}=${toHex(value)} on ${node.gfid}`)
+  );
+}
+
 function checkMarks(brick: SimBrick): void {
-  for (const node of brick.disk.nodes.values()) {
-    for (const [name, value] of node.xattrs) {
-      if (MARKS.test(name) && value.some((byte) => byte !== 0)) {
-        throw new SimFailure(`${brick.name} still has ${name}=${toHex(value)} on ${node.gfid}`);
-      }
-    }
-  }
+  const [mark] = marksOf(brick);
+  if (mark) throw new SimFailure(`a mark is left: ${mark}`);
   for (const kind of ["xattrop", "dirty"]) {
     const [left] = brick.disk.index.get(kind) ?? [];
     if (left) throw new SimFailure(`${brick.name} still lists ${left} under ${kind}`);

@@ -1,16 +1,17 @@
 /**
- * `deno task sim --seeds N [--from S] [--system NAME] [--seed S]`: plays seeds, and ends with 1 if one
- * fails. `--seed` plays one and prints all that happened.
+ * `deno task sim [--seeds N] [--from S] [--system NAME [--seed S] [--failures N]]`: plays seeds, shared out
+ * among all systems unless one is named, and ends with 1 if one fails. `--seed` plays one and prints
+ * all that happened; `--failures` is after how many failures of a system the rest is left out.
  */
 
 // deno-lint-ignore-file no-console -- a command's output
 
 import { parseArgs } from "@std/cli/parse-args";
 import { play, type RunReport } from "tests/sim/scenario.ts";
-import { SYSTEMS } from "tests/sim/systems_all.ts";
+import { DAILY, SYSTEMS } from "tests/sim/systems_all.ts";
 import type { System } from "tests/sim/systems.ts";
 
-const LINES_SHOWN = 60;
+const LINES_SHOWN = 60, FAILURES_SHOWN = 5;
 
 function describe(
   system: System,
@@ -40,41 +41,49 @@ async function one(system: System, seed: number): Promise<boolean> {
 
 async function many(system: System, from: number, count: number, most: number): Promise<boolean> {
   const began = performance.now();
-  let events = 0, failed = 0;
+  let events = 0, failed = 0, played = 0;
   for (let seed = from; seed < from + count && failed < most; seed++) {
     const report = await play(system, seed);
     events += report.events;
+    played++;
     if (report.failure === undefined) continue;
     failed++;
     console.log(describe(system, report, failed === 1 ? LINES_SHOWN : 0));
   }
   const seconds = (performance.now() - began) / 1000;
   console.log(
-    `${system.name}: ${count} seeds, ${failed} failed, ${(count / seconds).toFixed(1)} seeds/s, ${
-      Math.round(events / count)
+    `${system.name}: ${played} seeds, ${failed} failed, ${(played / seconds).toFixed(1)} seeds/s, ${
+      Math.round(events / played)
     } events a seed`,
   );
   return failed === 0;
 }
 
+async function daily(from: number, count: number): Promise<boolean> {
+  let well = true;
+  for (const [system, share] of DAILY) {
+    const fine = await many(system, from, Math.ceil(count * share / 100), FAILURES_SHOWN);
+    well &&= fine;
+  }
+  return well;
+}
+
 async function main(): Promise<void> {
   const args = parseArgs(Deno.args, { string: ["seeds", "seed", "from", "system", "failures"] });
-  const systems = SYSTEMS.filter(({ name }) => args.system === undefined || args.system === name);
-  if (!systems.length) {
-    console.error(`Unknown system; there are ${SYSTEMS.map(({ name }) => name).join(", ")}`);
-    Deno.exit(2);
-  }
+  const number = (text: string | undefined, otherwise: number) =>
+    text === undefined ? otherwise : Number(text);
+  const from = number(args.from, 1), count = number(args.seeds, 500);
   let well = true;
-  for (const system of systems) {
-    const fine = args.seed === undefined
-      ? await many(
-        system,
-        Number(args.from ?? 1),
-        Number(args.seeds ?? 100),
-        Number(args.failures ?? 5),
-      )
+  if (args.system === undefined && args.seed === undefined) well = await daily(from, count);
+  else {
+    const system = SYSTEMS.find(({ name }) => args.system === name);
+    if (!system) {
+      console.error(`Unknown system; there are ${SYSTEMS.map(({ name }) => name).join(", ")}`);
+      Deno.exit(2);
+    }
+    well = args.seed === undefined
+      ? await many(system, from, count, number(args.failures, FAILURES_SHOWN))
       : await one(system, Number(args.seed));
-    well &&= fine;
   }
   Deno.exit(well ? 0 : 1);
 }

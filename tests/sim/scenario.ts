@@ -3,7 +3,7 @@
  * can, and everything is looked at once more.
  */
 
-import { checkCopies } from "tests/sim/copies.ts";
+import { checkCopies, marksOf } from "tests/sim/copies.ts";
 import { Faults } from "tests/sim/faults.ts";
 import { SimHealer } from "tests/sim/healer.ts";
 import { OwnFiles } from "tests/sim/own_files.ts";
@@ -51,7 +51,10 @@ export async function play(
     await sim.run(() => new Scenario(world).run());
   } catch (error) {
     failure = error;
-    for (const brick of world.bricks) sim.note(`${brick.name} ${JSON.stringify(brick.state())}`);
+    for (const brick of world.bricks) {
+      sim.note(`${brick.name} ${JSON.stringify(brick.state())}`);
+      for (const mark of marksOf(brick)) sim.note(mark);
+    }
   }
   const { events, now: timeMs, trace } = sim;
   return { seed, events, timeMs, digest: trace.digest, swarm, failure, trace: trace.lines };

@@ -98,6 +98,11 @@ export const ARBITER: System = replica("arbiter", 3, {
   "arbiter-count": "1",
 });
 
+/** The same volume without a healer: only what must hold before anything is healed is checked. */
+export function unhealed({ replicate: _, ...system }: System): System {
+  return { ...system, name: `${system.name}-unhealed`, heals: false };
+}
+
 /** Options of a system's replicate layer, as a healer is given them. */
 export function healOptions({ replicate: options = {} }: System): ReadonlyMap<string, string> {
   return new Map(Object.entries(options));

@@ -8,6 +8,18 @@ import {
   SINGLE,
   type System,
   TOY,
+  unhealed,
 } from "tests/sim/systems.ts";
 
-export const SYSTEMS: readonly System[] = [SINGLE, DISTRIBUTE, TOY, REPLICA_3, REPLICA_2, ARBITER];
+const REPLICAS: readonly System[] = [REPLICA_3, REPLICA_2, ARBITER];
+
+/** Played by `deno task test:sim`, with how many of each hundred seeds. */
+export const DAILY: readonly (readonly [System, number])[] = [
+  [SINGLE, 10],
+  [DISTRIBUTE, 10],
+  [TOY, 10],
+  ...REPLICAS.map((system, index) => [unhealed(system), index === 0 ? 30 : 20] as const),
+];
+
+/** Every system. */
+export const SYSTEMS: readonly System[] = [...DAILY.map(([system]) => system), ...REPLICAS];
