@@ -32,6 +32,8 @@ export class Copies {
   readonly arbiter: number | undefined;
   /** False from when a copy says it is away until it says it is back. */
   readonly up: boolean[];
+  /** How often each copy came or went: one that did may have lost what was not synced. */
+  readonly turns: number[];
   /** Grows whenever a copy comes or goes: what was known before is looked at anew. */
   generation = 1;
   /** A copy said that something waits for heal, or one was away since it was last asked. */
@@ -69,6 +71,7 @@ export class Copies {
     };
     this.arbiter = values["arbiter-count"] === 1 ? node.children.length - 1 : undefined;
     this.up = node.children.map(() => true);
+    this.turns = node.children.map(() => 0);
   }
 
   get count(): number {
@@ -83,6 +86,7 @@ export class Copies {
   /** Names the copy came or went; what is known of inodes is looked at anew. */
   turn(index: number, up: boolean): void {
     this.up[index] = up;
+    this.turns[index]!++;
     this.generation++;
     this.needsHeal = true;
   }

@@ -462,3 +462,14 @@ Deno.test("cluster/replicate: the only right copy is not blamed when it cannot s
   await scene.calm();
   deepEqual(await scene.allMarks(inode), ["1:1/0/0 dirty:1/0/0", "dirty:1/0/0"]);
 });
+
+Deno.test("cluster/replicate: a copy that went and came back before what it wrote was synced is blamed", async () => {
+  const scene = await Scene.of();
+  const { fd, inode } = await scene.create("f");
+  await scene.write(fd, "old!");
+  await scene.write(fd, "new!");
+  scene.links[2]!.turn(false);
+  scene.links[2]!.turn(true);
+  await scene.calm();
+  deepEqual(await scene.allMarks(inode), ["2:1/0/0", "2:1/0/0", "dirty:1/0/0"]);
+});

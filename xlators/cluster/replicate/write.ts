@@ -154,6 +154,7 @@ class Hold {
   #written: Target | undefined;
   readonly #admit: () => void;
   readonly #marker: Marker;
+  readonly #turns: readonly number[];
   readonly #running = new Set<DataChange<WithXdata>>();
   #locks!: Held;
   /** Copies that take part: locked, and marked as being changed. */
@@ -190,6 +191,7 @@ class Hold {
     this.#target = target;
     if (fd) this.#fds.add(fd);
     this.generation = copies.generation;
+    this.#turns = [...copies.turns];
     this.#failed = copies.all.map(() => false);
     this.#missed = copies.all.map(() => false);
     this.#marker = new Marker(copies, "data");
@@ -400,18 +402,8 @@ class Hold {
 
   // The mark says "maybe not written": it may go only when the data is on stable storage.
   async #sync(): Promise<void> {
-    const fds = this.#written?.fds;
-    if (!fds) return;
-    const asked = this.#part.flatMap((has, index) => has && fds[index] ? [index] : []);
-    const args = { dataOnly: true, xdata: SYNC_REQUEST };
-    const answers = await settle(
-      asked.map((index) =>
-        this.#copies.all[index]!.fsync(this.#call, { ...args, fd: fds[index]! })
-      ),
-    );
-    const synced = this.#part.map(() => false);
-    asked.forEach((index, at) => synced[index] = answers[at]!.ok);
-    if (!synced.includes(false)) return;
+    const synced = await this.#synced();
+    if (this.#part.every((has, index) => !has || synced[index])) return;
     const good = this.#good.map((has, index) => has && synced[index]!);
     const most = this.#enough(synced) && synced.filter((has) => has).length * 2 >= synced.length;
     // All have the data, and only some may lose it. A few, or copies that miss something themselves,
@@ -421,6 +413,28 @@ class Hold {
       return;
     }
     this.#good = good;
-    for (const index of asked) if (!synced[index]) this.#fail(index, synced);
+    this.#part.forEach((has, index) => {
+      if (has && !synced[index]) this.#fail(index, synced);
+    });
+  }
+
+  // Where all that was written is on stable storage. A brick that went away may have lost it before it
+  // came back: that it can sync now means nothing.
+  async #synced(): Promise<boolean[]> {
+    const stayed = this.#part.map((has, index) =>
+      has && this.#copies.turns[index] === this.#turns[index]
+    );
+    const fds = this.#written?.fds;
+    if (!fds) return stayed;
+    const asked = stayed.flatMap((has, index) => has && fds[index] ? [index] : []);
+    const args = { dataOnly: true, xdata: SYNC_REQUEST };
+    const answers = await settle(
+      asked.map((index) =>
+        this.#copies.all[index]!.fsync(this.#call, { ...args, fd: fds[index]! })
+      ),
+    );
+    const synced = stayed.map(() => false);
+    asked.forEach((index, at) => synced[index] = answers[at]!.ok);
+    return synced;
   }
 }
