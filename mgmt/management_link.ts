@@ -42,6 +42,11 @@ export class ManagementLink {
     return endpointText(this.#endpoints[this.#at]!);
   }
 
+  /** The same as an address. */
+  get endpoint(): Endpoint {
+    return this.#endpoints[this.#at]!;
+  }
+
   /** The connection, if there is one now. */
   get connection(): Connection | undefined {
     return this.#connection?.open ? this.#connection : undefined;

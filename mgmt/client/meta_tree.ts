@@ -37,7 +37,7 @@ export function metaTree({ graph, mount, commandLine, logLevel }: MetaParts): Me
 
 function graphEntries({ nodes, top }: Graph): ReadonlyMap<string, MetaEntry> {
   const all = [...nodes].map((node) => [node.block.name, layer(node)] as const);
-  return new Map([...all, ["top", file(() => `${top.name}\n`)]]);
+  return new Map([["top", file(() => `${top.name}\n`)], ...all]);
 }
 
 function layer({ block, xlator }: GraphNode): MetaEntry {

@@ -19,7 +19,7 @@ import { type DumpSection, dumpState, shownOptions, stateSection } from "mgmt/st
 import { type Fuse, fuse } from "xlators/mount/fuse/fuse.ts";
 
 /** What a mount is told beside its volfile. */
-export interface ClientOptions extends GraphChanges {
+export interface ClientOptions extends Omit<GraphChanges, "port"> {
   readonly source: Source;
   /** The management daemon, if the volfile is its. */
   readonly link: ManagementLink | undefined;
@@ -83,10 +83,11 @@ export class ClientProcess {
   }
 
   #graphOf(text: string): ClientGraph {
-    const { source, overrides } = this.#options;
+    const { source, overrides, subdirectory } = this.#options;
     const { log } = this.#daemon.env;
+    const changes = { port: source.port, subdirectory };
     const blocks = overridden(readBlocks(text, source.where), overrides);
-    return clientGraph(blocks, this.#types, this.#options, ({ type, volume }) => {
+    return clientGraph(blocks, this.#types, changes, ({ type, volume }) => {
       log.info("layer is left out: this version does not have it, files are the same without", {
         type,
         volume,

@@ -2,6 +2,7 @@
 
 import type { Env } from "core/env.ts";
 import { CommandError } from "mgmt/cli/command.ts";
+import { MANAGEMENT_PORT } from "mgmt/endpoints.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
 import { plain } from "mgmt/plain.ts";
 import type { Connection } from "rpc/connection.ts";
@@ -14,6 +15,8 @@ const ANSWER_MS = 20_000;
 export interface Source {
   /** For people. */
   readonly where: string;
+  /** Port of the management daemon that knows those of the bricks. */
+  readonly port: number;
   /** The volfile now. Throws CommandError. */
   read(): Promise<string>;
 }
@@ -23,6 +26,7 @@ export function fileSource(path: string): Source {
   const where = `volfile "${path}"`;
   return {
     where,
+    port: MANAGEMENT_PORT,
     async read() {
       try {
         return await Deno.readTextFile(path);
@@ -41,6 +45,9 @@ export function servedSource(link: ManagementLink, id: string, env: Env): Source
   return {
     get where() {
       return `volume "${id}" of ${link.where}`;
+    },
+    get port() {
+      return link.endpoint.kind === "tcp" ? link.endpoint.port : MANAGEMENT_PORT;
     },
     async read() {
       const { where } = this;

@@ -14,7 +14,7 @@ import { type MountWords, readMountWords } from "mgmt/client/mount_options.ts";
 import { ClientProcess } from "mgmt/client/process.ts";
 import { fileSource, servedSource } from "mgmt/client/source.ts";
 import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";
-import { MANAGEMENT_PORT, parsePort } from "mgmt/endpoints.ts";
+import { parsePort } from "mgmt/endpoints.ts";
 import { type Address, readAddress } from "mgmt/file/address.ts";
 import { dashed, defaultHome, placesUnder } from "mgmt/home.ts";
 import { ManagementLink } from "mgmt/management_link.ts";
@@ -107,7 +107,6 @@ export async function runClient(
     const process = new ClientProcess(daemon, types, {
       source: link ? servedSource(link, id!, daemon.env) : fileSource(values.volfile!),
       link,
-      port: port ?? MANAGEMENT_PORT,
       subdirectory: words.subdirectory ?? subdirectoryOf(volume),
       mountpoint,
       shownSource: volume ? `${volume.host}:/${volume.volume}` : values.volfile!,

@@ -1,0 +1,38 @@
+import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
+import { readMountWords } from "mgmt/client/mount_options.ts";
+
+Deno.test("mount options: GlusterFS's spellings reach the mount, words of mount(8) too", () => {
+  const words = readMountWords([
+    "ro,acl,entry_timeout=0.5",
+    "direct-io-mode=disable,nosuid,_netdev",
+  ]);
+  deepEqual([...words.fuse], [
+    ["read-only", "on"],
+    ["acl", "on"],
+    ["entry-timeout", "0.5"],
+    ["direct-io-mode", "disable"],
+    ["fuse-mountopts", "nosuid,_netdev"],
+  ]);
+});
+
+Deno.test("mount options: servers, logs and the volume's name are told apart from the mount's", () => {
+  const words = readMountWords([
+    "backup-volfile-servers=b:[fe80::1]:c,log-level=WARNING,log-file=/l,volume-id=v2,lru-limit=7",
+    "no-root-squash,xlator-option=*-client-*.ping-timeout=5,subdir-mount=/d,server-port=24008",
+  ]);
+  deepEqual(words.backups, ["b", "[fe80::1]", "c"]);
+  deepEqual([words.logLevel, words.logFile, words.volumeId], ["WARNING", "/l", "v2"]);
+  deepEqual([words.subdirectory, words.port], ["/d", "24008"]);
+  deepEqual(words.xlatorOptions, ["*-client-*.ping-timeout=5"]);
+  deepEqual(words.idle, ["lru-limit"]);
+  equal(words.fuse.get("client-pid"), "-4");
+});
+
+Deno.test("mount options: one without the value that it needs is refused", () => {
+  throws(() => readMountWords(["log-file"]), /"log-file": it needs a value/);
+  throws(() => readMountWords(["entry-timeout="]), /"entry-timeout": it needs a value/);
+});
+
+Deno.test("mount options: what the command sets itself is not taken from words", () => {
+  equal(readMountWords(["mountpoint=/etc"]).fuse.has("mountpoint"), false);
+});
