@@ -206,12 +206,12 @@ export class ProtocolClient extends Funnel {
   }
 
   // The brick then answers EINTR, unless it has granted the lock already.
-  #interrupt(session: Session, call: Call, { fd: { inode }, lock }: Args<"lk">): void {
+  #interrupt(session: Session, call: Call, { fd, lock }: Args<"lk">): void {
     const { whence, start, size } = lock;
     const name = `glusterfs.intrlk.tposix.kblocked.${whence},${start}-${size}`;
-    this.#ask("getxattr", session, call, { inode, name }).catch((error) => {
+    this.#ask("fgetxattr", session, call, { fd, name }).catch((error) => {
       const { errno } = error instanceof FopError ? error : EIO;
-      this.env.log.warn("waiting for a lock could not be ended", { gfid: inode.gfid, errno });
+      this.env.log.warn("waiting for a lock could not be ended", { gfid: fd.inode.gfid, errno });
     });
   }
 

@@ -115,7 +115,7 @@ Deno.test("protocol/client: a wait for a lock that is given up ends with EINTR a
   const { c, stop } = await slow({
     open: (_call, { inode, flags }) => Promise.resolve({ fd: new Fd(inode, flags) }),
     lk: () => new Promise((_, reject) => end = () => reject(EINTR)),
-    getxattr: (call, { name }) => {
+    fgetxattr: (call, { name }) => {
       interrupted = `${call.pid} ${name}`;
       end?.();
       return Promise.resolve({ xattrs: undefined });
