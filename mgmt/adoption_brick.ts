@@ -3,6 +3,7 @@
  * directory is left: the volume's id, and the names of clients that pending marks blame.
  */
 
+import { exists } from "mgmt/files.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { nextClientAfter } from "mgmt/adoption.ts";
 
@@ -45,7 +46,7 @@ export async function readBrickDirectory(path: string): Promise<BrickFindings> {
       throw new RangeError(`Cannot adopt "${path}": it is no directory`);
     }
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    if (!await isThere(path)) throw new RangeError(`Cannot adopt "${path}": it is not there`);
+    if (!exists(path)) throw new RangeError(`Cannot adopt "${path}": it is not there`);
   }
   return { path, volumeId: volumeIdOf(path), hasHandles, clientNames: [...names].sort() };
 }
@@ -83,16 +84,6 @@ export function clientNamesByOrder(
     }
   }
   return { names, nextClient: nextClientAfter(names) };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function volumeIdOf(path: string): string | undefined {

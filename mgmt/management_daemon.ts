@@ -5,7 +5,6 @@
  */
 
 import type { Env } from "core/env.ts";
-import { sys } from "core/sys/calls.ts";
 import type { Json } from "core/xlator.ts";
 import type { BrickProcessesOptions } from "mgmt/bricks/brick_processes.ts";
 import type { Bricks } from "mgmt/bricks/bricks.ts";
@@ -235,14 +234,8 @@ export class ManagementDaemon {
     }
     // A socket file outlives a process that was killed; whatever else is wrong, listening tells.
     await removeStaleSocket(places.socket).catch(() => {});
-    // Private from its first moment, whatever the umask is.
-    const before = sys.umask(0o177);
-    try {
-      const where = { kind: "unix", path: places.socket } as const;
-      this.#endpoints.push(this.#listenOn(where, "choose another with --socket"));
-    } finally {
-      sys.umask(before);
-    }
+    const where = { kind: "unix", path: places.socket } as const;
+    this.#endpoints.push(this.#listenOn(where, "choose another with --socket"));
   }
 
   #listenOn(endpoint: Endpoint, instead: string, elsewhere?: string): Endpoint {

@@ -1,6 +1,5 @@
 /** What a brick does when its management daemon asks on its unix socket. */
 
-import { sys } from "core/sys/calls.ts";
 import { ROOT } from "core/call.ts";
 import type { Env } from "core/env.ts";
 import { EINVAL, ENODATA, ENOENT, EOPNOTSUPP, FopError } from "core/errno.ts";
@@ -58,22 +57,16 @@ export async function listenForOrders(
   host: BrickHost,
 ): Promise<{ stop(): Promise<void> }> {
   await removeStaleSocket(path);
-  // Never, not for a moment, for others.
-  const before = sys.umask(0o177);
-  try {
-    const listener = new Listener({ kind: "unix", path }, host.env, {
-      programs: () => [brickOperations(host)],
-      connectionsMax: CONNECTIONS_MAX,
-    });
-    return {
-      async stop() {
-        await listener.stop();
-        await Deno.remove(path).catch(() => {});
-      },
-    };
-  } finally {
-    sys.umask(before);
-  }
+  const listener = new Listener({ kind: "unix", path }, host.env, {
+    programs: () => [brickOperations(host)],
+    connectionsMax: CONNECTIONS_MAX,
+  });
+  return {
+    async stop() {
+      await listener.stop();
+      await Deno.remove(path).catch(() => {});
+    },
+  };
 }
 
 /** The program. */

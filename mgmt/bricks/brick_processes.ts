@@ -12,7 +12,7 @@ import { readBrickArguments } from "mgmt/bricks/command_line.ts";
 import { endProcess } from "mgmt/bricks/ending.ts";
 import { Ports } from "mgmt/bricks/ports.ts";
 import type { CommandLine, Runner, Running } from "mgmt/bricks/runner.ts";
-import { entriesOf, pidIn, removeIfEmpty, removeIfThere } from "mgmt/bricks/run_files.ts";
+import { entriesOf, pidIn, removeIfEmpty, removeIfThere } from "mgmt/files.ts";
 import { SupervisedBrick, type Supervision } from "mgmt/bricks/supervised_brick.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import { type BrickFiles, brickFiles, type Places } from "mgmt/home.ts";

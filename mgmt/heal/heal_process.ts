@@ -3,7 +3,6 @@
  * files, and the orders it takes.
  */
 
-import { sys } from "core/sys/calls.ts";
 import { EINVAL } from "core/errno.ts";
 import type { VolumeBlock } from "core/volfile.ts";
 import { readBlocks } from "mgmt/brick/volfile.ts";
@@ -138,8 +137,6 @@ export class HealProcess {
   async #listen(path: string): Promise<void> {
     const { env } = this.#daemon;
     await removeStaleSocket(path);
-    // Never, not for a moment, for others.
-    const before = sys.umask(0o177);
     try {
       this.#listener = new Listener({ kind: "unix", path }, env, {
         programs: () => [this.#program()],
@@ -147,8 +144,6 @@ export class HealProcess {
       });
     } catch (error) {
       throw cannotListen(error, `"${path}"`, "choose another with --socket-file");
-    } finally {
-      sys.umask(before);
     }
   }
 

@@ -9,7 +9,7 @@ import { BrickLink } from "mgmt/bricks/brick_link.ts";
 import { serverText } from "mgmt/bricks/command_line.ts";
 import { endProcess } from "mgmt/bricks/ending.ts";
 import { openLog } from "mgmt/bricks/log_tail.ts";
-import { pidIn, removeIfThere } from "mgmt/bricks/run_files.ts";
+import { pidIn, removeIfThere } from "mgmt/files.ts";
 import type { CommandLine, Runner, Running } from "mgmt/bricks/runner.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import { answerOf, type HealAnswer, type HealOrder, orderRequest } from "mgmt/heal/orders.ts";

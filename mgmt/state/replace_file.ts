@@ -1,5 +1,7 @@
 /** Small files that are there wholly, in the old form or the new one. */
 
+import { removeIfThere } from "mgmt/files.ts";
+
 /** Makes a directory and those above it; there already: fine. */
 export async function makeDirectory(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true, mode: 0o755 });
@@ -45,13 +47,4 @@ async function hasText(path: string, text: string): Promise<boolean> {
 
 async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-}
-
-/** Removes a file; none there: fine. */
-export async function removeIfThere(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

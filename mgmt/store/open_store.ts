@@ -7,6 +7,7 @@
  * start until somebody puts a good copy back, or asks for an empty store.
  */
 
+import { exists } from "mgmt/files.ts";
 import { DatabaseSync } from "node:sqlite";
 import type { Env } from "core/env.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";
@@ -96,7 +97,7 @@ type FoundOrKept = Exclude<Found, { state: "damaged" }> | {
 };
 
 function findOrKeepAside(path: string, upgrades: readonly Upgrade[], env: Env): FoundOrKept {
-  const before = isThere(`${path}-wal`) ? copyBefore(path, env) : undefined;
+  const before = exists(`${path}-wal`) ? copyBefore(path, env) : undefined;
   try {
     const found = findStore(path, upgrades, env);
     if (found.state !== "damaged") return found;
@@ -110,8 +111,8 @@ function findOrKeepAside(path: string, upgrades: readonly Upgrade[], env: Env): 
 
 /** Opens a store that is there and is one that we write; writes only to upgrade it. Throws StoreError. */
 function findStore(path: string, upgrades: readonly Upgrade[], env: Env): Found {
-  if (!isThere(path)) {
-    if (!isThere(`${path}-wal`)) return { state: "absent" };
+  if (!exists(path)) {
+    if (!exists(`${path}-wal`)) return { state: "absent" };
     // SQLite would take the journal for that of the store that we make.
     return { state: "damaged", why: "only its journal is left" };
   }
@@ -177,7 +178,7 @@ function checkRecords(database: DatabaseSync): void {
 
 function create(path: string, upgrades: readonly Upgrade[]): void {
   const fresh = `${path}.new`;
-  for (const file of [fresh, `${fresh}-journal`]) if (isThere(file)) Deno.removeSync(file);
+  for (const file of [fresh, `${fresh}-journal`]) if (exists(file)) Deno.removeSync(file);
   try {
     // SQLite would make it readable by all.
     Deno.openSync(fresh, { write: true, createNew: true, mode: 0o600 }).close();
@@ -204,7 +205,7 @@ function upgradeFile(
   env: Env,
 ): void {
   const old = `${path}.version-${from}`;
-  if (isThere(old)) Deno.removeSync(old);
+  if (exists(old)) Deno.removeSync(old);
   Deno.openSync(old, { write: true, createNew: true, mode: 0o600 }).close();
   database.prepare("VACUUM INTO ?").run(old);
   upgrade(database, from, upgrades);
@@ -235,7 +236,7 @@ function copyBefore(path: string, env: Env): string | undefined {
   removeStore(before);
   try {
     for (const end of FILE_ENDS) {
-      if (isThere(path + end)) Deno.copyFileSync(path + end, before + end);
+      if (exists(path + end)) Deno.copyFileSync(path + end, before + end);
     }
     return before;
   } catch (error) {
@@ -249,15 +250,15 @@ function copyBefore(path: string, env: Env): string | undefined {
 function keepAside(path: string, before: string | undefined, env: Env): string {
   const time = new Date(env.clock.now()).toISOString().replaceAll(":", "-");
   let kept = `${path}.corrupt-${time}`;
-  for (let more = 2; isThere(kept); more++) kept = `${path}.corrupt-${time}-${more}`;
+  for (let more = 2; exists(kept); more++) kept = `${path}.corrupt-${time}-${more}`;
   const from = before ?? path;
-  for (const end of FILE_ENDS) if (isThere(from + end)) Deno.renameSync(from + end, kept + end);
+  for (const end of FILE_ENDS) if (exists(from + end)) Deno.renameSync(from + end, kept + end);
   removeStore(path);
   return kept;
 }
 
 function removeStore(path: string): void {
-  for (const end of FILE_ENDS) if (isThere(path + end)) Deno.removeSync(path + end);
+  for (const end of FILE_ENDS) if (exists(path + end)) Deno.removeSync(path + end);
 }
 
 /** The store that was kept aside last; undefined: none was. */
@@ -276,16 +277,6 @@ function refusal(path: string, kept: string, why: string): StoreError {
       "back under the first name; or start with --new-store and take the volumes back with " +
       `"volume create VOLNAME … force --adopt --state ${home}". Bricks and their data are untouched`,
   );
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function syncDirectory(path: string): void {

@@ -1,4 +1,4 @@
-/** Files that come and go with processes. */
+/** Files that come and go. */
 
 /** The number in a pid file; undefined if there is none. */
 export async function pidIn(path: string): Promise<number | undefined> {
