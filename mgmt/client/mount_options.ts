@@ -103,4 +103,4 @@ const PLACES = new Map([
   ["subdir-mount", "subdir-mount"],
 ]);
 /** Options of mount/fuse that the command sets itself. */
-const OURS = new Set(["mountpoint", "volume-name"]);
+const OURS = new Set(["mountpoint", "volume-name", "subtype"]);

@@ -75,12 +75,19 @@ export function client(types: XlatorTypes): Command {
   });
 }
 
-/** Mounts; answers the exit code. `look`: of one that is GlusterFS's by name. Throws CommandError. */
+/** What a client is that runs by another name. */
+export interface OtherName {
+  readonly look: DaemonLook;
+  /** What lists of mounts show behind "fuse.". */
+  readonly subtype: string;
+}
+
+/** Mounts; answers the exit code. Throws CommandError. */
 export async function runClient(
   types: XlatorTypes,
   values: ClientValues,
   operands: readonly string[],
-  look?: DaemonLook,
+  { look, subtype }: Partial<OtherName> = {},
 ): Promise<number> {
   const words = readMountWords(values.options);
   const { volume, directory } = places(values, operands);
@@ -110,7 +117,7 @@ export async function runClient(
       subdirectory: words.subdirectory ?? subdirectoryOf(volume),
       mountpoint,
       shownSource: volume ? `${volume.host}:/${volume.volume}` : values.volfile!,
-      fuse: words.fuse,
+      fuse: subtype === undefined ? words.fuse : new Map([...words.fuse, ["subtype", subtype]]),
       overrides: [...words.xlatorOptions, ...values["xlator-option"]].map(parseOverride),
       statedumps: values["statedump-dir"],
       commandLine: look?.commandLine ?? ["mortar", ...Deno.args],

@@ -41,6 +41,16 @@ const VALUED = [
   "negative-timeout",
   "oom-score-adj",
   "fuse-mountopts",
+  "gid-timeout",
+  "background-qlen",
+  "congestion-threshold",
+  "lru-limit",
+  "inode-table-size",
+  "invalidate-limit",
+  "reader-thread-count",
+  "attr-times-granularity",
+  "fuse-dev-eperm-ratelimit-ns",
+  "dump-fuse",
 ];
 
 /** Options without one; those of a few may have one behind "=". */
@@ -67,6 +77,21 @@ const PLAIN = [
   "secure-mgmt",
   "brick-mux",
   "io-engine",
+  "direct-io-mode",
+  "use-readdirp",
+  "fopen-keep-cache",
+  "auto-invalidation",
+  "event-history",
+  "kernel-writeback-cache",
+  "resolve-gids",
+  "no-root-squash",
+  "enable-ino32",
+  "volfile-check",
+  "thin-client",
+  "capability",
+  "fuse-flush-handle-interrupt",
+  "fuse-setlk-handle-interrupt",
+  "fuse-handle-copy_file_range",
 ];
 
 interface OldOption {
@@ -181,8 +206,8 @@ export class OldArguments {
     const names = OPTIONS.map(({ name, letter, valued }) =>
       `  ${letter ? `-${letter}, ` : "    "}--${name}${valued ? "=VALUE" : ""}\n`
     );
-    return `Usage: ${this.program} [OPTION...]\n\nThe options of GlusterFS's daemons; those for mounts ` +
-      `are taken without effect:\n\n${names.join("")}`;
+    return `Usage: ${this.program} [OPTION...]\n\nThe options of GlusterFS's daemons:` +
+      `\n\n${names.join("")}`;
   }
 
   /** Level and file of the log, as our commands take them. `file`: if none is given. */

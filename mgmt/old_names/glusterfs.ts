@@ -1,4 +1,4 @@
-/** Called as `glusterfs`: a brick if that is what is asked for; mounts are GlusterFS's own client's. */
+/** Called as `glusterfs`: a brick or a mount, whichever is asked for. */
 
 import { CommandError } from "mgmt/cli/command_error.ts";
 import { OldArguments } from "mgmt/old_names/arguments.ts";
@@ -14,10 +14,12 @@ export async function glusterfs(argv: readonly string[]): Promise<number> {
   if (given.has("brick-name")) {
     return await (await import("mgmt/old_names/glusterfsd.ts")).brickAs("glusterfs", argv);
   }
-  const what = given.operands[0] !== undefined
-    ? `mount on "${given.operands[0]}"`
-    : `run as ${given.last("process-name") ?? "a client"}`;
+  if (given.operands[0] !== undefined) {
+    return await (await import("mgmt/old_names/mount.ts")).mountAs(given, argv);
+  }
   throw new CommandError(
-    `Cannot ${what}: this "glusterfs" serves bricks only; use GlusterFS's own client, which works with our bricks`,
+    `Cannot run as ${
+      given.last("process-name") ?? "a client"
+    }: this "glusterfs" serves bricks and mounts`,
   );
 }

@@ -34,6 +34,7 @@ export class Fuse extends PassThrough {
     const mounted = await mount({
       directory: values.mountpoint,
       source: values["volume-name"],
+      subtype: values.subtype,
       readOnly: values["read-only"],
       options: values["fuse-mountopts"]?.split(",").filter((word) => word !== "") ?? [],
     });

@@ -14,8 +14,7 @@ const SOL_SOCKET = 1, SCM_RIGHTS = 1;
 
 /** Mounts; throws Error with what `fusermount3` said. */
 export async function fuserMount(
-  { directory, source, readOnly, options }: MountRequest,
-  subtype: string,
+  { directory, source, subtype, readOnly, options }: MountRequest,
 ): Promise<Mounted> {
   const pair = new Int32Array(2);
   const made = sys.socketpair(AF_UNIX, SOCK_STREAM, 0, new Uint8Array(pair.buffer));

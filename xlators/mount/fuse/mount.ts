@@ -6,8 +6,6 @@ import { fuserMount } from "xlators/mount/fuse/fusermount.ts";
 
 const O_RDWR = 2, O_NONBLOCK = 0o4000;
 const MNT_DETACH = 2;
-/** Kind of file system that lists of mounts show behind "fuse.". */
-const SUBTYPE = "mortar";
 
 /** Options of mount(8) that are flags of mount(2); the rest is for people or for FUSE. */
 const FLAGS: Readonly<Record<string, number>> = {
@@ -31,6 +29,8 @@ export interface MountRequest {
   readonly directory: string;
   /** As lists of mounts show it. */
   readonly source: string;
+  /** What they show behind "fuse.". */
+  readonly subtype: string;
   readonly readOnly: boolean;
   /** Options of mount(8). */
   readonly options: readonly string[];
@@ -47,7 +47,7 @@ export interface Mounted {
 /** Mounts. Throws Error saying why not. */
 export async function mount(request: MountRequest): Promise<Mounted> {
   await checkDirectory(request.directory);
-  return Deno.uid() === 0 ? await mountAsRoot(request) : await fuserMount(request, SUBTYPE);
+  return Deno.uid() === 0 ? await mountAsRoot(request) : await fuserMount(request);
 }
 
 // A directory that answers ENOTCONN is what a client that was killed leaves behind.
@@ -68,7 +68,7 @@ async function checkDirectory(directory: string): Promise<void> {
 }
 
 async function mountAsRoot(request: MountRequest): Promise<Mounted> {
-  const { directory, source } = request;
+  const { directory, source, subtype } = request;
   const fd = sys.openat(
     AT_FDCWD,
     cstring("/dev/fuse"),
@@ -91,7 +91,7 @@ async function mountAsRoot(request: MountRequest): Promise<Mounted> {
   const done = await sys.mountAsync(
     cstring(source),
     cstring(directory),
-    cstring(`fuse.${SUBTYPE}`),
+    cstring(`fuse.${subtype}`),
     flags,
     cstring(data.join(",")),
   );

@@ -13,6 +13,11 @@ export const options = {
     live: false,
     help: "What lists of mounts show as the source: HOST:VOLUME.",
   }),
+  subtype: text({
+    default: "mortar",
+    live: false,
+    help: 'What lists of mounts show behind "fuse.".',
+  }),
   "fuse-mountopts": optionalText({
     live: false,
     help: "Options of mount(8) for the mount point, separated by commas: nosuid, noexec, ro, …",
