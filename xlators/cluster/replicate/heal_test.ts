@@ -1,0 +1,406 @@
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { ROOT } from "core/call.ts";
+import { EIO, ENOENT, ENOTCONN } from "core/errno.ts";
+import { type Args, type FopName, O_RDWR, type Reply } from "core/fops.ts";
+import { Fd, type Gfid, type Inode, InodeTable, ROOT_GFID } from "core/inode.ts";
+import { parseVolfile } from "core/volfile.ts";
+import { buildGraph } from "core/graph.ts";
+import { defineXlator, xlatorTypes } from "core/registry.ts";
+import { type Node, Uniform, type Xlator } from "core/xlator.ts";
+import { ptr, valueBytes, Xdata } from "core/xdata.ts";
+import type { Call } from "core/call.ts";
+import { gfidReq, newGfid, pattern } from "tests/conformance/place.ts";
+import { MemoryBrick } from "tests/fakes/memory_brick.ts";
+import { testEnv } from "tests/fakes/node.ts";
+import { countsBytes, parseCounts, type Part } from "xlators/cluster/replicate/blame.ts";
+import { healData } from "xlators/cluster/replicate/heal_data.ts";
+import { healEntries } from "xlators/cluster/replicate/heal_entry.ts";
+import { healMetadata } from "xlators/cluster/replicate/heal_metadata.ts";
+import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
+import { ChangedRanges, changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
+import type { FileRecord, RecordStore } from "xlators/features/changed-ranges/record_store.ts";
+import { locks } from "xlators/features/locks/locks.ts";
+
+const K = 4096, SIZE = 64 * K;
+
+/** Counts what passes, and fails when told. */
+class Gate extends Uniform {
+  away = false;
+  /** Fops that fail with EIO. */
+  readonly broken = new Set<FopName>();
+  readonly written: number[] = [];
+  readonly fops: FopName[] = [];
+
+  protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    if (this.away) return Promise.reject(ENOTCONN);
+    if (this.broken.has(fop)) return Promise.reject(EIO);
+    this.fops.push(fop);
+    if (fop === "writev") this.written.push((args as Args<"writev">).data.length);
+    return this.wind(fop, call, args);
+  }
+}
+
+/** Records of changes, in memory. */
+class Records implements RecordStore {
+  readonly #files = new Map<Gfid, FileRecord>();
+  open(): Promise<void> {
+    return Promise.resolve();
+  }
+  read(gfid: Gfid): FileRecord {
+    return this.#files.get(gfid) ?? new Map();
+  }
+  write(gfid: Gfid, record: FileRecord): void {
+    this.#files.set(gfid, record);
+  }
+}
+
+/** Copies in memory, with the layers of real bricks that healers talk to. */
+class Set3 {
+  readonly inodes = new InodeTable();
+  readonly gates: Gate[] = [];
+  readonly set: HealSet;
+
+  constructor(count: number, { arbiter = false } = {}) {
+    const env = testEnv();
+    const types = xlatorTypes([
+      locks,
+      {
+        ...changedRanges,
+        create: (node, values) => new ChangedRanges(node, values, new Records()),
+      },
+      defineXlator({
+        type: "storage/memory",
+        summary: "",
+        options: {},
+        subvolumes: "none",
+        create: (node) => new MemoryBrick(node),
+      }),
+      defineXlator({
+        type: "test/gate",
+        summary: "",
+        options: {},
+        subvolumes: "one",
+        create: (node: Node) => new Gate(node),
+      }),
+    ]);
+    const text = "volume m\ntype storage/memory\nend-volume\n" +
+      "volume l\ntype features/locks\nsubvolumes m\nend-volume\n" +
+      "volume c\ntype features/changed-ranges\nsubvolumes l\nend-volume\n" +
+      "volume g\ntype test/gate\nsubvolumes c\nend-volume\n";
+    for (let index = 0; index < count; index++) {
+      this.gates.push(buildGraph(parseVolfile(text), types, env, this.inodes).top as Gate);
+    }
+    this.set = new HealSet({
+      name: "v-replicate-0",
+      copies: this.gates,
+      copyNames: this.gates.map((_, index) => `v-client-${index}`),
+      arbiter,
+      favorite: "none",
+      granular: false,
+      env,
+      inodes: this.inodes,
+    });
+  }
+
+  get root(): Inode {
+    return this.inodes.root;
+  }
+
+  /** The same file on all copies. */
+  async file(name: string, data: Uint8Array, only = this.set.all): Promise<Inode> {
+    const gfid = newGfid();
+    for (const index of only) {
+      const copy = this.gates[index]!;
+      const args = { parent: this.root, name, mode: 0o644, umask: 0, flags: O_RDWR };
+      const { fd } = await copy.create(ROOT, { ...args, xdata: gfidReq(gfid) });
+      if (data.length) await copy.writev(ROOT, { fd, offset: 0, data, flags: 0 });
+      await copy.release(ROOT, { fd });
+    }
+    return this.inodes.of(gfid);
+  }
+
+  async write(inode: Inode, which: readonly number[], offset: number, data: Uint8Array) {
+    const fd = new Fd(inode, O_RDWR, true);
+    for (const index of which) {
+      await this.gates[index]!.writev(ROOT, { fd, offset, data, flags: 0 });
+    }
+  }
+
+  /** Adds counts to marks of copy `on`. */
+  async mark(inode: Inode, on: number, part: Part, counts: Readonly<Record<string, number>>) {
+    const xattrs = Xdata.of(
+      Object.entries(counts).map(([name, count]) =>
+        [`trusted.afr.${name}`, ptr(countsBytes({ [part]: count }))] as const
+      ),
+    );
+    await this.gates[on]!.xattrop(ROOT, { inode, op: "add32", xattrs });
+  }
+
+  async content(inode: Inode, index: number): Promise<Uint8Array> {
+    const fd = new Fd(inode, O_RDWR, true);
+    return (await this.gates[index]!.readv(ROOT, { fd, offset: 0, size: 1 << 24, flags: 0 })).data;
+  }
+
+  /** Marks that are not zero, "on:name" each. */
+  async marks(inode: Inode): Promise<string[]> {
+    const found: string[] = [];
+    for (const [index, gate] of this.gates.entries()) {
+      const { xattrs } = await gate.getxattr(ROOT, { inode, name: "" });
+      for (const [name, value] of xattrs ?? []) {
+        if (!name.startsWith("trusted.afr.")) continue;
+        const { data, metadata, entry } = parseCounts(valueBytes(value));
+        if (data || metadata || entry) found.push(`${index}:${name.slice("trusted.afr.".length)}`);
+      }
+    }
+    return found.sort();
+  }
+
+  async names(index: number): Promise<string[]> {
+    const copy: Xlator = this.gates[index]!;
+    const { fd } = await copy.opendir(ROOT, { inode: this.root });
+    const { entries } = await copy.readdir(ROOT, { fd, offset: 0n, size: 1 << 20 });
+    return entries.map(({ name }) => name).filter((name) => !name.startsWith(".")).sort();
+  }
+}
+
+/** A transaction of a client: `missed` copies do not get the write. */
+async function transaction(
+  place: Set3,
+  inode: Inode,
+  offset: number,
+  data: Uint8Array,
+  missed: readonly number[],
+): Promise<void> {
+  const here = place.set.all.filter((index) => !missed.includes(index));
+  const blames = Object.fromEntries(missed.map((index) => [`v-client-${index}`, 1]));
+  for (const index of here) await place.mark(inode, index, "data", { dirty: 1 });
+  await place.write(inode, here, offset, data);
+  for (const index of here) await place.mark(inode, index, "data", { dirty: -1, ...blames });
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+Deno.test("cluster/replicate heal: only what changed is written, and nothing else is read", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(SIZE));
+  await transaction(place, file, 5 * K, pattern(K, 9), [1]);
+  await transaction(place, file, 40 * K, pattern(K, 10), [1]);
+  const sink = place.gates[1]!;
+  sink.written.length = sink.fops.length = 0;
+  equal(await healData(place.set, file), "healed");
+  deepEqual(sink.written, [K, K]);
+  equal(sink.fops.includes("rchecksum"), false);
+  deepEqual(await place.content(file, 1), await place.content(file, 0));
+  deepEqual(await place.marks(file), []);
+});
+
+Deno.test("cluster/replicate heal: without a record checksums tell, and only pages that differ are written", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", pattern(SIZE));
+  await place.write(file, [0], 7 * K, pattern(K, 3));
+  await place.mark(file, 0, "data", { "v-client-1": 1 });
+  place.gates[1]!.written.length = 0;
+  equal(await healData(place.set, file), "healed");
+  equal(sum(place.gates[1]!.written), K);
+  ok(place.gates[1]!.fops.includes("rchecksum"));
+  deepEqual(await place.content(file, 1), await place.content(file, 0));
+});
+
+Deno.test("cluster/replicate heal: holes stay holes, a longer copy is cut", async () => {
+  const place = new Set3(2);
+  const data = new Uint8Array(SIZE);
+  data.set(pattern(K), 60 * K);
+  const file = await place.file("f", data);
+  await place.write(file, [1], 0, pattern(SIZE + 3 * K, 5));
+  await place.mark(file, 0, "data", { "v-client-1": 1 });
+  place.gates[1]!.written.length = 0;
+  equal(await healData(place.set, file), "healed");
+  equal(sum(place.gates[1]!.written), K);
+  deepEqual(await place.content(file, 1), data);
+});
+
+Deno.test("cluster/replicate heal: a client that ended in a transaction leaves copies that become equal", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(SIZE));
+  for (const index of [0, 1, 2]) await place.mark(file, index, "data", { dirty: 1 });
+  await place.write(file, [2], 3 * K, pattern(K, 7));
+  await place.write(file, [1], 30 * K, pattern(K, 8));
+  equal(await healData(place.set, file), "healed");
+  const one = await place.content(file, 0);
+  deepEqual(await place.content(file, 1), one);
+  deepEqual(await place.content(file, 2), one);
+  deepEqual(await place.marks(file), []);
+});
+
+Deno.test("cluster/replicate heal: what is only dirty waits for all copies", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(SIZE));
+  for (const index of [0, 1, 2]) await place.mark(file, index, "data", { dirty: 1 });
+  place.gates[2]!.away = true;
+  equal(await healData(place.set, file), "left");
+  place.gates[2]!.away = false;
+  equal((await place.marks(file)).length, 3);
+});
+
+Deno.test("cluster/replicate heal: a copy that fails stays blamed, and is healed the next time", async () => {
+  for (const fop of ["writev", "fsync", "setattr"] as const) {
+    const place = new Set3(3);
+    const file = await place.file("f", pattern(SIZE));
+    await transaction(place, file, 5 * K, pattern(K, 9), [1]);
+    place.gates[1]!.broken.add(fop);
+    equal(await healData(place.set, file), "left", fop);
+    deepEqual(await place.marks(file), ["0:v-client-1", "2:v-client-1"], fop);
+    place.gates[1]!.broken.clear();
+    equal(await healData(place.set, file), "healed", fop);
+    deepEqual(await place.content(file, 1), await place.content(file, 0));
+    deepEqual(await place.marks(file), []);
+  }
+});
+
+Deno.test("cluster/replicate heal: what is missed during the heal stays marked", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(SIZE));
+  await transaction(place, file, 5 * K, pattern(K, 9), [1]);
+  const sink = place.gates[1]!;
+  const fsync = sink.fsync.bind(sink);
+  sink.fsync = async (call, args) => {
+    await transaction(place, file, 20 * K, pattern(K, 11), [1]);
+    return await fsync(call, args);
+  };
+  await healData(place.set, file);
+  deepEqual(await place.marks(file), ["0:v-client-1", "2:v-client-1"]);
+  delete (sink as { fsync?: unknown }).fsync;
+  equal(await healData(place.set, file), "healed");
+  deepEqual(await place.content(file, 1), await place.content(file, 0));
+});
+
+Deno.test("cluster/replicate heal: a source that misses a write meanwhile is not believed", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(SIZE));
+  await transaction(place, file, 5 * K, pattern(K, 9), [1]);
+  const sink = place.gates[1]!;
+  const fsync = sink.fsync.bind(sink);
+  sink.fsync = async (call, args) => {
+    await transaction(place, file, 20 * K, pattern(K, 11), [0]);
+    return await fsync(call, args);
+  };
+  equal(await healData(place.set, file), "left");
+  delete (sink as { fsync?: unknown }).fsync;
+  equal(await healData(place.set, file), "healed");
+  const right = await place.content(file, 2);
+  deepEqual(right.subarray(20 * K, 21 * K), pattern(K, 11));
+  deepEqual(await place.content(file, 0), right);
+  deepEqual(await place.content(file, 1), right);
+});
+
+Deno.test("cluster/replicate heal: a split-brain stays as it is until somebody decides", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", pattern(SIZE));
+  await transaction(place, file, 0, pattern(K, 2), [1]);
+  await transaction(place, file, 0, pattern(K, 3), [0]);
+  const before = [await place.content(file, 0), await place.content(file, 1)];
+  equal(await healData(place.set, file), "split-brain");
+  deepEqual([await place.content(file, 0), await place.content(file, 1)], before);
+  equal((await place.marks(file)).length, 2);
+  equal(await healData(place.set, file, 1), "healed");
+  deepEqual(await place.content(file, 0), before[1]);
+  deepEqual(await place.marks(file), []);
+});
+
+Deno.test("cluster/replicate heal: another healer at work is left alone", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", pattern(SIZE));
+  await transaction(place, file, 0, pattern(K, 2), [1]);
+  const locker = place.set.locker();
+  const lock = {
+    ...{ type: "write", whence: 0, start: 0n, size: 0n } as const,
+    pid: 1,
+    owner: locker.lkOwner,
+  };
+  const args = { inode: file, domain: "v-replicate-0:self-heal", cmd: "set", lock } as const;
+  await place.gates[0]!.inodelk(locker, args);
+  equal(await healData(place.set, file), "busy");
+});
+
+Deno.test("cluster/replicate heal: the arbiter gets no data, and is never the source", async () => {
+  const place = new Set3(3, { arbiter: true });
+  const file = await place.file("f", pattern(SIZE));
+  await place.mark(file, 2, "data", { "v-client-0": 1, "v-client-1": 1 });
+  equal(await healData(place.set, file), "left");
+  await place.mark(file, 2, "data", { "v-client-1": -1 });
+  place.gates[2]!.written.length = 0;
+  equal(await healData(place.set, file), "healed");
+  deepEqual(place.gates[2]!.written, []);
+});
+
+Deno.test("cluster/replicate heal: attributes become the source's, those of marks stay each copy's", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", new Uint8Array());
+  const [source, sink] = place.gates;
+  await source!.setattr(ROOT, { inode: file, changes: { mode: 0o600, uid: 7 } });
+  await source!.setxattr(ROOT, {
+    inode: file,
+    xattrs: Xdata.of([["user.a", ptr(pattern(3))]]),
+    flags: 0,
+  });
+  await sink!.setxattr(ROOT, {
+    inode: file,
+    xattrs: Xdata.of([["user.gone", ptr(pattern(3))]]),
+    flags: 0,
+  });
+  await place.mark(file, 0, "metadata", { "v-client-1": 1 });
+  equal(await healMetadata(place.set, file), "healed");
+  const { stat } = await sink!.stat(ROOT, { inode: file });
+  deepEqual([stat.mode & 0o777, stat.uid], [0o600, 7]);
+  const { xattrs } = await sink!.getxattr(ROOT, { inode: file, name: "" });
+  deepEqual([...xattrs!.names()].filter((name) => name.startsWith("user.")), ["user.a"]);
+  deepEqual(await place.marks(file), []);
+});
+
+Deno.test("cluster/replicate heal: names are made and removed as the source has them, new files are marked", async () => {
+  const place = new Set3(2);
+  const fresh = await place.file("new", pattern(K), [0]);
+  await place.file("old", pattern(K), [1]);
+  await place.mark(place.root, 0, "entry", { "v-client-1": 1 });
+  const found = new Set<Gfid>();
+  equal(await healEntries(place.set, place.root, { found }), "healed");
+  deepEqual(await place.names(1), ["new"]);
+  deepEqual([...found], [fresh.gfid]);
+  deepEqual(await place.marks(fresh), ["0:v-client-1"]);
+  equal(await healData(place.set, fresh), "healed");
+  deepEqual(await place.content(fresh, 1), pattern(K));
+});
+
+Deno.test("cluster/replicate heal: directories whose copies blame each other lose no name", async () => {
+  const place = new Set3(2);
+  await place.file("one", pattern(K), [0]);
+  await place.file("other", pattern(K), [1]);
+  await place.mark(place.root, 0, "entry", { "v-client-1": 1 });
+  await place.mark(place.root, 1, "entry", { "v-client-0": 1 });
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "healed");
+  for (const index of [0, 1]) deepEqual(await place.names(index), ["one", "other"]);
+  deepEqual(await place.marks(place.inodes.of(ROOT_GFID)), []);
+});
+
+Deno.test("cluster/replicate heal: two files of one name are a split-brain unless a source knows", async () => {
+  const place = new Set3(2);
+  await place.file("same", pattern(K), [0]);
+  const wrong = await place.file("same", pattern(K, 2), [1]);
+  await place.mark(place.root, 0, "entry", { "v-client-1": 1 });
+  await place.mark(place.root, 1, "entry", { "v-client-0": 1 });
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "split-brain");
+  await place.mark(place.root, 1, "entry", { "v-client-0": -1 });
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "healed");
+  const [one, other] = await Promise.all(
+    place.gates.map((gate) => gate.lookup(ROOT, { parent: place.root, name: "same" })),
+  );
+  equal(one!.stat.gfid, other!.stat.gfid);
+  await place.gates[1]!.lookup(ROOT, { inode: wrong, name: "" }).then(
+    () => {
+      throw new Error("the wrong file is still there");
+    },
+    (error) => ok(ENOENT.matches(error) || error.errno === 116),
+  );
+});
