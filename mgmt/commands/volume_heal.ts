@@ -8,6 +8,7 @@ import { startedVolume } from "mgmt/commands/ask_bricks.ts";
 import { changeOptions } from "mgmt/commands/volume_set.ts";
 import { type HealQuestion, readHealWords } from "mgmt/heal/heal_words.ts";
 import {
+  type BrickCrawls,
   countsText,
   crawlsText,
   decidedText,
@@ -26,7 +27,7 @@ export type VolumeHeal = {
   readonly volume: string;
   readonly what: HealQuestion["what"];
   readonly bricks: readonly HealedBrick[];
-  readonly crawls: readonly CrawlRecord[];
+  readonly crawls: readonly BrickCrawls[];
   readonly decided: readonly Decided[];
 };
 
@@ -77,8 +78,9 @@ export const volumeHeal = managed({
     const question = asked(words);
     const volume = await startedVolume(cluster, name);
     if (setSize(volume) < 2 || volume.kind === "disperse") {
+      const type = isInfo(question.what) ? "replicate/disperse" : "replicate";
       throw new Refusal(
-        `This command is supported for only volumes of replicate type. Volume ${name} is not of type replicate`,
+        `This command is supported for only volumes of ${type} type. Volume ${name} is not of type ${type}`,
       );
     }
     if ((question.what === "index" || question.what === "full") && isDisabled(volume)) {
@@ -104,9 +106,10 @@ export const volumeHeal = managed({
         return nothing;
       case "statistics": {
         const { crawls = [] } = await tell(cluster, { order: "statistics", volume: name });
-        return { ...nothing, crawls };
+        return { ...nothing, crawls: volume.bricks.map(crawlsOf(volume, crawls)) };
       }
       case "heal-count":
+      case "heal-count-of-set":
       case "summary":
         return { ...nothing, bricks: await counted(cluster, volume, question) };
       case "info":
@@ -121,7 +124,7 @@ export const volumeHeal = managed({
     if (isInfo(what)) return infoText(what, value.bricks);
     if (what === "decide") return decidedText(value.decided);
     const head = LAUNCHED[what](volume);
-    if (what === "heal-count") return head + countsText(value.bricks);
+    if (isCount(what)) return head + countsText(value.bricks);
     return what === "statistics" ? head + crawlsText(value.crawls) : head;
   },
   xml: (value, { volume }) =>
@@ -132,8 +135,7 @@ export const volumeHeal = managed({
   xmlFirst: (_value, { words }) => isInfo(asked(words).what),
   failed(message, { volume, words }) {
     const { what } = asked(words);
-    if (isInfo(what)) return message;
-    if (what === "decide") return `${message}\nVolume heal failed.`;
+    if (isInfo(what) || what === "decide") return `${message}\nVolume heal failed.`;
     const [said] = LAUNCHED[what](volume).split(" has been successful");
     return `${said} has been unsuccessful:\n${message}`;
   },
@@ -143,6 +145,20 @@ function asked(words: readonly string[]): HealQuestion {
   const question = readHealWords(words);
   if (question) return question;
   throw new WrongArguments(volumeHeal, `${words.join(" ")} is no heal command`, true);
+}
+
+/** True for the two that count. */
+export function isCount(what: HealQuestion["what"]): boolean {
+  return what === "heal-count" || what === "heal-count-of-set";
+}
+
+// Sets are numbered as their bricks are grouped.
+function crawlsOf(volume: VolumeRecord, crawls: readonly CrawlRecord[]) {
+  const size = setSize(volume);
+  return ({ host }: BrickRecord, index: number): BrickCrawls => {
+    const own = `${volume.name}-replicate-${Math.floor(index / size)}`;
+    return { host, crawls: crawls.filter(({ set }) => set === own) };
+  };
 }
 
 function isDisabled({ options }: VolumeRecord): boolean {

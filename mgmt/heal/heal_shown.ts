@@ -17,6 +17,9 @@ export type HealedBrick = {
   readonly files: readonly HealFile[];
 };
 
+/** Crawls over the set that a brick is of. */
+export type BrickCrawls = { readonly host: string; readonly crawls: readonly CrawlRecord[] };
+
 const AWAY = "Transport endpoint is not connected";
 const INFO = ["info", "info-split-brain", "summary"] as const;
 type Info = (typeof INFO)[number];
@@ -43,6 +46,7 @@ export const LAUNCHED: Readonly<Record<Other, (volume: string) => string>> = {
   "granular-disable": done("Disable granular entry heal"),
   statistics: done("Gathering crawl statistics"),
   "heal-count": done("Gathering count of entries to be healed"),
+  "heal-count-of-set": done("Gathering count of entries to be healed per replica"),
 };
 
 /** `info`, with or without more words. */
@@ -115,18 +119,17 @@ export function countsText(bricks: readonly HealedBrick[]): string {
   ).join("");
 }
 
-/** `statistics`: crawls, oldest first. Ours go over sets of copies, not over bricks. */
-export function crawlsText(crawls: readonly CrawlRecord[]): string {
-  const sets = Map.groupBy(crawls, ({ set }) => set);
-  return [...sets].map(([set, all], index) =>
+/** `statistics`: crawls of each brick's set, oldest first. */
+export function crawlsText(bricks: readonly BrickCrawls[]): string {
+  return bricks.map(({ host, crawls }, index) =>
     `------------------------------------------------\n\nCrawl statistics for brick no ${index}\n` +
-    `Hostname of brick ${set}\n${all.map(crawlText).join("")}`
+    `Hostname of brick ${host}\n${crawls.map(crawlText).join("")}`
   ).join("");
 }
 
 function crawlText({ begin, end, type, healed, splitBrain, failed }: CrawlRecord): string {
-  return `\nStarting time of crawl: ${crawlTime(begin)}\n` +
-    (end === null ? "Crawl is in progress\n" : `Ending time of crawl: ${crawlTime(end)}\n`) +
+  return `\nStarting time of crawl: ${crawlTime(begin)}\n\n` +
+    (end === null ? "Crawl is in progress\n" : `Ending time of crawl: ${crawlTime(end)}\n\n`) +
     `Type of crawl: ${type}\nNo. of entries healed: ${healed}\n` +
     `No. of entries in split-brain: ${splitBrain}\nNo. of heal failed entries: ${failed}\n`;
 }

@@ -14,6 +14,7 @@ export interface HealQuestion {
     | "summary"
     | "statistics"
     | "heal-count"
+    | "heal-count-of-set"
     | "decide";
   /** "HOST:/PATH" of a brick whose set is counted. */
   readonly replica?: string;
@@ -45,7 +46,7 @@ export function readHealWords(words: readonly string[]): HealQuestion | undefine
   if (Object.hasOwn(PLAIN, text)) return PLAIN[text];
   const [first, second, third, fourth] = words;
   if (first === "statistics" && second === "heal-count" && third === "replica") {
-    return words.length === 4 ? { what: "heal-count", replica: fourth! } : undefined;
+    return words.length === 4 ? { what: "heal-count-of-set", replica: fourth! } : undefined;
   }
   if (first !== "split-brain" || third === undefined || words.length > 4) return undefined;
   if (second === "source-brick") {

@@ -1,6 +1,6 @@
 /** `volume heal` as the `gluster` program asks it; info and split-brain it does by glfsheal, without us. */
 
-import type { VolumeHeal } from "mgmt/commands/volume_heal.ts";
+import { isCount, type VolumeHeal } from "mgmt/commands/volume_heal.ts";
 import { crawlTime } from "mgmt/heal/heal_shown.ts";
 import { type Entries, type RequestDict, wrong } from "mgmt/legacy/request_dict.ts";
 import { answerOf, type Run } from "mgmt/legacy/run.ts";
@@ -28,7 +28,7 @@ export async function heal(run: Run, request: RequestDict): Promise<Entries> {
     : WORDS.get(op);
   if (!words) throw wrong("heal-op", "this is glfsheal's work");
   const answer = await answerOf<VolumeHeal>(run, ["volume", "heal", volume, ...words]);
-  if (answer.what === "heal-count") return countEntries(answer);
+  if (isCount(answer.what)) return countEntries(answer);
   return answer.what === "statistics" ? crawlEntries(answer) : [];
 }
 
@@ -48,22 +48,21 @@ function countEntries({ bricks }: VolumeHeal): Entries {
   ];
 }
 
-function crawlEntries({ crawls }: VolumeHeal): Entries {
-  const sets = [...Map.groupBy(crawls, ({ set }) => set)];
+function crawlEntries({ crawls: bricks }: VolumeHeal): Entries {
   return [
-    ["count", sets.length],
-    ...sets.flatMap(([set, all], index): Entries => [
-      [`${index}-hostname`, set],
-      [`statistics-${index}-count`, all.length],
-      ...all.flatMap((crawl, at): Entries => {
+    ["count", bricks.length],
+    ...bricks.flatMap(({ host, crawls }, index): Entries => [
+      [`${index}-hostname`, host],
+      [`statistics-${index}-count`, crawls.length],
+      ...crawls.flatMap((crawl, at): Entries => {
         const key = (name: string) => `statistics_${name}-${index}-${at}`;
         return [
           [key("crawl_type"), crawl.type],
           [key("healed_cnt"), crawl.healed],
           [key("sb_cnt"), crawl.splitBrain],
           [key("heal_failed_cnt"), crawl.failed],
-          [key("strt_time"), crawlTime(crawl.begin)],
-          [key("end_time"), crawl.end === null ? "" : crawlTime(crawl.end)],
+          [key("strt_time"), `${crawlTime(crawl.begin)}\n`],
+          [key("end_time"), crawl.end === null ? "" : `${crawlTime(crawl.end)}\n`],
           [key("inprogress"), crawl.end === null ? 1 : 0],
         ];
       }),
