@@ -143,7 +143,11 @@ class Running<R> {
     }
     await this.#blame(answers, clean, done);
     const marked = clean.map((has, index) => has && !this.#marker.failed[index]);
-    if (!this.#enough(marked)) return this.#marker.failure ?? ENOTCONN;
+    if (!this.#enough(marked)) {
+      const problem = this.#marker.failure ?? ENOTCONN;
+      await this.#marker.takeBack(this.locker);
+      return problem;
+    }
     return done.includes(true) ? undefined : failure ?? ENOTCONN;
   }
 

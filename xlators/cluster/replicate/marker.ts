@@ -3,13 +3,15 @@
 import type { Call } from "core/call.ts";
 import type { FopError } from "core/errno.ts";
 import type { XattrReply } from "core/fops.ts";
-import { withKey, type Xdata } from "core/xdata.ts";
+import { ptr, valueBytes, withKey, Xdata } from "core/xdata.ts";
 import { settle, type Settled } from "core/xlator.ts";
 import {
   type Counts,
+  countsBytes,
   type Marks,
   marksIn,
   marksToAdd,
+  parseCounts,
   type Part,
 } from "xlators/cluster/replicate/blame.ts";
 import {
@@ -45,6 +47,8 @@ export class Marker {
   readonly failed: boolean[];
   /** Copies that were marked as being changed. */
   #dirty: readonly boolean[];
+  /** The last marks that were set. */
+  #set: { readonly index: number; readonly target: MarkTarget; readonly marks: Xdata }[] = [];
   #lastAnswers: readonly (Settled<unknown> | undefined)[] = [];
 
   constructor(copies: Copies, part: Part) {
@@ -141,8 +145,31 @@ export class Marker {
       if (answer && !answer.ok) this.failed[index] = true;
     });
     this.#lastAnswers = answers;
+    this.#set = pairs.filter((_, at) => settled[at]!.ok).map((pair) => ({
+      ...pair,
+      marks: marks(pair.index),
+    }));
     return answers;
   }
+
+  /**
+   * Takes the last marks back where they were set. Too few copies have them: if each of a few blamed
+   * another, nobody could tell any more who is right.
+   */
+  async takeBack(call: Call): Promise<void> {
+    await settle(
+      this.#set.splice(0).map(({ index, target, marks }) =>
+        sendMarks(this.#copies, call, target, index, opposite(marks))
+      ),
+    );
+  }
+}
+
+function opposite(marks: Xdata): Xdata {
+  return Xdata.of([...marks].map(([name, value]) => {
+    const { data, metadata, entry } = parseCounts(valueBytes(value));
+    return [name, ptr(countsBytes({ data: -data, metadata: -metadata, entry: -entry }))] as const;
+  }));
 }
 
 /** Adds `marks` on one copy of a file. */

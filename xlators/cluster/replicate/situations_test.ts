@@ -473,3 +473,14 @@ Deno.test("cluster/replicate: a copy that went and came back before what it wrot
   await scene.calm();
   deepEqual(await scene.allMarks(inode), ["2:1/0/0", "2:1/0/0", "dirty:1/0/0"]);
 });
+
+Deno.test("cluster/replicate: a blame that too few copies could take is taken back", async () => {
+  const scene = await Scene.of();
+  const { fd, inode } = await scene.create("f");
+  scene.links[2]!.turn(false);
+  let marks = 0;
+  scene.links[1]!.fate = (fop) => fop === "fxattrop" && ++marks === 2 ? EIO : "pass";
+  await fails(scene.write(fd, "abcd"), EIO);
+  await scene.calm();
+  deepEqual(await scene.allMarks(inode), ["dirty:1/0/0", "dirty:1/0/0", ""]);
+});

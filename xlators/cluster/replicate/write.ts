@@ -165,6 +165,8 @@ class Hold {
   readonly #failed: boolean[];
   /** Copies that nothing is read from until the marks are set: these, and those that are away. */
   readonly #missed: boolean[];
+  /** Some of them for changes that are not answered yet. */
+  #blamesWriters = false;
   /** A change failed without being blamed on anybody: marks of changes under way stay. */
   #unclear = false;
   /** Data may not be on stable storage. */
@@ -326,6 +328,7 @@ class Hold {
       return failure;
     }
     this.#good = good;
+    this.#blamesWriters = true;
     answers.forEach((answer, index) => {
       if (!answer || answer.ok) return;
       this.#fail(index, done);
@@ -361,7 +364,9 @@ class Hold {
     if (failed.includes(true)) this.ending = true;
     if (this.#enough(this.#part.map((has, index) => has && !failed[index]))) return;
     this.#unclear = true;
-    throw this.#marker.failure ?? ENOTCONN;
+    const failure = this.#marker.failure ?? ENOTCONN;
+    await this.#marker.takeBack(this.#call);
+    throw failure;
   }
 
   #enough(which: readonly boolean[]): boolean {
@@ -391,7 +396,10 @@ class Hold {
       const marked = this.#part.map((has, index) =>
         has && !this.#failed[index] && !this.#marker.failed[index]
       );
-      if (!this.#enough(marked)) this.#markFailure = this.#marker.failure ?? ENOTCONN;
+      if (!this.#enough(marked)) {
+        this.#markFailure = this.#marker.failure ?? ENOTCONN;
+        if (this.#blamesWriters) await this.#marker.takeBack(this.#call);
+      }
     } finally {
       this.#caughtUp();
       this.#markedDone();
