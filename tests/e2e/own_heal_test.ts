@@ -183,3 +183,48 @@ e2e(
     await healedByUs(cluster);
   },
 );
+
+e2e("own heal: a healer killed again and again goes on where it was needed", GLFSHEAL, async () => {
+  await using cluster = await Cluster.start({ layout: "replica", client: { pingTimeout: 5 } });
+  await using mount = await cluster.mount();
+  const sh = (script: string) => must(["sh", "-c", `set -e; cd "$1"; ${script}`, "sh", mount.path]);
+  await sh("dd if=/dev/urandom of=big bs=1M count=64 2>/dev/null; mkdir d; sync big");
+  await cluster.bricks[0]!.end("SIGKILL");
+  await sh(`dd if=/dev/urandom of=big bs=1M count=64 conv=notrunc 2>/dev/null
+    for i in $(seq 1 60); do echo $i > d/f$i; mkdir d/d$i; done; sync big`);
+  await cluster.bricks[0]!.start();
+  for (let kill = 0; kill < 4; kill++) {
+    const healer = await startOwnHealer(cluster);
+    const before = cluster.bricks[0]!.pid;
+    const bytes = async () =>
+      Number(/^wchar: (\d+)/m.exec(await Deno.readTextFile(`/proc/${before}/io`))![1]);
+    const from = await bytes();
+    await until("it heals", async () => await bytes() > from + (4 << 20) * (kill + 1), 30_000, 5)
+      .catch(() => {}); // nothing was left to do
+    await healer.end("SIGKILL");
+  }
+  await healedByUs(cluster);
+});
+
+e2e("own heal: what a client left when it was killed while writing", GLFSHEAL, async () => {
+  await using cluster = await Cluster.start({ layout: "replica3", client: { pingTimeout: 5 } });
+  const mount = await cluster.mount();
+  const fio = must([
+    ...["fio", "--name=w", `--directory=${mount.path}`, "--nrfiles=3", "--size=24m"],
+    ...["--rw=randwrite", "--bs=16k", "--time_based", "--runtime=60", "--ioengine=psync"],
+    ...["--output=/dev/null"],
+  ]);
+  fio.catch(() => {});
+  const file = `${cluster.bricks[0]!.path}/w.0.0`;
+  await until("it writes", () => {
+    try {
+      return Deno.statSync(file).blocks! > 1000;
+    } catch {
+      return false;
+    }
+  });
+  await mount.kill();
+  await fio.catch(() => {});
+  await mount[Symbol.asyncDispose]();
+  await healedByUs(cluster);
+});

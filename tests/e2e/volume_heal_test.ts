@@ -155,3 +155,50 @@ e2e("volume heal: a split-brain is shown, and ended as it is told", [], async ()
   equal(again.code, 1);
   equal(again.err, "Healing /a failed: File not in split-brain.\nVolume heal failed.\n");
 });
+
+e2e("volume heal: full brings everything to a brick whose disk is new", [], async () => {
+  await using node = await ManagedNode.start("--no-restart");
+  await replica(node, "v", 2);
+  await healerOf(node, "v");
+  const mount = await node.mount("v");
+  const make =
+    `cd "$0" && mkdir -p a/b/c && seq 1 20000 > a/b/c/f && ln a/b/c/f a/g && ln -s x a/s &&
+    mkdir -m 1777 t && chown 5:6 t && for i in $(seq 1 50); do echo $i > t/$i; done`;
+  await must(["sh", "-c", make, mount.path]);
+  const [, victim] = await node.allOnline("v");
+  Deno.kill(victim!.pid, "SIGKILL");
+  const path = `${node.dir}/v-1`;
+  await must([
+    "sh",
+    "-c",
+    `id=$(getfattr --absolute-names -e hex -n trusted.glusterfs.volume-id "$0" |
+    sed -n 's/.*=//p'); rm -rf "$0"/* "$0"/.glusterfs; setfattr -x trusted.gfid "$0"
+    mkdir -p "$0/.glusterfs/indices"; setfattr -n trusted.glusterfs.volume-id -v $id "$0"`,
+    path,
+  ]);
+  await node.must("volume start v force");
+  await node.allOnline("v");
+  await until("the healer is back at the brick", async () => {
+    return !(await node.must("volume heal v info")).includes("not connected");
+  });
+  await node.must("volume heal v full");
+  const list =
+    `cd "$0" && find . -path ./.glusterfs -prune -o -printf '%P %y %m %U:%G %n %s %l\\n' |
+    sed 's/ d \\(.*\\) [0-9]* [0-9]* $/ d \\1/' | sort; find . -path ./.glusterfs -prune -o -type f -print |
+    sort | xargs md5sum`;
+  const listed = (brick: string) => must(["sh", "-c", list, `${node.dir}/${brick}`]);
+  let difference = "";
+  await until(
+    "both bricks hold the same",
+    async () => {
+      const [one, other] = [await listed("v-0"), await listed("v-1")];
+      difference = `${one}\n-----\n${other}`;
+      return one === other;
+    },
+    30_000,
+    300,
+  ).catch((error) => {
+    throw new Error(`${error}\n${difference}`);
+  });
+  await nothingLeft(node, "v");
+});
