@@ -125,10 +125,10 @@ Deno.test("glusterfsd: the command line of GlusterFS's management daemon becomes
   throws(() => brickWords(read("glusterfsd", "-N")), UsageError);
 });
 
-Deno.test("glusterfs: what is no brick is refused in one line", async () => {
+Deno.test("glusterfs: what is neither a brick nor a mount is refused in one line", async () => {
   for (
     const [line, what] of [
-      ["-s h --volfile-id=/v /mnt", 'mount on "/mnt"'],
+      ["/mnt", 'run "glusterfs"'],
       ["-s localhost --volfile-id shd/v --process-name glustershd", "run as glustershd"],
     ] as const
   ) {
