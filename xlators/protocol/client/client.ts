@@ -146,9 +146,8 @@ export class ProtocolClient extends Funnel {
     const deadline = this.#deadline(fop, call, args);
     const undo = deadline === Infinity ? undefined : undoing(this, fop, call, args);
     const until = undo ? Infinity : deadline;
-    const answer = exchange(fop, connection, peer, this.#callOf(call), args, until);
-    const leave = () => flow.leave(bytes);
-    if (bytes) answer.then(leave, leave);
+    const as = this.#callOf(call);
+    const answer = exchange(fop, connection, peer, as, args, until, flow, bytes);
     if (!undo) return answer;
     return untilLate(this.env.clock, deadline, answer, (reply) => {
       undo(reply).catch((error) => {

@@ -304,3 +304,21 @@ Deno.test("protocol/client: groups stay at home when send-gids is off", async ()
   deepEqual(groups, [[7, 8], []]);
   await brick.stop();
 });
+
+Deno.test("protocol/client: small answers stay what they were when many more have come", async () => {
+  const brick = await serveBrick(memoryBrick());
+  const c = await connect(brick.port);
+  const { fd } = await create(c.top, c.inodes, "f");
+  const data = new Uint8Array(8 << 10).map((_, i) => i * 11);
+  await c.top.writev(ROOT, { fd, offset: 0, data, flags: 0 });
+  const read = (size: number) => c.top.readv(ROOT, { fd, offset: 0, size, flags: 0 });
+  const sizes = [1, 100, 4096, 8191, 8192];
+  const kept = await Promise.all(sizes.map(read));
+  for (let i = 0; i < 100; i++) await read(8000);
+  for (const [i, { data: got }] of kept.entries()) deepEqual(got, data.subarray(0, sizes[i]));
+  kept[2]!.data.fill(0);
+  deepEqual((await read(4096)).data, data.subarray(0, 4096));
+  deepEqual(kept[3]!.data, data.subarray(0, 8191));
+  await c.stop();
+  await brick.stop();
+});

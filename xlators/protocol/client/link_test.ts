@@ -8,10 +8,11 @@ import { ROOT } from "core/call.ts";
 import type { Random } from "core/env.ts";
 import { realRandom } from "core/env.ts";
 import { ENOTCONN } from "core/errno.ts";
+import type { Gfid } from "core/inode.ts";
 import { intKey, str, Xdata } from "core/xdata.ts";
 import type { Connection } from "rpc/connection.ts";
 import { procedures, type Program, serve } from "rpc/program.ts";
-import { childDown, childUp } from "rpc/programs/callback.ts";
+import { childDown, childUp, recallLease, statedump } from "rpc/programs/callback.ts";
 import { GFX_NAME, GFX_PROGRAM, GFX_VERSION } from "rpc/programs/gfx.ts";
 import { HANDSHAKE_NAME, HANDSHAKE_PROGRAM, setvolume } from "rpc/programs/handshake.ts";
 import { Listener } from "rpc/server.ts";
@@ -202,6 +203,26 @@ Deno.test("protocol/client: a brick whose disk is away is down until it says tha
   await c.heard("child-up", 2);
   deepEqual(c.events.map(({ type }) => type), ["child-up", "child-down", "child-up"]);
   equal(door.connections.length, 1);
+  await c.stop();
+  await door.stop();
+});
+
+Deno.test("protocol/client: a recalled lease and a wanted statedump are told to who listens", async () => {
+  const door = doorkeeper(() => ({ ret: 0, errno: 0, dict: new Xdata(new Map()) }));
+  const c = makeClient(door.port);
+  await c.top.start();
+  const [connection] = door.connections;
+  const gfid = crypto.randomUUID() as Gfid;
+  connection!.notify(recallLease, {
+    gfid,
+    type: 2,
+    tid: new Uint8Array(16).fill(0xab),
+    xdata: undefined,
+  });
+  connection!.notify(statedump, { pid: 4711 });
+  const recall = await c.heard("lease-recall");
+  deepEqual([recall.gfid, recall.lease, recall.id], [gfid, 2, "ab".repeat(16)]);
+  equal((await c.heard("statedump-wanted")).pid, 4711);
   await c.stop();
   await door.stop();
 });
