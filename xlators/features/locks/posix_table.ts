@@ -65,7 +65,12 @@ export class PosixTable {
     switch (cmd) {
       case "get": {
         const held = locks?.conflict(request);
-        return Promise.resolve({ lock: held ? flockOf(held) : { ...asked, type: "unlock" } });
+        // GlusterFS's replicate opens files again on bricks that came back only if it gets its own
+        // extra data in the reply: its protocol/client adds there what it wants to know.
+        return Promise.resolve({
+          lock: held ? flockOf(held) : { ...asked, type: "unlock" },
+          xdata,
+        });
       }
       case "set":
         return this.#set(gfid, request, asked);

@@ -41,6 +41,13 @@ Deno.test("features/locks: GETLK tells who is in the way, and what the file coul
   equal((await layer.lk(a, lkArgs(fd, "get", "write"))).lock.type, "unlock");
 });
 
+Deno.test("features/locks: who asks for a POSIX lock gets its own extra data back", async () => {
+  const { layer } = setUp();
+  const xdata = Xdata.of([["fd-reopen-status", { type: "int", value: 1 }]]);
+  const asked = { ...lkArgs(new Fd(FILE, O_RDWR), "get", "write"), xdata };
+  deepEqual([...(await layer.lk(by(testClient()), asked)).xdata ?? []], [...xdata]);
+});
+
 Deno.test("features/locks: a POSIX lock waits until all of its range is free", async () => {
   const { layer } = setUp();
   const fd = new Fd(FILE, O_RDWR), a = by(testClient()), b = by(testClient());
