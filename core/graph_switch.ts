@@ -54,7 +54,12 @@ interface Opened {
   stays: boolean;
   /** Set while it moves to another graph. */
   moving: Promise<void> | undefined;
+  /** What syncing it for a move said of writes that were answered: its owner is to hear of it. */
+  failure: FopError | undefined;
 }
+
+/** Fops that tell the owner of an open file what became of its writes. */
+const TELLS: ReadonlySet<FopName> = new Set(["writev", "fsync", "flush"]);
 
 /** What `apply` did. */
 export type Applied = "reconfigured" | "switched";
@@ -148,6 +153,12 @@ export class ActiveGraph extends Funnel {
       if (from && from.on !== opened.on) return Promise.reject(EXDEV);
       if (from && from.inner !== source) inner = { ...inner, source: from.inner };
     }
+    if (opened.failure && TELLS.has(fop)) {
+      const failure = told(opened);
+      // A flush gives locks back, too.
+      if (fop !== "flush") return Promise.reject(failure);
+      return this.#wind(opened.on, fop, call, inner).then(() => Promise.reject(failure));
+    }
     // Asked for is as good as taken: a lock that waits is granted in the graph where it waits.
     if (fop === "lk" && (args as Args<"lk">).cmd !== "get") opened.stays = true;
     if (fop === "release" || fop === "releasedir") {
@@ -188,7 +199,14 @@ export class ActiveGraph extends Funnel {
 
   #remember(on: Running, fd: Fd, directory: boolean): void {
     if (fd.anonymous) return;
-    const opened: Opened = { on, inner: fd, directory, stays: false, moving: undefined };
+    const opened: Opened = {
+      on,
+      inner: fd,
+      directory,
+      stays: false,
+      moving: undefined,
+      failure: undefined,
+    };
     this.#opened.set(fd, opened);
     on.open.add(opened);
     // Its open was under way when the graph was switched.
@@ -232,7 +250,7 @@ export class ActiveGraph extends Funnel {
       const { on: old, inner, directory } = opened;
       const to = this.#live;
       try {
-        if (!directory) await this.#wind(old, "fsync", ROOT, { fd: inner, dataOnly: false });
+        if (!directory) await this.#sync(opened);
         const flags = inner.flags & ~(O_CREAT | O_EXCL | O_TRUNC);
         await this.#wind(to, directory ? "opendir" : "open", ROOT, { inode: inner.inode, flags }, (
           { fd },
@@ -256,6 +274,15 @@ export class ActiveGraph extends Funnel {
     }
   }
 
+  async #sync(opened: Opened): Promise<void> {
+    try {
+      await this.#wind(opened.on, "fsync", ROOT, { fd: opened.inner, dataOnly: false });
+    } catch (error) {
+      if (error instanceof FopError) opened.failure = error;
+      throw error;
+    }
+  }
+
   #run(graph: Graph): Running {
     const running: Running = {
       graph,
@@ -269,6 +296,13 @@ export class ActiveGraph extends Funnel {
     });
     return running;
   }
+}
+
+// A failure is told once.
+function told(opened: Opened): FopError {
+  const failure = opened.failure!;
+  opened.failure = undefined;
+  return failure;
 }
 
 async function startGraph(

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { type Call, type LkOwner, ROOT } from "core/call.ts";
-import { EXDEV } from "core/errno.ts";
+import { ENOSPC, EXDEV, type FopError } from "core/errno.ts";
 import {
   type Args,
   type FopName,
@@ -25,6 +25,8 @@ class Way extends Funnel {
   readonly seen: FopName[] = [];
   stopped = false;
   hold: Promise<void> | undefined;
+  /** What its syncs fail with. */
+  unsynced: FopError | undefined;
 
   constructor(node: Node, readonly brick: MemoryBrick, readonly fails: string) {
     super(node);
@@ -40,6 +42,7 @@ class Way extends Funnel {
     ok(!this.stopped, `${fop} after stop`);
     this.seen.push(fop);
     const { hold } = this;
+    if (this.unsynced && fop === "fsync") throw this.unsynced;
     if (hold && fop !== "fsync" && fop !== "release") await hold;
     return fop === "lk"
       ? { lock: (args as Args<"lk">).lock } as Reply<K>
@@ -256,6 +259,24 @@ Deno.test("core/graph_switch: an unlinked open file stays with the old graph unt
   await settled();
   deepStrictEqual([ways[0]!.stopped, graph.running], [true, 1]);
   await graph.stop();
+});
+
+Deno.test("core/graph_switch: writes that a sync before the move tells lost are told of once", async () => {
+  for (const by of ["writev", "fsync", "flush"] as const) {
+    const { graph, ways, apply } = await started();
+    const { fd } = await create(graph, "f");
+    ways[0]!.unsynced = ENOSPC;
+    await apply(over("x"));
+    await graph.fstat(ROOT, { fd });
+    ways[0]!.unsynced = undefined;
+    const args = { fd, offset: 0, data: bytes("x"), flags: 0, dataOnly: false };
+    await rejects(graph[by](ROOT, args), (error) => ENOSPC.matches(error));
+    strictEqual(ways[0]!.seen.at(-1), by === "flush" ? "flush" : "fstat");
+    await graph.fsync(ROOT, { fd, dataOnly: false });
+    await write(graph, fd, 0, "x");
+    await graph.release(ROOT, { fd });
+    await graph.stop();
+  }
 });
 
 Deno.test("core/graph_switch: a file with POSIX locks stays with the old graph until it is closed", async () => {
