@@ -49,7 +49,8 @@ e2e(
       const bricks = [0, 1].map((i) => `127.0.0.1:${dir}/b${i}`).join(" ");
       await done(`--mode=script volume create v1 replica 2 ${bricks} force`);
       await done("volume start v1");
-      equal((await done("volume status v1")).match(/ Y {7}\d+/g)?.length, 2);
+      // Two bricks, and the healer.
+      equal((await done("volume status v1")).match(/ Y {7}\d+/g)?.length, 3);
       await done("volume set v1 network.ping-timeout 11");
       await Deno.writeTextFile(`${dir}/text`, "written by nobody");
       await done(`volume create d1 127.0.0.1:${dir}/d1 force`);

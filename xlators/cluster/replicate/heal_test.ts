@@ -234,6 +234,20 @@ Deno.test("cluster/replicate heal: a client that ended in a transaction leaves c
   deepEqual(await place.marks(file), []);
 });
 
+Deno.test("cluster/replicate heal: what a dead client left open counts beside what a copy missed", async () => {
+  for (const last of [0, 2]) {
+    const place = new Set3(3);
+    const file = await place.file("f", pattern(SIZE));
+    await transaction(place, file, 5 * K, pattern(K, 9), [1]);
+    for (const index of [0, 2]) await place.mark(file, index, "data", { dirty: 1 });
+    await place.write(file, [last], 30 * K, pattern(K, 8));
+    equal(await healData(place.set, file), "healed");
+    const one = await place.content(file, 0);
+    for (const index of [1, 2]) deepEqual(await place.content(file, index), one);
+    deepEqual(await place.marks(file), []);
+  }
+});
+
 Deno.test("cluster/replicate heal: what is only dirty waits for all copies", async () => {
   const place = new Set3(3);
   const file = await place.file("f", pattern(SIZE));

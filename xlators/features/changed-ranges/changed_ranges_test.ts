@@ -180,6 +180,8 @@ test("a record is void when its mark was changed behind its back", async (place)
   const xattrs = Xdata.of([["trusted.afr.v-client-1", ptr(bytes)]]);
   await place.brick.setxattr(ROOT, { inode: place.inode, xattrs, flags: 0 });
   equal(await place.told("v-client-1"), undefined);
+  await place.transaction([[4 * K, K]], "v-client-1");
+  equal(await place.told("v-client-1"), undefined);
 });
 
 test("blame without a transaction, as for a new file, is unknown", async (place) => {
