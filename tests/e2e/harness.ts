@@ -7,6 +7,7 @@
  * `MORTAR_LONG=1` runs the long forms, `MORTAR_KEEP=1` leaves directories and logs behind.
  */
 
+import { Host } from "tests/e2e/hosts.ts";
 import {
   exists,
   listens,
@@ -86,6 +87,8 @@ export class Brick {
     readonly index: number,
     public kind: BrickKind,
     readonly facts: BrickFacts,
+    /** Where it runs, if not where the others do. */
+    readonly host: Host | undefined,
   ) {}
 
   get path(): string {
@@ -130,7 +133,7 @@ export class Brick {
     const argv = this.kind === "ours"
       ? [MORTAR, "brick", "-f", volfile]
       : ["glusterfsd", "-N", "-f", volfile, "-l", log, "-L", "WARNING"];
-    const process = new Process(cluster.space.inside(argv), log);
+    const process = new Process((this.host?.space ?? cluster.space).inside(argv), log);
     this.#process = process;
     await until(`brick ${index} (${this.kind}) listens`, () => {
       if (!process.running) throw new Error(`Brick ${index} ended\n${process.lastWords()}`);
@@ -177,8 +180,8 @@ export interface ClusterOptions {
   readonly volumeId?: string;
   readonly brick?: Pick<BrickFacts, "allow" | "reject" | "login">;
   readonly client?: Pick<ClientFacts, "login" | "sourceAddress" | "pingTimeout" | "shard">;
-  /** An address of each brick's own, which `cut` takes away; else all share one. */
-  readonly ownAddresses?: boolean;
+  /** Each brick is on a host of its own, which can be cut off; else all share one. */
+  readonly hosts?: boolean;
   /** A mount namespace for the cluster's programs; mounts made through it are not seen outside. */
   readonly ownMounts?: boolean;
   /** Where directories are made; the default place for temporary files if absent. */
@@ -191,6 +194,7 @@ export class Cluster implements AsyncDisposable {
   readonly bricks: Brick[] = [];
   #processes: Process[] = [];
   #mounts: Mount[] = [];
+  #hosts: Host[] = [];
   #count = 0;
 
   private constructor(
@@ -221,9 +225,11 @@ export class Cluster implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { layout, kinds, adopt, brick, performance, ownAddresses } = this.options;
+    const { layout, kinds, adopt, brick, performance, hosts } = this.options;
     const count = BRICKS[layout];
     for (let index = 0; index < count; index++) {
+      const host = hosts ? await Host.join(this.space, index) : undefined;
+      if (host) this.#hosts.push(host);
       const facts: BrickFacts = {
         path: adopt?.[index] ?? `${this.dir}/brick-${index}`,
         port: FIRST_PORT + index,
@@ -231,45 +237,16 @@ export class Cluster implements AsyncDisposable {
         volumeId: this.volumeId,
         arbiter: layout === "arbiter" && index === count - 1,
         invalidation: performance === "all",
-        ...(ownAddresses ? { host: ownAddress(index) } : {}),
+        ...(host ? { host: host.address } : {}),
         ...brick,
       };
-      if (ownAddresses) await this.join(index);
-      this.bricks.push(new Brick(this, index, kinds?.[index] ?? KIND, facts));
+      this.bricks.push(new Brick(this, index, kinds?.[index] ?? KIND, facts, host));
     }
     await Promise.all(this.bricks.map(async (each) => {
       await each.prepare();
       await each.start();
     }));
     await this.#serveVolfiles();
-  }
-
-  /** Cuts a brick of an own address off: not a packet passes, and nobody is told. */
-  async cut(index: number): Promise<void> {
-    await must([
-      "ip",
-      "-n",
-      this.space.name,
-      "address",
-      "del",
-      `${ownAddress(index)}/32`,
-      "dev",
-      "lo",
-    ]);
-  }
-
-  /** Connects it again. */
-  async join(index: number): Promise<void> {
-    await must([
-      "ip",
-      "-n",
-      this.space.name,
-      "address",
-      "add",
-      `${ownAddress(index)}/32`,
-      "dev",
-      "lo",
-    ]);
   }
 
   async #serveVolfiles(): Promise<void> {
@@ -315,12 +292,14 @@ export class Cluster implements AsyncDisposable {
 
   /**
    * Mounts the volume as an administrator would: `mount -t glusterfs HOST:/VOLUME`. Clusters without
-   * performance layers get mounts that cache nothing, so that two of them see the same at once.
+   * performance layers get mounts that cache nothing, so that two of them see the same at once. `more`
+   * are options of the mount.
    */
-  async mount(): Promise<Mount> {
+  async mount(more?: string): Promise<Mount> {
     const { path, log } = await this.#mountPoint();
     const fresh = this.options.performance === false ? ",attribute-timeout=0,entry-timeout=0" : "";
-    const argv = ["mount", "-t", "glusterfs", "-o", `acl,log-file=${log}${fresh}`];
+    const options = `acl,log-file=${log}${fresh}${more === undefined ? "" : `,${more}`}`;
+    const argv = ["mount", "-t", "glusterfs", "-o", options];
     const { code, out, err } = await this.run([...argv, `${HOST}:/${this.volume}`, path]);
     if (code !== 0) throw new Error(`Cannot mount: ${out}${err}${tail(log)}`);
     return this.#mounted(path, log);
@@ -392,13 +371,10 @@ export class Cluster implements AsyncDisposable {
     await Promise.all(this.#mounts.map((each) => each[Symbol.asyncDispose]()));
     await Promise.all(this.#processes.map((each) => each.end("SIGKILL")));
     await Promise.all(this.bricks.map((each) => each.end()));
+    await Promise.all(this.#hosts.map((each) => each[Symbol.asyncDispose]()));
     await this.space[Symbol.asyncDispose]();
     if (Deno.env.get("MORTAR_KEEP") !== "1") await Deno.remove(this.dir, { recursive: true });
   }
-}
-
-function ownAddress(index: number): string {
-  return `10.77.0.${index + 1}`;
 }
 
 function tail(path: string): string {

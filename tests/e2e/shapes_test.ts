@@ -184,17 +184,17 @@ for (const layout of ["replica3", "disperse6"] as const) {
     async () => {
       await using cluster = await Cluster.start({
         layout,
-        ownAddresses: true,
+        hosts: true,
         client: { pingTimeout: 3 },
       });
       await using mount = await cluster.mount();
       const writer = keepWriting(mount.path);
       await until("it writes", () => sizeOf(`${mount.path}/load`) > 100_000);
-      await cluster.cut(1);
+      await cluster.bricks[1]!.host!.cut();
       // Writes wait until the client gives the brick up.
       await must(["sh", "-c", 'echo cut > "$1/cut"', "sh", mount.path]);
       await must(["sh", "-c", BEFORE, "sh", mount.path]);
-      await cluster.join(1);
+      await cluster.bricks[1]!.host!.mend();
       await connected(cluster);
       await healed(cluster);
       Deno.kill(cluster.bricks[0]!.pid, "SIGSTOP");
@@ -214,13 +214,13 @@ for (const layout of ["replica3", "disperse6"] as const) {
 }
 
 long("shapes, one: a connection that was cut for three seconds goes on", [], async () => {
-  await using cluster = await Cluster.start({ layout: "one", ownAddresses: true });
+  await using cluster = await Cluster.start({ layout: "one", hosts: true });
   await using mount = await cluster.mount();
   const writer = keepWriting(mount.path);
   await until("it writes", () => sizeOf(`${mount.path}/load`) > 100_000);
-  await cluster.cut(0);
+  await cluster.bricks[0]!.host!.cut();
   await new Promise((done) => setTimeout(done, 3_000));
-  await cluster.join(0);
+  await cluster.bricks[0]!.host!.mend();
   await writer.stop();
 });
 

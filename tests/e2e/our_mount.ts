@@ -1,0 +1,29 @@
+/** A cluster's volume through our own client. */
+
+import { type Cluster, HOST } from "tests/e2e/harness.ts";
+import { Process, run, until } from "tests/e2e/process.ts";
+
+const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
+
+/** `mortar client HOST:/VOLUME`. Dispose it before the cluster. */
+export class OurMount implements AsyncDisposable {
+  private constructor(readonly path: string, readonly process: Process) {}
+
+  /** Mounts with these options, those of `mount -o`. */
+  static async of(cluster: Cluster, options: string): Promise<OurMount> {
+    const path = `${cluster.dir}/ours`;
+    await Deno.mkdir(path);
+    const argv = [MORTAR, "client", "--foreground", "-o", options, `${HOST}:/${cluster.volume}`];
+    const process = new Process(cluster.space.inside([...argv, path]), `${path}.log`);
+    await until("our client mounted", async () => {
+      if (!process.running) throw new Error(`Our client ended\n${process.lastWords()}`);
+      return (await run(["stat", "-c", "%i", path])).out.trim() === "1";
+    });
+    return new OurMount(path, process);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await run(["umount", "-l", this.path]);
+    await this.process.end("SIGTERM");
+  }
+}
