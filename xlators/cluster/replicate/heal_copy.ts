@@ -24,6 +24,8 @@ export interface DataCopy {
   readonly fresh: ReadonlySet<number>;
   /** Sinks that cannot be healed this time; more are added. */
   readonly failed: Set<number>;
+  /** False if a copy among `on` blames the source for what it missed since the heal began. */
+  isStillRight(on: readonly number[]): Promise<boolean>;
 }
 
 /**
@@ -74,7 +76,12 @@ async function copySpan(copy: DataCopy, span: readonly ByteRange[], known: boole
   const start = span[0]!.start, end = span.at(-1)!.end;
   const range = { start: BigInt(start), size: BigInt(end - start) };
   await using locked = await lockRange(set, set.name, fd.inode, range).wait();
-  for (const index of copy.sinks) if (!locked.on.includes(index)) copy.failed.add(index);
+  // A client that did not reach the source may have written to sinks: they are right now.
+  const right = await copy.isStillRight(locked.on);
+  for (const index of copy.sinks) {
+    if (!right || !locked.on.includes(index)) copy.failed.add(index);
+  }
+  if (!right) return;
   await Promise.all(span.map((block) => copyBlock(copy, block, known)));
 }
 

@@ -79,9 +79,12 @@ async function prepare(set: HealSet, inode: Inode, choice: Choice): Promise<Plan
   const ranges = (changed ?? [{ start: 0, end: size }])
     .map(({ start, end }) => ({ start, end: Math.min(end, size) }))
     .filter(({ start, end }) => start < end);
+  const from = source ?? here[0]!;
+  const isStillRight = async (on: readonly number[]) =>
+    !blamedSince(told, (await inspect(set, inode, on)).told, from);
   return {
     told,
-    copy: { set, fd, source: source ?? here[0]!, sinks, fresh, failed },
+    copy: { set, fd, source: from, sinks, fresh, failed, isStillRight },
     ranges: sinks.length ? ranges : [],
     known: changed !== undefined,
   };
