@@ -10,7 +10,7 @@ import {
 import { type LkOwner, NO_OWNER, ROOT } from "core/call.ts";
 import { EAGAIN, EBADFD, EINTR, ENOENT, ENOTCONN } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import { type Args, O_CREAT, O_EXCL, O_RDWR } from "core/fops.ts";
+import { type Args, O_APPEND, O_CREAT, O_EXCL, O_RDWR } from "core/fops.ts";
 import type { Fd, Gfid, InodeTable } from "core/inode.ts";
 import { buildGraph } from "core/graph.ts";
 import { parseVolfile } from "core/volfile.ts";
@@ -266,6 +266,50 @@ async function contendForName(mine: Mounted, theirs: Mounted): Promise<void> {
   await entry;
 }
 
+/** Appends and creates until `done`, through whatever happens; what was acknowledged, and what not. */
+async function toil(m: Mounted, log: Gfid, id: number, done: () => boolean) {
+  const appended = new Map<string, boolean>(), made = new Map<string, boolean>();
+  const { fd } = await m.top.open(ROOT, {
+    inode: m.inodes.of(log),
+    flags: O_RDWR | O_APPEND,
+  });
+  let failures = 0;
+  for (let round = 0; !done(); round++) {
+    const token = `${id}`.padStart(2, "0") + `${round}`.padStart(6, "0");
+    const known = round % 2 ? appended : made;
+    known.set(token, false);
+    try {
+      if (known === made) {
+        const created = await create(m, token);
+        await m.top.release(ROOT, { fd: created.fd });
+      } else {
+        const data = new TextEncoder().encode(token);
+        await m.top.writev(ROOT, { fd, offset: 0, data, flags: O_APPEND });
+      }
+      known.set(token, true);
+    } catch (error) {
+      if (!ENOTCONN.matches(error)) throw error;
+      failures++;
+      await until("it is up", () => m.count("child-up") > m.count("child-down"));
+    }
+  }
+  return { appended, made, failures };
+}
+
+/** Every acknowledged thing is there, and nothing twice. */
+function checkToil(directory: string, toils: readonly Awaited<ReturnType<typeof toil>>[]): void {
+  const tokens: readonly string[] = Deno.readTextFileSync(`${directory}/log`).match(/.{8}/g) ?? [];
+  equal(new Set(tokens).size, tokens.length, "an append was done twice");
+  const names = new Set([...Deno.readDirSync(directory)].map(({ name }) => name));
+  const known = new Set(toils.flatMap(({ appended }) => [...appended.keys()]));
+  ok(tokens.every((token) => known.has(token)));
+  const there = new Set(tokens);
+  for (const { appended, made } of toils) {
+    for (const [token, sure] of appended) ok(!sure || there.has(token), `append ${token} is lost`);
+    for (const [name, sure] of made) ok(!sure || names.has(name), `file ${name} is lost`);
+  }
+}
+
 for (const kind of ["ours", "glusterfsd"] as const) {
   const ignore = kind === "glusterfsd" && cannotRun("glusterfsd") !== "";
   const over = kind === "ours" ? "a brick of ours" : "glusterfsd";
@@ -405,4 +449,35 @@ for (const kind of ["ours", "glusterfsd"] as const) {
     deepEqual(m.events.map(({ type }) => type), ["child-down"]);
     await m.graph.stop();
   });
+
+  Deno.test(
+    `protocol/client: ${over} is killed and stopped under work: nothing is lost, nothing twice`,
+    { ignore },
+    async () => {
+      await using brick = await makeBrick(kind);
+      await brick.start();
+      const m = await mount(brick.port, "option ping-timeout 1");
+      const { stat: { gfid } } = await create(m, "log");
+      let done = false;
+      const toiling = Promise.all([1, 2, 3, 4].map((id) => toil(m, gfid, id, () => done)));
+      for (let fault = 1; fault <= 4; fault++) {
+        await until("it works", () => m.count("child-up") === fault);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        if (fault % 2) {
+          await brick.kill();
+          await brick.start();
+        } else {
+          await brick.stand();
+          await until("it is given up", () => m.count("child-down") === fault);
+          brick.goOn();
+        }
+      }
+      await until("it works", () => m.count("child-up") === 5);
+      done = true;
+      const toils = await toiling;
+      ok(toils.every(({ failures }) => failures >= 2), "nothing failed");
+      await m.graph.stop();
+      checkToil(brick.directory, toils);
+    },
+  );
 }

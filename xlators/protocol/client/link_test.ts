@@ -31,11 +31,11 @@ import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { Wires } from "tests/fakes/wires.ts";
 
-/** Steps of the clock, with real work between them. */
+/** Steps of the clock; between them what sockets have to say is heard. */
 async function pass(clock: FakeClock, ms: number, step = 100): Promise<void> {
   for (let gone = 0; gone < ms; gone += step) {
     clock.advance(step);
-    for (let turns = 0; turns < 20; turns++) await Promise.resolve();
+    await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }
 
@@ -78,17 +78,17 @@ Deno.test("protocol/client: attempts begin quickly, become rarer, and never come
     const env = { clock, random: random(seed) };
     const c = makeClient(1, { env, connect: wires.connect });
     await c.top.start();
-    await pass(clock, 60_000, 25);
+    await pass(clock, 30_000);
     await c.stop();
     deepEqual(c.events, [{ type: "child-down" }]);
     return wires.attempts;
   };
   const at = await tries(1);
   const pauses = at.slice(1).map((time, i) => time - at[i]!);
-  ok(pauses[0]! >= 100 && pauses[0]! <= 150, `first pause ${pauses[0]}`);
-  ok(pauses.every((pause) => pause <= 3800), `${pauses}`);
+  ok(pauses[0]! >= 100 && pauses[0]! <= 200, `first pause ${pauses[0]}`);
+  ok(pauses.every((pause) => pause <= 3900), `${pauses}`);
   ok(pauses.slice(6).every((pause) => pause >= 3000), `${pauses}`);
-  ok(at.length >= 16 && at.length <= 26, `${at.length} attempts`);
+  ok(at.length >= 9 && at.length <= 17, `${at.length} attempts`);
   ok(String(await tries(2)) !== String(at));
 });
 
@@ -105,7 +105,8 @@ Deno.test("protocol/client: a brick that refuses the login is asked rarely, and 
   await pass(clock, 25_000, 1000);
   equal(refusals, 1);
   await pass(clock, 15_000, 1000);
-  await eventually(() => refusals === 2);
+  await eventually(() => refusals >= 2);
+  equal(refusals, 2);
   const lines = c.log.lines.filter((line) => line.includes("brick is not connected"));
   deepEqual(lines.length, 1);
   ok(/the brick refused: Authentication failed \(error number 13\)/.test(lines[0]!), lines[0]);
@@ -262,9 +263,9 @@ Deno.test("protocol/client: a brick that stands still fails its fops after the p
   await c.top.start();
   await c.top.stat(ROOT, { inode: c.inodes.root });
   wires.held = true;
-  const stat = c.top.stat(ROOT, { inode: c.inodes.root });
+  const failed = rejects(c.top.stat(ROOT, { inode: c.inodes.root }), is(ENOTCONN));
   await pass(clock, 6000);
-  await rejects(stat, is(ENOTCONN));
+  await failed;
   await c.heard("child-down");
   // Its answers come when nobody waits for them any more.
   wires.held = false;
