@@ -3,7 +3,9 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
+import { BEFORE, CHANGES } from "tests/e2e/own_heal.ts";
 import { must, until } from "tests/e2e/process.ts";
+import { expectSameTree, healedDiffers, readTree, visible } from "tests/e2e/tree.ts";
 
 async function replica(node: ManagedNode, name: string, count: number): Promise<void> {
   const bricks = Array.from({ length: count }, (_, i) => `${NODE_HOST}:${node.dir}/${name}-${i}`);
@@ -202,3 +204,33 @@ e2e("volume heal: full brings everything to a brick whose disk is new", [], asyn
   });
   await nothingLeft(node, "v");
 });
+
+for (const granular of ["enable", "disable"]) {
+  e2e(
+    `volume heal: every kind of change, granular entry heal ${granular}d`,
+    ["setfacl"],
+    async () => {
+      await using node = await ManagedNode.start("--no-restart");
+      await replica(node, "v", 3);
+      await node.must(`volume heal v granular-entry-heal ${granular}`);
+      await healerOf(node, "v");
+      const mount = await node.mount("v");
+      // The mount has no ACLs.
+      const sh = (script: string) =>
+        must(["sh", "-c", script.replace(/^setfacl.*;/m, ""), "sh", mount.path]);
+      await sh(BEFORE);
+      const rows = await node.allOnline("v");
+      Deno.kill(rows[0]!.pid, "SIGKILL");
+      await until("the brick is away", async () => !(await node.bricks("v"))[0]!.online);
+      await sh(CHANGES);
+      const noted =
+        [...Deno.readDirSync(`${node.dir}/v-1/.glusterfs/indices/entry-changes`)].length;
+      equal(noted > 1, granular === "enable");
+      await node.must("volume start v force");
+      await nothingLeft(node, "v");
+      const tree = async (brick: string) => visible(await readTree(`${node.dir}/${brick}`));
+      const first = await tree("v-0");
+      for (const other of ["v-1", "v-2"]) expectSameTree(first, await tree(other), healedDiffers);
+    },
+  );
+}
