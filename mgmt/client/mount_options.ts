@@ -2,7 +2,10 @@
 
 import { PID_NO_ROOT_SQUASH } from "core/call.ts";
 import { UsageError } from "mgmt/cli/command.ts";
-import { options as FUSE } from "xlators/mount/fuse/options.ts";
+import { TYPES } from "xlators/mod.ts";
+
+/** Options of the layer that mounts. */
+const FUSE = TYPES.get("mount/fuse")!.options;
 
 /** What the words say. */
 export interface MountWords {

@@ -7,6 +7,7 @@ import { FopError } from "core/errno.ts";
 import { InodeTable } from "core/inode.ts";
 import { OptionError, readOptions } from "core/options.ts";
 import type { XlatorTypes } from "core/registry.ts";
+import type { Xlator } from "core/xlator.ts";
 import { overridden, type Override, readBlocks } from "mgmt/brick/volfile.ts";
 import { CommandError, UsageError } from "mgmt/cli/command.ts";
 import { type ClientGraph, clientGraph, type GraphChanges } from "mgmt/client/graph.ts";
@@ -16,7 +17,6 @@ import type { Daemon } from "mgmt/daemon.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
 import { cause, plain } from "mgmt/plain.ts";
 import { type DumpSection, dumpState, shownOptions, stateSection } from "mgmt/statedump.ts";
-import { type Fuse, fuse } from "xlators/mount/fuse/fuse.ts";
 
 /** What a mount is told beside its volfile. */
 export interface ClientOptions extends Omit<GraphChanges, "port"> {
@@ -34,6 +34,12 @@ export interface ClientOptions extends Omit<GraphChanges, "port"> {
   readonly logLevel: string;
   /** Called when the volume is mounted. */
   readonly mounted: () => void;
+}
+
+/** The layer that mounts: of all layers, it alone can end by itself. */
+interface Fuse extends Xlator {
+  /** Resolves, with why, when the mount is gone. */
+  readonly ended: Promise<string>;
 }
 
 /** See the head of this file. */
@@ -74,7 +80,7 @@ export class ClientProcess {
         this.#daemon.end(0);
       });
       const code = await this.#daemon.ended;
-      await top.stop();
+      await top.stop!();
       return code;
     } finally {
       await link?.stop();
@@ -143,11 +149,12 @@ export class ClientProcess {
       ] as const,
     );
     try {
-      const values = readOptions(fuse.options, options, (option) => {
+      const type = this.#types.get("mount/fuse")!;
+      const values = readOptions(type.options, options, (option) => {
         env.log.warn("mount option is not known and was ignored", { option });
       });
       const place = { name: "fuse", children: [meta], env, inodes: this.#active.graph.inodes };
-      return fuse.create(place, values) as Fuse;
+      return type.create(place, values) as Fuse;
     } catch (error) {
       if (!(error instanceof OptionError)) throw error;
       throw new UsageError(`Cannot mount: ${error.message}`);
@@ -156,7 +163,7 @@ export class ClientProcess {
 
   async #mount(top: Fuse): Promise<void> {
     try {
-      await top.start();
+      await top.start!();
     } catch (error) {
       const why = plain(error);
       throw new CommandError(
