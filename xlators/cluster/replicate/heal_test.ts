@@ -43,8 +43,8 @@ class Gate extends Uniform {
 /** Records of changes, in memory. */
 class Records implements RecordStore {
   readonly #files = new Map<Gfid, FileRecord>();
-  open(): Promise<void> {
-    return Promise.resolve();
+  open(): Promise<readonly Gfid[]> {
+    return Promise.resolve([]);
   }
   read(gfid: Gfid): FileRecord {
     return this.#files.get(gfid) ?? new Map();

@@ -7,7 +7,7 @@
  */
 
 import { type Call, isInternal } from "core/call.ts";
-import { CHANGED_PREFIX, OPEN_CHANGES, packRanges } from "core/changed_ranges.ts";
+import { type ByteRange, CHANGED_PREFIX, OPEN_CHANGES, packRanges } from "core/changed_ranges.ts";
 import { ENODATA, FopError } from "core/errno.ts";
 import {
   type Args,
@@ -25,6 +25,7 @@ import { type Json, type Node, PassThrough } from "core/xlator.ts";
 import { OpenChanges } from "xlators/features/changed-ranges/open_changes.ts";
 import { PageRanges } from "xlators/features/changed-ranges/page_ranges.ts";
 import {
+  type FileRecord,
   type Missed,
   RecordDirectory,
   type RecordStore,
@@ -48,7 +49,7 @@ const options = {
 const MARKS = "trusted.afr.", DIRTY = "trusted.afr.dirty";
 
 const NOWHERE: RecordStore = {
-  open: () => Promise.resolve(),
+  open: () => Promise.resolve([]),
   read: () => new Map(),
   write: () => {},
 };
@@ -57,6 +58,8 @@ const NOWHERE: RecordStore = {
 export class ChangedRanges extends PassThrough {
   readonly #store: RecordStore;
   readonly #open = new OpenChanges();
+  /** Files that have a record. */
+  #recorded = new Set<Gfid>();
   #on: boolean;
 
   constructor(node: Node, values: Values<typeof options>, store?: RecordStore) {
@@ -71,8 +74,8 @@ export class ChangedRanges extends PassThrough {
     this.#on = values["changed-ranges"];
   }
 
-  start(): Promise<void> {
-    return this.#store.open();
+  async start(): Promise<void> {
+    this.#recorded = new Set(await this.#store.open());
   }
 
   state(): Json {
@@ -114,22 +117,55 @@ export class ChangedRanges extends PassThrough {
         blames.push({ copy: name.slice(MARKS.length), added, count });
       }
     }
-    if (blames.length) this.#record(gfid, blames);
-    if (dirty !== undefined && now(DIRTY) === 0) this.#open.end(gfid);
+    const ends = dirty !== undefined && now(DIRTY) === 0;
+    // Transactions that began before we looked: nobody knows what changed in them.
+    const unseen = dirty !== undefined && dirty !== 0 && !this.#open.of(gfid);
+    if (unseen && this.#recorded.has(gfid)) this.#keep(gfid, new Map());
+    if (blames.length || (ends && this.#recorded.has(gfid))) this.#record(gfid, blames, ends);
+    if (ends) this.#open.end(gfid);
   }
 
-  #record(gfid: Gfid, blames: readonly Blame[]): void {
+  #record(gfid: Gfid, blames: readonly Blame[], ends: boolean): void {
+    const record = new Map(this.#recorded.has(gfid) ? this.#store.read(gfid) : []);
+    const open = this.#open.of(gfid);
+    const was = record.size;
+    for (const blame of blames) {
+      const missed = this.#missed(gfid, record.get(blame.copy), blame);
+      if (missed) record.set(blame.copy, missed);
+      else record.delete(blame.copy);
+      if (blame.added > 0) open?.blamed.add(blame.copy);
+    }
+    let changed = blames.length > 0;
+    // Whoever is blamed before a transaction ends misses the rest of it, too.
+    for (const copy of ends && open ? open.blamed : []) {
+      const missed = record.get(copy);
+      if (!missed || blames.some((blame) => blame.copy === copy && blame.added > 0)) continue;
+      record.set(copy, { ...missed, ranges: united(missed.ranges, open!.ranges) });
+      changed = true;
+    }
+    if (changed && (was || record.size)) this.#keep(gfid, record);
+  }
+
+  #keep(gfid: Gfid, record: FileRecord): void {
+    const isNew = record.size > 0 && !this.#recorded.has(gfid);
+    if (isNew && this.#recorded.size >= RECORDS_MAX) return;
     try {
-      const record = new Map(this.#store.read(gfid));
-      for (const blame of blames) {
-        const missed = this.#missed(gfid, record.get(blame.copy), blame);
-        if (missed) record.set(blame.copy, missed);
-        else record.delete(blame.copy);
-      }
       this.#store.write(gfid, record);
+      if (record.size) this.#recorded.add(gfid);
+      else this.#recorded.delete(gfid);
     } catch (error) {
-      // The marks are stored, with a count that the old record does not have: it is void.
+      // One that stays as it was must not be believed: what is recorded has to go, now or by its count.
+      this.#recorded.delete(gfid);
+      this.#drop(gfid);
       this.env.log.warn("changed ranges could not be recorded", { gfid, error: String(error) });
+    }
+  }
+
+  #drop(gfid: Gfid): void {
+    try {
+      this.#store.write(gfid, new Map());
+    } catch (error) {
+      this.env.log.error("a void record of changed ranges stays", { gfid, error: String(error) });
     }
   }
 
@@ -141,11 +177,7 @@ export class ChangedRanges extends PassThrough {
     const known = first ? [] : before!.ranges;
     if (added < 0) return { count, ranges: known };
     const open = this.#open.of(gfid);
-    if (!open) return undefined;
-    const ranges = new PageRanges();
-    ranges.addAll(known);
-    ranges.addAll(open);
-    return { count, ranges: [...ranges] };
+    return open && { count, ranges: united(known, open.ranges) };
   }
 
   // Questions of healers.
@@ -182,19 +214,28 @@ export class ChangedRanges extends PassThrough {
     if (copy === OPEN_CHANGES) {
       const open = this.#open.of(gfid);
       if (!open) throw ENODATA;
-      return answer(open);
+      return answer(open.ranges);
     }
     const count = await countOf(MARKS + copy);
-    const missed = this.#store.read(gfid).get(copy);
+    const missed = this.#recorded.has(gfid) ? this.#store.read(gfid).get(copy) : undefined;
     if (!missed || missed.count !== count) throw ENODATA;
     return answer(missed.ranges);
+  }
+
+  // A change in no transaction: a healer's, of this copy. What others miss by it nobody would know.
+  #changed(gfid: Gfid, offset: number, size: number): void {
+    if (this.#open.of(gfid)) this.#open.add(gfid, offset, size);
+    else if (this.#recorded.has(gfid)) this.#keep(gfid, new Map());
   }
 
   // Changes. They are noted before they happen: a failure may have changed something.
 
   override writev(call: Call, args: Args<"writev">): Promise<Reply<"writev">> {
     const { gfid } = args.fd.inode;
-    if (!this.#open.of(gfid)) return this.child.writev(call, args);
+    if (!this.#open.of(gfid)) {
+      this.#changed(gfid, 0, 0);
+      return this.child.writev(call, args);
+    }
     if ((args.fd.flags | args.flags) & O_APPEND) {
       return this.#appended(gfid, this.child.writev(call, args));
     }
@@ -216,34 +257,34 @@ export class ChangedRanges extends PassThrough {
   }
 
   override truncate(call: Call, args: Args<"truncate">): Promise<Reply<"truncate">> {
-    this.#open.add(args.inode.gfid, args.offset, Infinity);
+    this.#changed(args.inode.gfid, args.offset, Infinity);
     return this.child.truncate(call, args);
   }
 
   override ftruncate(call: Call, args: Args<"ftruncate">): Promise<Reply<"ftruncate">> {
-    this.#open.add(args.fd.inode.gfid, args.offset, Infinity);
+    this.#changed(args.fd.inode.gfid, args.offset, Infinity);
     return this.child.ftruncate(call, args);
   }
 
   override open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
-    if (args.flags & O_TRUNC) this.#open.add(args.inode.gfid, 0, Infinity);
+    if (args.flags & O_TRUNC) this.#changed(args.inode.gfid, 0, Infinity);
     return this.child.open(call, args);
   }
 
   override fallocate(call: Call, args: Args<"fallocate">): Promise<Reply<"fallocate">> {
     // Collapsing and inserting move all that follows.
     const moves = args.mode & (COLLAPSE_RANGE | INSERT_RANGE);
-    this.#open.add(args.fd.inode.gfid, args.offset, moves ? Infinity : args.size);
+    this.#changed(args.fd.inode.gfid, args.offset, moves ? Infinity : args.size);
     return this.child.fallocate(call, args);
   }
 
   override discard(call: Call, args: Args<"discard">): Promise<Reply<"discard">> {
-    this.#open.add(args.fd.inode.gfid, args.offset, args.size);
+    this.#changed(args.fd.inode.gfid, args.offset, args.size);
     return this.child.discard(call, args);
   }
 
   override zerofill(call: Call, args: Args<"zerofill">): Promise<Reply<"zerofill">> {
-    this.#open.add(args.fd.inode.gfid, args.offset, args.size);
+    this.#changed(args.fd.inode.gfid, args.offset, args.size);
     return this.child.zerofill(call, args);
   }
 
@@ -251,16 +292,26 @@ export class ChangedRanges extends PassThrough {
     call: Call,
     args: Args<"copyFileRange">,
   ): Promise<Reply<"copyFileRange">> {
-    this.#open.add(args.fd.inode.gfid, args.offset, args.size);
+    this.#changed(args.fd.inode.gfid, args.offset, args.size);
     return this.child.copyFileRange(call, args);
   }
 
   override put(call: Call, args: Args<"put">): Promise<Reply<"put">> {
     return this.child.put(call, args).then((reply) => {
-      this.#open.add(reply.stat.gfid, 0, Infinity);
+      this.#changed(reply.stat.gfid, 0, Infinity);
       return reply;
     });
   }
+}
+
+/** Most files with records; what more files miss is unknown. */
+const RECORDS_MAX = 65_536;
+
+function united(some: Iterable<ByteRange>, others: Iterable<ByteRange>): readonly ByteRange[] {
+  const ranges = new PageRanges();
+  ranges.addAll(some);
+  ranges.addAll(others);
+  return [...ranges];
 }
 
 const COLLAPSE_RANGE = 0x08, INSERT_RANGE = 0x20;

@@ -116,6 +116,35 @@ test("later transactions add to it, and those that nobody missed do not", async 
   deepEqual(await place.told("v-client-1"), [{ start: 0, end: K }, { start: 4 * K, end: 5 * K }]);
 });
 
+test("a copy that is blamed early in a transaction misses the rest of it, too", async (place) => {
+  await place.mark({ dirty: 1 });
+  await place.write(0, K);
+  await place.mark({ "v-client-1": 1 });
+  await place.write(8 * K, K);
+  await place.mark({ dirty: -1 });
+  deepEqual((await place.told("v-client-1"))!.map(({ start }) => start), [0, 8 * K]);
+  await place.mark({ dirty: 1 });
+  await place.write(16 * K, K);
+  await place.mark({ dirty: -1 });
+  equal((await place.told("v-client-1"))!.length, 2);
+});
+
+test("the same, and the process ends before the transaction: unknown", async (place) => {
+  await place.mark({ dirty: 1 });
+  await place.write(0, K);
+  await place.mark({ "v-client-1": 1 });
+  await place.write(8 * K, K);
+  await place.restart();
+  await place.mark({ dirty: -1 });
+  equal(await place.told("v-client-1"), undefined);
+});
+
+test("a change in no transaction voids what is recorded", async (place) => {
+  await place.transaction([[0, K]], "v-client-1");
+  await place.write(8 * K, K);
+  equal(await place.told("v-client-1"), undefined);
+});
+
 test("each copy has its own", async (place) => {
   await place.transaction([[0, K]], "v-client-1");
   await place.transaction([[2 * K, K]], "v-client-1", "v-client-2");

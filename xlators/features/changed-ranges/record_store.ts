@@ -19,8 +19,11 @@ export type FileRecord = ReadonlyMap<string, Missed>;
 
 /** Records by gfid. All methods are synchronous and touch what is in the page cache. */
 export interface RecordStore {
-  /** Makes room for records; drops all if somebody else served the brick, and those nobody needs. */
-  open(): Promise<void>;
+  /**
+   * Makes room for records; drops all if somebody else served the brick, and those nobody needs.
+   * Answers the files that have one.
+   */
+  open(): Promise<readonly Gfid[]>;
   read(gfid: Gfid): FileRecord;
   /** An empty record is removed. Throws what the file system said. */
   write(gfid: Gfid, record: FileRecord): void;
@@ -43,14 +46,16 @@ export class RecordDirectory implements RecordStore {
     this.#directory = `${index.replace(/\/+[^/]*\/*$/, "")}/changed-ranges`;
   }
 
-  async open(): Promise<void> {
+  async open(): Promise<readonly Gfid[]> {
     await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const keep = await this.#isOurs();
+    const keep = await this.#isOurs(), kept: Gfid[] = [];
     for (const { name } of await entries(this.#directory)) {
       const gfid = parseGfid(name);
       const wanted = keep && gfid !== undefined && isThere(`${this.#index}/xattrop/${gfid}`);
-      if (!wanted) await Deno.remove(`${this.#directory}/${name}`, { recursive: true });
+      if (wanted) kept.push(gfid);
+      else await Deno.remove(`${this.#directory}/${name}`, { recursive: true });
     }
+    return kept;
   }
 
   // GlusterFS's brick makes a base file of its own before it sets the first mark.
