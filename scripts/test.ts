@@ -163,7 +163,16 @@ async function main(): Promise<void> {
     "tests/conformance",
     "tests/interop",
     "tests/fuzz",
+    "tests/sim",
   ]);
+  await check(
+    counts,
+    "500 simulated seeds",
+    "run",
+    "--allow-all",
+    "--no-check",
+    "tests/sim/run.ts",
+  );
   await suite(counts, "real processes", [], ["tests/e2e"]);
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   if (counts.failed) Deno.exit(1);

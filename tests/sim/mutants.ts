@@ -22,7 +22,7 @@ export interface Mutant {
 }
 
 const REPLICATE = "xlators/cluster/replicate";
-const R3 = "replica-3-unhealed";
+const R3 = "replica-3-unhealed", HEALED = "replica-3";
 
 /** See the head of this file. */
 export const MUTANTS: readonly Mutant[] = [
@@ -50,7 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "      for (const unlock of held) await unlock();\n" +
       "      const answers = await settle(",
     system: "toy",
-    seeds: 50,
+    seeds: 300,
   },
   {
     name: "features/locks: write locks do not exclude each other",
@@ -58,7 +58,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `return (a.flock.type === "write" || b.flock.type === "write") && overlaps(`,
     replace: `return a.flock.type !== b.flock.type && overlaps(`,
     system: "toy",
-    seeds: 100,
+    seeds: 400,
   },
   {
     name: "features/locks: locks of a client that is gone stay",
@@ -74,7 +74,8 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (!now.some(({ ok }) => ok)) throw ENOTCONN;",
     replace: "",
     system: "distribute",
-    seeds: 1500,
+    seeds: 20,
+    from: 560,
   },
   // cluster/replicate.
   {
@@ -90,14 +91,6 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${REPLICATE}/write.ts`,
     find: "    this.#marker.blame(done, index);\n",
     replace: "",
-    system: R3,
-    seeds: 150,
-  },
-  {
-    name: "replicate: one copy is enough for a write",
-    file: `${REPLICATE}/write.ts`,
-    find: "return which.includes(true) && (!this.#copies.quorumOn ||",
-    replace: "return which.includes(true) || (!this.#copies.quorumOn ||",
     system: R3,
     seeds: 150,
   },
@@ -122,16 +115,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: `${REPLICATE}/write.ts`,
     find: `if (this.#unstable && this.#copies.values["ensure-durability"]) await this.#sync();`,
     replace: "",
-    system: R3,
-    seeds: 300,
-  },
-  {
-    name: "replicate: a copy that falls behind is read until it is marked",
-    file: `${REPLICATE}/write.ts`,
-    find: "    this.#state.fallBehind(index);\n",
-    replace: "",
-    system: R3,
-    seeds: 300,
+    system: HEALED,
+    seeds: 40,
   },
   {
     name: "replicate: writes share the lock of the file",
@@ -199,44 +184,12 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 150,
   },
   {
-    name: "replicate: one copy is believed when it is looked up",
-    file: `${REPLICATE}/read.ts`,
-    find: "if (has.includes(true) && (!copies.quorumOn || copies.hasQuorum(has))) return answers;",
-    replace: "if (has.includes(true)) return answers;",
-    system: R3,
-    seeds: 600,
-  },
-  {
     name: "replicate: one copy's word on a name is believed",
     file: `${REPLICATE}/lookup.ts`,
     find: "return told.includes(true) && (!copies.quorumOn || copies.hasQuorum(told));",
     replace: "return told.includes(true);",
     system: R3,
     seeds: 600,
-  },
-  {
-    name: "replicate: what is known outlives a doubt",
-    file: `${REPLICATE}/inode_state.ts`,
-    find: "    this.#known = undefined;\n",
-    replace: "",
-    system: R3,
-    seeds: 300,
-  },
-  {
-    name: "replicate: what is known outlives a copy that comes back",
-    file: `${REPLICATE}/inode_state.ts`,
-    find: "return this.#generation === generation ? this.#known : undefined;",
-    replace: "return this.#generation <= generation ? this.#known : undefined;",
-    system: R3,
-    seeds: 300,
-  },
-  {
-    name: "replicate: too few copies are enough for names and attributes",
-    file: `${REPLICATE}/change.ts`,
-    find: "    if (!this.#enough(clean)) {",
-    replace: "    if (!clean.includes(true)) {",
-    system: R3,
-    seeds: 300,
   },
   {
     name: "replicate: who missed a name or an attribute is not blamed",
@@ -255,26 +208,10 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 300,
   },
   {
-    name: "replicate: a new file is open on no copy",
-    file: `${REPLICATE}/names.ts`,
-    find: "      fds[index] = reply.fd;\n",
-    replace: "",
-    system: R3,
-    seeds: 20,
-  },
-  {
     name: "replicate: a file is cut on the first copy only",
     file: `${REPLICATE}/data.ts`,
     find: "const wind = (index: number) => this.copies.all[index]!.truncate(call, args);",
     replace: "const wind = (index: number) => this.copies.all[index * 0]!.truncate(call, args);",
-    system: R3,
-    seeds: 50,
-  },
-  {
-    name: "replicate: a copy that came back counts as away",
-    file: `${REPLICATE}/copies.ts`,
-    find: "    this.up[index] = up;\n",
-    replace: "    this.up[index] = up && this.turns[index]! < 2;\n",
     system: R3,
     seeds: 50,
   },
@@ -285,6 +222,79 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "    if (answers.some((answer) => answer?.ok === false)) return undefined;\n",
     system: R3,
     seeds: 150,
+  },
+  {
+    name: "replicate: the last copy gets one byte of a write",
+    file: `${REPLICATE}/data.ts`,
+    find: "data: index === copies.arbiter ? ONE_BYTE : data,",
+    replace: "data: index === copies.count - 1 ? ONE_BYTE : data,",
+    system: R3,
+    seeds: 20,
+  },
+  {
+    name: "replicate: blames for data are written as blames for names",
+    file: `${REPLICATE}/blame.ts`,
+    find: "PARTS.forEach((part, index) => view.setInt32(index * 4,",
+    replace: "PARTS.forEach((part, index) => view.setInt32((2 - index) * 4,",
+    system: R3,
+    seeds: 150,
+  },
+  {
+    name: "replicate: marks are kept by the first copy only",
+    file: `${REPLICATE}/marker.ts`,
+    find: "const asked = on.flatMap((has, index) => has ? [index] : []);",
+    replace: "const asked = on.flatMap((has, index) => has && index === 0 ? [index] : []);",
+    system: R3,
+    seeds: 20,
+  },
+  {
+    name: "replicate: copies that miss something make changes alone",
+    file: `${REPLICATE}/write.ts`,
+    find: "const problem = this.#problem(blamed);",
+    replace: "const problem = this.#problem(blamed.map(() => false));",
+    system: HEALED,
+    seeds: 40,
+  },
+  {
+    name: "replicate: a change of attributes on too few copies leaves no mark",
+    file: `${REPLICATE}/change.ts`,
+    find: "if (marked || !done.includes(true)) return;",
+    replace: "if (marked || done.includes(true)) return;",
+    system: "replica-2",
+    seeds: 219,
+    from: 100,
+  },
+  {
+    name: "healer: nothing is copied",
+    file: `${REPLICATE}/heal_data.ts`,
+    find: "if (plan.ranges.length) await copyRanges(plan.copy, plan.ranges, plan.known);",
+    replace: "",
+    system: HEALED,
+    seeds: 40,
+  },
+  {
+    name: "healer: clean files stay on the index",
+    file: `${REPLICATE}/heal_file.ts`,
+    find: `if (need === "nothing") await unlist(set, inode, told);`,
+    replace: "",
+    system: HEALED,
+    seeds: 40,
+  },
+  {
+    name: "healer: attributes are left as they are",
+    file: `${REPLICATE}/heal_file.ts`,
+    find: `if (parts.includes("metadata")) outcomes.push(`,
+    replace: `if (parts.length > 9) outcomes.push(`,
+    system: HEALED,
+    seeds: 40,
+  },
+  {
+    name: "healer: names are left as they are",
+    file: `${REPLICATE}/heal_file.ts`,
+    find: `if (isDirectory(stat) && (parts.includes("entry") ||`,
+    replace: `if (isDirectory(stat) && (parts.length > 9 ||`,
+    system: HEALED,
+    seeds: 40,
   },
 ];
 

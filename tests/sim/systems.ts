@@ -19,6 +19,8 @@ export interface System {
   readonly arbiter?: boolean;
   /** Bricks hold the same, but for an arbiter's data. */
   readonly copies: boolean;
+  /** Half of the copies are enough if the first is among them. */
+  readonly firstDecides?: boolean;
   /** Its layers lock what they change, so a request that arrives late does no harm. */
   readonly locks: boolean;
   /** The top of the graph over the bricks' client blocks. */
@@ -78,6 +80,7 @@ function replica(name: string, bricks: number, options: Record<string, string>):
     name,
     bricks,
     arbiter: options["arbiter-count"] === "1",
+    firstDecides: bricks === 2,
     copies: true,
     locks: true,
     top: (subvolumes) =>

@@ -66,7 +66,7 @@ export function drawSwarm(sim: Sim, system: System): Swarm {
     lose: calm || power ? 0 : random.pick([0, 0, 0.001, 0.01, 0.05]),
     slowMs: random.pick([1, 10, 200]),
     diskErrors: calm || !system.copies ? 0 : random.pick([0, 0, 0.02, 0.2]),
-    victim: random.int(system.bricks),
+    victim: victimOf(system, random.int(system.bricks), power > 0),
     work: {
       shared: random.between(1, 4),
       own: power ? 0 : some(),
@@ -76,6 +76,11 @@ export function drawSwarm(sim: Sim, system: System): Swarm {
     healer: random.chance(0.4),
     sync: random.chance(0.3),
   };
+}
+
+// Of two copies with a quorum the first is believed whatever it lost with its power.
+function victimOf({ firstDecides = false }: System, drawn: number, power: boolean): number {
+  return firstDecides && power ? 1 : drawn;
 }
 
 /** See the head of this file. */
