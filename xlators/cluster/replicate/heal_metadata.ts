@@ -3,7 +3,8 @@
 import { type AttrChanges } from "core/fops.ts";
 import { type Iatt, isSymlink } from "core/iatt.ts";
 import type { Inode } from "core/inode.ts";
-import { Xdata } from "core/xdata.ts";
+import { equalBytes } from "core/lib/bytes.ts";
+import { type DictValue, valueBytes, Xdata } from "core/xdata.ts";
 import { directionOf, favoriteOf } from "xlators/cluster/replicate/heal_direction.ts";
 import type { Choice, Outcome } from "xlators/cluster/replicate/heal_data.ts";
 import { inspect, unmark } from "xlators/cluster/replicate/heal_inspect.ts";
@@ -58,12 +59,15 @@ export async function copyAttributes(
   const { xattrs } = await set.copies[source]!.getxattr(call, { inode, name: "" });
   const wanted = [...xattrs ?? []].filter(([name]) => !OWN.test(name));
   const answers = await set.ask(targets, async (copy) => {
-    await copy.setattr(call, { inode, changes: changesTo(stat) });
     const has = (await copy.getxattr(call, { inode, name: "" })).xattrs;
-    const gone = [...has ?? []].filter(([name]) => !OWN.test(name));
-    // Not of the source, or of another value there.
+    // A brick that has no room must not lose what clients may still read from it: nothing goes before
+    // its successor is there.
+    const lacks = wanted.filter(([name, value]) => !alike(has?.raw(name), value));
+    if (lacks.length) await copy.setxattr(call, { inode, xattrs: Xdata.of(lacks), flags: 0 });
+    const keeps = new Set(wanted.map(([name]) => name));
+    const gone = [...has ?? []].filter(([name]) => !OWN.test(name) && !keeps.has(name));
     if (gone.length) await copy.removexattr(call, { inode, name: "", xdata: Xdata.of(gone) });
-    await copy.setxattr(call, { inode, xattrs: Xdata.of(wanted), flags: 0 });
+    await copy.setattr(call, { inode, changes: changesTo(stat) });
   });
   return targets.filter((index) => {
     const answer = answers[index]!;
@@ -76,6 +80,11 @@ export async function copyAttributes(
     });
     return true;
   });
+}
+
+function alike(one: DictValue | undefined, other: DictValue): boolean {
+  const left = one && valueBytes(one), right = valueBytes(other);
+  return left !== undefined && right !== undefined && equalBytes(left, right);
 }
 
 function changesTo(stat: Iatt): AttrChanges {
