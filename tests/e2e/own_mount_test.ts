@@ -134,7 +134,8 @@ e2e(
     await mounts.node.endDaemon();
     await Deno.writeTextFile(`${path}/f`, "without a daemon");
     equal(await Deno.readTextFile(`${path}/f`), "without a daemon");
-    const script = 'i=0; while :; do echo $i > "$1/load-$((i % 7))"; i=$((i + 1)); done';
+    const script =
+      'i=0; while [ ! -e "$1.stop" ]; do echo $i > "$1/load-$((i % 7))"; i=$((i + 1)); done';
     const load = new Process(["sh", "-c", script, "sh", path], `${path}.load`);
     await until("there is load", () => exists(`${path}/load-6`));
     Deno.kill(mounts.processOf(path), "SIGTERM");
