@@ -362,7 +362,12 @@ class Hold {
   async #blame(absent: readonly boolean[]): Promise<void> {
     const failed = await this.#marker.blameNow(this.#call, [this.#target], this.#part, absent);
     if (failed.includes(true)) this.ending = true;
-    if (this.#enough(this.#part.map((has, index) => has && !failed[index]))) return;
+    const marked = this.#part.map((has, index) => has && !failed[index]);
+    if (this.#enough(marked)) {
+      // Again when all is written: what bricks record for heals ends with the last blame.
+      absent.forEach((away, index) => away && this.#marker.blame(this.#part, index));
+      return;
+    }
     this.#unclear = true;
     const failure = this.#marker.failure ?? ENOTCONN;
     await this.#marker.takeBack(this.#call);
