@@ -21,6 +21,7 @@ import { utime } from "xlators/features/utime/utime.ts";
 import { worm } from "xlators/features/worm/worm.ts";
 import { fuse } from "xlators/mount/fuse/fuse.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
+import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 import { client } from "xlators/protocol/client/client.ts";
 import { server } from "xlators/protocol/server/server.ts";
 import { posix } from "xlators/storage/posix/posix.ts";
@@ -46,6 +47,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   worm,
   fuse,
   ioThreads,
+  writeBehind,
   client,
   server,
   posix,

@@ -13,7 +13,6 @@ import type { VolumeOption } from "mgmt/volume_options/volume_option.ts";
 
 const KB = 1024;
 const MB = 1024 ** 2;
-const GB = 1024 ** 3;
 
 const priorities: Kind = (help, shown) => ({
   ...anyText(help, shown),
@@ -110,49 +109,6 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     }],
   ]),
   ...rows("performance/write-behind", [
-    ["performance.flush-behind", onOff, "on", "A flush is answered before it is done."],
-    [
-      "performance.write-behind-window-size",
-      bytes(512 * KB, 1 * GB),
-      "1MB",
-      "Written data per file that may wait to be sent.",
-      { option: "cache-size" },
-    ],
-    [
-      "performance.resync-failed-syncs-after-fsync",
-      onOff,
-      "off",
-      "Writes that failed before an fsync are tried again after it.",
-      { helpShown: "(null)" },
-    ],
-    [
-      "performance.strict-o-direct",
-      onOff,
-      "off",
-      "Files opened with O_DIRECT are written through.",
-      { option: "strict-O_DIRECT" },
-    ],
-    [
-      "performance.strict-write-ordering",
-      onOff,
-      "off",
-      "Writes of a file reach bricks in the order they were made, overlapping or not.",
-    ],
-    [
-      "performance.write-behind-trickling-writes",
-      onOff,
-      "on",
-      "A write is sent at once while none of the file is on its way.",
-      { option: "trickling-writes" },
-    ],
-    ["performance.aggregate-size", bytes(0), "128KB", "Small writes are gathered up to this size."],
-    [
-      "performance.write-behind-pass-through",
-      onOff,
-      "false",
-      "write-behind only passes operations on.",
-      { option: "pass-through" },
-    ],
     [
       "performance.write-behind",
       onOff,

@@ -19,6 +19,7 @@ import { upcall } from "xlators/features/upcall/upcall.ts";
 import { utime } from "xlators/features/utime/utime.ts";
 import { worm } from "xlators/features/worm/worm.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
+import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 
 function over<T extends OptionTable>(
   type: XlatorType<T>,
@@ -57,3 +58,5 @@ over(worm, { "worm-file-level": "on" }, [
   "names: rmdir with flag 1 takes all that is in it",
 ]);
 over(ioThreads);
+// Nobody knows what attributes a file will have when its writes are done.
+over(writeBehind, {}, ["data: what is written is read back, with attributes before and after"]);
