@@ -140,7 +140,9 @@ e2e(
     await until("there is load", () => exists(`${path}/load-6`));
     Deno.kill(mounts.processOf(path), "SIGTERM");
     await mounts.gone(path);
-    await load.end("SIGKILL");
+    // Whoever wrote is not left hanging.
+    await Deno.writeTextFile(`${path}.stop`, "");
+    await until("the load has ended", () => !load.running);
   },
 );
 
