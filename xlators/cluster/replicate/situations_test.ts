@@ -335,7 +335,7 @@ Deno.test("cluster/replicate: an arbiter takes part, is never read, and never le
   await fails(scene.write(fd, "ijkl"), ENOTCONN);
   await fails(scene.read(fd), EIO);
   equal(await scene.content(0, inode), "abcd");
-  deepEqual(await scene.marks(2, inode), "0:1/0/0");
+  deepEqual(await scene.marks(2, inode), "0:2/0/0");
 });
 
 Deno.test("cluster/replicate: a file that was opened while a copy was away is opened there before it is written", async () => {
