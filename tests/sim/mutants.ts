@@ -44,15 +44,6 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 100,
   },
   {
-    name: "toy: the lock is given up before the change",
-    file: "tests/sim/toy.ts",
-    find: "      const answers = await settle(",
-    replace: "      for (const unlock of held) await unlock();\n" +
-      "      const answers = await settle(",
-    system: "toy",
-    seeds: 300,
-  },
-  {
     name: "features/locks: write locks do not exclude each other",
     file: "xlators/features/locks/inodelk.ts",
     find: `return (a.flock.type === "write" || b.flock.type === "write") && overlaps(`,
@@ -116,7 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `if (this.#unstable && this.#copies.values["ensure-durability"]) await this.#sync();`,
     replace: "",
     system: HEALED,
-    seeds: 40,
+    seeds: 60,
   },
   {
     name: "replicate: writes share the lock of the file",
@@ -248,20 +239,12 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 20,
   },
   {
-    name: "replicate: copies that miss something make changes alone",
-    file: `${REPLICATE}/write.ts`,
-    find: "const problem = this.#problem(blamed);",
-    replace: "const problem = this.#problem(blamed.map(() => false));",
-    system: HEALED,
-    seeds: 40,
-  },
-  {
     name: "replicate: a change of attributes on too few copies leaves no mark",
     file: `${REPLICATE}/change.ts`,
     find: "if (marked || !done.includes(true)) return;",
     replace: "if (marked || done.includes(true)) return;",
     system: "replica-2",
-    seeds: 219,
+    seeds: 30,
     from: 100,
   },
   {

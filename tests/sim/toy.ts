@@ -86,10 +86,10 @@ class ToyReplicate extends Funnel {
     const replies = answers.map((answer) => (answer as { value: Reply<K> }).value);
     const [first] = replies;
     if (reads && new Set(replies.map((reply) => essence(fop, reply))).size > 1) throw EIO;
-    return "fd" in first! ? { ...first, fd: this.#open(fop, args, replies) } : first!;
+    return "fd" in first! ? { ...first, fd: this.#open(args, replies) } : first!;
   }
 
-  #open<K extends FopName>(fop: K, args: Args<K>, replies: readonly Reply<K>[]): Fd {
+  #open<K extends FopName>(args: Args<K>, replies: readonly Reply<K>[]): Fd {
     const fds = replies.map((reply) => (reply as Reply<"open">).fd);
     const fd = new Fd(fds[0]!.inode, (args as { flags?: number }).flags ?? 0);
     this.#fds.set(fd, fds);
