@@ -28,6 +28,8 @@ export interface Change<R> {
   readonly good?: readonly boolean[];
   /** A failure that leaves the copy as the others are. */
   isHarmless?(error: FopError): boolean;
+  /** Takes it back on a copy that has it, where too few have. Absent: it cannot be. */
+  undo?(index: number, reply: R): Promise<unknown>;
   /** Marks what was made, before the change is answered. Not called if all copies have it. */
   marksNew?(locker: Call, reply: R, done: readonly boolean[]): Promise<void>;
 }
@@ -134,6 +136,7 @@ class Running<R> {
       answer !== undefined && (answer.ok || change.isHarmless?.(answer.error) === true)
     );
     if (!this.#enough(clean)) {
+      await this.#undo(answers);
       await this.#markUnclear(done);
       return failure ?? ENOTCONN;
     }
@@ -161,6 +164,15 @@ class Running<R> {
   #leavesNoGood(clean: readonly boolean[]): boolean {
     const good = this.#good?.map((has, index) => has && this.#part[index]!) ?? [];
     return good.includes(true) && !good.some((has, index) => has && clean[index]);
+  }
+
+  // What a few copies made would be in the way of the next attempt, which makes another.
+  async #undo(answers: Answers<R>): Promise<void> {
+    const { change } = this;
+    if (!change.undo) return;
+    await settle(
+      answers.flatMap((answer, index) => answer?.ok ? [change.undo!(index, answer.value)] : []),
+    );
   }
 
   // Some copies have it, too few to count: whoever heals finds out what is right.

@@ -6,6 +6,7 @@ import type { Args, CreateReply, LookupReply, ParentReply, Reply } from "core/fo
 import { type Iatt, isDirectory, S_IFIFO, S_IFMT, S_IFREG } from "core/iatt.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import { ptr, Xdata } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
 import { settle } from "core/xlator.ts";
 import { type Counts, countsBytes } from "xlators/cluster/replicate/blame.ts";
 import { type Change, makeChange } from "xlators/cluster/replicate/change.ts";
@@ -34,10 +35,22 @@ export class Names {
   /** Makes something under a name. */
   async make<R extends ParentReply & { readonly stat: Iatt }>(
     call: Call,
-    { parent, name }: { readonly parent: Inode; readonly name: string },
+    { parent, name, xdata }: {
+      readonly parent: Inode;
+      readonly name: string;
+      readonly xdata?: Xdata | undefined;
+    },
     wind: (index: number) => Promise<R>,
   ): Promise<R> {
+    const gfid = xdata?.get(GFID_REQ);
+    const undo = (index: number, { stat }: R): Promise<unknown> => {
+      // A create may have opened what was there.
+      if (stat.gfid !== gfid) return Promise.resolve();
+      const to = this.copies.all[index]!, args = { parent, name, flags: 0 };
+      return isDirectory(stat) ? to.rmdir(call, args) : to.unlink(call, args);
+    };
     return await this.#change(call, [{ inode: parent, name }], wind, {
+      undo,
       marksNew: (locker, { stat }, done) => this.#markNew(locker, stat, done),
     });
   }
@@ -110,7 +123,9 @@ export class Names {
     call: Call,
     names: readonly Name[],
     wind: (index: number) => Promise<R>,
-    more: Pick<Change<R>, "marksNew" | "isHarmless"> & { readonly wholly?: readonly Inode[] } = {},
+    more: Pick<Change<R>, "marksNew" | "isHarmless" | "undo"> & {
+      readonly wholly?: readonly Inode[];
+    } = {},
   ): Promise<R> {
     const { copies } = this;
     const { wholly = [], ...rest } = more;
