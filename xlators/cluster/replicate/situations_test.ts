@@ -500,3 +500,19 @@ Deno.test("cluster/replicate: a blame that too few copies could take is taken ba
   await scene.calm();
   deepEqual(await scene.allMarks(inode), ["dirty:1/0/0", "dirty:1/0/0", ""]);
 });
+
+Deno.test("cluster/replicate: what too few copies could make is not there, and can be made again", async () => {
+  const scene = await Scene.of();
+  for (const link of scene.links.slice(1)) {
+    link.fate = (fop) => fop === "create" ? "fail" : "pass";
+  }
+  await fails(scene.create("f"), ENOTCONN);
+  for (const link of scene.links) link.fate = undefined;
+  equal(scene.on.bricks[0]!.inodeCount, 1);
+  await scene.create("f");
+  const brick = scene.on.bricks[0]!;
+  const first = (await brick.lookup(ROOT, { parent: scene.root, name: "f" })).stat.gfid;
+  for (const each of scene.on.bricks) {
+    equal((await each.lookup(ROOT, { parent: scene.root, name: "f" })).stat.gfid, first);
+  }
+});
