@@ -3,6 +3,7 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { type BrickKind, Cluster, e2e, KIND, LONG } from "tests/e2e/harness.ts";
 import { BEFORE, CHANGES, healedByUs, startOwnHealer } from "tests/e2e/own_heal.ts";
+import { OurMount } from "tests/e2e/our_mount.ts";
 import { must, Process, until } from "tests/e2e/process.ts";
 import type { Layout } from "tests/e2e/volfiles.ts";
 
@@ -84,9 +85,11 @@ async function moved(pid: number, log: string, work: () => Promise<void>): Promi
 
 const IMAGE_MIB = LONG ? 1024 : 128;
 
-async function healWrites(brickAlsoRestarts: boolean): Promise<Moved> {
+async function healWrites(
+  { client, restarts }: { readonly client: "theirs" | "ours"; readonly restarts: boolean },
+): Promise<Moved> {
   await using cluster = await Cluster.start({ layout: "replica3", client: { pingTimeout: 5 } });
-  await using mount = await cluster.mount();
+  await using mount = client === "ours" ? await OurMount.of(cluster, "") : await cluster.mount();
   const image = `${mount.path}/image`;
   await must(["dd", "if=/dev/urandom", `of=${image}`, "bs=1M", `count=${IMAGE_MIB}`]);
   await must(["sync", image]);
@@ -96,7 +99,7 @@ async function healWrites(brickAlsoRestarts: boolean): Promise<Moved> {
     ...[`--size=${IMAGE_MIB}m`, "--direct=0", "--ioengine=psync", "--fsync_on_close=1"],
     ...["--randseed=7", "--output=/dev/null"],
   ]);
-  if (brickAlsoRestarts) {
+  if (restarts) {
     // Written transactions are over when nothing is dirty.
     await until("post-ops are done", async () => {
       const marks = await must(
@@ -113,14 +116,18 @@ async function healWrites(brickAlsoRestarts: boolean): Promise<Moved> {
   return await moved(cluster.bricks[1]!.pid, log, () => healedByUs(cluster));
 }
 
-for (const restarts of [false, true]) {
+const CASES = [
+  { client: "theirs", restarts: false, what: "" },
+  { client: "theirs", restarts: true, what: ", after a restart of a brick, too" },
+  { client: "ours", restarts: false, what: ", by our own client, too" },
+] as const;
+
+for (const each of CASES) {
   e2e(
-    `own heal: 100 writes of 4 KiB to an image are 400 KiB to heal${
-      restarts ? ", after a restart of a brick, too" : ""
-    }`,
+    `own heal: 100 writes of 4 KiB to an image are 400 KiB to heal${each.what}`,
     [...GLFSHEAL, "strace"],
     async () => {
-      const { written, read } = await healWrites(restarts);
+      const { written, read } = await healWrites(each);
       ok(written >= 350 << 10 && written < 1.1 * (400 << 10), `${written} bytes were written`);
       // Nobody looked at the rest.
       ok(read < 2 * (400 << 10), `${read} bytes were read`);
