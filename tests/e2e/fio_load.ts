@@ -12,7 +12,10 @@ interface Work {
   readonly cwd: string;
 }
 
-const SMALL_KIB = 1536, LARGE_KIB = 12_288, SYNCED_KIB = 768, SHARED_KIB = 2048;
+const SMALL_KIB = 1536, LARGE_KIB = 12_288, SYNCED_KIB = 768;
+
+/** Half of a shared file. */
+export const SHARED_KIB = 2048;
 
 function jobs({ directory, shared }: Work): string[] {
   const file = (name: string, kib: number) => [

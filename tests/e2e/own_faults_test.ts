@@ -10,7 +10,7 @@ import { ok, strictEqual as equal } from "node:assert/strict";
 import { Cluster, e2e, LONG } from "tests/e2e/harness.ts";
 import { healed } from "tests/e2e/heals.ts";
 import { Campaign } from "tests/e2e/faults.ts";
-import { FioLoad } from "tests/e2e/fio_load.ts";
+import { FioLoad, SHARED_KIB } from "tests/e2e/fio_load.ts";
 import { OurMount } from "tests/e2e/our_mount.ts";
 import { healedByUs, startOwnHealer } from "tests/e2e/own_heal.ts";
 import { must } from "tests/e2e/process.ts";
@@ -38,6 +38,8 @@ async function campaign({ layout, faults, healer }: Plan): Promise<void> {
   const mounts = [ours.path, theirs.path];
   const faulty = new Campaign(cluster, mounts);
   await faulty.prepare();
+  // fio removes a file that is too short and makes it again: not under each other's hands.
+  await must(["truncate", "-s", `${SHARED_KIB * 2}K`, `${ours.path}/shared`]);
   const healing = healer === "ours" ? await startOwnHealer(cluster) : await cluster.startHealer();
   const loads: FioLoad[] = [];
   for (const [index, mount] of mounts.entries()) {
@@ -58,7 +60,8 @@ async function campaign({ layout, faults, healer }: Plan): Promise<void> {
   }
   await faulty.whole();
   await healing.end("SIGTERM");
-  await (healer === "ours" ? healedByUs(cluster) : healed(cluster));
+  // GlusterFS's healer sets a time that it saw before while others go on writing.
+  await (healer === "ours" ? healedByUs(cluster) : healed(cluster, { times: false }));
   const sums = (mount: string) => must(["sh", "-c", 'cd "$1"; md5sum s* w*/*', "sh", mount]);
   equal(await sums(ours.path), await sums(theirs.path));
   ok(loads.every(({ passes }) => passes > 0), "fio was not done even once");
