@@ -180,7 +180,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "return told.includes(true) && (!copies.quorumOn || copies.hasQuorum(told));",
     replace: "return told.includes(true);",
     system: R3,
-    seeds: 600,
+    seeds: 100,
   },
   {
     name: "replicate: who missed a name or an attribute is not blamed",
@@ -188,7 +188,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "      this.#marker.blame(done.includes(true) ? done : clean, index);\n",
     replace: "",
     system: R3,
-    seeds: 300,
+    seeds: 60,
   },
   {
     name: "replicate: who was away when a name changed is not blamed",
@@ -196,7 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "      if (has) return;\n      this.#miss(index);",
     replace: "      if (has || !this.#part[index]) return;\n      this.#miss(index);",
     system: R3,
-    seeds: 300,
+    seeds: 60,
   },
   {
     name: "replicate: a file is cut on the first copy only",
