@@ -10,7 +10,8 @@
  *
  * - Inodes: the graphs share one table. An `Inode` is identity only, and each layer keeps its
  *   state for it in a `WeakMap` of its own, so the new graph's layers begin with none.
- * - Fops under way finish where they began. New ones without an fd go to the live graph.
+ * - Fops under way finish where they began. New ones without an fd go to the live graph, once files
+ *   that may have been written are synced there: what the old graph answered early must be seen.
  * - Open files and directories: callers keep the `Fd` they got. Right after the switch each is
  *   synced through the old graph (so that what layers answered early is in place), opened in the
  *   new one without O_CREAT, O_EXCL and O_TRUNC, and closed in the old one; fops on it that come
@@ -24,7 +25,15 @@ import type { Call, Client } from "core/call.ts";
 import { ROOT } from "core/call.ts";
 import type { Env } from "core/env.ts";
 import { EXDEV, FopError } from "core/errno.ts";
-import { type Args, type FopName, O_CREAT, O_EXCL, O_TRUNC, type Reply } from "core/fops.ts";
+import {
+  type Args,
+  type FopName,
+  O_ACCMODE,
+  O_CREAT,
+  O_EXCL,
+  O_TRUNC,
+  type Reply,
+} from "core/fops.ts";
 import { buildGraph, type Graph } from "core/graph.ts";
 import { type Fd, InodeTable, PerFd } from "core/inode.ts";
 import { KeyedLock } from "core/lib/lock.ts";
@@ -83,6 +92,8 @@ export class ActiveGraph extends Funnel {
   readonly #options: ActiveGraphOptions;
   readonly #opened = new PerFd<Opened>();
   readonly #retiring = new Set<Running>();
+  /** Syncs of written files before they move: what is answered meanwhile may not know their writes. */
+  readonly #syncs = new Set<Promise<unknown>>();
   readonly #turns = new KeyedLock<ActiveGraph>();
   #live: Running;
 
@@ -170,6 +181,9 @@ export class ActiveGraph extends Funnel {
 
   // A fop without an fd of ours; one that opens is remembered before its graph could retire.
   #windNew<K extends FopName>(call: Call, fop: K, args: Args<K>): Promise<Reply<K>> {
+    if (this.#syncs.size) {
+      return Promise.allSettled(this.#syncs).then(() => this.#windNew(call, fop, args));
+    }
     const on = this.#live;
     if (fop !== "open" && fop !== "create" && fop !== "opendir") {
       return this.#wind(on, fop, call, args);
@@ -240,46 +254,61 @@ export class ActiveGraph extends Funnel {
   }
 
   #move(opened: Opened): void {
-    if (opened.stays) return;
-    opened.moving = this.#moved(opened).finally(() => opened.moving = undefined);
+    // A move that is under way goes on to the live graph by itself.
+    if (opened.stays || opened.moving || opened.on === this.#live) return;
+    opened.moving = this.#moved(opened);
   }
 
   // To the live graph, and on if another one became live meanwhile.
   async #moved(opened: Opened): Promise<void> {
-    while (opened.on !== this.#live) {
-      const { on: old, inner, directory } = opened;
-      const to = this.#live;
-      try {
-        if (!directory) await this.#sync(opened);
-        const flags = inner.flags & ~(O_CREAT | O_EXCL | O_TRUNC);
-        await this.#wind(to, directory ? "opendir" : "open", ROOT, { inode: inner.inode, flags }, (
-          { fd },
-        ) => {
-          opened.on = to;
-          opened.inner = fd;
-          to.open.add(opened);
-        });
-      } catch (error) {
-        if (!(error instanceof FopError)) throw error;
-        const { gfid } = inner.inode;
-        this.env.log.warn("open file stays with the old graph", { gfid, error: error.code });
-        return;
-      }
-      // Closing the old graph's fd matters only to the old graph, and may fail.
-      const closed = this.#wind(old, directory ? "releasedir" : "release", ROOT, { fd: inner });
-      old.open.delete(opened);
-      closed.catch((error) => {
-        if (!(error instanceof FopError)) throw error;
-      });
+    try {
+      while (opened.on !== this.#live) if (!await this.#movedOnce(opened)) return;
+    } finally {
+      // In the same turn as the last look at what is live.
+      opened.moving = undefined;
     }
   }
 
-  async #sync(opened: Opened): Promise<void> {
+  // False: it stays where it is.
+  async #movedOnce(opened: Opened): Promise<boolean> {
+    const { on: old, inner, directory } = opened;
     try {
-      await this.#wind(opened.on, "fsync", ROOT, { fd: opened.inner, dataOnly: false });
+      if (!directory) await this.#sync(opened);
+      // Taken now: what was live before the sync may have been stopped meanwhile.
+      const to = this.#live;
+      const flags = inner.flags & ~(O_CREAT | O_EXCL | O_TRUNC);
+      await this.#wind(to, directory ? "opendir" : "open", ROOT, { inode: inner.inode, flags }, (
+        { fd },
+      ) => {
+        opened.on = to;
+        opened.inner = fd;
+        to.open.add(opened);
+      });
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+      const { gfid } = inner.inode;
+      this.env.log.warn("open file stays with the old graph", { gfid, error: error.code });
+      return false;
+    }
+    // Closing the old graph's fd matters only to the old graph, and may fail.
+    const closed = this.#wind(old, directory ? "releasedir" : "release", ROOT, { fd: inner });
+    old.open.delete(opened);
+    closed.catch((error) => {
+      if (!(error instanceof FopError)) throw error;
+    });
+    return true;
+  }
+
+  async #sync(opened: Opened): Promise<void> {
+    const synced = this.#wind(opened.on, "fsync", ROOT, { fd: opened.inner, dataOnly: false });
+    if (opened.inner.flags & O_ACCMODE) this.#syncs.add(synced);
+    try {
+      await synced;
     } catch (error) {
       if (error instanceof FopError) opened.failure = error;
       throw error;
+    } finally {
+      this.#syncs.delete(synced);
     }
   }
 

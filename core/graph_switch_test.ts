@@ -27,6 +27,8 @@ class Way extends Funnel {
   hold: Promise<void> | undefined;
   /** What its syncs fail with. */
   unsynced: FopError | undefined;
+  /** What its syncs wait for. */
+  syncing: Promise<void> | undefined;
 
   constructor(node: Node, readonly brick: MemoryBrick, readonly fails: string) {
     super(node);
@@ -42,6 +44,7 @@ class Way extends Funnel {
     ok(!this.stopped, `${fop} after stop`);
     this.seen.push(fop);
     const { hold } = this;
+    if (fop === "fsync") await this.syncing;
     if (this.unsynced && fop === "fsync") throw this.unsynced;
     if (hold && fop !== "fsync" && fop !== "release") await hold;
     return fop === "lk"
@@ -277,6 +280,22 @@ Deno.test("core/graph_switch: writes that a sync before the move tells lost are 
     await graph.release(ROOT, { fd });
     await graph.stop();
   }
+});
+
+Deno.test("core/graph_switch: what is asked of the new graph waits until written files are synced", async () => {
+  const { graph, ways, apply } = await started();
+  const { fd, inode } = await create(graph, "f");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  ways[0]!.syncing = promise;
+  await apply(over("x"));
+  const looked = graph.stat(ROOT, { inode });
+  await settled();
+  deepStrictEqual([ways[0]!.seen.at(-1), ways[1]!.seen], ["fsync", []]);
+  resolve();
+  await looked;
+  ok(ways[1]!.seen.includes("stat"));
+  await graph.release(ROOT, { fd });
+  await graph.stop();
 });
 
 Deno.test("core/graph_switch: a file with POSIX locks stays with the old graph until it is closed", async () => {
