@@ -83,6 +83,8 @@ async function moved(pid: number, log: string, work: () => Promise<void>): Promi
   return { written: sum(/pwrite64.*= (\d+)$/gm), read: sum(/pread(?:64|v2).*= (\d+)$/gm) };
 }
 
+/** A busy machine writes 1 GiB three times in minutes. */
+const PATIENT = { timeoutMs: 300_000 };
 const IMAGE_MIB = LONG ? 1024 : 128;
 
 async function healWrites(
@@ -91,14 +93,14 @@ async function healWrites(
   await using cluster = await Cluster.start({ layout: "replica3", client: { pingTimeout: 5 } });
   await using mount = client === "ours" ? await OurMount.of(cluster, "") : await cluster.mount();
   const image = `${mount.path}/image`;
-  await must(["dd", "if=/dev/urandom", `of=${image}`, "bs=1M", `count=${IMAGE_MIB}`]);
-  await must(["sync", image]);
+  await must(["dd", "if=/dev/urandom", `of=${image}`, "bs=1M", `count=${IMAGE_MIB}`], PATIENT);
+  await must(["sync", image], PATIENT);
   await cluster.bricks[1]!.end("SIGKILL");
   await must([
     ...["fio", "--name=w", `--filename=${image}`, "--rw=randwrite", "--bs=4k", "--io_size=400k"],
     ...[`--size=${IMAGE_MIB}m`, "--direct=0", "--ioengine=psync", "--fsync_on_close=1"],
     ...["--randseed=7", "--output=/dev/null"],
-  ]);
+  ], PATIENT);
   if (restarts) {
     // Written transactions are over when nothing is dirty.
     await until("post-ops are done", async () => {
