@@ -20,8 +20,7 @@ export type FileRecord = ReadonlyMap<string, Missed>;
 /** Records by gfid. All methods are synchronous and touch what is in the page cache. */
 export interface RecordStore {
   /**
-   * Makes room for records; drops all if somebody else served the brick, and those nobody needs.
-   * Answers the files that have one.
+   * Drops all records if somebody else served the brick, and those nobody needs. Answers the files that have one.
    */
   open(): Promise<readonly Gfid[]>;
   read(gfid: Gfid): FileRecord;
@@ -47,7 +46,6 @@ export class RecordDirectory implements RecordStore {
   }
 
   async open(): Promise<readonly Gfid[]> {
-    await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
     const keep = await this.#isOurs(), kept: Gfid[] = [];
     for (const { name } of await entries(this.#directory)) {
       const gfid = parseGfid(name);
@@ -88,6 +86,8 @@ export class RecordDirectory implements RecordStore {
     }
     // One writer per brick, and no wait in between: one name for all that is not finished.
     const unfinished = `${this.#directory}/unfinished`;
+    // Made with the first record: a brick that is only looked at stays as it is.
+    Deno.mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     Deno.writeTextFileSync(unfinished, printRecord(record));
     Deno.renameSync(unfinished, path);
   }
