@@ -58,6 +58,7 @@ function commandsFor(volume: string, stopped: string): readonly (readonly string
     ["volume", "profile", volume, "stop"],
     ["volume", "top", volume, "open"],
     ["volume", "set", stopped, "cluster.min-free-disk", "5%"],
+    ["volume", "graph", volume],
     ["system::", "getspec", volume],
     ["peer", "status"],
     ["pool", "list"],
