@@ -1,73 +1,12 @@
 /** A management daemon's cluster without processes, on a store in memory. */
 
-import type { Json } from "core/xlator.ts";
 import type { Bricks, BrickStatus } from "mgmt/bricks/bricks.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import { Cluster, type ClusterParts } from "mgmt/cluster/cluster.ts";
 import { placesUnder } from "mgmt/home.ts";
 import { brickText, type VolumeRecord } from "mgmt/records.ts";
-import type { Change, Entry, Store, Transaction } from "mgmt/store/store.ts";
+import { memoryStore } from "mgmt/store/open_store.ts";
 import { testEnv } from "tests/fakes/node.ts";
-
-/** A store that is a map; transactions run one after the other. */
-export class MemoryStore implements Store {
-  readonly records = new Map<string, Json>();
-  #last: Promise<unknown> = Promise.resolve();
-  readonly #watches: { prefix: string; changed: (changes: readonly Change[]) => void }[] = [];
-
-  get(key: string): Promise<Json | undefined> {
-    return Promise.resolve(this.records.get(key));
-  }
-
-  list(prefix: string): Promise<readonly Entry[]> {
-    return Promise.resolve(entries(this.records, prefix));
-  }
-
-  transact<T>(change: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const turn = this.#last.then(() => this.#transact(change));
-    this.#last = turn.catch(() => {});
-    return turn;
-  }
-
-  async #transact<T>(change: (transaction: Transaction) => Promise<T>): Promise<T> {
-    const records = new Map(this.records), changes: Change[] = [];
-    const value = await change({
-      get: (key) => Promise.resolve(records.get(key)),
-      list: (prefix) => Promise.resolve(entries(records, prefix)),
-      put(key, value) {
-        const copy = structuredClone(value) as Json;
-        records.set(key, copy);
-        changes.push({ key, value: copy });
-      },
-      delete(key) {
-        records.delete(key);
-        changes.push({ key, value: undefined });
-      },
-    });
-    this.records.clear();
-    for (const [key, each] of records) this.records.set(key, each);
-    for (const { prefix, changed } of this.#watches) {
-      const seen = changes.filter(({ key }) => key.startsWith(prefix));
-      if (seen.length) changed(seen);
-    }
-    return value;
-  }
-
-  watch(prefix: string, changed: (changes: readonly Change[]) => void, signal: AbortSignal): void {
-    const watch = { prefix, changed };
-    this.#watches.push(watch);
-    signal.addEventListener("abort", () => this.#watches.splice(this.#watches.indexOf(watch), 1));
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-}
-
-function entries(records: ReadonlyMap<string, Json>, prefix: string): Entry[] {
-  return [...records].filter(([key]) => key.startsWith(prefix))
-    .map(([key, value]) => ({ key, value })).sort((a, b) => a.key < b.key ? -1 : 1);
-}
 
 /** Bricks that are up as soon as their volume is started, but for those in `broken`. */
 export class FakeBricks implements Bricks {
@@ -136,7 +75,7 @@ export class FakeBricks implements Bricks {
 
 /** A cluster of one node, every host its own. `home` need not be there. */
 export function fakeCluster(home = "/nowhere/mortar", parts: Partial<ClusterParts> = {}) {
-  const store = new MemoryStore(), bricks = new FakeBricks();
+  const store = memoryStore(testEnv()), bricks = new FakeBricks();
   const published: string[] = [];
   const cluster = new Cluster({
     env: testEnv(),
