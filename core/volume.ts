@@ -388,12 +388,34 @@ export class Volume {
     return (await this.#on(path, (inode) => this.#top.statfs(this.#call, { inode }))).statfs;
   }
 
+  /**
+   * What `act` answers with an open file, which is closed then. If both fail, what `act` threw is
+   * thrown: `await using` would wrap the two in a SuppressedError.
+   */
+  async using<T>(
+    path: string,
+    options: OpenOptions,
+    act: (file: VolumeFile) => Promise<T>,
+  ): Promise<T> {
+    const file = await this.open(path, options);
+    let answer: T;
+    try {
+      answer = await act(file);
+    } catch (error) {
+      await file.abandon();
+      throw error;
+    }
+    await file.close();
+    return answer;
+  }
+
   /** A whole file. Throws EFBIG if it has more than `max` bytes. */
   async readFile(path: string, { max = READ_FILE_BYTES_MAX } = {}): Promise<Uint8Array> {
-    await using file = await this.open(path);
-    const { size } = await file.stat();
-    if (size > max) throw EFBIG;
-    return await file.read(0, size);
+    return await this.using(path, {}, async (file) => {
+      const { size } = await file.stat();
+      if (size > max) throw EFBIG;
+      return await file.read(0, size);
+    });
   }
 
   /** Makes or replaces a file's content, and answers how many bytes it has. */
@@ -403,8 +425,8 @@ export class Volume {
     options: Pick<OpenOptions, "mode" | "exclusive"> & Omit<ChunkOptions, "size" | "offset"> = {},
   ): Promise<number> {
     const how = { ...options, write: true, create: true, truncate: true };
-    await using file = await this.open(path, how);
-    return await file.writeFrom(data instanceof Uint8Array ? [data] : data, options);
+    const chunks = data instanceof Uint8Array ? [data] : data;
+    return await this.using(path, how, (file) => file.writeFrom(chunks, options));
   }
 
   /** A file's content, or a part, as a stream that reads ahead a few chunks. */
@@ -413,8 +435,15 @@ export class Volume {
   }
 
   async *#chunks(path: string, options: ChunkOptions): AsyncGenerator<Uint8Array> {
-    await using file = await this.open(path);
-    yield* file.chunks(options);
+    const file = await this.open(path);
+    try {
+      yield* file.chunks(options);
+    } catch (error) {
+      await file.abandon();
+      throw error;
+    } finally {
+      await file.close();
+    }
   }
 }
 

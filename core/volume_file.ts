@@ -1,7 +1,7 @@
 /** An open file of a `Volume`. */
 
 import type { Call, LkOwner } from "core/call.ts";
-import { EBADF } from "core/errno.ts";
+import { EBADF, FopError } from "core/errno.ts";
 import type { LockType } from "core/fops.ts";
 import type { Iatt, Timespec } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
@@ -212,6 +212,15 @@ export class VolumeFile implements AsyncDisposable {
       await this.#top.flush(this.#call, { fd: this.fd });
     } finally {
       await this.#top.release(this.#call, { fd: this.fd });
+    }
+  }
+
+  /** Closes the file after a failure that tells more than one of closing would. */
+  async abandon(): Promise<void> {
+    try {
+      await this.close();
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
     }
   }
 

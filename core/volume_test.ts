@@ -345,6 +345,17 @@ Deno.test("core/volume: readFile refuses files beyond its bound", async () => {
   deepStrictEqual(await volume.readFile("f", { max: 5 }), hello);
 });
 
+Deno.test("core/volume: of a failed read, or write, and a failed close the first is thrown, as a FopError", async () => {
+  const { volume, brick } = make();
+  await volume.writeFile("f", pattern(10));
+  brick.flush = () => Promise.reject(ESTALE);
+  brick.readv = () => Promise.reject(EIO);
+  brick.writev = () => Promise.reject(EAGAIN);
+  await fails(volume.readFile("f"), EIO);
+  await fails(new Response(volume.readStream("f")).bytes(), EIO);
+  await fails(volume.writeFile("f", pattern(10)), EAGAIN);
+});
+
 Deno.test("core/volume: what is made belongs to the caller", async () => {
   const { volume } = make();
   const theirs = volume.as({ ...ROOT, uid: 7, gid: 8 });

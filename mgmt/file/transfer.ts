@@ -60,8 +60,7 @@ export async function putContent(
     const name = lastName(target.path);
     const part = directoryOf(target.path) + temporary(session, name);
     try {
-      {
-        await using file = await volume.open(part, { write: true, exclusive: true, mode });
+      await volume.using(part, { write: true, exclusive: true, mode }, async (file) => {
         const size = await file.writeFrom(chunksOf(session, from));
         await file.sync();
         const stored = (await file.stat()).size;
@@ -70,8 +69,7 @@ export async function putContent(
             `Cannot put ${target.text}: ${size} bytes were written, ${stored} are there`,
           );
         }
-        await file.close();
-      }
+      });
       await volume.rename(part, target.path);
     } catch (error) {
       await volume.unlink(part).catch(ignoreFop);
@@ -145,11 +143,12 @@ export async function isDirectoryAt(volume: Volume, path: string): Promise<boole
 export async function cat(session: Session, source: Address): Promise<void> {
   const volume = await session.volume(source);
   await doing("read", source.text, async () => {
-    await using file = await volume.open(source.path);
-    for await (const chunk of file.chunks()) {
-      session.check();
-      await say(chunk);
-    }
+    await volume.using(source.path, {}, async (file) => {
+      for await (const chunk of file.chunks()) {
+        session.check();
+        await say(chunk);
+      }
+    });
   });
 }
 
@@ -177,21 +176,25 @@ export async function get(
   }
   session.progress.file(lastName(source.path), stat.size);
   await doing("get", source.text, async () => {
-    await using file = await volume.open(source.path);
-    await intoPlace(session, target, stat.mode & PERMISSIONS, async (to) => {
-      let got = 0;
-      for await (const chunk of file.chunks()) {
-        session.check();
-        for (let at = 0; at < chunk.length;) at += await to.write(chunk.subarray(at));
-        got += chunk.length;
-        session.progress.add(chunk.length);
-      }
-      if (got < stat.size) {
-        throw new CommandError(
-          `Cannot get ${source.text}: ${got} of ${stat.size} bytes came; it changed meanwhile`,
-        );
-      }
-    });
+    await volume.using(
+      source.path,
+      {},
+      (file) =>
+        intoPlace(session, target, stat.mode & PERMISSIONS, async (to) => {
+          let got = 0;
+          for await (const chunk of file.chunks()) {
+            session.check();
+            for (let at = 0; at < chunk.length;) at += await to.write(chunk.subarray(at));
+            got += chunk.length;
+            session.progress.add(chunk.length);
+          }
+          if (got < stat.size) {
+            throw new CommandError(
+              `Cannot get ${source.text}: ${got} of ${stat.size} bytes came; it changed meanwhile`,
+            );
+          }
+        }),
+    );
   });
 }
 
