@@ -91,6 +91,18 @@ export interface ChildUp {
 export interface ChildDown {
   readonly type: "child-down";
 }
+/** One of several children cannot be reached: what it would have told is not heard. */
+export interface SomeDown {
+  readonly type: "some-down";
+}
+
+/** What was answered about these names may not hold any more. */
+export interface NamesDoubted {
+  readonly type: "names-doubted";
+  /** The directory they are in. */
+  readonly parent: Gfid;
+  readonly names: readonly string[];
+}
 
 export type GraphEvent =
   | CacheInvalidation
@@ -100,4 +112,6 @@ export type GraphEvent =
   | StatedumpWanted
   | Failing
   | ChildUp
-  | ChildDown;
+  | ChildDown
+  | SomeDown
+  | NamesDoubted;

@@ -100,7 +100,7 @@ class Distribute extends Refuse {
     const space = new Space(subvolumes);
     const heal = new DirectoryHeal(subvolumes, space);
     const finder = this.#finder = new Finder(subvolumes, heal);
-    const parts = { subvolumes, finder, heal, space };
+    const parts = { subvolumes, finder, lockedFinder: new Finder(subvolumes), heal, space };
     this.#names = new Names(parts);
     this.#renamer = new Renamer(parts, this.#names);
     this.#listing = new Listing(subvolumes, finder);
@@ -125,6 +125,7 @@ class Distribute extends Refuse {
     else this.#away.add(from);
     const allAreAway = this.#away.size === this.children.length;
     if (event.type === "child-up" || allAreAway !== allWereAway) this.emit(event);
+    else this.emit({ type: "some-down" });
   }
 
   // Where an inode is. Not async: the place of a file in use is known.

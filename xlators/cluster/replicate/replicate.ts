@@ -20,6 +20,9 @@ import {
 } from "xlators/cluster/replicate/attributes.ts";
 import { Copies, failureOf } from "xlators/cluster/replicate/copies.ts";
 import { Data } from "xlators/cluster/replicate/data.ts";
+import { Favorites } from "xlators/cluster/replicate/favorite.ts";
+import { AccessHeals } from "xlators/cluster/replicate/heal_on_access.ts";
+import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 import { Listing } from "xlators/cluster/replicate/listing.ts";
 import { anyOf, layerLock, posixLock } from "xlators/cluster/replicate/lk.ts";
 import { Finder } from "xlators/cluster/replicate/lookup.ts";
@@ -55,26 +58,32 @@ export class Replicate extends Refuse {
   readonly #attributes: Attributes;
   readonly #names: Names;
   readonly #listing: Listing;
-  #heals: ((inode: Inode) => void)[] = [];
+  readonly #set: HealSet;
+  readonly #heals: AccessHeals;
 
   constructor(node: Node, values: ReplicateValues) {
     super(node);
     const copies = this.#copies = new Copies(node, values);
     const opened = this.#opened = new OpenCopies(copies);
     const choice = this.#choice = new ReadChoice(copies);
-    const reader = this.#reader = new Reader(copies, choice, opened, (inode) => {
-      for (const hear of this.#heals) hear(inode);
+    const set = this.#set = new HealSet({
+      name: copies.name,
+      copies: copies.all,
+      copyNames: copies.names,
+      arbiter: copies.arbiter !== undefined,
+      favorite: values["favorite-child-policy"],
+      granular: values["granular-entry-heal"],
+      env: copies.env,
+      inodes: copies.inodes,
     });
+    const heals = this.#heals = new AccessHeals(copies, set);
+    const favorites = new Favorites(copies, set);
+    const reader = this.#reader = new Reader(copies, choice, opened, heals, favorites);
     const finder = this.#finder = new Finder(copies, reader);
     this.#data = new Data(copies, reader, opened);
     this.#attributes = new Attributes(copies, reader, opened);
     this.#names = new Names(copies, finder, reader, opened);
     this.#listing = new Listing(copies, reader, finder, opened);
-  }
-
-  /** Calls `hear` for every inode that was found to need heal; often for the same one. */
-  onHealNeeded(hear: (inode: Inode) => void): void {
-    this.#heals.push(hear);
   }
 
   start(): Promise<void> {
@@ -84,12 +93,15 @@ export class Replicate extends Refuse {
 
   /** Takes off the marks of what was written last, and gives up all locks. */
   async stop(): Promise<void> {
+    this.#heals.stop();
     for (const lock of this.#copies.locks) lock.yield();
     await this.#copies.idle();
   }
 
   reconfigure(values: ReplicateValues): void {
     this.#copies.values = values;
+    this.#set.favorite = values["favorite-child-policy"];
+    this.#set.granular = values["granular-entry-heal"];
   }
 
   state(): Json {
@@ -103,6 +115,7 @@ export class Replicate extends Refuse {
       generation,
       quorum: this.#copies.hasQuorum(up),
       filesLocked: locks.size,
+      heals: this.#heals.count,
       needsHeal,
     };
   }
@@ -116,7 +129,7 @@ export class Replicate extends Refuse {
         return this.emit(event);
       case "child-down":
         copies.turn(index, false);
-        return copies.up.includes(true) ? undefined : this.emit(event);
+        return this.emit(copies.up.includes(true) ? { type: "some-down" } : event);
       case "inodelk-contention":
         if (event.domain !== this.name) return this.emit(event);
         return copies.stateOf(this.inodes.of(event.gfid)).lock?.yield();
