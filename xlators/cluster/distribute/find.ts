@@ -2,11 +2,12 @@
  * Finding what a name, or a gfid, stands for. A name is asked of the subvolume where it belongs. A
  * directory found there is then asked of all, since each has its copy; a link file leads to another
  * subvolume; a miss, or a link file that leads nowhere, has the name looked for everywhere, and what
- * is found gets its link file.
+ * is found gets its link file. A name without a gfid is one that somebody is making: a directory is
+ * waited for, a file is not there yet.
  */
 
 import type { Call } from "core/call.ts";
-import { EIO, ENOENT, ENOTCONN, ENOTDIR, ESTALE, type FopError } from "core/errno.ts";
+import { EIO, ENODATA, ENOENT, ENOTCONN, ENOTDIR, ESTALE, type FopError } from "core/errno.ts";
 import type { Args, LookupReply } from "core/fops.ts";
 import { type Iatt, isDirectory } from "core/iatt.ts";
 import type { Inode } from "core/inode.ts";
@@ -24,6 +25,7 @@ import {
   forCaller,
   isLinkFile,
   isMissing,
+  isUnfinished,
   layoutOf,
   LINKTO,
   MDS,
@@ -47,9 +49,13 @@ type NamedArgs = LookupArgs & { readonly parent: Inode };
 /** See the head of this file. */
 export class Finder {
   readonly #subvolumes: Subvolumes;
-  readonly #heal: DirectoryHeal;
+  readonly #heal: DirectoryHeal | undefined;
 
-  constructor(subvolumes: Subvolumes, heal: DirectoryHeal) {
+  /**
+   * Puts directories in order with `heal`. That takes the lock of their names: who holds it needs a
+   * finder without.
+   */
+  constructor(subvolumes: Subvolumes, heal?: DirectoryHeal) {
     this.#subvolumes = subvolumes;
     this.#heal = heal;
   }
@@ -98,6 +104,7 @@ export class Finder {
     const [answer] = await settle([this.#ask(hashed, call, args)]);
     if (!answer!.ok) {
       const { error } = answer!;
+      if (ENODATA.matches(error)) return await this.#unfinished(call, args, hashed);
       const search = isMissing(error) && this.#searches || ENOTCONN.matches(error);
       if (!search) throw error;
       return await this.#everywhere(call, args, hashed, error);
@@ -106,6 +113,11 @@ export class Finder {
     if (isDirectory(reply.stat)) return await this.#directoryAt(call, args, hashed, reply);
     if (isLinkFile(reply.stat, reply.xdata)) return await this.#follow(call, args, hashed, reply);
     return this.#file(args, hashed, hashed, reply);
+  }
+
+  async #unfinished(call: Call, args: NamedArgs, hashed: number): Promise<Found> {
+    await this.#heal?.finish(call, args, hashed);
+    return await this.#everywhere(call, args, hashed, ENOENT);
   }
 
   get #searches(): boolean {
@@ -137,7 +149,7 @@ export class Finder {
     }
     const [answer] = await settle([this.#ask(target, call, args)]);
     if (!answer!.ok) {
-      if (!isMissing(answer!.error)) throw answer!.error;
+      if (!isMissing(answer!.error) && !isUnfinished(answer!)) throw answer!.error;
       return await this.#everywhere(call, args, hashed, ENOENT);
     }
     const reply = answer!.value;
@@ -158,6 +170,7 @@ export class Finder {
         index === hashed ? Promise.resolve(reply) : this.#ask(index, call, args)
       ),
     );
+    if (answers.some(isUnfinished)) return await this.#unfinished(call, args, hashed);
     return await this.#directory(call, args, hashed, answers);
   }
 
@@ -177,12 +190,13 @@ export class Finder {
     const link = links.find(({ index }) => index === hashed);
     const file = files.find(({ index }) => index === hashed) ?? files[0];
     if (!file) {
-      if (link && !answers.some((answer) => !answer.ok && ENOTCONN.matches(answer.error))) {
-        await removeLinkFile(this.#subvolumes, call, link.index, args);
-        throw ENOENT.carrying({ postParent: miss.postParent ?? link.postParent });
-      }
+      if (!link) throw miss;
       // A link file that leads to a subvolume which is away.
-      throw link ? ENOTCONN : miss;
+      if (answers.some((answer) => !answer.ok && ENOTCONN.matches(answer.error))) throw ENOTCONN;
+      if (!answers.some(isUnfinished)) {
+        await removeLinkFile(this.#subvolumes, call, link.index, args);
+      }
+      throw ENOENT.carrying({ postParent: miss.postParent ?? link.postParent });
     }
     if (files.some(({ stat }) => stat.gfid !== file.stat.gfid)) {
       this.#subvolumes.env.log.warn("a name stands for different files on several subvolumes", {
@@ -243,7 +257,8 @@ export class Finder {
       throw EIO;
     }
     const inode = this.#subvolumes.inodes.of(gfid);
-    const copies = await this.#heal.run(call, this.#copiesOf(inode, args, answers));
+    const seen = this.#copiesOf(inode, args, answers);
+    const copies = this.#heal ? await this.#heal.run(call, seen) : seen;
     const place = placeOf(copies);
     // What a subvolume that is away would add is not known: it is asked again the next time.
     if (copies.layout.shares.includes(undefined)) this.#subvolumes.forget(inode);

@@ -7,7 +7,7 @@
 import type { Call } from "core/call.ts";
 import { EEXIST, ENOTCONN, FopError } from "core/errno.ts";
 import type { AttrChanges } from "core/fops.ts";
-import type { Iatt } from "core/iatt.ts";
+import { type Iatt, isDirectory } from "core/iatt.ts";
 import { type Entry, type Inode, ROOT_GFID } from "core/inode.ts";
 import { ptr, Xdata } from "core/xdata.ts";
 import { GFID_REQ, INTERNAL_FOP } from "core/xdata_keys.ts";
@@ -22,8 +22,10 @@ import {
 import { withLayout, withNames } from "xlators/cluster/distribute/locking.ts";
 import type { Space } from "xlators/cluster/distribute/space.ts";
 import {
+  answered,
   asking,
   asRoot,
+  isUnfinished,
   layoutOf,
   SHARE,
   type Subvolumes,
@@ -77,6 +79,23 @@ export class DirectoryHeal {
       });
       return copies;
     }
+  }
+
+  /**
+   * Waits until nobody makes the directory any more that would be `entry`, whose name belongs on
+   * `index`. Copies that a crash left without a gfid then get that of the others.
+   */
+  async finish(call: Call, { parent, name }: Entry, index: number): Promise<void> {
+    const root = asRoot(call);
+    await withNames(this.#subvolumes, root, [{ index, parent, name }], async () => {
+      const ask = { parent, name, xdata: asking(undefined) };
+      const answers = await settle(this.#subvolumes.all.map((to) => to.lookup(root, ask)));
+      const whole = answered(answers).find(({ stat }) => isDirectory(stat));
+      if (!whole) return;
+      const propose = { ...ask, xdata: ask.xdata.with(GFID_REQ, whole.stat.gfid) };
+      const lacking = this.#subvolumes.all.filter((_, at) => isUnfinished(answers[at]!));
+      await settle(lacking.map((to) => to.lookup(root, propose)));
+    });
   }
 
   // Copies whose owner or permissions are not those of the copy that decides.

@@ -29,6 +29,8 @@ const LINK_MODE = 0o1000, PERMISSIONS = 0o7777;
 export interface Parts {
   readonly subvolumes: Subvolumes;
   readonly finder: Finder;
+  /** For those who hold a name's lock. */
+  readonly lockedFinder: Finder;
   readonly heal: DirectoryHeal;
   readonly space: Space;
 }
@@ -39,12 +41,14 @@ type Maker = "mknod" | "put";
 export class Names {
   readonly #subvolumes: Subvolumes;
   readonly #finder: Finder;
+  readonly #lockedFinder: Finder;
   readonly #heal: DirectoryHeal;
   readonly #space: Space;
 
-  constructor({ subvolumes, finder, heal, space }: Parts) {
+  constructor({ subvolumes, finder, lockedFinder, heal, space }: Parts) {
     this.#subvolumes = subvolumes;
     this.#finder = finder;
+    this.#lockedFinder = lockedFinder;
     this.#heal = heal;
     this.#space = space;
   }
@@ -201,28 +205,36 @@ export class Names {
     if (found.place.kind !== "directory") throw ENOTDIR;
     const hashed = found.hashed ?? await this.#finder.hashed(call, args.parent, args.name);
     const lock = [{ index: hashed, parent: args.parent, name: args.name }];
-    return await withNames(this.#subvolumes, call, lock, async () => {
-      if (!(args.flags & 1)) await this.checkEmpty(call, found.inode);
-      const answers = await settle(
-        this.#subvolumes.all.map((to, index) =>
-          index === hashed ? Promise.reject(ENOENT) : to.rmdir(call, args)
-        ),
-      );
-      const failed = answers.find((answer, index) =>
-        index !== hashed && !answer.ok && !isMissing(answer.error)
-      );
-      try {
-        if (failed && !failed.ok) throw failed.error;
-        const reply = await this.#subvolumes.all[hashed]!.rmdir(call, args);
-        this.#subvolumes.forget(found.inode);
-        return withParents(reply);
-      } catch (error) {
-        this.#subvolumes.forget(found.inode);
-        // Copies that are gone already come back.
-        await settle([this.#finder.byName(call, named(args))]);
-        throw error;
-      }
-    });
+    try {
+      return await withNames(this.#subvolumes, call, lock, async () => {
+        if (!(args.flags & 1)) await this.checkEmpty(call, found.inode);
+        return withParents(await this.#rmdirAll(call, args, found.inode, hashed));
+      });
+    } catch (error) {
+      // Copies that are gone already come back. Their makers take the lock: it had to be released.
+      const begun = this.#subvolumes.placeOf(found.inode) === undefined;
+      if (begun) await settle([this.#finder.byName(call, named(args))]);
+      throw error;
+    }
+  }
+
+  async #rmdirAll(
+    call: Call,
+    args: Args<"rmdir">,
+    inode: Inode,
+    hashed: number,
+  ): Promise<ParentReply> {
+    const answers = await settle(
+      this.#subvolumes.all.map((to, index) =>
+        index === hashed ? Promise.reject(ENOENT) : to.rmdir(call, args)
+      ),
+    );
+    this.#subvolumes.forget(inode);
+    const failed = answers.find((answer, index) =>
+      index !== hashed && !answer.ok && !isMissing(answer.error)
+    );
+    if (failed && !failed.ok) throw failed.error;
+    return await this.#subvolumes.all[hashed]!.rmdir(call, args);
   }
 
   /** Throws ENOTEMPTY unless a directory has no entries. Link files that lead nowhere are removed. */
@@ -231,15 +243,18 @@ export class Names {
     throw ENOTEMPTY;
   }
 
-  /** A rename's two names: what is moved, and what is in the way. */
+  /** A rename's two names, which are locked: what is moved, and what is in the way. */
   async both(
     call: Call,
     args: Args<"rename">,
   ): Promise<{ from: Found; to: Found | undefined; hashed: number }> {
     const hashed = await this.#finder.hashed(call, args.newParent, args.newName);
-    const from = await this.#finder.byName(call, { parent: args.oldParent, name: args.oldName });
+    const from = await this.#lockedFinder.byName(call, {
+      parent: args.oldParent,
+      name: args.oldName,
+    });
     const [to] = await settle([
-      this.#finder.byName(call, { parent: args.newParent, name: args.newName }),
+      this.#lockedFinder.byName(call, { parent: args.newParent, name: args.newName }),
     ]);
     if (!to!.ok && !ENOENT.matches(to!.error)) throw to!.error;
     return { from, to: to!.ok ? to!.value : undefined, hashed };

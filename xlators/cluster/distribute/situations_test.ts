@@ -4,14 +4,15 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { type Call, ROOT } from "core/call.ts";
-import { EIO, ENOENT, ENOTCONN, FopError } from "core/errno.ts";
+import { type Call, type LkOwner, ROOT } from "core/call.ts";
+import { EIO, ENODATA, ENOENT, ENOTCONN, ENOTEMPTY, FopError } from "core/errno.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
 import { type Gfid, type Inode, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { Volume } from "core/volume.ts";
 import { ptr, valueBytes, Xdata } from "core/xdata.ts";
-import { Uniform, type Xlator } from "core/xlator.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
+import { settle, Uniform, type Xlator } from "core/xlator.ts";
 import { gfidReq } from "tests/conformance/place.ts";
 import { Checked } from "tests/fakes/checked.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
@@ -20,33 +21,50 @@ import { seeded } from "tests/fakes/seeded.ts";
 import { Cookies } from "xlators/cluster/distribute/cookies.ts";
 import { distribute } from "xlators/cluster/distribute/distribute.ts";
 import { options } from "xlators/cluster/distribute/options.ts";
+import { locks } from "xlators/features/locks/locks.ts";
 
 const SHARE = "trusted.glusterfs.dht", MDS = `${SHARE}.mds`, LINKTO = `${SHARE}.linkto`;
 const MODES = 0o7777, LINK_MODE = 0o1000;
 const NAMES = [...Array(24).keys()].map((i) => `n${i}`);
 const utf8 = new TextEncoder();
 
-/** A brick that can be away, or full. */
+/** A brick that can be away, or full, or have names that are not finished. */
 class Flaky extends Uniform {
   away = false;
   full = false;
+  /** Names that are there without a gfid, as between a mkdir's two system calls or after a crash. */
+  readonly gfidless = new Set<string>();
+  /** What removing a directory fails with. */
+  rmdirFails: FopError | undefined;
+  /** Called with each fop. */
+  saw: (fop: FopName) => void = () => {};
   set up(up: boolean) {
     this.away = !up;
     this.emit({ type: up ? "child-up" : "child-down" });
   }
   protected async around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    this.saw(fop);
     if (this.away) throw ENOTCONN;
+    if (fop === "rmdir" && this.rmdirFails) throw this.rmdirFails;
+    if (fop === "lookup") this.#finished(args as Args<"lookup">);
     const reply = await this.wind(fop, call, args);
     if (fop !== "statfs" || !this.full) return reply;
     const { statfs } = reply as Reply<"statfs">;
     return { statfs: { ...statfs, bavail: 0 } } as Reply<K>;
+  }
+  #finished({ name, xdata }: Args<"lookup">): void {
+    if (!this.gfidless.has(name)) return;
+    if (!xdata?.has(GFID_REQ)) throw ENODATA;
+    this.gfidless.delete(name);
   }
 }
 
 function spread(count: number, given: Record<string, string> = {}) {
   const inodes = new InodeTable();
   const flaky = Array.from({ length: count }, (_, index) => {
-    const brick = new MemoryBrick(node(`memory-${index}`, [], { inodes }));
+    const memory = new MemoryBrick(node(`memory-${index}`, [], { inodes }));
+    const place = node(`locks-${index}`, [memory], { inodes });
+    const brick = locks.create(place, readOptions(locks.options, new Map()));
     return new Flaky(node(`v-client-${index}`, [brick], { inodes }));
   });
   const children: Xlator[] = flaky.map((each) =>
@@ -245,6 +263,105 @@ Deno.test("cluster/distribute: a name with different things on two subvolumes is
   }
   await rejects(all.volume.stat("/d"), (error) => EIO.matches(error));
 });
+
+Deno.test("cluster/distribute: a directory that another client is making is waited for", async () => {
+  const all = spread(2);
+  const { parent, hashed, unlock } = await madeElsewhere(all, "d");
+  const waits = new Promise<void>((resolve) => {
+    all.bricks[hashed]!.saw = (fop) => fop === "entrylk" && resolve();
+  });
+  const found = all.volume.stat("/d");
+  await waits;
+  for (const brick of all.bricks) {
+    const args = { parent, name: "d", mode: 0o750, umask: 0 };
+    await brick.mkdir(ROOT, { ...args, xdata: gfidReq(GFID) });
+    brick.gfidless.clear();
+  }
+  await unlock();
+  deepEqual([(await found).gfid, (await found).mode & MODES], [GFID, 0o750]);
+});
+
+Deno.test("cluster/distribute: a file that another client is making is not there yet", async () => {
+  const all = spread(2);
+  await all.volume.stat("/");
+  for (const brick of all.bricks) for (const name of NAMES) brick.gfidless.add(name);
+  for (const name of NAMES) equal(await all.volume.exists(name), false);
+});
+
+Deno.test("cluster/distribute: link files stay while the file is being made", async () => {
+  const all = spread(2);
+  await all.volume.stat("/");
+  for (const name of NAMES) {
+    const xdata = gfidReq().merged(Xdata.of([[LINKTO, ptr(utf8.encode("v-client-0\0"))]]));
+    const args = { parent: all.inodes.root, name, mode: 0o101000, rdev: 0, umask: 0, xdata };
+    await all.bricks[1]!.mknod(ROOT, args);
+    all.bricks[0]!.gfidless.add(name);
+  }
+  for (const name of NAMES) equal(await all.volume.exists(name), false);
+  all.bricks[0]!.gfidless.clear();
+  for (const name of NAMES) deepEqual(await where(all, name), ["-", "link"]);
+});
+
+Deno.test("cluster/distribute: a copy that a crash left without a gfid gets that of the others", async () => {
+  const all = spread(3);
+  await all.volume.stat("/");
+  for (const [at, name] of NAMES.entries()) {
+    await all.volume.mkdir(name);
+    const { gfid } = await all.volume.stat(name);
+    const brick = all.bricks[at % 3]!;
+    brick.gfidless.add(name);
+    equal((await all.volume.stat(name)).gfid, gfid);
+    deepEqual([...brick.gfidless], [], "the gfid was proposed");
+    await all.volume.writeFile(`${name}/f`, utf8.encode("x"));
+  }
+});
+
+Deno.test("cluster/distribute: a directory that cannot be removed everywhere comes back", async () => {
+  const all = spread(3);
+  for (const name of NAMES) {
+    await all.volume.mkdir(name);
+    for (const [at, brick] of all.bricks.entries()) {
+      brick.rmdirFails = at === 1 ? ENOTEMPTY : undefined;
+    }
+    await rejects(all.volume.rmdir(name), (error) => ENOTEMPTY.matches(error));
+    deepEqual(await where(all, name), ["data", "data", "data"]);
+  }
+});
+
+Deno.test("cluster/distribute: a directory that one subvolume lacks is renamed", async () => {
+  const all = spread(3);
+  for (const [at, name] of NAMES.entries()) {
+    await all.volume.mkdir(name);
+    const args = { parent: all.inodes.root, name, flags: 0 };
+    await all.bricks[at % 3]!.rmdir(ROOT, args);
+    const { root } = all.inodes;
+    const rename = { oldParent: root, oldName: name, newParent: root, newName: `new-${name}` };
+    const [renamed] = await settle([all.top.rename(ROOT, rename)]);
+    // Where the new name belongs, the directory has to be.
+    if (!renamed!.ok) ok(ENOENT.matches(renamed!.error));
+    await all.volume.stat(renamed!.ok ? `new-${name}` : name);
+  }
+});
+
+const GFID = "00000000-0000-0000-0000-0000000000d1" as Gfid;
+
+/** Another client is about to make `name`: it holds the name's lock, and no brick has a gfid for it. */
+async function madeElsewhere(all: Spread, name: string) {
+  const { root: parent } = all.inodes;
+  await all.volume.mkdir(name);
+  const decides = await Promise.all(all.bricks.map(async (brick) => {
+    const { stat } = await brick.lookup(ROOT, { parent, name });
+    return raw(brick, all.inodes.of(stat.gfid), MDS).then(() => true, () => false);
+  }));
+  await all.volume.rmdir(name);
+  const hashed = decides.indexOf(true);
+  const args = { inode: parent, domain: "dht.entry.sync", name, type: "write" } as const;
+  const other = { ...ROOT, lkOwner: "0a" as LkOwner };
+  await all.bricks[hashed]!.entrylk(other, { ...args, cmd: "lock" });
+  for (const brick of all.bricks) brick.gfidless.add(name);
+  const unlock = () => all.bricks[hashed]!.entrylk(other, { ...args, cmd: "unlock" });
+  return { parent, hashed, unlock };
+}
 
 // The same random changes to one brick and to three must end the same, failures included.
 for (const seed of [1, 2, 3]) {

@@ -5,7 +5,15 @@
 
 import type { Call, LkOwner } from "core/call.ts";
 import type { Env } from "core/env.ts";
-import { EINVAL, ENAMETOOLONG, ENOENT, ENOTCONN, ESTALE, type FopError } from "core/errno.ts";
+import {
+  EINVAL,
+  ENAMETOOLONG,
+  ENODATA,
+  ENOENT,
+  ENOTCONN,
+  ESTALE,
+  type FopError,
+} from "core/errno.ts";
 import type { LookupReply } from "core/fops.ts";
 import { type Iatt, isRegular, S_IFREG } from "core/iatt.ts";
 import { type Inode, type InodeTable, PerInode } from "core/inode.ts";
@@ -134,6 +142,14 @@ export function isLinkFile(stat: Iatt, xdata: Xdata | undefined): boolean {
 /** True if the subvolume answered that it does not have it. */
 export function isMissing(error: unknown): boolean {
   return ENOENT.matches(error) || ESTALE.matches(error);
+}
+
+/**
+ * True if the subvolume has the name, but no gfid for it yet: somebody is making it, or a crash cut
+ * that short.
+ */
+export function isUnfinished(answer: Settled<unknown>): boolean {
+  return !answer.ok && ENODATA.matches(answer.error);
 }
 
 /** The answers that came. */
