@@ -72,8 +72,10 @@ export class Attributes {
   ): Promise<R> {
     const { copies, reader } = this;
     copies.checkQuorum();
-    const { metadata } = await reader.known(call, inode);
-    const good = reader.sure(inode, metadata);
+    let good = reader.sure(inode, (await reader.known(call, inode)).metadata);
+    if (!good.includes(true) && await reader.favorites.decide(inode)) {
+      good = reader.sure(inode, (await reader.known(call, inode)).metadata);
+    }
     // Each is blamed, or the right ones are away: a change of the others would hide that.
     if (!good.includes(true)) throw EIO;
     const target = { inode, fds };

@@ -28,6 +28,8 @@ export class Copies {
   readonly env: Env;
   readonly inodes: InodeTable;
   readonly keys: MarkKeys;
+  /** What copies are called in marks, by number. */
+  readonly names: readonly string[];
   /** Number of the copy without data. */
   readonly arbiter: number | undefined;
   /** False from when a copy says it is away until it says it is back. */
@@ -65,6 +67,7 @@ export class Copies {
     if (values["arbiter-count"] === 1 && node.children.length < 3) {
       throw new RangeError(`Cannot build "${node.name}": an arbiter needs two copies beside it`);
     }
+    this.names = names;
     this.keys = {
       pending: names.map((name) => `trusted.afr.${name}`),
       dirty: values["afr-dirty-xattr"],

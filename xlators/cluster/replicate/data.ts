@@ -1,7 +1,7 @@
 /** Fops that change a file's data: how each goes to one copy, and which bytes it changes. See `write.ts`. */
 
 import type { Call } from "core/call.ts";
-import { ENOTCONN } from "core/errno.ts";
+import { EIO, ENOTCONN } from "core/errno.ts";
 import {
   type Args,
   O_APPEND,
@@ -176,7 +176,7 @@ export class Data {
   ): Promise<R> {
     const { copies } = this, { inode } = target;
     copies.checkQuorum();
-    const answers = await this.#lockOf(inode).run<R>({
+    const change = {
       call,
       target,
       fd,
@@ -186,6 +186,11 @@ export class Data {
       syncs: kind.syncs ?? false,
       keepsLock: (kind.keepsLock ?? false) && isOnWord(copies.values["eager-lock"]),
       isUnstable: kind.isUnstable ?? never,
+    };
+    const answers = await this.#lockOf(inode).run<R>(change).catch(async (error) => {
+      // No copy is right: the volume's policy may tell one.
+      if (!EIO.matches(error) || !await this.reader.favorites.decide(inode)) throw error;
+      return await this.#lockOf(inode).run<R>(change);
     });
     const known = copies.stateOf(inode).known(copies.generation);
     const prefer = known && this.reader.choice.of(inode, this.reader.sure(inode, known.content));

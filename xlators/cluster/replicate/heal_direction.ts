@@ -1,6 +1,6 @@
 /** From what copies tell of each other to which is right and which are to be healed. No I/O. */
 
-import type { Iatt } from "core/iatt.ts";
+import { type Iatt, isDirectory } from "core/iatt.ts";
 import type { Marks, Part } from "xlators/cluster/replicate/blame.ts";
 
 /** What a copy that takes part in a heal tells. */
@@ -90,7 +90,9 @@ export function favoriteOf(
     case "none":
       return undefined;
     case "size":
-      return only(({ size }) => size);
+      return here.some((index) => isDirectory(told[index]!.stat))
+        ? undefined
+        : only(({ size }) => size);
     case "mtime":
       return only(timeOf);
     case "ctime":
@@ -100,13 +102,14 @@ export function favoriteOf(
   }
 }
 
-// More than half of all copies have the same size and time.
+// More than half of all copies have the same size and time, in seconds, as GlusterFS counts them:
+// clients that write without `storage.ctime` leave other fractions on each copy.
 function majority(told: Testimonies, here: readonly number[]): number | undefined {
   return here.find((index) => {
     const { stat } = told[index]!;
     const alike = here.filter((other) => {
       const { stat: its } = told[other]!;
-      return its.size === stat.size && timeOf(its) === timeOf(stat);
+      return its.size === stat.size && its.mtime === stat.mtime;
     });
     return alike.length * 2 > told.length;
   });

@@ -8,8 +8,12 @@ import { FopError } from "core/errno.ts";
 import type { Gfid, Inode } from "core/inode.ts";
 import { isDirectory } from "core/iatt.ts";
 import { Window } from "core/lib/window.ts";
-import { type Direction, directionOf } from "xlators/cluster/replicate/heal_direction.ts";
-import type { Outcome } from "xlators/cluster/replicate/heal_data.ts";
+import {
+  type Direction,
+  directionOf,
+  type Testimonies,
+} from "xlators/cluster/replicate/heal_direction.ts";
+import type { Choice, Outcome } from "xlators/cluster/replicate/heal_data.ts";
 import { differingNames, listNames } from "xlators/cluster/replicate/heal_listing.ts";
 import { inspect, unmark } from "xlators/cluster/replicate/heal_inspect.ts";
 import { lockName } from "xlators/cluster/replicate/heal_locks.ts";
@@ -32,6 +36,32 @@ export interface EntryOptions {
 /** What became of a directory; "later": others are to be healed first. */
 export type EntryOutcome = Outcome | "later";
 
+/**
+ * Heals one name of directory `inode`, by what marks tell of its copies now, else by `choice`. Throws
+ * what the copies fail with.
+ */
+export async function healNameOf(
+  set: HealSet,
+  inode: Inode,
+  name: string,
+  { found, choice }: Pick<EntryOptions, "found"> & { readonly choice?: Choice | undefined },
+): Promise<NameOutcome> {
+  const { told } = await inspect(set, inode, set.all);
+  const here = set.all.filter((index) => told[index]);
+  if (here.length < set.count) return "left";
+  const sources = sureSources(entryDirection(set, told));
+  return await healName({ set, parent: inode, sources, here, found, last: false, choice }, name);
+}
+
+function entryDirection({ arbiter }: HealSet, told: Testimonies): Direction {
+  return directionOf(told, "entry", { arbiter, differ: () => false });
+}
+
+// Unfinished changes are on some copies only; of two names that differ nobody can tell which is new.
+function sureSources({ accused, sources, dirty }: Direction): number[] {
+  return accused.length ? sources.filter((index) => !dirty.includes(index)) : [];
+}
+
 /** Heals the names of `inode`. */
 export async function healEntries(
   set: HealSet,
@@ -46,16 +76,14 @@ export async function healEntries(
     // Transactions that are under way end first: then marks say what they did.
     await using locked = await lockName(set, set.name, inode, "").wait();
     ({ told } = await inspect(set, inode, locked.on));
-    direction = directionOf(told, "entry", { arbiter: set.arbiter, differ: () => false });
+    direction = entryDirection(set, told);
   }
   const here = set.all.filter((index) => told[index]);
   if (here.length < 2) return "left";
   if (!isDirectory(told[here[0]!]!.stat)) return "left";
   const { accused, dirty } = direction;
   if (!accused.length && !dirty.length && !options.full) return "clean";
-  const { sources } = direction;
-  // Unfinished changes are on some copies only; of two names that differ nobody can tell which is new.
-  const sure = accused.length ? sources.filter((index) => !dirty.includes(index)) : [];
+  const sure = sureSources(direction);
   const heal = {
     set,
     parent: inode,

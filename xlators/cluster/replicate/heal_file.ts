@@ -54,11 +54,17 @@ export async function needOf(set: HealSet, inode: Inode): Promise<FileNeed> {
 /** What became of a file. */
 export type FileOutcome = EntryOutcome | "gone";
 
+const ALL_PARTS: ReadonlySet<Part> = new Set(PARTS);
+
 /** Heals `gfid`: data, then attributes, then names. */
 export async function healFile(
   set: HealSet,
   gfid: Gfid,
-  options: EntryOptions & { readonly choice?: Choice },
+  options: EntryOptions & {
+    readonly choice?: Choice;
+    /** Parts that are healed; all if absent. */
+    readonly only?: ReadonlySet<Part>;
+  },
 ): Promise<FileOutcome> {
   const inode = set.inodes.of(gfid);
   const { need, parts, told } = await needOf(set, inode);
@@ -67,12 +73,15 @@ export async function healFile(
   const stat = told.find((each) => each !== undefined)?.stat;
   if (!stat) return "left";
   const outcomes: FileOutcome[] = [];
-  const { choice } = options;
-  if (isRegular(stat) && parts.includes("data")) {
+  const { choice, only = ALL_PARTS } = options;
+  if (isRegular(stat) && parts.includes("data") && only.has("data")) {
     outcomes.push(await healData(set, inode, choice));
   }
-  if (parts.includes("metadata")) outcomes.push(await healMetadata(set, inode, choice));
-  if (isDirectory(stat) && (parts.includes("entry") || parts.includes("data") || options.full)) {
+  if (parts.includes("metadata") && only.has("metadata")) {
+    outcomes.push(await healMetadata(set, inode, choice));
+  }
+  const names = parts.includes("entry") || parts.includes("data") || options.full;
+  if (isDirectory(stat) && names && only.has("entry")) {
     outcomes.push(await healEntries(set, inode, options));
   }
   return worst(outcomes);

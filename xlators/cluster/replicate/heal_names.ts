@@ -10,9 +10,11 @@ import type { Gfid, Inode } from "core/inode.ts";
 import { withKey } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { marksToAdd } from "xlators/cluster/replicate/blame.ts";
+import type { Choice } from "xlators/cluster/replicate/heal_data.ts";
 import { isMissing } from "xlators/cluster/replicate/heal_inspect.ts";
 import { lockName } from "xlators/cluster/replicate/heal_locks.ts";
 import { copyAttributes } from "xlators/cluster/replicate/heal_metadata.ts";
+import { rightName } from "xlators/cluster/replicate/heal_name_choice.ts";
 import { pathOn, placeOf } from "xlators/cluster/replicate/heal_paths.ts";
 import { type HealSet, succeeded } from "xlators/cluster/replicate/heal_set.ts";
 
@@ -27,6 +29,8 @@ export interface DirectoryHeal {
   readonly found: Set<Gfid>;
   /** True: a name that waits for another directory's heal is done now, at any price. */
   readonly last: boolean;
+  /** Which of files that conflict is right, by a person's word; else the volume's policy tells. */
+  readonly choice?: Choice | undefined;
 }
 
 /** "alike": nothing to do; "later": another directory is to be healed first. */
@@ -45,14 +49,15 @@ export async function healName(heal: DirectoryHeal, name: string): Promise<NameO
     else if (!ENOENT.matches(answer.error)) return "left";
   }
   const sources = heal.sources.length ? heal.sources : here;
-  const right = sources.find((index) => has.has(index));
-  if (right === undefined) return await removeFrom(heal, name, has);
-  const stat = has.get(right)!;
+  const first = sources.find((index) => has.has(index));
+  if (first === undefined) return await removeFrom(heal, name, has);
   const agree = sources.every((index) => {
     const its = has.get(index);
-    return its === undefined ? !heal.sources.length : isSame(its, stat);
+    return its === undefined ? !heal.sources.length : isSame(its, has.get(first)!);
   });
-  if (!agree) return "split-brain";
+  const right = agree ? first : decided(heal, name, has);
+  if (right === undefined) return "split-brain";
+  const stat = has.get(right)!;
   const wrong = here.filter((index) => has.has(index) && !isSame(has.get(index)!, stat));
   const without = here.filter((index) => !has.has(index) || wrong.includes(index));
   if (!without.length) return "alike";
@@ -60,6 +65,22 @@ export async function healName(heal: DirectoryHeal, name: string): Promise<NameO
   const removed = await removeFrom(heal, name, conflicts);
   if (removed === "left" || removed === "later") return removed;
   return await make(heal, name, right, stat, without);
+}
+
+// With all copies there: one that is away may have the right one.
+function decided(
+  { set, here, choice }: DirectoryHeal,
+  name: string,
+  has: ReadonlyMap<number, Iatt>,
+): number | undefined {
+  const by = choice ?? set.favorite;
+  const right = here.length === set.count ? rightName(has, by, set.count) : undefined;
+  if (right !== undefined) {
+    const { gfid } = has.get(right)!;
+    const copy = set.copyNames[right];
+    set.env.log.warn("files of one name: one is decided for", { name, gfid, copy, by });
+  }
+  return right;
 }
 
 function isSame(one: Iatt, other: Iatt): boolean {

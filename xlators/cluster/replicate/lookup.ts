@@ -21,6 +21,7 @@ import {
   INDEX_COUNT,
   pick,
 } from "xlators/cluster/replicate/copies.ts";
+import { metadataDiffers } from "xlators/cluster/replicate/heal_metadata.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 
 type Answer = Settled<LookupReply> | undefined;
@@ -30,8 +31,18 @@ export class Finder {
   constructor(readonly copies: Copies, readonly reader: Reader) {}
 
   /** As the fop. */
-  async lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
+  lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
+    return this.#lookup(call, args, true);
+  }
+
+  // `mayDecide`: a split-brain is ended by the volume's policy, and looked at again.
+  async #lookup(
+    call: Call,
+    args: Args<"lookup">,
+    mayDecide: boolean,
+  ): Promise<Reply<"lookup">> {
     const { copies } = this;
+    const { favorites } = this.reader;
     const { generation } = copies;
     const named = args.parent !== undefined && args.name !== "" && args.name !== ".";
     const of = args.name === "." ? args.parent : args.inode;
@@ -42,7 +53,15 @@ export class Finder {
       const failure = failureOf(answers);
       throw failure && !isMissing(failure) ? failure : ENOTCONN;
     }
-    const told = await this.#believed(call, args, answers);
+    let told: Answer[];
+    try {
+      told = await this.#believed(call, args, answers);
+    } catch (error) {
+      const { parent, name } = args;
+      const split = mayDecide && named && EIO.matches(error);
+      if (!split || !await favorites.decideName(parent!, name!)) throw error;
+      return await this.#lookup(call, args, false);
+    }
     const first = told.find((answer) => answer?.ok);
     if (!first?.ok) throw this.#miss(answers, told);
     const inode = copies.inodes.of(first.value.stat.gfid);
@@ -54,8 +73,11 @@ export class Finder {
       inode,
       judgement.content.map((has, index) => has && judgement.metadata[index]!),
     );
-    if (judgement.needsHeal) this.reader.healNeeded(inode);
-    const index = this.reader.choice.of(inode, readable) ?? this.#anyway(told, readable);
+    if (judgement.needsHeal || attributesDiffer(told)) this.reader.heals.need(inode);
+    if (mayDecide && !readable.includes(true) && await favorites.decide(inode)) {
+      return await this.#lookup(call, args, false);
+    }
+    const index = this.reader.choice.of(inode, readable) ?? this.#anyway(inode, told, readable);
     const reply = told[index]!;
     if (!reply.ok) throw reply.error;
     const parent = pick(told, index, copies.arbiter);
@@ -101,7 +123,8 @@ export class Finder {
     const { parent } = args;
     let told = answers;
     if (parent && args.name !== "" && args.name !== ".") {
-      this.reader.healNeeded(parent);
+      this.reader.heals.need(parent);
+      this.reader.heals.needName(parent, args.name!);
       const { content } = await this.reader.look(call, parent);
       const right = this.reader.sure(parent, content);
       // The arbiter has names, too.
@@ -156,8 +179,10 @@ export class Finder {
   }
 
   // No copy is right in all: attributes are still shown where no quorum says otherwise.
-  #anyway(told: Answer[], readable: readonly boolean[]): number {
+  #anyway(inode: Inode, told: Answer[], readable: readonly boolean[]): number {
     const { copies } = this;
+    const chosen = this.reader.chosen(inode);
+    if (chosen !== undefined && told[chosen]?.ok) return chosen;
     const first = told.findIndex((answer, index) => answer?.ok && index !== copies.arbiter);
     const has = told.map((answer) => answer?.ok === true);
     if (first < 0 || copies.quorumOn && !readable.includes(true) && !copies.hasQuorum(has)) {
@@ -168,6 +193,17 @@ export class Finder {
 }
 
 const OWN = [INODELK_COUNT, ENTRYLK_COUNT, PARENT_ENTRYLK, LINK_COUNT];
+
+// Also if nobody is blamed for it.
+function attributesDiffer(told: readonly Answer[]): boolean {
+  let first: LookupReply | undefined;
+  for (const answer of told) {
+    if (!answer?.ok) continue;
+    first ??= answer.value;
+    if (metadataDiffers(first.stat, answer.value.stat)) return true;
+  }
+  return false;
+}
 
 function isMissing(error: FopError): boolean {
   return ENOENT.matches(error) || ESTALE.matches(error);

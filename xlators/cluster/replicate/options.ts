@@ -102,7 +102,9 @@ export const options = {
   }),
   "favorite-child-policy": oneOf(["none", "size", "ctime", "mtime", "majority"], {
     default: "none",
-    help: "Which copy healers take if each is blamed.",
+    help:
+      "Which copy is right if each is blamed: the largest, the last changed, the last written, or " +
+      "what more than half have. Decided when the file is used, or healed.",
   }),
   "granular-entry-heal": bool({
     default: false,
@@ -126,7 +128,7 @@ export const options = {
   "node-uuid": text({ default: "", help: "Id of the healer's host." }),
   "data-self-heal": oneOf([...ON_OFF, "open"], {
     default: "off",
-    help: "Report files whose data need heal when they are looked at.",
+    help: "Heal the data of files that are found in need when they are used, behind the answers.",
   }),
   "metadata-self-heal": bool({
     default: false,
@@ -136,8 +138,17 @@ export const options = {
     default: false,
     help: "The same for names in directories.",
   }),
+  "background-self-heal-count": int({
+    default: 8,
+    min: 0,
+    help: "Files that are healed at once because of the three options above; 0: none.",
+  }),
+  "heal-wait-queue-length": int({
+    default: 128,
+    min: 0,
+    help: "Files that may wait for that; what comes when it is full is left to the healer.",
+  }),
   "data-self-heal-*": text({ default: "", help: "For healers." }),
-  "*-self-heal-count": text({ default: "", help: "For healers." }),
   "*-change-log": bool({ default: true, help: "Only on is supported: changes are marked." }),
   "heal-*": text({ default: "", help: "For healers." }),
   "self-heal-readdir-size": text({ default: "1KB", help: "For healers." }),

@@ -24,6 +24,8 @@ import { type DictValue, Xdata } from "core/xdata.ts";
 import { settle, type Settled } from "core/xlator.ts";
 import { judge, type Judgement, marksIn, type Witness } from "xlators/cluster/replicate/blame.ts";
 import { BAD_INODE, type Copies, failureOf } from "xlators/cluster/replicate/copies.ts";
+import type { Favorites } from "xlators/cluster/replicate/favorite.ts";
+import type { AccessHeals } from "xlators/cluster/replicate/heal_on_access.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import type { ReadChoice } from "xlators/cluster/replicate/read_choice.ts";
 
@@ -55,7 +57,8 @@ export class Reader {
     readonly choice: ReadChoice,
     readonly opened: OpenCopies,
     /** Hears of inodes with a copy that is blamed. */
-    readonly healNeeded: (inode: Inode) => void,
+    readonly heals: AccessHeals,
+    readonly favorites: Favorites,
   ) {
     const { pending, dirty } = copies.keys;
     this.#asking = Xdata.of([
@@ -88,7 +91,7 @@ export class Reader {
 
   /** Keeps what answers told that were asked when the inode's epoch was `epoch`. */
   learn(inode: Inode, judgement: Judgement, generation: number, epoch: number): boolean {
-    if (judgement.needsHeal) this.healNeeded(inode);
+    if (judgement.needsHeal) this.heals.need(inode);
     return this.copies.stateOf(inode).learn(judgement, generation, epoch);
   }
 
@@ -174,9 +177,16 @@ export class Reader {
 
   async #readableOrChosen(call: Call, inode: Inode): Promise<boolean[]> {
     const readable = await this.readable(call, inode);
+    if (readable.includes(true)) return readable;
+    const chosen = this.chosen(inode);
+    if (chosen !== undefined) return readable.map((_, index) => index === chosen);
+    return await this.favorites.decide(inode) ? await this.readable(call, inode) : readable;
+  }
+
+  /** The copy that somebody chose to read in a split-brain, if it is there. */
+  chosen(inode: Inode): number | undefined {
     const { choice } = this.copies.stateOf(inode);
-    if (readable.includes(true) || !choice) return readable;
-    if (this.copies.env.clock.monotonic() > choice.until) return readable;
-    return readable.map((_, index) => index === choice.index && this.copies.up[index]!);
+    if (!choice || this.copies.env.clock.monotonic() > choice.until) return undefined;
+    return this.copies.up[choice.index] ? choice.index : undefined;
   }
 }

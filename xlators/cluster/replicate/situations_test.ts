@@ -10,85 +10,9 @@ import { bytes, fails, gfidReq, text } from "tests/conformance/place.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { outcome } from "tests/fakes/locks_layer.ts";
 import { testEnv } from "tests/fakes/node.ts";
-import {
-  type FakeLink,
-  over,
-  type Replica,
-  replica,
-  type ReplicaOptions,
-} from "tests/fakes/replica.ts";
+import { type FakeLink, over } from "tests/fakes/replica.ts";
+import { Scene } from "tests/fakes/replica_scene.ts";
 import { marksToAdd, parseCounts } from "xlators/cluster/replicate/blame.ts";
-import type { Replicate } from "xlators/cluster/replicate/replicate.ts";
-
-/** A replica whose clock stands still, and short words for what a test does. */
-class Scene {
-  readonly top: Replicate;
-  readonly links: readonly FakeLink[];
-
-  private constructor(readonly on: Replica, readonly clock: FakeClock) {
-    this.top = on.top;
-    this.links = on.links;
-  }
-
-  static async of(options: ReplicaOptions = {}): Promise<Scene> {
-    const clock = new FakeClock();
-    return new Scene(await replica({ ...options, env: testEnv({ clock }) }), clock);
-  }
-
-  get root(): Inode {
-    return this.on.inodes.root;
-  }
-
-  async create(
-    name: string,
-    parent = this.root,
-    call: Call = ROOT,
-  ): Promise<{ fd: Fd; inode: Inode }> {
-    const args = { parent, name, flags: O_RDWR, mode: 0o644, umask: 0, xdata: gfidReq() };
-    const { fd, stat } = await this.top.create(call, args);
-    return { fd, inode: this.on.inodes.of(stat.gfid) };
-  }
-
-  write(fd: Fd, content: string, offset = 0, top = this.top) {
-    return top.writev(ROOT, { fd, offset, data: bytes(content), flags: 0 });
-  }
-
-  async read(fd: Fd, top = this.top): Promise<string> {
-    return text((await top.readv(ROOT, { fd, offset: 0, size: 1024, flags: 0 })).data);
-  }
-
-  /** What a brick has, whoever may read it. */
-  async content(index: number, inode: Inode): Promise<string> {
-    const brick = this.on.bricks[index]!;
-    const { fd } = await brick.open(ROOT, { inode, flags: 0 });
-    const { data } = await brick.readv(ROOT, { fd, offset: 0, size: 1024, flags: 0 });
-    await brick.release(ROOT, { fd });
-    return text(data);
-  }
-
-  /** A brick's marks that are not zero: "dirty:1/0/0 1:0/1/0". */
-  async marks(index: number, inode: Inode): Promise<string> {
-    const { xattrs } = await this.on.bricks[index]!.getxattr(ROOT, { inode, name: "" });
-    const shown: string[] = [];
-    for (const [name, value] of xattrs ?? []) {
-      if (!name.startsWith("trusted.afr.")) continue;
-      const { data, metadata, entry } = parseCounts(valueBytes(value));
-      const short = name.replace(/^trusted\.afr\.(v-client-)?/, "");
-      if (data || metadata || entry) shown.push(`${short}:${data}/${metadata}/${entry}`);
-    }
-    return shown.sort().join(" ");
-  }
-
-  /** The marks of all bricks. */
-  allMarks(inode: Inode): Promise<string[]> {
-    return Promise.all(this.links.map((_, index) => this.marks(index, inode)));
-  }
-
-  /** Waits until nothing is left to do behind answers. */
-  async calm(): Promise<void> {
-    await this.top.stop();
-  }
-}
 
 function fopsOf(link: FakeLink): string {
   return link.seen.map(({ fop }) => fop).join(" ");
