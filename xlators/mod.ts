@@ -21,6 +21,7 @@ import { utime } from "xlators/features/utime/utime.ts";
 import { worm } from "xlators/features/worm/worm.ts";
 import { fuse } from "xlators/mount/fuse/fuse.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
+import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 import { client } from "xlators/protocol/client/client.ts";
 import { server } from "xlators/protocol/server/server.ts";
@@ -47,6 +48,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   worm,
   fuse,
   ioThreads,
+  mdCache,
   writeBehind,
   client,
   server,

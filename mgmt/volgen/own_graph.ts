@@ -25,11 +25,12 @@ export function ownGraph(input: VolgenInput, asker: Asker): VolumeBlock[] {
 /** The graph of a proxy: our own client's, served. */
 export function proxyGraph(input: VolgenInput): VolumeBlock[] {
   const { volume } = input, name = proxyName(volume.name);
-  // Two that write behind would tell an application twice, and once too early, that data is safe.
+  // Its clients have such layers themselves: two that write behind would tell an application twice,
+  // and once too early, that data is safe, and what two keep is stale for twice as long.
   const layers = clientLayers(input, {
     asker: "trusted",
     top: name,
-    has: (type) => has(type) && type !== "performance/write-behind",
+    has: (type) => has(type) && !type.startsWith("performance/"),
   });
   const host = input.bindToHost ? proxyHost(input) : undefined;
   const [server] = stacked([serverLayer(volume, name, host)], layers.at(-1));

@@ -201,65 +201,10 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     }],
   ]),
   ...rows("performance/md-cache", [
-    ["performance.md-cache-pass-through", onOff, "false", "md-cache only passes operations on.", {
-      option: "pass-through",
-    }],
-    [
-      "performance.md-cache-timeout",
-      whole(0, 600),
-      "1",
-      "Seconds for which md-cache trusts attributes; up to 600 is safe only with invalidation.",
-    ],
-    [
-      "performance.cache-swift-metadata",
-      onOff,
-      "false",
-      "md-cache keeps the attribute of object servers.",
-      { helpShown: "(null)" },
-    ],
-    [
-      "performance.cache-samba-metadata",
-      onOff,
-      "false",
-      "md-cache keeps the attributes of Samba.",
-      { helpShown: "(null)" },
-    ],
-    ["performance.cache-capability-xattrs", onOff, "true", "md-cache keeps security.capability.", {
-      helpShown: "(null)",
-    }],
-    ["performance.cache-ima-xattrs", onOff, "true", "md-cache keeps security.ima.", {
-      helpShown: "(null)",
-    }],
-    ["performance.md-cache-statfs", onOff, "off", "md-cache keeps how full the volume is."],
-    [
-      "performance.xattr-cache-list",
-      anyText,
-      "",
-      "Further attributes that md-cache keeps, separated by commas; * at the end of one stands for any text.",
-      { helpShown: "(null)" },
-    ],
     ["performance.stat-prefetch", onOff, "on", "Attributes are kept (md-cache).", {
       option: "!md-cache",
       supplied: true,
     }],
-    [
-      "performance.force-readdirp",
-      onOff,
-      "true",
-      "md-cache turns listings into listings with attributes.",
-    ],
-    [
-      "performance.cache-invalidation",
-      onOff,
-      "false",
-      "md-cache drops what bricks tell it has changed; needs features.cache-invalidation.",
-    ],
-    [
-      "performance.global-cache-invalidation",
-      onOff,
-      "true",
-      "A change of a file drops the kernel's pages of it, too.",
-    ],
   ]),
   ...rows("performance/nl-cache", [
     ["performance.nl-cache-pass-through", onOff, "false", "nl-cache only passes operations on.", {

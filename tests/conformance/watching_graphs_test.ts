@@ -19,6 +19,7 @@ import { upcall } from "xlators/features/upcall/upcall.ts";
 import { utime } from "xlators/features/utime/utime.ts";
 import { worm } from "xlators/features/worm/worm.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
+import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 
 function over<T extends OptionTable>(
@@ -58,5 +59,14 @@ over(worm, { "worm-file-level": "on" }, [
   "names: rmdir with flag 1 takes all that is in it",
 ]);
 over(ioThreads);
+// What is known of a name tells nothing of its parent, and all inodes share what is known of space.
+over(
+  mdCache,
+  { "md-cache-timeout": "600", "md-cache-statfs": "on", "xattr-cache-list": "user.*" },
+  [
+    "lookup: a name answers its inode and the parent's attributes",
+    "data: statfs of an inode that is not there is ESTALE",
+  ],
+);
 // Nobody knows what attributes a file will have when its writes are done.
 over(writeBehind, {}, ["data: what is written is read back, with attributes before and after"]);

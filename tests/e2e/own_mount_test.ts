@@ -22,6 +22,8 @@ class Mounts implements AsyncDisposable {
     await Deno.chmod(node.dir, 0o755);
     try {
       await node.volume("v1", bricks);
+      // Nor by us.
+      await node.must("volume set v1 performance.stat-prefetch off");
       await node.allOnline("v1");
     } catch (error) {
       await mounts[Symbol.asyncDispose]();
