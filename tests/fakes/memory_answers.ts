@@ -9,17 +9,17 @@ import * as keys from "core/xdata_keys.ts";
 import type { MemoryEntry, MemoryNode } from "tests/fakes/memory_node.ts";
 import { fits, isReserved, isXattrName } from "tests/fakes/memory_xattrs.ts";
 
-/** Answers to what extra data asks of an inode. */
+/** Answers to what extra data asks of an inode. Values on the disk are replaced, never changed: answers share them. */
 export function answersOf(node: MemoryNode, asked: Xdata | undefined): { xdata?: Xdata } {
   if (!asked) return {};
   const all = new Map<string, DictValue>();
   for (const [name, value] of asked) {
     if (isXattrName(name)) {
       for (const [key, bytes] of node.xattrs) {
-        if (fits(name, key) && !isReserved(key)) all.set(key, ptr(bytes.slice()));
+        if (fits(name, key) && !isReserved(key)) all.set(key, ptr(bytes));
       }
     } else if (name === keys.LIST_XATTR.name) {
-      for (const [key, bytes] of node.xattrs) all.set(key, ptr(bytes.slice()));
+      for (const [key, bytes] of node.xattrs) all.set(key, ptr(bytes));
     } else if (name === keys.OPEN_FD_COUNT.name) {
       all.set(name, keys.OPEN_FD_COUNT.write(node.opens));
     } else if (name === keys.OPEN_ACTIVE_FD_COUNT.name) {

@@ -14,7 +14,10 @@ const PRIVATE = ".glusterfs";
 export function checkName(name: string, parent: Inode): void {
   if (name === PRIVATE && parent.gfid === ROOT_GFID) throw EPERM;
   if (name === "" || name === "." || name === ".." || /[/\0]/.test(name)) throw EINVAL;
-  if (encodeName(name).length > NAME_BYTES_MAX) throw ENAMETOOLONG;
+  // No character takes more than three bytes.
+  if (name.length * 3 > NAME_BYTES_MAX && encodeName(name).length > NAME_BYTES_MAX) {
+    throw ENAMETOOLONG;
+  }
 }
 
 /** Throws EINVAL or EFBIG for ranges that no file can have. */

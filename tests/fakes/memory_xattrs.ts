@@ -54,13 +54,13 @@ export function getXattrs(
 ): Xdata | undefined {
   if (name === "") {
     const all = [...on].filter(([key]) => !isReserved(key));
-    return all.length ? Xdata.of(all.map(([key, bytes]) => [key, ptr(bytes.slice())])) : undefined;
+    return all.length ? Xdata.of(all.map(([key, bytes]) => [key, ptr(bytes)])) : undefined;
   }
   if (name.length > 255) throw ERANGE;
   if (!isXattrName(name)) throw EOPNOTSUPP;
   const bytes = isReserved(name) ? undefined : on.get(name);
   if (!bytes) throw ENODATA;
-  return Xdata.of([[name, ptr(bytes.slice())]]);
+  return Xdata.of([[name, ptr(bytes)]]);
 }
 
 /** One name, or all that `listed` names for "": then missing ones are no error. */
@@ -90,13 +90,13 @@ export function xattrop(
     const given = checked(name, value);
     const old = on.get(name);
     if (op === "get-and-set") {
-      if (old) answers.set(name, ptr(old.slice()));
+      if (old) answers.set(name, ptr(old));
       changes.push([name, given.slice()]);
       continue;
     }
     const now = combine(op, old, given);
     answers.set(name, ptr(now));
-    if (given.some((byte) => byte !== 0)) changes.push([name, now.slice()]);
+    if (given.some((byte) => byte !== 0)) changes.push([name, now]);
   }
   for (const [name, bytes] of changes) on.set(name, bytes);
   return answers.size ? new Xdata(answers) : undefined;
@@ -114,14 +114,16 @@ function combine(op: XattropKind, old: Uint8Array | undefined, given: Uint8Array
   const width = op.startsWith("add32") ? 4 : 8;
   if (size % width) throw EINVAL;
   const to = new DataView(now.buffer), from = new DataView(given.buffer, given.byteOffset);
+  const fills = op.endsWith("default");
   for (let at = 0; at < size; at += width) {
-    const read = (view: DataView, i: number) =>
-      width === 4 ? BigInt(view.getInt32(i)) : view.getBigInt64(i);
-    const base = read(to, at);
-    const start = op.endsWith("default") && base === 0n ? read(from, size + at) : 0n;
-    const sum = base + read(from, at) + start;
-    if (width === 4) to.setInt32(at, Number(BigInt.asIntN(32, sum)));
-    else to.setBigInt64(at, BigInt.asIntN(64, sum));
+    if (width === 4) {
+      const base = to.getInt32(at), start = fills && base === 0 ? from.getInt32(size + at) : 0;
+      to.setInt32(at, base + from.getInt32(at) + start);
+    } else {
+      const base = to.getBigInt64(at),
+        start = fills && base === 0n ? from.getBigInt64(size + at) : 0n;
+      to.setBigInt64(at, base + from.getBigInt64(at) + start);
+    }
   }
   return now;
 }

@@ -12,7 +12,7 @@ import { type Args, type FopName, FOPS, type Reply } from "core/fops.ts";
 import { buildGraph, type Graph } from "core/graph.ts";
 import { InodeTable } from "core/inode.ts";
 import { defineXlator, type XlatorTypes, xlatorTypes } from "core/registry.ts";
-import { parseVolfile } from "core/volfile.ts";
+import { parseVolfile, type VolumeBlock } from "core/volfile.ts";
 import { type Json, type Node, Uniform, windTo } from "core/xlator.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { SimDisk } from "tests/sim/disk.ts";
@@ -32,6 +32,8 @@ export interface BrickOptions {
   readonly arbiter?: boolean;
   /** Milliseconds that the disk takes, at most. */
   readonly diskMs?: number;
+  /** Its power never goes: its disk need not know what was synced. */
+  readonly steady?: boolean;
 }
 
 const NEEDS_ROOM: ReadonlySet<FopName> = new Set<FopName>([
@@ -50,13 +52,19 @@ const NO_DISK: ReadonlySet<FopName> = new Set<FopName>(["release", "releasedir",
 
 /** See the head of this file. */
 export class SimBrick {
-  readonly disk = new SimDisk();
+  readonly disk: SimDisk;
+  readonly #blocks: readonly VolumeBlock[];
+  readonly #types: XlatorTypes;
   #graph: Graph | undefined;
   #starting = false;
   #ended: (() => void)[] = [];
   readonly #ears = new Set<(event: GraphEvent) => void>();
 
-  constructor(readonly sim: Sim, readonly options: BrickOptions) {}
+  constructor(readonly sim: Sim, readonly options: BrickOptions) {
+    this.disk = new SimDisk(options);
+    this.#blocks = parseVolfile(volfile(options));
+    this.#types = this.#layers();
+  }
 
   get name(): string {
     return this.options.name;
@@ -76,12 +84,7 @@ export class SimBrick {
   async start(): Promise<void> {
     if (this.#graph || this.#starting) return;
     this.#starting = true;
-    const graph = buildGraph(
-      parseVolfile(volfile(this.options)),
-      this.#types(),
-      this.sim.env,
-      new SimInodes(),
-    );
+    const graph = buildGraph(this.#blocks, this.#types, this.sim.env, new SimInodes());
     await graph.start();
     graph.top.listen((event) => {
       if (this.#graph !== graph) return;
@@ -131,7 +134,7 @@ export class SimBrick {
     this.#graph?.clientGone(client);
   }
 
-  #types(): XlatorTypes {
+  #layers(): XlatorTypes {
     const { sim, disk, options } = this;
     const storage = defineXlator({
       type: "storage/sim",
@@ -202,19 +205,26 @@ class SimStorage extends Uniform {
     whenEnded(() => this.#alive = false);
   }
 
-  protected async around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    if (!NO_DISK.has(fop)) await this.#sim.delay(this.#sim.random.float() * this.#latencyMs);
-    if (!this.#alive) return new Promise(() => {});
+  protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    if (NO_DISK.has(fop)) return this.#alive ? this.#serve(fop, call, args) : new Promise(() => {});
+    return new Promise((resolve, reject) => {
+      this.#sim.after(this.#sim.random.float() * this.#latencyMs, () => {
+        if (this.#alive) this.#serve(fop, call, args).then(resolve, reject);
+      });
+    });
+  }
+
+  #serve<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const fails = this.#failure(fop);
     if (fails) {
-      this.#sim.note(`${this.name} ${fop} meets ${fails.code}`);
+      this.#sim.note(this.name, fop, "meets", fails.code);
       this.#half(fop, args);
-      throw fails;
+      return Promise.reject(fails);
     }
     const changed = this.#disk.changing(fop, args, this.#sim.now);
     const answer = this.wind(fop, call, args);
-    changed();
-    return await answer;
+    changed?.();
+    return answer;
   }
 
   #failure(fop: FopName): typeof EIO | undefined {
@@ -235,6 +245,6 @@ class SimStorage extends Uniform {
     const part = { ...args, data: data.subarray(0, size) } as Args<"writev">;
     const changed = this.#disk.changing("writev", part, this.#sim.now);
     node.data.write(offset, part.data);
-    changed();
+    changed?.();
   }
 }

@@ -50,18 +50,26 @@ export class SimDisk {
   /** Least size since the last sync of files that grew by writing. */
   readonly #grown = new Map<MemoryNode, number>();
 
+  readonly #steady: boolean;
+
+  /** `steady`: its power never goes, and nothing is remembered for that. */
+  constructor({ steady = false }: { readonly steady?: boolean } = {}) {
+    this.#steady = steady;
+  }
+
   /** Notes what `fop` is about to change; the answer is called when it did. */
-  changing(fop: FopName, args: object, now: number): () => void {
+  changing(fop: FopName, args: object, now: number): (() => void) | undefined {
+    if (this.#steady) return undefined;
     if (now - this.#committedAt > COMMIT_MS) this.#commit(now);
     const node = this.#nodeOf(args);
     if (fop === "writev" && node) return this.#writing(node, args as Args<"writev">, now);
     if (fop === "fsync" && node) return () => this.#sync(node, now);
     if (ATTRIBUTE_FOPS.has(fop) && node) {
       this.undoable(restorer(node));
-      return () => {};
+      return undefined;
     }
     const truncates = fop === "open" && (args as { flags: number }).flags & O_TRUNC;
-    if (FOPS[fop].kind !== "modify" && !truncates && fop !== "fsyncdir") return () => {};
+    if (FOPS[fop].kind !== "modify" && !truncates && fop !== "fsyncdir") return undefined;
     return () => {
       this.#commit(now);
       if (node) this.#settleCut(node);
@@ -70,7 +78,7 @@ export class SimDisk {
 
   /** How a change that is in the journal only is taken back. */
   undoable(undo: () => void): void {
-    this.#journal.push(undo);
+    if (!this.#steady) this.#journal.push(undo);
   }
 
   #nodeOf(args: object): MemoryNode | undefined {

@@ -44,6 +44,8 @@ export class SimLink extends Funnel {
   #attempts = 0;
   #stopped = false;
   #retrying = false;
+  /** Until when the path is cut, in simulated milliseconds. */
+  cutUntil = 0;
 
   constructor(node: Node, net: SimNet, readonly clientName: string, readonly brick: SimBrick) {
     super(node);
@@ -68,13 +70,14 @@ export class SimLink extends Funnel {
     return Promise.resolve();
   }
 
-  /** The path to the brick is cut for `ms`. */
-  pathIsCut(ms: number): void {
+  /** Cuts the path to the brick for `ms`, if it is not cut for longer. */
+  cut(ms: number): void {
+    const { sim } = this.#net;
+    this.cutUntil = Math.max(this.cutUntil, sim.now + ms);
     const connection = this.#connection;
     if (!connection || ms <= PING_MS) return;
-    const { sim } = this.#net;
     sim.after(PING_MS, () => {
-      const left = this.#net.cutUntil(this.clientName, this.brick) - sim.now;
+      const left = this.cutUntil - sim.now;
       if (left <= 0) return;
       const linger = Math.min(left + sim.random.float() * LINGER_MS, KEEPALIVE_MS);
       connection.lose("no answer to a ping", linger);
@@ -120,20 +123,22 @@ export class SimLink extends Funnel {
     return { ...reply, fd };
   }
 
-  // What the wire does: buffers are copied, fds become the brick's own.
+  // What the wire does: buffers are copied, fds and inodes become the brick's own.
   #carried<K extends FopName>(args: Args<K>, connection: Connection): Args<K> {
-    const carried: Record<string, unknown> = { ...args };
-    for (const [name, value] of Object.entries(carried)) {
-      if (value instanceof Fd) carried[name] = this.#serverFd(value, connection);
-      else if (value instanceof Uint8Array) carried[name] = value.slice();
+    const given = args as unknown as Record<string, unknown>, carried: Record<string, unknown> = {};
+    for (const name in given) {
+      const value = given[name];
+      if (typeof value !== "object" || value === null) carried[name] = value;
+      else if (name === "into" || name === "signal") continue;
+      else if (value instanceof Inode) carried[name] = connection.inodes.of(value.gfid);
+      else if (value instanceof Fd) carried[name] = this.#serverFd(value, connection);
+      else carried[name] = value instanceof Uint8Array ? value.slice() : value;
     }
-    delete carried.into;
-    delete carried.signal;
     return carried as unknown as Args<K>;
   }
 
   #serverFd(fd: Fd, connection: Connection): Fd {
-    if (fd.anonymous) return fd;
+    if (fd.anonymous) return new Fd(connection.inodes.of(fd.inode.gfid), fd.flags, true);
     const file = this.#files.get(fd);
     if (!file) throw EBADF;
     if (file.server?.on !== connection) throw EBADFD;
@@ -162,7 +167,7 @@ export class SimLink extends Funnel {
     const { sim } = this.#net;
     const id = `${this.clientName}-${this.#attempts}`;
     await sim.delay(this.#net.delay());
-    if (this.#stopped || !this.brick.up || this.#cut()) return;
+    if (this.#stopped || !this.brick.up || this.cutUntil > sim.now) return;
     const connection = new Connection(this.#net, this, { id, address: "10.0.0.1" });
     this.#connection = connection;
     await Promise.all([...this.#files].map(([fd, file]) => this.#reopen(fd, file, connection)));
@@ -172,13 +177,9 @@ export class SimLink extends Funnel {
     this.emit({ type: "child-up" });
   }
 
-  #cut(): boolean {
-    return this.#net.cutUntil(this.clientName, this.brick) > this.#net.sim.now;
-  }
-
   async #reopen(fd: Fd, file: OpenFile, on: Connection): Promise<void> {
     file.server = undefined;
-    const { inode } = fd;
+    const inode = on.inodes.of(fd.inode.gfid);
     const flags = fd.flags & ~(O_CREAT | O_EXCL | O_TRUNC);
     try {
       const { fd: server } = file.directory
@@ -220,18 +221,6 @@ export class SimLink extends Funnel {
   }
 }
 
-// The brick's end of the wire: gfids become its own inodes.
-function received<K extends FopName>(args: Args<K>, inodes: InodeTable): Args<K> {
-  const own: Record<string, unknown> = { ...args };
-  for (const [name, value] of Object.entries(own)) {
-    if (value instanceof Inode) own[name] = inodes.of(value.gfid);
-    else if (value instanceof Fd && value.anonymous) {
-      own[name] = new Fd(inodes.of(value.inode.gfid), value.flags, true);
-    }
-  }
-  return own as unknown as Args<K>;
-}
-
 /** One connection: from joining to its end, which the two sides may notice at different times. */
 class Connection {
   /** False as soon as the client knows that it ended. */
@@ -239,6 +228,8 @@ class Connection {
   /** True from when the client's files are open again. */
   usable = false;
   #serverOpen = true;
+  /** Those of the brick's process that it goes to. */
+  readonly inodes: InodeTable;
   readonly #net: SimNet;
   readonly #link: SimLink;
   readonly #pending = new Set<Pending>();
@@ -251,9 +242,9 @@ class Connection {
   constructor(net: SimNet, link: SimLink, readonly client: Client) {
     this.#net = net;
     this.#link = link;
-    const cut = () => net.cutUntil(link.clientName, link.brick);
-    this.#requests = new Pipe(net.sim, (frame) => this.#arrived(frame), cut);
-    this.#answers = new Pipe(net.sim, (run) => run(), cut);
+    this.inodes = link.brick.inodes;
+    this.#requests = new Pipe(net.sim, (frame) => this.#arrived(frame), link);
+    this.#answers = new Pipe(net.sim, (run) => run(), link);
     link.brick.whenEnded(() => this.#brickEnded());
     this.#deafen = link.brick.listen((event) => this.#tell(event));
   }
@@ -281,9 +272,9 @@ class Connection {
   #arrived(frame: Pending): void {
     if (!this.#serverOpen) return;
     const { brick } = this.#link;
-    this.#net.sim.note(`${this.client.id} ${brick.name} ${frame.fop}`);
+    this.#net.sim.note(this.client.id, brick.name, frame.fop);
     const call = { ...frame.call, client: this.client };
-    brick.serve(frame.fop, call, received(frame.args, brick.inodes)).then(
+    brick.serve(frame.fop, call, frame.args).then(
       (reply) => this.#served(frame, { reply }),
       (error) => this.#served(frame, { error }),
     );

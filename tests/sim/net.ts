@@ -39,7 +39,6 @@ export type Outcome<K extends FopName = FopName> = { readonly reply: Reply<K> } 
 /** See the head of this file. */
 export class SimNet {
   rates: NetRates;
-  #cuts = new Map<string, number>();
   #links = new Set<SimLink>();
 
   /** Whether what a client sent may arrive after it gave the connection up. */
@@ -60,25 +59,18 @@ export class SimNet {
     return this.#links;
   }
 
-  /** Until when the path is cut, in simulated milliseconds. */
-  cutUntil(client: string, brick: SimBrick): number {
-    return this.#cuts.get(`${client} ${brick.name}`) ?? 0;
-  }
-
   /** Cuts the path for `ms`. */
   cut(client: string, brick: SimBrick, ms: number): void {
-    const until = Math.max(this.cutUntil(client, brick), this.sim.now + ms);
-    this.#cuts.set(`${client} ${brick.name}`, until);
     this.sim.note(`net ${client} and ${brick.name} are cut for ${ms} ms`);
     for (const link of this.#links) {
-      if (link.clientName === client && link.brick === brick) link.pathIsCut(ms);
+      if (link.clientName === client && link.brick === brick) link.cut(ms);
     }
   }
 
   /** From now on no faults, and no path is cut. */
   heal(): void {
     this.rates = CALM;
-    this.#cuts.clear();
+    for (const link of this.#links) link.cutUntil = 0;
     this.sim.note("net is whole");
   }
 

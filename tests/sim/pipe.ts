@@ -12,11 +12,11 @@ export class Pipe<T> {
   #ringing = false;
   #closed = false;
 
-  /** `cutUntil` tells until when nothing gets through. */
+  /** `path` knows until when nothing gets through, in simulated milliseconds. */
   constructor(
     readonly sim: Sim,
     readonly deliver: (item: T) => void,
-    readonly cutUntil: () => number,
+    readonly path: { readonly cutUntil: number },
   ) {}
 
   /** `item` arrives after `delayMs`, not before what was sent earlier. */
@@ -37,15 +37,17 @@ export class Pipe<T> {
     const first = this.#under[0];
     if (this.#ringing || !first) return;
     this.#ringing = true;
-    const cut = Math.min(this.cutUntil(), this.sim.now + LOOK_MS);
-    this.sim.after(Math.max(first.at, cut) - this.sim.now, () => {
-      this.#ringing = false;
-      const head = this.#under[0];
-      if (head && this.cutUntil() <= this.sim.now) {
-        this.#under.shift();
-        this.deliver(head.item);
-      }
-      this.#ring();
-    });
+    const cut = Math.min(this.path.cutUntil, this.sim.now + LOOK_MS);
+    this.sim.after(Math.max(first.at, cut) - this.sim.now, this.#rung);
   }
+
+  readonly #rung = () => {
+    this.#ringing = false;
+    const head = this.#under[0];
+    if (head && this.path.cutUntil <= this.sim.now) {
+      this.#under.shift();
+      this.deliver(head.item);
+    }
+    this.#ring();
+  };
 }

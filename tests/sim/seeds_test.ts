@@ -22,10 +22,13 @@ for (const line of kept) {
 
 Deno.test("sim: a seed with faults is the same run twice", async () => {
   for (const seed of [2, 3, 5]) {
-    const first = await play(unhealed(REPLICA_3), seed);
-    const second = await play(unhealed(REPLICA_3), seed);
+    const first = await play(unhealed(REPLICA_3), seed, { keepTrace: true });
+    const second = await play(unhealed(REPLICA_3), seed, { keepTrace: true });
+    const unwritten = await play(unhealed(REPLICA_3), seed);
+    equal(first.trace.join("\n") === second.trace.join("\n"), true);
     equal(first.digest, second.digest);
-    equal(first.events > 100, true);
+    equal(first.digest, unwritten.digest);
+    equal(first.events > 100 && first.trace.length > 100, true);
   }
 });
 
@@ -56,11 +59,11 @@ Deno.test("sim/disk: what was synced survives a loss of power, what was not may 
       const args = { fd: { inode }, offset, data, flags: 0 };
       const changed = disk.changing("writev", args, 0);
       node.data.write(offset, data);
-      changed();
+      changed!();
     };
     write(0, 1);
     write(1, 1);
-    disk.changing("fsync", { fd: { inode } }, 0)();
+    disk.changing("fsync", { fd: { inode } }, 0)!();
     write(1, 2);
     disk.losePower(new SimRandom(seed));
     equal(node.data.read(0, 1)[0], 1);

@@ -22,11 +22,13 @@ import { eachSettled } from "tests/sim/turn.ts";
 /** Where simulated calendars begin. */
 const EPOCH_MS = Date.UTC(2030, 0, 1);
 
-interface Event {
-  at: number;
-  readonly sequence: number;
-  readonly run: () => void;
-  cancelled: boolean;
+/** Something that happens later; its own timer. */
+class Event implements Timer {
+  cancelled = false;
+  constructor(readonly at: number, readonly sequence: number, readonly run: () => void) {}
+  cancel(): void {
+    this.cancelled = true;
+  }
 }
 
 /** Why a run cannot go on: an invariant is broken, or nothing moves any more. */
@@ -45,7 +47,8 @@ const LIMITS: SimLimits = { timeMs: 6 * 3600_000, events: 400_000 };
 /** See the head of this file. */
 export class Sim {
   readonly random: SimRandom;
-  readonly trace: Trace;
+  /** What happened, if that is written down. */
+  readonly trace: Trace | undefined;
   readonly env: Env;
   #queue: Event[] = [];
   #sequence = 0;
@@ -53,14 +56,15 @@ export class Sim {
   #events = 0;
   #waiting = new Map<number, { what: string; since: number }>();
   #failure: unknown;
+  #digest = 0x811c9dc5;
   readonly #limits: SimLimits;
 
   constructor(
     readonly seed: number,
-    options: { readonly keepTrace?: boolean; readonly limits?: Partial<SimLimits> } = {},
+    options: { readonly trace?: Trace; readonly limits?: Partial<SimLimits> } = {},
   ) {
     this.random = new SimRandom(seed);
-    this.trace = new Trace(options.keepTrace);
+    this.trace = options.trace;
     this.#limits = { ...LIMITS, ...options.limits };
     this.env = {
       clock: this.#clock(),
@@ -80,9 +84,17 @@ export class Sim {
     return this.#events;
   }
 
-  /** Writes a line into the trace, with the time. */
-  note(line: string): void {
-    this.trace.add(`${this.#now.toFixed(3)} ${line}`);
+  /** Equal for runs in which the same happened at the same times. */
+  get digest(): string {
+    return `${this.#events}-${(this.#digest >>> 0).toString(16)}`;
+  }
+
+  /**
+   * Writes a line of these words into the trace, with the time. Most runs have none: words that
+   * cost something to spell belong behind a look at `trace`.
+   */
+  note(...words: readonly string[]): void {
+    this.trace?.add(`${this.#now.toFixed(3)} ${words.join(" ")}`);
   }
 
   /** Ends the run with this failure. */
@@ -92,14 +104,9 @@ export class Sim {
 
   /** Runs `run` in `ms`. */
   after(ms: number, run: () => void): Timer {
-    const event = {
-      at: this.#now + Math.max(0, ms),
-      sequence: this.#sequence++,
-      run,
-      cancelled: false,
-    };
+    const event = new Event(this.#now + Math.max(0, ms), this.#sequence++, run);
     push(this.#queue, event);
-    return { cancel: () => void (event.cancelled = true) };
+    return event;
   }
 
   delay(ms: number): Promise<void> {
@@ -142,6 +149,8 @@ export class Sim {
       return false;
     }
     this.#now = event.at;
+    const mixed = this.#digest ^ event.sequence ^ Math.floor(event.at * 1e6);
+    this.#digest = Math.imul(mixed, 0x01000193) ^ (mixed >>> 15);
     try {
       event.run();
     } catch (error) {
@@ -192,7 +201,7 @@ export class Sim {
 class SimLog implements Log {
   constructor(readonly sim: Sim, readonly about: string) {}
   #add(level: string, message: string, fields?: LogFields): void {
-    this.sim.note(`log ${level}${this.about} ${message}${textOf(fields)}`);
+    if (this.sim.trace) this.sim.note(`log ${level}${this.about} ${message}${textOf(fields)}`);
   }
   error(message: string, fields?: LogFields): void {
     this.#add("E", message, fields);
@@ -207,7 +216,7 @@ class SimLog implements Log {
     this.#add("D", message, fields);
   }
   with(fields: LogFields): Log {
-    return new SimLog(this.sim, this.about + textOf(fields));
+    return this.sim.trace ? new SimLog(this.sim, this.about + textOf(fields)) : this;
   }
 }
 

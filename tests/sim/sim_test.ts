@@ -1,10 +1,11 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { SimRandom } from "tests/sim/random.ts";
 import { Sim, SimFailure } from "tests/sim/sim.ts";
+import { Trace } from "tests/sim/trace.ts";
 
 /** Three workers that draw, wait and note: enough to tell two orders apart. */
 async function play(seed: number, internal: boolean): Promise<readonly string[]> {
-  const sim = new Sim(seed, { keepTrace: true });
+  const trace = new Trace(true), sim = new Sim(seed, { trace });
   await sim.run(async () => {
     await Promise.all([0, 1, 2].map(async (worker) => {
       for (let step = 0; step < 20; step++) {
@@ -14,7 +15,7 @@ async function play(seed: number, internal: boolean): Promise<readonly string[]>
       }
     }));
   }, { internal });
-  return sim.trace.lines;
+  return trace.lines;
 }
 
 Deno.test("sim: a seed gives the same trace twice, by Deno's internals and without them", async () => {

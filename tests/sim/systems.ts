@@ -111,13 +111,14 @@ export function healOptions({ replicate: options = {} }: System): ReadonlyMap<st
   return new Map(Object.entries(options));
 }
 
-/** The bricks of a system, not started. */
-export function bricksOf(sim: Sim, system: System): SimBrick[] {
+/** The bricks of a system, not started; only the one that `loses` tells may lose its power. */
+export function bricksOf(sim: Sim, system: System, loses?: number): SimBrick[] {
   return Array.from({ length: system.bricks }, (_, index) => {
     const options: BrickOptions = {
       name: `brick-${index}`,
       volume: VOLUME,
       arbiter: (system.arbiter ?? false) && index === system.bricks - 1,
+      steady: index !== loses,
     };
     return new SimBrick(sim, options);
   });

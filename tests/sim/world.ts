@@ -96,7 +96,7 @@ export class World {
 
   constructor(readonly sim: Sim, readonly system: System, readonly swarm: Swarm) {
     this.net = new SimNet(sim, CALM, { late: system.locks });
-    this.bricks = bricksOf(sim, system);
+    this.bricks = bricksOf(sim, system, swarm.faults.power ? swarm.victim : undefined);
   }
 
   /** A number that no other write of this run has. */
@@ -123,14 +123,14 @@ export class World {
     act: () => Promise<T>,
     expected: readonly string[] = [],
   ): Promise<{ value: T } | { error: FopError } | undefined> {
-    this.sim.note(`${client.name} ${what}`);
+    this.sim.note(client.name, what);
     try {
       const value = await this.sim.waiting(`${client.name} ${what}`, act());
-      this.sim.note(`${client.name} ${what}: done`);
+      this.sim.note(client.name, what, "done");
       return { value };
     } catch (error) {
       if (!(error instanceof FopError)) throw error;
-      this.sim.note(`${client.name} ${what}: ${error.code}`);
+      this.sim.note(client.name, what, error.code);
       if (expected.includes(error.code)) return { error };
       if (unavailable(error) && this.excuses) return undefined;
       throw new SimFailure(`${client.name} ${what}: ${error.code} without an excuse`);
