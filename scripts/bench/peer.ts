@@ -1,7 +1,8 @@
 /**
- * The same unmodified fio against GlusterFS's brick and against ours, in turns: peer, ours, peer,
- * ours. Both sides get the same client volfile and the same list of translators in the brick, each
- * has a network and a mount namespace of its own, and the bricks lie on the same file system.
+ * The same load on GlusterFS and on us, in turns: peer, ours, peer, ours. First unmodified fio by
+ * libgfapi against the bricks: both sides get the same client volfile and the same list of
+ * translators in the brick, each has a network and a mount namespace of its own, and the bricks lie
+ * on the same file system. Then mounts (`mount.ts`): their client on their bricks, ours on ours.
  */
 
 // deno-lint-ignore-file no-console -- a command's output
@@ -9,16 +10,19 @@
 import { parseArgs } from "node:util";
 import { type BrickKind, cannotRun, Cluster } from "tests/e2e/harness.ts";
 import type { Layout } from "tests/e2e/volfiles.ts";
+import { measureMounts, mountRowNames, mountTable } from "./mount.ts";
 import { type Figures, Fio, type FioOptions, layOut } from "./fio.ts";
 import { type Machine, machine, machineText, median, short, table } from "./report.ts";
 
 const USAGE = `Usage: deno task bench:peer [OPTION…]
   --rounds N      Measure every row N times on each side (5)
   --seconds N     Seconds for each measurement (5)
-  --rows TEXT     Only rows whose name holds TEXT, such as "randread" or "replica 2"; may be repeated
+  --files N       Small files on mounts (10000)
+  --rows TEXT     Only rows whose name holds TEXT, such as "randread", "replica 2" or "mount"; may be
+                  repeated
   --performance   With the client-side caches that glusterd configures (write-behind, quick-read, …)
   --under DIR     Make the bricks there instead of in the directory for temporary files
-  --out NAME      Write docs/bench/NAME.md and NAME.json (peer); "-": only print
+  --write         Keep the figures: docs/bench/peer.md and mount.md, with .json
   --help
 `;
 
@@ -142,10 +146,11 @@ async function main(): Promise<number> {
     options: {
       rounds: { type: "string", default: "5" },
       seconds: { type: "string", default: "5" },
+      files: { type: "string", default: "10000" },
       rows: { type: "string", multiple: true, default: [] },
       performance: { type: "boolean", default: false },
       under: { type: "string" },
-      out: { type: "string", default: "peer" },
+      write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
@@ -159,46 +164,58 @@ async function main(): Promise<number> {
     return 1;
   }
   const [rounds, seconds] = [Number(values.rounds), Number(values.seconds)];
-  if (!(rounds >= 1 && seconds >= 1)) {
+  const files = Number(values.files);
+  if (!(rounds >= 1 && seconds >= 1 && files >= 1)) {
     console.error(USAGE);
     return 2;
   }
-  const rows = allRows().filter(({ name }) =>
-    values.rows.length === 0 || values.rows.some((text) => name.includes(text))
-  );
-  if (rows.length === 0) {
+  const wanted = (name: string) =>
+    values.rows.length === 0 || values.rows.some((text) => name.includes(text));
+  const rows = allRows().filter(({ name }) => wanted(name));
+  const mounts = mountRowNames(files).some(wanted);
+  if (rows.length === 0 && !mounts) {
     console.error(`Cannot measure: no row holds "${values.rows.join('", "')}"`);
     return 2;
   }
   const where = await machine(values.under ?? (Deno.env.get("TMPDIR") ?? "/tmp"));
-  const measured: Measured[] = [];
-  for (const layout of ["one", "replica"] as const) {
-    const some = rows.filter((row) => row.layout === layout);
-    if (some.length === 0) continue;
-    const { performance, under } = values;
-    measured.push(...await measure(some, layout, { rounds, seconds, performance, under }));
+  const { performance, under, write } = values;
+  const command = `\`deno task bench:peer --rounds ${rounds} --seconds ${seconds}` +
+    `${performance ? " --performance" : ""}\``;
+  const facts = { machine: where, rounds, seconds };
+  if (rows.length) {
+    const measured: Measured[] = [];
+    for (const layout of ["one", "replica"] as const) {
+      const some = rows.filter((row) => row.layout === layout);
+      if (some.length === 0) continue;
+      measured.push(...await measure(some, layout, { rounds, seconds, performance, under }));
+    }
+    const text = reportText(measured, where, `${command}: ${graphsText(performance)}`);
+    await report("peer", text, { ...facts, measured }, write);
   }
-  const how = `\`deno task bench:peer --rounds ${rounds} --seconds ${seconds}` +
-    `${
-      values.performance ? " --performance" : ""
-    }\`: fio's gfapi_async on a file of 128 MiB in the ` +
-    `page cache,\nclient graph protocol/client, ${"cluster/replicate (replica 2), "}cluster/distribute` +
-    `${
-      values.performance ? ", utime, write-behind, open-behind, quick-read, md-cache" : ""
-    }, io-stats; ` +
-    `brick graph\nserver, io-stats, index, barrier, io-threads, upcall, read-only, worm, locks, ` +
-    `access-control, posix on both sides.`;
-  const text = reportText(measured, where, how);
-  console.log(`\n${text}`);
-  if (values.out !== "-") {
-    const base = new URL(`../../docs/bench/${values.out}`, import.meta.url).pathname;
-    await Deno.writeTextFile(`${base}.md`, text);
-    await Deno.writeTextFile(
-      `${base}.json`,
-      JSON.stringify({ machine: where, rounds, seconds, measured }, null, 1) + "\n",
-    );
+  if (mounts) {
+    const tell = (line: string) => console.log(line);
+    const measured = await measureMounts({ rounds, seconds, files, under, wanted }, tell);
+    const text = `# Our mount and GlusterFS's\n\n${machineText(where)}\n${command}\n\n` +
+      mountTable(measured, seconds);
+    await report("mount", text, { ...facts, measured }, write);
   }
   return 0;
+}
+
+function graphsText(performance: boolean): string {
+  return `fio's gfapi_async on a file of 128 MiB in the page cache,\n` +
+    `client graph protocol/client, cluster/replicate (replica 2), cluster/distribute` +
+    `${performance ? ", utime, write-behind, open-behind, quick-read, md-cache" : ""}, io-stats; ` +
+    `brick graph\nserver, io-stats, index, barrier, io-threads, upcall, read-only, worm, locks, ` +
+    `access-control, posix on both sides.`;
+}
+
+async function report(name: string, text: string, facts: unknown, write: boolean): Promise<void> {
+  console.log(`\n${text}`);
+  if (!write) return;
+  const base = new URL(`../../docs/bench/${name}`, import.meta.url).pathname;
+  await Deno.writeTextFile(`${base}.md`, text);
+  await Deno.writeTextFile(`${base}.json`, JSON.stringify(facts, null, 1) + "\n");
 }
 
 Deno.exit(await main());

@@ -1,0 +1,234 @@
+/**
+ * Our mount on our bricks against GlusterFS's mount on its own: two copies, default options, the same
+ * load on both in turns. The clients' graphs are those that glusterd writes for a volume without
+ * options; layers that ours does not have, it leaves out.
+ */
+
+import { type BrickKind, Cluster } from "tests/e2e/harness.ts";
+import { must } from "tests/e2e/process.ts";
+import { healThroughput } from "./heal.ts";
+import { type Cpu, cpuSince, Mounted } from "./mounted.ts";
+import { median, short, table } from "./report.ts";
+
+const DRIVER = new URL("./small_files.py", import.meta.url).pathname;
+/** Small enough for the page cache, too many to be read twice in one measurement. */
+const SIZE_ALONE = "512m", SIZE_EACH = "32m";
+const DEPTHS = [1, 16] as const;
+const FORGOTTEN_MS = 2000;
+const HEAL = "mount, heal of 1 GiB";
+
+/** What one run measured; times in microseconds, CPU in seconds for 1,000 operations. */
+export interface MountFigures extends Cpu {
+  /** Operations (of a heal: MiB) a second. */
+  readonly rate: number;
+  /** Of one operation; 0: not measured. */
+  readonly p50: number;
+}
+
+/** A row's runs on both sides, in the order they were made. */
+export interface MountMeasured {
+  readonly row: string;
+  readonly theirs: MountFigures[];
+  readonly ours: MountFigures[];
+}
+
+/** How to measure. */
+export interface MountOptions {
+  readonly rounds: number;
+  readonly seconds: number;
+  /** How many small files. */
+  readonly files: number;
+  readonly under: string | undefined;
+  readonly wanted: (row: string) => boolean;
+}
+
+interface Side {
+  readonly kind: BrickKind;
+  readonly cluster: Cluster;
+}
+
+/** One row. */
+interface Row {
+  readonly name: string;
+  measure(mounted: Mounted): Promise<MountFigures>;
+}
+
+interface FioReport {
+  readonly jobs: readonly [{ error: number; read: FioSide; write: FioSide }];
+}
+interface FioSide {
+  iops: number;
+  total_ios: number;
+  clat_ns: { percentile?: Record<string, number> };
+}
+
+function fioRow(rw: string, bs: string, depth: 1 | 16, seconds: number): Row {
+  const writes = rw.endsWith("write");
+  return {
+    name: `mount, ${rw} ${bs === "4k" ? "4 KiB" : "1 MiB"}, depth ${depth}`,
+    async measure(mounted) {
+      const before = mounted.cpu();
+      // What was read is in the kernel's cache: each block is read once. What is written always comes.
+      const time = writes ? ["--time_based=1", "--norandommap=1"] : [];
+      const out = await fio(mounted, depth, [
+        `--rw=${rw}`,
+        `--bs=${bs}`,
+        `--runtime=${seconds}`,
+        "--randrepeat=0",
+        ...time,
+      ]);
+      const { jobs: [job] } = JSON.parse(out.slice(out.indexOf("{"))) as FioReport;
+      const side = writes ? job.write : job.read;
+      const p50 = (side.clat_ns.percentile?.["50.000000"] ?? 0) / 1000;
+      return figures(side.iops, p50, side.total_ios, cpuSince(before, mounted.cpu()));
+    },
+  };
+}
+
+function fio({ cluster, path }: Mounted, depth: 1 | 16, more: string[]): Promise<string> {
+  const argv = ["fio", "--name=bench", `--directory=${path}`, "--output-format=json", "--thread"];
+  argv.push("--ioengine=psync", `--numjobs=${depth}`, "--group_reporting");
+  argv.push(`--filename_format=fio-${depth}-$jobnum`);
+  argv.push(`--size=${depth === 1 ? SIZE_ALONE : SIZE_EACH}`, ...more);
+  return cluster.must(argv, { timeoutMs: 600_000 });
+}
+
+// Files that are there before: writes go into what is allocated.
+async function layOut({ kind, cluster }: Side): Promise<void> {
+  await using mounted = await Mounted.of(cluster, kind);
+  for (const depth of DEPTHS) await fio(mounted, depth, ["--rw=write", "--bs=1m"]);
+}
+
+function smallFilesRow(phase: string, files: number): Row {
+  return {
+    name: `mount, ${phase} ${files.toLocaleString("en")} files`,
+    async measure(mounted) {
+      // What kernel and clients remember is good for a second.
+      await new Promise((done) => setTimeout(done, FORGOTTEN_MS));
+      const before = mounted.cpu();
+      const top = `${mounted.path}/small`;
+      const argv = ["python3", DRIVER, phase, top, String(files)];
+      const out = await must(argv, { timeoutMs: 600_000 });
+      const [rate, p50] = out.trim().split(" ").map(Number);
+      const used = cpuSince(before, mounted.cpu());
+      if (phase === "unlink") await must(["rm", "-r", top]);
+      return figures(rate!, p50!, files, used);
+    },
+  };
+}
+
+async function heal({ kind, cluster }: Side): Promise<MountFigures> {
+  const { mebibytes, seconds, healer, bricks } = await healThroughput(cluster, kind);
+  return figures(mebibytes / seconds, 0, mebibytes, { client: healer, bricks });
+}
+
+function figures(rate: number, p50: number, count: number, { client, bricks }: Cpu): MountFigures {
+  return { rate, p50, client: client / count * 1000, bricks: bricks / count * 1000 };
+}
+
+function rowsOf(seconds: number, files: number): Row[] {
+  const rows: Row[] = [];
+  for (
+    const [rw, bs] of [["randread", "4k"], ["randwrite", "4k"], ["read", "1m"], ["write", "1m"]]
+  ) {
+    for (const depth of DEPTHS) rows.push(fioRow(rw!, bs!, depth, seconds));
+  }
+  for (const phase of ["create", "stat", "read", "readdir", "unlink"]) {
+    rows.push(smallFilesRow(phase, files));
+  }
+  return rows;
+}
+
+/** Names of all rows. */
+export function mountRowNames(files: number): string[] {
+  return [...rowsOf(0, files).map(({ name }) => name), HEAL];
+}
+
+/** All rounds; both clusters live throughout, one of them idle. */
+export async function measureMounts(
+  { rounds, seconds, files, under, wanted }: MountOptions,
+  tell: (line: string) => void,
+): Promise<MountMeasured[]> {
+  const start = (kind: BrickKind) =>
+    Cluster.start({ layout: "replica", kinds: [kind, kind], ...(under ? { under } : {}) });
+  await using peer = await start("glusterfsd");
+  await using own = await start("ours");
+  const sides: readonly [Side, Side] = [
+    { kind: "glusterfsd", cluster: peer },
+    { kind: "ours", cluster: own },
+  ];
+  // Small files that one phase leaves are the next one's.
+  const all = rowsOf(seconds, files);
+  const small = all.some(({ name }) => isSmall(name) && wanted(name));
+  const rows = all.filter(({ name }) => wanted(name) || isSmall(name) && small);
+  if (rows.some(({ name }) => !isSmall(name))) {
+    for (const side of sides) await layOut(side);
+  }
+  const names = [...rows.map(({ name }) => name), ...(wanted(HEAL) ? [HEAL] : [])];
+  const measured = names.map((row): MountMeasured => ({ row, theirs: [], ours: [] }));
+  for (let round = 1; round <= rounds; round++) {
+    const note = ({ row, theirs, ours }: MountMeasured, one: MountFigures, two: MountFigures) => {
+      theirs.push(one);
+      ours.push(two);
+      tell(`round ${round}/${rounds}: ${row}: ${short(two.rate / one.rate)}`);
+    };
+    await measureRound(rows, sides, (index, one, two) => note(measured[index]!, one, two));
+    if (wanted(HEAL)) note(measured.at(-1)!, await heal(sides[0]), await heal(sides[1]));
+  }
+  return measured.filter(({ row }) => wanted(row));
+}
+
+async function measureRound(
+  rows: readonly Row[],
+  [peer, own]: readonly [Side, Side],
+  note: (index: number, theirs: MountFigures, ours: MountFigures) => void,
+): Promise<void> {
+  if (!rows.length) return;
+  await using theirs = await Mounted.of(peer.cluster, peer.kind);
+  await using ours = await Mounted.of(own.cluster, own.kind);
+  for (const [index, row] of rows.entries()) {
+    note(index, await row.measure(theirs), await row.measure(ours));
+  }
+}
+
+function isSmall(row: string): boolean {
+  return row.endsWith(" files");
+}
+
+/** The table, and what it means. */
+export function mountTable(measured: readonly MountMeasured[], seconds: number): string {
+  const cells = ({ row, theirs, ours }: MountMeasured) => {
+    const of = (side: MountFigures[], key: keyof MountFigures) => median(side.map((x) => x[key]));
+    const ratios = theirs.map((each, round) => ours[round]!.rate / each.rate);
+    const cpu = (key: "client" | "bricks") =>
+      `${short(of(theirs, key) * 1000)} / ${short(of(ours, key) * 1000)}`;
+    const p50 = of(theirs, "p50") ? `${short(of(theirs, "p50"))} / ${short(of(ours, "p50"))}` : "-";
+    return [
+      row,
+      short(of(theirs, "rate")),
+      short(of(ours, "rate")),
+      `${short(median(ratios))} (${short(Math.min(...ratios))}-${short(Math.max(...ratios))})`,
+      p50,
+      cpu("client"),
+      cpu("bricks"),
+      String(theirs.length),
+    ];
+  };
+  const heads = [
+    "row",
+    "per second theirs",
+    "ours",
+    "ratio (range)",
+    "p50 µs theirs / ours",
+    "CPU ms per 1,000 client theirs / ours",
+    "bricks theirs / ours",
+    "n",
+  ];
+  return table(heads, measured.map(cells)) +
+    `\nTheir mount on two of their bricks, ours on two of ours, default options on both sides: medians of n ` +
+    `runs,\nthe ratio that of neighbouring pairs with its range. fio: psync through the page cache, 1 thread on ` +
+    `a file of\n${SIZE_ALONE} or 16 threads on ${SIZE_EACH} each, at most ${seconds} s; each block is read once. ` +
+    `Small files: 4 KiB, 1,000 in a directory,\none Python thread, 2 s between phases: what was remembered is not ` +
+    `valid any more; readdir with attributes. Heal:\n1 GiB that a brick has nothing of, from its first byte until ` +
+    `the index is empty, in MiB; the client is the healer.\n`;
+}
