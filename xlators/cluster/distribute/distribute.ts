@@ -29,6 +29,7 @@ import {
   options,
 } from "xlators/cluster/distribute/options.ts";
 import { Renamer } from "xlators/cluster/distribute/rename.ts";
+import { Single } from "xlators/cluster/distribute/single.ts";
 import { Space } from "xlators/cluster/distribute/space.ts";
 import {
   agreed,
@@ -462,5 +463,6 @@ export const distribute = defineXlator({
   options,
   subvolumes: "many",
   check: checkOptions,
-  create: (node, values) => new Distribute(node, values),
+  create: (node, values) =>
+    node.children.length === 1 ? new Single(node) : new Distribute(node, values),
 });

@@ -5,7 +5,7 @@
  */
 
 import type { Call } from "core/call.ts";
-import { EISDIR, ENOTCONN, ENOTDIR } from "core/errno.ts";
+import { EINVAL, EISDIR, ENOTCONN, ENOTDIR } from "core/errno.ts";
 import type { Args, RenameReply } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Entry } from "core/inode.ts";
@@ -161,7 +161,10 @@ export class Renamer {
     to: Found | undefined,
     hashed: number,
   ): Promise<RenameReply> {
-    if (to && to.place.kind !== "directory") throw ENOTDIR;
+    if (to && to.place.kind !== "directory") {
+      // Into itself goes first, as with one brick.
+      throw args.newParent === from.inode ? EINVAL : ENOTDIR;
+    }
     if (to && to.inode !== from.inode) await this.#names.checkEmpty(call, to.inode);
     const { all } = this.#subvolumes;
     // A subvolume that is away would keep the old name, and bring it back.
