@@ -35,8 +35,22 @@ export interface HealEntry {
 /** Which copy of a file in split-brain is right: its number, the bigger one, or the newer one. */
 export type RightCopy = number | "size" | "mtime";
 
-/** What became of a file that somebody decided about. */
-export type Decision = "healed" | "not split-brain" | "not found" | "not possible";
+/**
+ * What became of a file that somebody decided about. "name healed": copies had different files of that
+ * name, now all have the right one. The rest says why nothing was done: "copies away", not all copies
+ * could be asked; "not there", the right copy does not have it; "directory", which has no size to go by.
+ */
+export type Decision =
+  | "healed"
+  | "name healed"
+  | "not split-brain"
+  | "not found"
+  | "copies away"
+  | "no bigger file"
+  | "same mtime"
+  | "directory"
+  | "not there"
+  | "not possible";
 
 /** Heals one set of copies. Nothing of it throws because a copy is away. */
 export interface Healer {

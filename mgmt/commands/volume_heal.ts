@@ -15,8 +15,10 @@ import {
   type HealedBrick,
   infoText,
   infoXml,
+  isHealed,
   isInfo,
   LAUNCHED,
+  whyNot,
 } from "mgmt/heal/heal_shown.ts";
 import type { CrawlRecord, Decided, HealOrder } from "mgmt/heal/orders.ts";
 import type { HealerLink } from "mgmt/heal/supervised_healer.ts";
@@ -279,16 +281,7 @@ async function decided(
   });
   const found = answer.decided ?? [];
   if (file === undefined) return found;
-  switch (found[0]?.outcome) {
-    case "healed":
-      return found;
-    case "not split-brain":
-      throw new Refusal(`Healing ${file} failed: File not in split-brain.`);
-    case "not possible":
-      throw new Refusal(
-        `Healing ${file} failed: bricks with its copies are not reached, or nothing tells which is right.`,
-      );
-    default:
-      throw new Refusal(`Lookup failed on ${file}:No such file or directory.`);
-  }
+  const outcome = found[0]?.outcome ?? "not found";
+  if (isHealed(outcome)) return found;
+  throw new Refusal(whyNot(file, outcome));
 }

@@ -1,5 +1,6 @@
 /** Answers of `volume heal` as GlusterFS prints them. */
 
+import type { Decision } from "core/healer.ts";
 import { element, type XmlElement } from "mgmt/cli/xml.ts";
 import type { HealQuestion } from "mgmt/heal/heal_words.ts";
 import type { CrawlRecord, Decided, HealFile } from "mgmt/heal/orders.ts";
@@ -140,11 +141,40 @@ export function crawlTime(ms: number): string {
   return `${day} ${month} ${date!.replace(/^0/, " ")} ${time} ${year}`;
 }
 
+type Healed = Extract<Decision, "healed" | "name healed">;
+
+const HEALED: Readonly<Record<Healed, (file: string) => string>> = {
+  healed: (file) => `Healed ${file}.`,
+  "name healed": (file) => `GFID split-brain resolved for file ${file}`,
+};
+
+const WHY_NOT: Readonly<Record<Exclude<Decision, Healed | "not found" | "directory">, string>> = {
+  "not split-brain": "File not in split-brain",
+  "copies away": "Failed to obtain replies from all bricks of the replica (are they up?). " +
+    "Cannot resolve split-brain",
+  "no bigger file": "No bigger file",
+  "same mtime": "No difference in mtime",
+  "not there": "that brick does not have the file",
+  "not possible": "a brick could not be changed; see the log of the self-heal daemon",
+};
+
+/** True if the file is in split-brain no more. */
+export function isHealed(outcome: Decision): outcome is Healed {
+  return outcome === "healed" || outcome === "name healed";
+}
+
+/** Why a split-brain was not ended, as glfsheal says it. */
+export function whyNot(file: string, outcome: Exclude<Decision, Healed>): string {
+  if (outcome === "not found") return `Lookup failed on ${file}:No such file or directory.`;
+  if (outcome === "directory") return "'bigger-file' not a valid option for directories.";
+  return `Healing ${file} failed: ${WHY_NOT[outcome]}.`;
+}
+
 /** What became of files in split-brain. */
 export function decidedText(decided: readonly Decided[]): string {
   const lines = decided.map(({ file, outcome }) =>
-    outcome === "healed" ? `Healed ${file}.\n` : `Healing ${file} failed: ${outcome}.\n`
+    isHealed(outcome) ? `${HEALED[outcome](file)}\n` : `${whyNot(file, outcome)}\n`
   );
-  const healed = decided.filter(({ outcome }) => outcome === "healed").length;
+  const healed = decided.filter(({ outcome }) => isHealed(outcome)).length;
   return lines.join("") + (decided.length === 1 ? "" : `Number of healed entries: ${healed}\n`);
 }

@@ -3,6 +3,7 @@
  * GlusterFS's program for bricks, procedure XLATOR_OP, an order and its answer as JSON text.
  */
 
+import type { Decision } from "core/healer.ts";
 import { textKey, withKey, type Xdata } from "core/xdata.ts";
 import type { BrickRequest } from "rpc/programs/brick_ops.ts";
 import { xlatorOp } from "rpc/programs/brick_ops.ts";
@@ -60,7 +61,7 @@ export type CrawlRecord = {
 /** What became of a file. */
 export type Decided = {
   readonly file: string;
-  readonly outcome: "healed" | "not split-brain" | "not found" | "not possible";
+  readonly outcome: Decision;
 };
 
 /** An answer; `error`: why there is none, for people. */

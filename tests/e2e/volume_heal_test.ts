@@ -127,7 +127,8 @@ e2e("volume heal: a split-brain is shown, and ended as it is told", [], async ()
     await until("the brick is away", async () => !(await node.bricks("v"))[victim]!.online);
     // A client that was there before may not know yet; a new one does.
     const fresh = await node.mount("v");
-    const write = `cd "$0" && for i in a b c; do echo ${word} > $i; sync $i; done`;
+    const write =
+      `cd "$0" && for i in a b c; do echo ${word} > $i; sync $i; done && echo ${word} > made`;
     await must(["sh", "-c", write, fresh.path]);
     await fresh[Symbol.asyncDispose]();
     await node.must("volume start v force");
@@ -147,8 +148,14 @@ e2e("volume heal: a split-brain is shown, and ended as it is told", [], async ()
   ok(
     (await node.must(`volume heal v split-brain source-brick ${source}`)).includes("Healed gfid:"),
   );
+  // Made on each brick while the other was away: one name, two files.
+  equal(
+    await node.must("volume heal v split-brain bigger-file /made"),
+    "GFID split-brain resolved for file /made\n",
+  );
   const read = (path: string) => Deno.readTextFile(`${node.dir}/${path}`);
   for (const brick of ["v-0", "v-1"]) {
+    equal(await read(`${brick}/made`), "longer-word\n");
     equal(await read(`${brick}/a`), "longer-word\n");
     equal(await read(`${brick}/b`), "longer-word\n");
     equal(await read(`${brick}/c`), "short\n");

@@ -1,13 +1,14 @@
 /** The healer of a set of `cluster/replicate`, put together. */
 
 import type { Decision, HealCounts, HealedSet, HealEntry, Healer, RightCopy } from "core/healer.ts";
-import { EIO, FopError } from "core/errno.ts";
-import { type Gfid, parseGfid } from "core/inode.ts";
+import { EIO } from "core/errno.ts";
+import type { Gfid } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { valueBytes } from "core/xdata.ts";
 import { crawlAll, crawlIndex, listed } from "xlators/cluster/replicate/heal_crawl.ts";
-import { healFile, needOf } from "xlators/cluster/replicate/heal_file.ts";
-import { pathOn, placeOf } from "xlators/cluster/replicate/heal_paths.ts";
+import { decideFile } from "xlators/cluster/replicate/heal_decide.ts";
+import { needOf } from "xlators/cluster/replicate/heal_file.ts";
+import { pathOn } from "xlators/cluster/replicate/heal_paths.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 import { options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
 
@@ -91,35 +92,7 @@ export class ReplicateHealer implements Healer {
     return Number(text);
   }
 
-  async decide(file: string, right: RightCopy): Promise<Decision> {
-    const set = this.#set;
-    const gfid = await this.#find(file);
-    if (gfid === undefined) return "not found";
-    const { need } = await needOf(set, set.inodes.of(gfid));
-    if (need === "gone") return "not found";
-    if (need !== "split-brain") return "not split-brain";
-    const found = new Set<Gfid>();
-    try {
-      const outcome = await healFile(set, gfid, { found, choice: right });
-      return outcome === "healed" || outcome === "clean" ? "healed" : "not possible";
-    } catch (error) {
-      if (!(error instanceof FopError)) throw error;
-      return "not possible";
-    }
-  }
-
-  async #find(file: string): Promise<Gfid | undefined> {
-    if (file.startsWith("gfid:")) return parseGfid(file.slice("gfid:".length));
-    const set = this.#set;
-    for (const index of set.all) {
-      const there = await placeOf(set, index, file);
-      if (!there) continue;
-      try {
-        return (await set.copies[index]!.lookup(set.call, there)).stat.gfid;
-      } catch (error) {
-        if (!(error instanceof FopError)) throw error;
-      }
-    }
-    return undefined;
+  decide(file: string, right: RightCopy): Promise<Decision> {
+    return decideFile(this.#set, file, right);
   }
 }

@@ -100,6 +100,8 @@ export function dataDirection(
   const differ = (one: { size: number }, other: { size: number }) => one.size !== other.size;
   const direction = directionOf(told, "data", { arbiter, differ });
   if (direction.sources.length) return direction;
+  // A copy that is away may be the right one.
+  if (told.includes(undefined)) return "split-brain";
   const source = typeof choice === "number"
     ? choice
     : favoriteOf(told, choice ?? set.favorite, arbiter);

@@ -34,7 +34,8 @@ export async function healMetadata(set: HealSet, inode: Inode, choice?: Choice):
   const chosen = typeof choice === "number"
     ? choice
     : favoriteOf(told, choice ?? set.favorite, undefined);
-  const source = direction.sources[0] ?? chosen;
+  // Of a split-brain a copy that is away may be the right one.
+  const source = direction.sources[0] ?? (here.length === set.count ? chosen : undefined);
   if (source === undefined || !told[source]) return "split-brain";
   const targets = direction.sources.length ? sinks : sinks.filter((index) => index !== source);
   if (!targets.length && !dirty.length) return "clean";

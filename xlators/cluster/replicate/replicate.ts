@@ -8,7 +8,7 @@
 import { type Call, isInternal, ROOT } from "core/call.ts";
 import { ENOTCONN, FopError } from "core/errno.ts";
 import { type GraphEvent, UP } from "core/events.ts";
-import { type Args, DONE, type FopName, O_TRUNC, type Reply } from "core/fops.ts";
+import { type Args, DONE, type FopName, O_ACCMODE, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
 import { valueText } from "core/xdata.ts";
@@ -316,7 +316,9 @@ export class Replicate extends Refuse {
     const fd = this.#opened.hand(inode, flags, fds);
     if (!(flags & O_TRUNC)) return { fd };
     try {
-      await this.#data.ftruncate(call, { fd, offset: 0 });
+      // What is opened to read is cut, too, but not through what cannot write.
+      if (flags & O_ACCMODE) await this.#data.ftruncate(call, { fd, offset: 0 });
+      else await this.#data.truncate(call, { inode, offset: 0 });
       return { fd };
     } catch (error) {
       await this.#opened.release(call, { fd });

@@ -1,13 +1,11 @@
 /** What clients do to copies, and copies to clients, when some fail or come back. */
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { type Call, ROOT } from "core/call.ts";
+import { ROOT } from "core/call.ts";
 import { EIO, ENOSPC, ENOTCONN, type FopError } from "core/errno.ts";
 import { type Args, O_RDWR } from "core/fops.ts";
-import type { Fd, Inode } from "core/inode.ts";
 import { str, valueBytes, Xdata } from "core/xdata.ts";
-import { bytes, fails, gfidReq, text } from "tests/conformance/place.ts";
-import { FakeClock } from "tests/fakes/clock.ts";
+import { fails, gfidReq, text } from "tests/conformance/place.ts";
 import { outcome } from "tests/fakes/locks_layer.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { type FakeLink, over } from "tests/fakes/replica.ts";
