@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { EAGAIN, EINTR, ENOENT } from "core/errno.ts";
-import type { Args, Reply } from "core/fops.ts";
+import { type Args, O_APPEND, type Reply } from "core/fops.ts";
 import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import type { Xlator } from "core/xlator.ts";
@@ -138,6 +138,34 @@ Deno.test("mount/fuse: what was written is read, and the file has its size", asy
   deepEqual([...read.bytes], [0, 0, 0, ...DATA]);
   const { view } = await kernel.ask(OP.GETATTR, nodeid, 0, 0, 0n);
   equal(u64(view, 16 + 8), 3 + DATA.length);
+});
+
+Deno.test("mount/fuse: mapped memory is written to its place, though the file was opened to append", async () => {
+  const { kernel, brick } = memory();
+  const { nodeid, handle } = await kernel.create("f", 0o100644);
+  const opened = await kernel.ask(OP.OPEN, nodeid, 2 | O_APPEND, 0);
+  const appends = opened.view.getBigUint64(0, true);
+  const write = (how: number, at: bigint, text: string) =>
+    kernel.ask(
+      ...[OP.WRITE, nodeid, appends, at, text.length, how, 0n, 2 | O_APPEND, 0] as const,
+      new TextEncoder().encode(text),
+    );
+  const content = async () => {
+    const { bytes } = await kernel.ask(OP.READ, nodeid, appends, 0n, 4096, 0, 0n, 2, 0);
+    return new TextDecoder().decode(bytes);
+  };
+  const CACHED = 1;
+  await write(0, 0n, "0123456789");
+  // Through another file that is open, and through one that is opened for it.
+  await write(CACHED, 2n, "ab");
+  equal((await kernel.ask(OP.RELEASE, nodeid, handle, 2, 0, 0n)).error, 0);
+  await write(CACHED, 5n, "cd");
+  await write(CACHED, 7n, "e");
+  await write(0, 0n, "end");
+  equal(await content(), "01ab4cde89end");
+  equal((await kernel.ask(OP.RELEASE, nodeid, appends, 2, 0, 0n)).error, 0);
+  await kernel.ask(OP.STATFS, ROOT_NODE);
+  equal(brick.openFiles, 0);
 });
 
 Deno.test("mount/fuse: a name that is not there is ENOENT, or remembered if that is wished", async () => {

@@ -2,8 +2,9 @@
 
 import { ROOT } from "core/call.ts";
 import { EINVAL, EOPNOTSUPP } from "core/errno.ts";
-import { O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC } from "core/fops.ts";
+import { O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_TRUNC, O_WRONLY } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
+import type { Fd } from "core/inode.ts";
 import { attributesOf, dropPrivileges, modeAfterWrite } from "xlators/mount/fuse/attributes.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import { ReplyBuffers } from "xlators/mount/fuse/buffers.ts";
@@ -16,6 +17,7 @@ import {
   OPEN_KILL_SUIDGID,
   OUT_HEADER,
   RELEASE_FLOCK_UNLOCK,
+  WRITE_CACHE,
   WRITE_IN,
   WRITE_KILL_SUIDGID,
 } from "xlators/mount/fuse/protocol.ts";
@@ -72,14 +74,26 @@ export function read(bridge: Bridge, request: Request): Promise<void> {
 
 /** WRITE: the data is handed on where the kernel put it. */
 export function write(bridge: Bridge, request: Request): Promise<void> {
-  const { unique } = request;
   const handle = bridge.handles.of(request.u64(0));
+  if (request.u32(20) & WRITE_CACHE && handle.flags & O_APPEND) {
+    return placedFd(bridge, handle).then((fd) => writeThrough(bridge, request, handle, fd));
+  }
+  return writeThrough(bridge, request, handle, handle.fd);
+}
+
+function writeThrough(
+  bridge: Bridge,
+  request: Request,
+  handle: Handle,
+  fd: Fd,
+): Promise<void> {
+  const { unique } = request;
   const size = request.u32(16), kills = request.u32(20) & WRITE_KILL_SUIDGID;
   const args = {
-    fd: handle.fd,
+    fd,
     offset: request.u64(8),
     data: request.bytes(WRITE_IN, size),
-    flags: request.u32(32),
+    flags: fd === handle.fd ? request.u32(32) : request.u32(32) & ~O_APPEND,
   };
   return bridge.top.writev(bridge.call(request), args).then(({ post }) => {
     if (!kills || (post && modeAfterWrite(post.mode) === undefined)) {
@@ -87,6 +101,23 @@ export function write(bridge: Bridge, request: Request): Promise<void> {
     }
     return killPrivileges(bridge, handle, post).then(() => void bridge.reply.size(unique, size));
   });
+}
+
+/**
+ * Memory that was mapped is written through any file that is open, by the kernel's choice: through
+ * one that was opened to append a brick would put it at the end.
+ */
+function placedFd(bridge: Bridge, handle: Handle): Promise<Fd> {
+  const { node } = handle;
+  for (const { fd, flags } of node.handles ?? []) {
+    if (flags & O_ACCMODE && !(flags & O_APPEND)) return Promise.resolve(fd);
+  }
+  if (!handle.placed) {
+    handle.placed = bridge.top.open(ROOT, { inode: node.inode, flags: O_WRONLY })
+      .then(({ fd }) => fd);
+    handle.placed.catch(() => handle.placed = undefined);
+  }
+  return handle.placed;
 }
 
 // Where writes tell no attributes, one look per open file must do.
@@ -118,6 +149,7 @@ export async function release(bridge: Bridge, request: Request): Promise<void> {
   bridge.reply.ok(request.unique);
   if (request.u32(12) & RELEASE_FLOCK_UNLOCK) await unlockFlock(bridge, call, handle.fd);
   await bridge.top.release(call, { fd: handle.fd });
+  if (handle.placed) await bridge.top.release(ROOT, { fd: await handle.placed });
 }
 
 /** FSYNC. */

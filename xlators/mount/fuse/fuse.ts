@@ -3,10 +3,12 @@
  * with the kernel directly. See README.md.
  */
 
+import type { GraphEvent } from "core/events.ts";
 import { defineXlator } from "core/registry.ts";
 import { type Json, type Node, PassThrough } from "core/xlator.ts";
 import { Bridge } from "xlators/mount/fuse/bridge.ts";
 import { Device } from "xlators/mount/fuse/device.ts";
+import { Invalidator } from "xlators/mount/fuse/invalidate.ts";
 import { mount, type Mounted } from "xlators/mount/fuse/mount.ts";
 import { type FuseValues, options } from "xlators/mount/fuse/options.ts";
 import { sys } from "core/sys/calls.ts";
@@ -16,6 +18,7 @@ export class Fuse extends PassThrough {
   #values: FuseValues;
   #mounted: Mounted | undefined;
   #bridge: Bridge | undefined;
+  #invalidator: Invalidator | undefined;
   #ended = Promise.withResolvers<string>();
 
   constructor(node: Node, values: FuseValues) {
@@ -44,8 +47,16 @@ export class Fuse extends PassThrough {
     const send = Device.sender(fd, env);
     const bridge = new Bridge({ top: this.child, inodes, env, values, send });
     this.#bridge = bridge;
+    const invalidator = this.#invalidator = new Invalidator({
+      nodes: bridge.nodes,
+      inodes,
+      env,
+      validity: () => bridge.validity,
+      write: (bytes, size) => sys.writeAsync(fd, bytes, size),
+    });
     const device = new Device(fd, env, (from, at, size) => bridge.serve(from, at, size));
-    device.run().then((why) => {
+    device.run().then(async (why) => {
+      await invalidator.stop();
       sys.close(fd);
       this.#ended.resolve(why);
     });
@@ -60,6 +71,11 @@ export class Fuse extends PassThrough {
   /** Takes the mount off, and waits until the kernel has let go of it. */
   async stop(): Promise<void> {
     await this.#mounted?.unmount();
+  }
+
+  protected override heard(event: GraphEvent): void {
+    this.#invalidator?.hear(event);
+    this.emit(event);
   }
 
   reconfigure(values: FuseValues): void {

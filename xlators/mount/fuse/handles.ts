@@ -28,6 +28,8 @@ export interface Handle {
   /** As it was opened, O_APPEND, O_DIRECT and all. */
   readonly flags: number;
   listed: Listed | undefined;
+  /** Of a file that was opened to append: the same, opened again to write at any place. */
+  placed: Promise<Fd> | undefined;
   /** Whether bits that writing takes away were looked for where writes tell no attributes. */
   modeChecked: boolean;
 }
@@ -56,7 +58,15 @@ export class Handles {
 
   #add(fd: Fd, node: Node, flags: number): Handle {
     const number = this.#free.pop() ?? this.#slots.length;
-    const handle = { number, fd, node, flags, listed: undefined, modeChecked: false };
+    const handle = {
+      number,
+      fd,
+      node,
+      flags,
+      listed: undefined,
+      placed: undefined,
+      modeChecked: false,
+    };
     return this.#slots[number] = handle;
   }
 

@@ -35,6 +35,11 @@ export class Nodes {
     return this.#byId.size;
   }
 
+  /** The numbers of all that the kernel knows. */
+  ids(): Iterable<number> {
+    return this.#byId.keys();
+  }
+
   /** The node of that number. Throws ESTALE: the kernel looks its name up again then. */
   of(id: number): Node {
     const node = this.#byId.get(id);

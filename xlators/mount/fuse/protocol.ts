@@ -96,7 +96,7 @@ export const FOPEN = { DIRECT_IO: 1 << 0, KEEP_CACHE: 1 << 1 } as const;
 
 export const GETATTR_FH = 1;
 export const OPEN_KILL_SUIDGID = 1;
-export const WRITE_KILL_SUIDGID = 4;
+export const WRITE_CACHE = 1, WRITE_KILL_SUIDGID = 4;
 export const FSYNC_DATA_ONLY = 1;
 export const LK_FLOCK = 1;
 export const RELEASE_FLOCK_UNLOCK = 2;

@@ -1,0 +1,143 @@
+/**
+ * What the kernel was told may not hold any more: it is told so. Each word is one write, on another
+ * thread and one after the other: the kernel may have to wait for a directory that somebody is at
+ * work in, who waits for us.
+ *
+ * Attributes are enough for files: with `auto-invalidation` the kernel drops cached data itself when
+ * it sees another size or time.
+ */
+
+import type { Env } from "core/env.ts";
+import { fopError } from "core/errno.ts";
+import type { GraphEvent } from "core/events.ts";
+import type { Gfid, InodeTable } from "core/inode.ts";
+import { encodeName } from "core/lib/bytes.ts";
+import { type Nodes } from "xlators/mount/fuse/nodes.ts";
+import { NOTIFY, OUT_HEADER } from "xlators/mount/fuse/protocol.ts";
+import { putU64, type Validity } from "xlators/mount/fuse/reply.ts";
+
+const INVAL_INODE_OUT = 24, INVAL_ENTRY_OUT = 16;
+/** What lasts no longer than this is left to end by itself if there is much of it. */
+const SHORT_SEC = 1;
+/** The kernel knows nothing of it, has it in use, or the mount is gone: nothing is left to do. */
+const HARMLESS: ReadonlySet<number> = new Set([-2, -19, -20, -39, -107]);
+
+/** What an invalidator works with. */
+export interface InvalidatorParts {
+  readonly nodes: Nodes;
+  readonly inodes: InodeTable;
+  readonly env: Env;
+  /** How long the kernel relies on what it is told. */
+  readonly validity: () => Validity;
+  /** Writes to the device on another thread; answers what `write` answered. */
+  readonly write: (bytes: Uint8Array<ArrayBuffer>, size: number) => Promise<number>;
+}
+
+/** See the head of this file. */
+export class Invalidator {
+  readonly #parts: InvalidatorParts;
+  /** Nodes whose attributes do not hold. */
+  readonly #attributes = new Set<number>();
+  /** Names that do not hold, by the node of their directory. */
+  readonly #names = new Map<number, Set<string>>();
+  #working: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(parts: InvalidatorParts) {
+    this.#parts = parts;
+  }
+
+  /** An event of the graph below. */
+  hear(event: GraphEvent): void {
+    const { nodes, validity } = this.#parts;
+    switch (event.type) {
+      case "cache-invalidation":
+        for (const gfid of new Set([event.gfid, event.parent?.gfid, event.oldParent?.gfid])) {
+          const id = gfid && this.#idOf(gfid);
+          if (id) this.#attributes.add(id);
+        }
+        break;
+      case "names-doubted": {
+        const id = this.#idOf(event.parent);
+        if (!id || validity().entry <= SHORT_SEC) return;
+        const names = this.#names.get(id) ?? new Set();
+        for (const name of event.names) names.add(name);
+        this.#names.set(id, names);
+        break;
+      }
+      case "child-up":
+      case "child-down":
+      case "some-down":
+        // What changed meanwhile, nobody told us.
+        if (validity().attributes <= SHORT_SEC) return;
+        for (const id of nodes.ids()) this.#attributes.add(id);
+        break;
+      default:
+        return;
+    }
+    if (this.#attributes.size || this.#names.size) this.#working ??= this.#work();
+  }
+
+  /** Nothing is written any more once this resolves. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#working;
+  }
+
+  #idOf(gfid: Gfid): number | undefined {
+    const { nodes, inodes } = this.#parts;
+    return nodes.known(inodes.of(gfid))?.id;
+  }
+
+  async #work(): Promise<void> {
+    for (let message = this.#next(); message && !this.#stopped; message = this.#next()) {
+      const written = await this.#parts.write(message, message.length);
+      if (written < 0 && !HARMLESS.has(written)) {
+        this.#parts.env.log.warn("kernel did not take back what it was told", {
+          why: fopError(written).code,
+        });
+      }
+    }
+    this.#working = undefined;
+  }
+
+  #next(): Uint8Array<ArrayBuffer> | undefined {
+    for (const id of this.#attributes) {
+      this.#attributes.delete(id);
+      return attributesGone(id);
+    }
+    for (const [id, names] of this.#names) {
+      for (const name of names) {
+        names.delete(name);
+        if (!names.size) this.#names.delete(id);
+        return nameGone(id, name);
+      }
+    }
+    return undefined;
+  }
+}
+
+function message(code: number, size: number): DataView<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(OUT_HEADER + size));
+  view.setUint32(0, OUT_HEADER + size, true);
+  view.setInt32(4, code, true);
+  return view;
+}
+
+// An offset below 0: only attributes.
+function attributesGone(id: number): Uint8Array<ArrayBuffer> {
+  const view = message(NOTIFY.INVAL_INODE, INVAL_INODE_OUT);
+  putU64(view, OUT_HEADER, id);
+  view.setBigInt64(OUT_HEADER + 8, -1n, true);
+  return new Uint8Array(view.buffer);
+}
+
+function nameGone(id: number, name: string): Uint8Array<ArrayBuffer> {
+  const encoded = encodeName(name);
+  const view = message(NOTIFY.INVAL_ENTRY, INVAL_ENTRY_OUT + encoded.length + 1);
+  putU64(view, OUT_HEADER, id);
+  view.setUint32(OUT_HEADER + 8, encoded.length, true);
+  const bytes = new Uint8Array(view.buffer);
+  bytes.set(encoded, OUT_HEADER + INVAL_ENTRY_OUT);
+  return bytes;
+}
