@@ -184,6 +184,15 @@ export const data: Cases = {
     equal((await place.stat(inode)).size, 0);
   },
 
+  async "open with O_TRUNC empties what is only read through it, too"(subject) {
+    const place = await Place.of(subject);
+    const inode = await place.file("f", "old");
+    const fd = await place.open(inode, O_TRUNC);
+    equal(await place.content(inode), "");
+    await fails(place.write(fd, 0, "x"), EBADF);
+    await place.close(fd);
+  },
+
   async "a directory is not opened to write, read or truncated"(subject) {
     const place = await Place.of(subject);
     const inode = await place.mkdir("d");

@@ -399,7 +399,7 @@ export class MemoryBrick extends Refuse {
     if (node.isDirectory && flags & O_ACCMODE) throw EISDIR;
     if (!node.isDirectory && flags & O_DIRECTORY) throw ENOTDIR;
     if (node.type === S_IFLNK) throw ELOOP;
-    if (flags & O_TRUNC && flags & O_ACCMODE) this.#change(node, () => node.data.resize(0));
+    if (flags & O_TRUNC) this.#change(node, () => node.data.resize(0));
     return this.#makeFd(inode, node, flags);
   }
 

@@ -20,8 +20,10 @@ import {
   type FallocateArgs,
   type FsyncArgs,
   type FtruncateArgs,
+  O_ACCMODE,
   O_APPEND,
   O_TRUNC,
+  O_WRONLY,
   type PrePost,
   type RangeArgs,
   type RchecksumArgs,
@@ -388,15 +390,30 @@ export async function fsyncdir(brick: Brick, _call: Call, args: FsyncArgs): Prom
 export async function openFile(brick: Brick, inode: Inode, flags: number): Promise<OpenFile> {
   const file = brick.files.open(inode, flags & ~O_TRUNC);
   if (!(flags & O_TRUNC)) return file;
-  const { blocks } = brick.statFile(inode.gfid, file.sysfd);
+  try {
+    if (flags & O_ACCMODE) await empty(brick, file);
+    else {
+      // Linux cuts a file that is opened to read, too; but only through one that may write.
+      const writable = brick.files.open(inode, O_WRONLY);
+      try {
+        await empty(brick, writable);
+      } finally {
+        writable.release();
+      }
+    }
+    return file;
+  } catch (error) {
+    file.release();
+    throw error;
+  }
+}
+
+async function empty(brick: Brick, file: OpenFile): Promise<void> {
+  const { blocks } = brick.statFile(file.inode.gfid, file.sysfd);
   const result = blocks * 512 > TRUNCATE_SYNC_MAX
     ? await held(file, sys.ftruncateAsync(file.sysfd, 0))
     : sys.ftruncate(file.sysfd, 0);
-  if (result < 0) {
-    file.release();
-    throw fopError(result);
-  }
-  return file;
+  if (result < 0) throw fopError(result);
 }
 
 /** `truncate`. */
