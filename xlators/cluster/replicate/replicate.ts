@@ -31,13 +31,12 @@ import { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import { checkOptions, options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
 import { Reader } from "xlators/cluster/replicate/read.ts";
 import { ReadChoice } from "xlators/cluster/replicate/read_choice.ts";
+import { SplitBrain } from "xlators/cluster/replicate/split_brain.ts";
 import {
-  chooses,
   fromAll,
   hideMarks,
   isOfAll,
   refuseMarks,
-  splitBrainStatus,
   withoutMarks,
 } from "xlators/cluster/replicate/xattr_names.ts";
 
@@ -60,6 +59,7 @@ export class Replicate extends Refuse {
   readonly #listing: Listing;
   readonly #set: HealSet;
   readonly #heals: AccessHeals;
+  readonly #splitBrain: SplitBrain;
 
   constructor(node: Node, values: ReplicateValues) {
     super(node);
@@ -80,6 +80,7 @@ export class Replicate extends Refuse {
     const favorites = new Favorites(copies, set);
     const reader = this.#reader = new Reader(copies, choice, opened, heals, favorites);
     const finder = this.#finder = new Finder(copies, reader);
+    this.#splitBrain = new SplitBrain(copies, reader, set, (inode) => this.#invalidate(inode));
     this.#data = new Data(copies, reader, opened);
     this.#attributes = new Attributes(copies, reader, opened);
     this.#names = new Names(copies, finder, reader, opened);
@@ -149,6 +150,20 @@ export class Replicate extends Refuse {
     }
   }
 
+  // What caches above us have of it is another copy's.
+  #invalidate({ gfid }: Inode): void {
+    this.emit({
+      type: "cache-invalidation",
+      clients: [],
+      gfid,
+      flags: UP.INVAL_ATTR,
+      expireSec: 0,
+      stat: undefined,
+      parent: undefined,
+      oldParent: undefined,
+    });
+  }
+
   // Asks a copy where it is. One that was never reached says nothing by itself.
   #greet(index: number): void {
     const copies = this.#copies, { generation } = copies;
@@ -215,7 +230,7 @@ export class Replicate extends Refuse {
 
   override async getxattr(call: Call, args: Args<"getxattr">): Promise<Reply<"getxattr">> {
     const { inode, name } = args;
-    const status = await splitBrainStatus(this.#copies, this.#reader, call, inode, name);
+    const status = await this.#splitBrain.get(call, inode, name);
     if (status) return status;
     const ask = (index: number) => this.children[index]!.getxattr(call, args);
     if (isOfAll(name)) return await fromAll(this.#copies, name, ask);
@@ -233,7 +248,7 @@ export class Replicate extends Refuse {
   }
 
   override async setxattr(call: Call, args: Args<"setxattr">): Promise<Reply<"setxattr">> {
-    if (chooses(this.#copies, args.inode, args.xattrs)) return DONE;
+    if (await this.#splitBrain.order(call, args.inode, args.xattrs)) return DONE;
     refuseMarks(args.xattrs?.names() ?? []);
     return await this.#change("setxattr", call, args);
   }

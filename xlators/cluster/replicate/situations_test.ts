@@ -374,6 +374,7 @@ Deno.test("cluster/replicate: a split file is not read, until somebody says whic
   const choice = (name: string) => Xdata.of([["replica.split-brain-choice", str(name)]]);
   await scene.top.setxattr(ROOT, { inode, xattrs: choice("v-client-1"), flags: 0 });
   equal(await scene.read(fd), "same");
+  equal((await scene.top.lookup(ROOT, { parent: scene.root, name: "f" })).stat.size, 4);
   await scene.top.setxattr(ROOT, { inode, xattrs: choice("none"), flags: 0 });
   await fails(scene.read(fd), EIO);
   await second.stop();
