@@ -40,6 +40,7 @@ const SYMBOLS = {
   closeAsync: pooled("close", ["i32"]),
   read: call("read", ["i32", "buffer", "u32"]),
   write: call("write", ["i32", "buffer", "u32"]),
+  writeAsync: pooled("write", ["i32", "buffer", "u32"]),
   pread: call("pread64", IO),
   preadAsync: pooled("pread64", IO),
   pwrite: call("pwrite64", IO),

@@ -109,6 +109,7 @@ class MdCache extends Uniform {
       case "child-down":
       case "some-down":
         this.#cache.forgetAll();
+        this.#doubt([...this.#cache.allNames()]);
         if (event.type === "child-up") this.#register();
     }
     this.emit(event);
