@@ -1,22 +1,27 @@
 /**
- * Listing directories: from one copy from begin to end, for cookies are that copy's own. Attributes of
- * entries may be behind there though its names are right; where that can be, each is looked up.
+ * Listing directories: from one copy from begin to end, for cookies are that copy's own. If it fails in
+ * the midst, another one is listed from its beginning, without what was shown. Attributes of entries
+ * may be behind there though its names are right; where that can be, each is looked up.
  */
 
 import type { Call } from "core/call.ts";
 import { EBADF, ENOTCONN, FopError } from "core/errno.ts";
-import type { Args, DirentPlus, Reply } from "core/fops.ts";
+import type { Args, Dirent, DirentPlus, Reply } from "core/fops.ts";
 import type { Fd } from "core/inode.ts";
 import { settle } from "core/xlator.ts";
 import { type Copies, failureOf } from "xlators/cluster/replicate/copies.ts";
 import type { Finder } from "xlators/cluster/replicate/lookup.ts";
-import type { OpenCopies, OpenFile } from "xlators/cluster/replicate/open_copies.ts";
-import type { Reader } from "xlators/cluster/replicate/read.ts";
+import { Listed } from "xlators/cluster/replicate/listed.ts";
+import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
+import { isOwnFailure, type Reader } from "xlators/cluster/replicate/read.ts";
 
 /** Entries that are looked up at once. */
 const LOOKUPS_PARALLEL = 32;
 /** What GlusterFS's healers keep in the root: no client shows it. */
 const PRIVATE = /^\.(landfill|glusterfs-anonymous-inode-[-0-9a-f]+)$/;
+
+/** Entries of an answer, whichever kind. */
+type Page = { readonly entries: readonly Dirent[]; readonly eof: boolean };
 
 /** See the head of this file. */
 export class Listing {
@@ -47,13 +52,12 @@ export class Listing {
   }
 
   /** Names only. */
-  async names(call: Call, args: Args<"readdir">): Promise<Reply<"readdir">> {
-    const reply = await this.#read(
+  names(call: Call, args: Args<"readdir">): Promise<Reply<"readdir">> {
+    return this.#read(
       call,
       args,
-      (index, fd) => this.copies.all[index]!.readdir(call, { ...args, fd }),
+      (index, own) => this.copies.all[index]!.readdir(call, { ...args, ...own }),
     );
-    return { ...reply, entries: this.#shown(args, reply.entries) };
   }
 
   /** Names with attributes. */
@@ -61,38 +65,53 @@ export class Listing {
     const reply = await this.#read(
       call,
       args,
-      (index, fd) => this.copies.all[index]!.readdirp(call, { ...args, fd }),
+      (index, own) => this.copies.all[index]!.readdirp(call, { ...args, ...own }),
     );
-    const shown = this.#shown(args, reply.entries);
     const healthy = !this.copies.needsHeal && !this.copies.up.includes(false);
-    const entries = healthy ? shown : await this.#lookedUp(call, args, shown);
-    return { ...reply, entries };
+    if (healthy) return reply;
+    return { ...reply, entries: await this.#lookedUp(call, args, reply.entries) };
   }
 
-  #shown<T extends { readonly name: string }>(
-    { fd }: Args<"readdir">,
-    entries: readonly T[],
-  ): readonly T[] {
-    if (fd.inode !== this.copies.inodes.root) return entries;
-    return entries.filter(({ name }) => !PRIVATE.test(name));
-  }
-
-  async #read<R>(
+  async #read<R extends Page>(
     call: Call,
     { fd, offset }: Args<"readdir">,
-    ask: (index: number, fd: Fd) => Promise<R>,
+    ask: (index: number, own: { readonly fd: Fd; readonly offset: bigint }) => Promise<R>,
   ): Promise<R> {
     const file = this.opened.of(fd);
     if (!file?.directory) throw EBADF;
     await this.opened.complete(call, fd);
-    if (offset !== 0n && file.listing !== undefined) {
-      return await ask(file.listing, this.opened.on(fd, file.listing));
+    const isHidden = fd.inode === this.copies.inodes.root
+      ? ({ name }: Dirent) => PRIVATE.test(name)
+      : () => false;
+    const page = async (index: number, listed: Listed, from: bigint) => {
+      for (let at = from;;) {
+        const reply = await ask(index, { fd: this.opened.on(fd, index), offset: at });
+        const entries = listed.unseen(reply.entries).filter((entry) => !isHidden(entry));
+        const last = reply.entries.at(-1);
+        // No entries would be the end.
+        if (!entries.length && !reply.eof && last) at = last.offset;
+        else {
+          listed.add(entries);
+          file.listing = { index, listed };
+          return { ...reply, entries };
+        }
+      }
+    };
+    const { listing } = file;
+    if (offset === 0n || !listing) {
+      const listed = new Listed();
+      return await this.reader.read(call, fd.inode, (index) => page(index, listed, offset));
     }
-    return await this.reader.read(call, fd.inode, async (index) => {
-      const reply = await ask(index, this.opened.on(fd, index));
-      (file as OpenFile).listing = index;
-      return reply;
-    });
+    const { index, listed } = listing;
+    if (listed.goOn(offset)) {
+      try {
+        return await page(index, listed, offset);
+      } catch (error) {
+        if (!isOwnFailure(error) || !listed.canRestart) throw error;
+      }
+    }
+    listed.restart();
+    return await this.reader.read(call, fd.inode, (index) => page(index, listed, 0n));
   }
 
   async #lookedUp(

@@ -10,13 +10,15 @@ import { Fd, type Inode, PerFd } from "core/inode.ts";
 import { settle } from "core/xlator.ts";
 import type { Copies } from "xlators/cluster/replicate/copies.ts";
 
+import type { Listed } from "xlators/cluster/replicate/listed.ts";
+
 /** One open file or directory. */
 export interface OpenFile {
   readonly directory: boolean;
   /** By copy; undefined where it is not open. */
   readonly fds: (Fd | undefined)[];
-  /** Copy that a listing goes on with. */
-  listing?: number;
+  /** Copy that a listing goes on with, and what it showed. */
+  listing?: { readonly index: number; readonly listed: Listed };
   opening?: Promise<void> | undefined;
   /** When a copy that could not be opened is tried again, in monotonic milliseconds. */
   retryAt: number;

@@ -48,6 +48,11 @@ const OWN_FAILURES = [
   ENODEV,
 ];
 
+/** True if another copy may do what this one failed. */
+export function isOwnFailure(error: unknown): boolean {
+  return OWN_FAILURES.some((own) => own.matches(error));
+}
+
 /** See the head of this file. */
 export class Reader {
   readonly #asking: Xdata;
@@ -169,7 +174,7 @@ export class Reader {
       try {
         return await this.choice.counting(index, () => ask(index));
       } catch (error) {
-        if (!OWN_FAILURES.some((own) => own.matches(error))) throw error;
+        if (!isOwnFailure(error)) throw error;
         failure = error;
       }
     }

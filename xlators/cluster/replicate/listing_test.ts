@@ -1,0 +1,121 @@
+/** Listings that lose the copy they are read from. */
+
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { ROOT } from "core/call.ts";
+import { EIO, ENOTCONN } from "core/errno.ts";
+import type { Fd } from "core/inode.ts";
+import { fails, gfidReq, newGfid } from "tests/conformance/place.ts";
+import { Scene } from "tests/fakes/replica_scene.ts";
+import { Listed } from "xlators/cluster/replicate/listed.ts";
+
+const NAMES = Array.from({ length: 200 }, (_, at) => `name-${at}`);
+
+/** Copies that have the same names in an order of their own. */
+async function scene(copies = 3): Promise<{ scene: Scene; fd: Fd }> {
+  const scene = await Scene.of({ copies, values: { "read-hash-mode": "0" } });
+  const gfids = NAMES.map(() => newGfid());
+  for (const [index, brick] of scene.on.bricks.entries()) {
+    for (let at = 0; at < NAMES.length; at++) {
+      const which = (at * [1, 7, 11][index]! + index * 13) % NAMES.length;
+      const args = { parent: scene.root, name: NAMES[which]!, mode: 0o100644, rdev: 0, umask: 0 };
+      await brick.mknod(ROOT, { ...args, xdata: gfidReq(gfids[which]) });
+    }
+  }
+  const { fd } = await scene.top.opendir(ROOT, { inode: scene.root });
+  return { scene, fd };
+}
+
+interface Way {
+  /** What happens before page number `page` is asked. */
+  before(page: number): void;
+  /** How many of a page's entries are taken. */
+  readonly take?: number;
+  readonly plus?: boolean;
+}
+
+async function list({ scene, fd }: { scene: Scene; fd: Fd }, way: Way): Promise<string[]> {
+  const found: string[] = [];
+  let offset = 0n;
+  for (let page = 0;; page++) {
+    way.before(page);
+    const args = { fd, offset, size: 512 };
+    const reply = way.plus
+      ? await scene.top.readdirp(ROOT, { ...args, size: 4096 })
+      : await scene.top.readdir(ROOT, args);
+    const taken = reply.entries.slice(0, way.take);
+    found.push(...taken.map(({ name }) => name));
+    const all = taken.length === reply.entries.length;
+    if (!taken.length || reply.eof && all) {
+      return found.filter((name) => name !== "." && name !== "..");
+    }
+    offset = taken.at(-1)!.offset;
+  }
+}
+
+function expectAll(found: readonly string[]): void {
+  equal(new Set(found).size, found.length, "a name was shown twice");
+  deepEqual(found.toSorted(), NAMES.toSorted());
+}
+
+Deno.test("cluster/replicate listing: it goes on with another copy, without loss or doubles", async () => {
+  for (const plus of [false, true]) {
+    const place = await scene();
+    const { links } = place.scene;
+    expectAll(
+      await list(place, {
+        plus,
+        before: (page) => {
+          if (page === 3) links[0]!.turn(false);
+          if (page === 5) links[0]!.turn(true);
+          if (page === 6) links[1]!.turn(false);
+        },
+      }),
+    );
+  }
+});
+
+Deno.test("cluster/replicate listing: what was told and not taken is told again by the other copy", async () => {
+  const place = await scene();
+  const { links } = place.scene;
+  expectAll(
+    await list(place, { take: 3, before: (page) => page === 9 && links[0]!.turn(false) }),
+  );
+});
+
+Deno.test("cluster/replicate listing: a failing copy is left, a failure of the file's is told", async () => {
+  const place = await scene();
+  const { links } = place.scene;
+  expectAll(
+    await list(place, {
+      before: (page) => {
+        if (page === 2) links[0]!.fate = (fop) => fop === "readdir" ? EIO : "pass";
+      },
+    }),
+  );
+  const alone = await scene(2);
+  await fails(
+    list(alone, {
+      before: (page) => page === 2 && alone.scene.links.forEach((link) => link.turn(false)),
+    }),
+    ENOTCONN,
+  );
+});
+
+Deno.test("cluster/replicate listing: from its beginning everything is shown anew", async () => {
+  const place = await scene();
+  const before = (page: number) => page === 2 && place.scene.links[0]!.turn(false);
+  expectAll(await list(place, { before }));
+  expectAll(await list(place, { before: () => false }));
+});
+
+Deno.test("cluster/replicate listing: a million names are remembered in few bytes, more are not", () => {
+  const listed = new Listed();
+  const before = Deno.memoryUsage();
+  for (let at = 0; at < 1 << 20; at++) listed.add([{ name: `file-${at}`, offset: BigInt(at + 1) }]);
+  ok(Deno.memoryUsage().external - before.external < 40 << 20);
+  ok(listed.canRestart && listed.goOn(5n));
+  listed.restart();
+  deepEqual(listed.unseen([{ name: "file-4" }, { name: "file-5" }]), [{ name: "file-5" }]);
+  for (let at = 0; at < 1 << 20; at++) listed.add([{ name: `more-${at}`, offset: BigInt(at + 1) }]);
+  equal(listed.canRestart, false);
+});
