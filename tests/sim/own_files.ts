@@ -10,7 +10,7 @@ import type { VolumeFile } from "core/volume_file.ts";
 import type { SimClient } from "tests/sim/client.ts";
 import { BLOCK_BYTES, Slot, stamped, stampOf } from "tests/sim/models.ts";
 import { SimFailure } from "tests/sim/sim.ts";
-import type { World } from "tests/sim/world.ts";
+import type { WorkKind, World } from "tests/sim/world.ts";
 
 const BLOCKS = 5;
 const NAMES = ["a", "b", "c", "d"];
@@ -99,11 +99,14 @@ export class OwnFiles {
     } else await this.#checkXattr(this.#client, name);
   }
 
-  /** Looks at all of it through `client`. */
-  async checkAll(client: SimClient): Promise<void> {
-    await this.checkFile(client);
-    for (const path of this.#names.keys()) await this.#checkName(client, path);
-    await this.checkListing(client);
+  /** Looks at all of it that is of these kinds, through `client`. */
+  async checkAll(client: SimClient, kinds: readonly WorkKind[]): Promise<void> {
+    if (kinds.includes("own")) await this.checkFile(client);
+    if (kinds.includes("names")) {
+      for (const path of this.#names.keys()) await this.#checkName(client, path);
+      await this.checkListing(client);
+    }
+    if (!kinds.includes("xattrs")) return;
     for (const name of XATTRS) await this.#checkXattr(client, name);
   }
 

@@ -1,90 +1,88 @@
 /**
- * `deno task sim [--seeds N] [--from S] [--system NAME [--seed S] [--failures N]]`: plays seeds, shared out
- * among all systems unless one is named, and ends with 1 if one fails. `--seed` plays one and prints
- * all that happened; `--failures` is after how many failures of a system the rest is left out.
+ * `deno task sim [--seeds N] [--from S] [--system NAME [--seed S]] [--jobs N] [--failures N]`: plays
+ * seeds, shared out among all systems unless one is named, and ends with 1 if one fails. `--seed`
+ * plays one and prints all that happened; `--jobs` is how many threads play (as many as there are
+ * processors); `--failures` is after how many failures of a system the rest is left out.
  */
 
 // deno-lint-ignore-file no-console -- a command's output
 
 import { parseArgs } from "@std/cli/parse-args";
-import { play, type RunReport } from "tests/sim/scenario.ts";
-import { DAILY, SYSTEMS } from "tests/sim/systems_all.ts";
-import type { System } from "tests/sim/systems.ts";
+import { type Failure, failureOf, Player } from "tests/sim/players.ts";
+import { play } from "tests/sim/scenario.ts";
+import { DAILY, systemNamed, SYSTEMS } from "tests/sim/systems_all.ts";
 
 const LINES_SHOWN = 60, FAILURES_SHOWN = 5;
+/** Seeds that a thread is given at once. */
+const BATCH = 20;
 
-function describe(
-  system: System,
-  { seed, failure, timeMs, trace }: RunReport,
-  lines: number,
-): string {
-  const error = failure instanceof Error && failure.name !== "SimFailure"
-    ? failure.stack ?? failure.message
-    : String(failure);
-  return [
-    `seed ${seed} on ${system.name} fails at ${timeMs.toFixed(3)} ms: ${error}`,
-    ...lines ? trace.slice(-lines) : [],
-  ].join("\n");
+function show({ what, trace }: Failure, lines: number): void {
+  console.log([what, ...lines ? trace.slice(-lines) : []].join("\n"));
 }
 
-async function one(system: System, seed: number): Promise<boolean> {
-  const report = await play(system, seed, { keepTrace: true });
+async function one(name: string, seed: number): Promise<boolean> {
+  const report = await play(systemNamed(name), seed, { keepTrace: true });
   console.log(JSON.stringify(report.swarm));
   if (report.failure === undefined) {
     console.log(report.trace.join("\n"));
-    console.log(`seed ${seed} on ${system.name}: well, ${report.events} events`);
+    console.log(`seed ${seed} on ${name}: well, ${report.events} events`);
     return true;
   }
-  console.log(describe(system, report, Infinity));
+  show(failureOf(name, report), Infinity);
   return false;
 }
 
-async function many(system: System, from: number, count: number, most: number): Promise<boolean> {
+async function many(
+  players: readonly Player[],
+  name: string,
+  from: number,
+  count: number,
+  most: number,
+): Promise<boolean> {
   const began = performance.now();
-  let events = 0, failed = 0, played = 0;
-  for (let seed = from; seed < from + count && failed < most; seed++) {
-    const report = await play(system, seed);
-    events += report.events;
-    played++;
-    if (report.failure === undefined) continue;
-    failed++;
-    console.log(describe(system, report, failed === 1 ? LINES_SHOWN : 0));
-  }
+  let next = from, events = 0, failed = 0, played = 0;
+  await Promise.all(players.map(async (player) => {
+    while (next < from + count && failed < most) {
+      const batch = { system: name, from: next, count: Math.min(BATCH, from + count - next) };
+      next += batch.count;
+      const done = await player.play(batch);
+      events += done.events;
+      played += done.played;
+      for (const failure of done.failures) show(failure, ++failed === 1 ? LINES_SHOWN : 0);
+    }
+  }));
   const seconds = (performance.now() - began) / 1000;
   console.log(
-    `${system.name}: ${played} seeds, ${failed} failed, ${(played / seconds).toFixed(1)} seeds/s, ${
-      Math.round(events / played)
-    } events a seed`,
+    `${name}: seeds ${from} to ${from + count - 1}: ${played} played, ${failed} failed, ${
+      (played / seconds).toFixed(1)
+    } seeds/s, ${Math.round(events / played)} events a seed`,
   );
   return failed === 0;
 }
 
-async function daily(from: number, count: number): Promise<boolean> {
-  let well = true;
-  for (const [system, share] of DAILY) {
-    const fine = await many(system, from, Math.ceil(count * share / 100), FAILURES_SHOWN);
-    well &&= fine;
-  }
-  return well;
-}
-
 async function main(): Promise<void> {
-  const args = parseArgs(Deno.args, { string: ["seeds", "seed", "from", "system", "failures"] });
+  const args = parseArgs(Deno.args, {
+    string: ["seeds", "seed", "from", "system", "failures", "jobs"],
+  });
   const number = (text: string | undefined, otherwise: number) =>
     text === undefined ? otherwise : Number(text);
-  const from = number(args.from, 1), count = number(args.seeds, 500);
-  let well = true;
-  if (args.system === undefined && args.seed === undefined) well = await daily(from, count);
-  else {
-    const system = SYSTEMS.find(({ name }) => args.system === name);
-    if (!system) {
-      console.error(`Unknown system; there are ${SYSTEMS.map(({ name }) => name).join(", ")}`);
-      Deno.exit(2);
-    }
-    well = args.seed === undefined
-      ? await many(system, from, count, number(args.failures, FAILURES_SHOWN))
-      : await one(system, Number(args.seed));
+  const { system } = args, most = number(args.failures, FAILURES_SHOWN);
+  if (
+    system === undefined ? args.seed !== undefined : !SYSTEMS.some(({ name }) => name === system)
+  ) {
+    console.error(`Name a system; there are ${SYSTEMS.map(({ name }) => name).join(", ")}`);
+    Deno.exit(2);
   }
+  const from = number(args.from, 1), count = number(args.seeds, 500);
+  if (args.seed !== undefined) Deno.exit(await one(system!, Number(args.seed)) ? 0 : 1);
+  const shares = system === undefined
+    ? DAILY.map(([{ name }, share]) => [name, Math.ceil(count * share / 100)] as const)
+    : [[system, count] as const];
+  const jobs = number(args.jobs, navigator.hardwareConcurrency);
+  const players = Array.from({ length: jobs }, () => new Player());
+  let well = true;
+  for (const [name, seeds] of shares) well = await many(players, name, from, seeds, most) && well;
+  for (const player of players) player[Symbol.dispose]();
   Deno.exit(well ? 0 : 1);
 }
 

@@ -186,14 +186,16 @@ class Scenario {
 
   // A client that saw nothing of it all, and those that did.
   async #lookAtAll(): Promise<void> {
-    const fresh = await this.world.client();
+    const { system, swarm } = this.world, fresh = await this.world.client();
+    // A short run looks at what it changed.
+    const kinds = WORKS.filter((kind) => !system.short || swarm.work[kind]);
     const alive = this.world.clients.filter((client) => client.alive);
     for (const client of new Set([...alive, fresh])) {
       const id = this.world.clients.indexOf(client);
       const reader = new SharedFiles(this.world, 100 + id, client, true);
       await reader.readAll();
       await reader.close();
-      for (const own of this.#own) await own.checkAll(client);
+      for (const own of this.#own) await own.checkAll(client, kinds);
     }
   }
 }

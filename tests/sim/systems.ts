@@ -27,6 +27,8 @@ export interface System {
   readonly top: (subvolumes: string) => string;
   // deno-lint-ignore no-explicit-any -- each type keeps its own option table
   readonly types: readonly XlatorType<any>[];
+  /** Its runs are a few steps of one or two kinds each. */
+  readonly short?: boolean;
   /** After faults all must be well again. */
   readonly heals: boolean;
   /** Options of its replicate layer, if it has one that a healer works for. */
@@ -104,6 +106,11 @@ export const ARBITER: System = replica("arbiter", 3, {
 /** The same volume without a healer: only what must hold before anything is healed is checked. */
 export function unhealed({ replicate: _, ...system }: System): System {
   return { ...system, name: `${system.name}-unhealed`, heals: false };
+}
+
+/** The same volume, played in more and shorter runs: they find what needs few steps sooner. */
+export function short(system: System): System {
+  return { ...system, name: `${system.name}-short`, short: true };
 }
 
 /** Options of a system's replicate layer, as a healer is given them. */

@@ -6,6 +6,7 @@ import { SimClient } from "tests/sim/client.ts";
 import { unavailable } from "tests/sim/models.ts";
 import { CALM, SimNet } from "tests/sim/net.ts";
 import { BlockHistory } from "tests/sim/register.ts";
+import type { SimRandom } from "tests/sim/random.ts";
 import { type Sim, SimFailure } from "tests/sim/sim.ts";
 import { bricksOf, clientKind, type System } from "tests/sim/systems.ts";
 
@@ -40,8 +41,25 @@ export const WORKS = ["shared", "own", "names", "xattrs"] as const;
 export type WorkKind = typeof WORKS[number];
 
 /** The draw of a run. */
-export function drawSwarm(sim: Sim, system: System): Swarm {
-  const { random } = sim;
+export function drawSwarm({ random }: Sim, system: System): Swarm {
+  const drawn = drawLong(random, system);
+  return system.short ? { ...drawn, ...drawShort(random, drawn) } : drawn;
+}
+
+// Few steps of one or two kinds, and faults as often as they come.
+function drawShort(random: SimRandom, { faultMs, faults, work }: Swarm): Partial<Swarm> {
+  const kinds = WORKS.filter((kind) => !faults.power || work[kind]);
+  const one = random.pick(kinds), two = random.pick(kinds);
+  return {
+    clients: random.between(1, 2),
+    steps: random.between(3, 12),
+    thinkMs: random.pick([0.5, 5, 50]),
+    faultMs: faultMs === Infinity ? Infinity : random.pick([5, 20, 100]),
+    work: { shared: 0, own: 0, names: 0, xattrs: 0, [one]: 2, [two]: 1 },
+  };
+}
+
+function drawLong(random: SimRandom, system: System): Swarm {
   const calm = random.chance(0.15);
   const some = () => random.pick([0, 0, 1, 3]);
   // An acknowledged write may be in one copy's page cache, and the client that would blame that copy
