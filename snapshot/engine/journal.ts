@@ -1,0 +1,170 @@
+/**
+ * Rows of the index in groups: all that is added in one turn, or while a group is being synced, is
+ * one transaction. When `add` resolves, the rows are as durable as was asked for.
+ *
+ * - `relaxed`: they and the old data are in the page cache: they survive the process.
+ * - `strict`: they are on the disk. Segments and SQLite's log are synced at the same time. A loss of
+ *   power in between may leave a row whose old data is not there; its checksum says so, and as the
+ *   overwrite has not begun, the live data is the old data.
+ *
+ * SQLite itself never syncs (it would hold the event loop up). Its log moves into the database file
+ * in two steps: most of it while a second connection reads, so that the log cannot begin anew
+ * before the file is synced; the rest, which is little, while groups wait.
+ */
+
+import { DatabaseSync } from "node:sqlite";
+import { FopError, fopError } from "core/errno.ts";
+import { AT_FDCWD, cstring, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import type { Segments } from "snapshot/engine/segments.ts";
+import { diskFailure } from "snapshot/engine/failures.ts";
+import type { HistoryStore } from "snapshot/engine/store.ts";
+
+/** Where what was preserved has to be before it may be overwritten. */
+export type Durability = "strict" | "relaxed";
+
+/** What SQLite's log holds before it moves into the database file: rows, and a few for each group. */
+const LOG_MAX = 8192, GROUP_COSTS = 8;
+
+interface Waiting {
+  readonly write: () => void;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** See the head of this file. */
+export class Journal {
+  readonly #store: HistoryStore;
+  readonly #segments: Segments;
+  readonly #path: string;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | undefined;
+  #moving: Promise<void> | undefined;
+  /** Groups wait for this. */
+  #held: Promise<void> | undefined;
+  #logged = 0;
+  /** A sync failed: what is on the disk is unknown from then on. */
+  #failed: FopError | undefined;
+
+  /** `path` is the database file of `store`. */
+  constructor(
+    store: HistoryStore,
+    segments: Segments,
+    path: string,
+    public durability: Durability,
+  ) {
+    this.#store = store;
+    this.#segments = segments;
+    this.#path = path;
+  }
+
+  /** Runs `write`, which changes the store, with others in one transaction. Throws FopError: then it has not run. */
+  add(write: () => void): Promise<void> {
+    if (this.#failed) return Promise.reject(this.#failed);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiting.push({ write, resolve, reject });
+    this.#running ??= this.#run();
+    return promise;
+  }
+
+  /** What was added before, and all old data, is on the disk, whatever the durability. Throws FopError. */
+  async sync(): Promise<void> {
+    if (this.#failed) throw this.#failed;
+    await this.#sync();
+  }
+
+  /** Resolves when nothing is on its way. */
+  async settled(): Promise<void> {
+    while (this.#running) await this.#running;
+    await this.#moving;
+  }
+
+  async #run(): Promise<void> {
+    // Whoever is called in this turn joins the group.
+    await undefined;
+    while (this.#waiting.length) {
+      await this.#held;
+      const group = this.#waiting;
+      this.#waiting = [];
+      try {
+        this.#commit(group);
+        if (this.durability === "strict") await this.#sync();
+        for (const { resolve } of group) resolve();
+      } catch (error) {
+        for (const { reject } of group) reject(error);
+      }
+      this.#logged += group.length + GROUP_COSTS;
+      if (!this.#moving && this.#logged > LOG_MAX) this.#moving = this.#move();
+    }
+    this.#running = undefined;
+  }
+
+  #commit(group: readonly Waiting[]): void {
+    try {
+      this.#store.transaction(() => {
+        for (const { write } of group) write();
+      });
+    } catch (error) {
+      throw diskFailure(error);
+    }
+  }
+
+  async #sync(): Promise<void> {
+    const results = await Promise.allSettled([
+      this.#segments.sync(),
+      syncFile(`${this.#path}-wal`),
+    ]);
+    for (const result of results) {
+      if (result.status === "rejected") this.#fail(result.reason);
+    }
+  }
+
+  #fail(error: unknown): never {
+    if (error instanceof FopError) this.#failed = error;
+    throw error;
+  }
+
+  // See the head of this file. What cannot be synced stays in the log.
+  async #move(): Promise<void> {
+    this.#logged = 0;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    let synced: number;
+    try {
+      const reader = new DatabaseSync(this.#path, { readOnly: true });
+      try {
+        reader.exec("BEGIN");
+        reader.prepare("SELECT value FROM counter").all();
+        this.#store.checkpoint();
+        await syncFile(this.#path);
+        const { end } = this.#segments;
+        await this.#segments.sync();
+        synced = end;
+      } finally {
+        reader.close();
+      }
+      this.#held = promise;
+      this.#store.synced = synced;
+      this.#store.checkpoint();
+      await syncFile(this.#path);
+    } catch (error) {
+      const failure = diskFailure(error);
+      // Groups on their way and later ones are told.
+      if (!(failure instanceof FopError)) throw failure;
+      this.#failed = failure;
+    } finally {
+      this.#held = undefined;
+      this.#moving = undefined;
+      resolve();
+    }
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const fd = sys.openat(AT_FDCWD, cstring(path), O_CLOEXEC, 0);
+  if (fd < 0) throw fopError(fd);
+  try {
+    const result = await sys.fdatasyncAsync(fd);
+    if (result < 0) throw fopError(result);
+  } finally {
+    sys.close(fd);
+  }
+}

@@ -1,0 +1,37 @@
+/** What the engine needs of the live files: a layer answers it from its child, tests from a model. */
+
+import type { Iatt } from "core/iatt.ts";
+import type { Gfid } from "core/inode.ts";
+
+/** An inode without its data. */
+export interface InodeState {
+  readonly iatt: Iatt;
+  /** Extended attributes by name, without those that belong to the brick alone. */
+  readonly xattrs: ReadonlyMap<string, Uint8Array>;
+  /** Where a symbolic link leads. */
+  readonly target?: string;
+}
+
+/** A name in a directory. */
+export interface Entry {
+  readonly name: string;
+  readonly gfid: Gfid;
+  /** `S_IFMT` part of the inode's mode. */
+  readonly type: number;
+}
+
+/** The files as they are now. Every method throws FopError for what the disk says. */
+export interface Live {
+  /** Undefined: there is no such inode. */
+  inode(gfid: Gfid): Promise<InodeState | undefined>;
+  /** Undefined: no such name. */
+  entry(parent: Gfid, name: string): Promise<Entry | undefined>;
+  /** All names of a directory; none if it is gone. */
+  entries(parent: Gfid): Promise<readonly Entry[]>;
+  /** Fills `into` from `offset` on; answers how many bytes there were, less at the file's end. */
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number>;
+  /** Start of the first data at or after `offset`, undefined if only holes follow. */
+  nextData(gfid: Gfid, offset: number): number | undefined;
+  /** Gives a file that is about to lose its last name another one, `path`, outside of the volume. */
+  keep(gfid: Gfid, path: string): void;
+}

@@ -1,0 +1,350 @@
+/**
+ * Keeps the old state of a thing just before its first change since the newest reader began.
+ *
+ * Invariant: a change of live data, of an inode or of a name starts only after its old state is in
+ * the index, as durable as the journal promises. What is preserved once for the newest reader is not
+ * preserved again: for data that is one bit per unit, in memory, read from the index where it was
+ * not changed since the process began.
+ *
+ * - Data: units of 4 KiB below the size that the file had. Changes that meet a unit being preserved
+ *   wait for that preserve only. Zeros take no room.
+ * - An inode whose last name goes away is kept whole: it gets a name in the private directory. Who
+ *   has it open may go on writing to it; such units are preserved from there.
+ * - What was made since is noted as absent: its changes need no preserving.
+ *
+ * Nobody preserves while the newest reader changes: `gate.ts` sees to that.
+ */
+
+import { crc32 } from "node:zlib";
+import type { FopError } from "core/errno.ts";
+import { S_IFDIR, S_IFMT } from "core/iatt.ts";
+import type { Gfid } from "core/inode.ts";
+import { settle } from "core/xlator.ts";
+import type { Journal } from "snapshot/engine/journal.ts";
+import type { KeptFiles } from "snapshot/engine/kept.ts";
+import type { Live } from "snapshot/engine/live.ts";
+import type { Readers } from "snapshot/engine/readers.ts";
+import { segmentOf, type Segments } from "snapshot/engine/segments.ts";
+import { ABSENT, packState, unpackState } from "snapshot/engine/state.ts";
+import { type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import {
+  EXTENT_UNITS_MAX,
+  PIECE_UNITS,
+  UNIT,
+  type UnitRange,
+  UnitSet,
+  unitsOf,
+} from "snapshot/engine/units.ts";
+
+/** What is known of an inode for the newest reader that sees it. */
+interface Known {
+  readonly gfid: Gfid;
+  readonly epoch: number;
+  /** Units of data that the reader sees. */
+  units: number;
+  readonly preserved: UnitSet;
+  /** Pieces of `preserved` that were read from the index; undefined: there was nothing to read. */
+  read: Set<number> | undefined;
+  /** The inode's state is in the index. */
+  versioned: boolean;
+  versioning: Promise<void> | undefined;
+  busy: Busy[];
+}
+
+interface Busy extends UnitRange {
+  readonly done: Promise<void>;
+}
+
+/** The parts of a history that preserving uses. */
+export interface PreserveParts {
+  readonly store: HistoryStore;
+  readonly journal: Journal;
+  readonly segments: Segments;
+  readonly kept: KeptFiles;
+  readonly live: Live;
+  readonly readers: Readers;
+  /** Told when old data of a file moved into the history. */
+  readonly moved: (gfid: Gfid, units: UnitRange) => void;
+}
+
+/** Most inodes, names, and bytes of bitmaps that are remembered. */
+const INODES_MAX = 16_384, NAMES_MAX = 65_536, BITMAP_BYTES_MAX = 8 * 2 ** 20;
+/** Extents of one change that are on their way at a time: 8 MiB. */
+const EXTENTS_AT_ONCE = 8;
+
+/** See the head of this file. Methods answer undefined if nothing has to be waited for, and throw FopError. */
+export class Preserver {
+  readonly #parts: PreserveParts;
+  #inodes = new Map<Gfid, Known>();
+  #names = new Map<string, Promise<void> | undefined>();
+  #namesEpoch = 0;
+
+  constructor(parts: PreserveParts) {
+    this.#parts = parts;
+  }
+
+  /** Before `size` bytes from `offset` on change. */
+  data(gfid: Gfid, offset: number, size: number): Promise<void> | undefined {
+    const epoch = this.#parts.readers.newest(gfid);
+    if (epoch === 0 || size === 0) return undefined;
+    const known = this.#known(gfid, epoch);
+    const { start, end } = unitsOf(offset, size);
+    if (known.versioned && !this.#missing(known, start, end)) return undefined;
+    return this.#preserve(known, start, end);
+  }
+
+  /** Before a file is cut, or made longer, to `size` bytes. */
+  truncate(gfid: Gfid, size: number): Promise<void> | undefined {
+    return this.data(gfid, size, Infinity);
+  }
+
+  /** Before attributes or extended attributes change. */
+  inode(gfid: Gfid): Promise<void> | undefined {
+    const epoch = this.#parts.readers.newest(gfid);
+    if (epoch === 0) return undefined;
+    const known = this.#known(gfid, epoch);
+    return known.versioned ? undefined : this.#version(known);
+  }
+
+  /** Before a name comes, goes or becomes another's; the directory's attributes change as well. */
+  entry(parent: Gfid, name: string): Promise<void> | undefined {
+    const epoch = this.#parts.readers.volume;
+    if (epoch === 0) return undefined;
+    const inode = this.inode(parent), entry = this.#entry(parent, name, epoch);
+    return inode || entry ? all([inode, entry]) : undefined;
+  }
+
+  /** Before an inode is made: readers do not see it. */
+  made(gfid: Gfid): Promise<void> | undefined {
+    const { readers, store, journal } = this.#parts;
+    const epoch = readers.volume;
+    if (epoch === 0) return undefined;
+    const known = this.#known(gfid, epoch);
+    if (known.versioned) return undefined;
+    known.read = undefined;
+    return journal.add(() => store.putVersion(store.idOf(gfid), epoch, ABSENT)).then(() => {
+      known.versioned = true;
+    });
+  }
+
+  /**
+   * Before a name goes away, or another inode gets it. If it is the last of an inode that a reader
+   * sees, the answer has to be told whether the inode is gone.
+   */
+  async leaving(parent: Gfid, name: string): Promise<((gone: boolean) => void) | undefined> {
+    const { live, readers } = this.#parts;
+    if (!readers.any) return undefined;
+    const entry = await live.entry(parent, name);
+    if (!entry) return undefined;
+    await all([this.entry(parent, name), this.inode(entry.gfid)]);
+    if ((entry.type & S_IFMT) === S_IFDIR) return undefined;
+    const state = await live.inode(entry.gfid);
+    if (!state || state.iatt.nlink > 1) return undefined;
+    return this.#keep(entry.gfid);
+  }
+
+  async #keep(gfid: Gfid): Promise<((gone: boolean) => void) | undefined> {
+    const { kept, readers } = this.#parts;
+    const epoch = readers.newest(gfid);
+    if (epoch === 0 || this.#known(gfid, epoch).units === 0) return undefined;
+    return await kept.keep(gfid, epoch);
+  }
+
+  /** Nothing is known any more: readers or live files were changed by somebody else. */
+  forget(): void {
+    this.#inodes.clear();
+    this.#names.clear();
+  }
+
+  #known(gfid: Gfid, epoch: number): Known {
+    const known = this.#inodes.get(gfid);
+    if (known?.epoch === epoch) return known;
+    const fresh = this.#load(gfid, epoch);
+    if (this.#inodes.size >= INODES_MAX) this.#evict();
+    this.#inodes.set(gfid, fresh);
+    return fresh;
+  }
+
+  #load(gfid: Gfid, epoch: number): Known {
+    const { store } = this.#parts;
+    const id = store.findId(gfid);
+    const row = id === undefined ? undefined : store.version(id, epoch);
+    const known: Known = {
+      ...{ gfid, epoch, units: 0, preserved: new UnitSet(), read: undefined },
+      ...{ versioned: row !== undefined, versioning: undefined, busy: [] },
+    };
+    if (row?.state.length) {
+      known.units = Math.ceil(unpackState(row.state).iatt.size / UNIT);
+      known.read = new Set();
+    }
+    return known;
+  }
+
+  #evict(): void {
+    for (const [gfid, { busy, versioning }] of this.#inodes) {
+      if (this.#inodes.size < INODES_MAX / 2) return;
+      if (!busy.length && !versioning) this.#inodes.delete(gfid);
+    }
+  }
+
+  /** Whether something of the range still has to be preserved, or is being. */
+  #missing(known: Known, start: number, end: number): boolean {
+    const until = Math.min(end, known.units);
+    if (start >= until) return false;
+    if (known.read) this.#readPieces(known, known.read, start, until);
+    return known.preserved.missing(start, until).next().done === false;
+  }
+
+  #readPieces(known: Known, read: Set<number>, start: number, end: number): void {
+    const { store } = this.#parts;
+    for (let piece = Math.floor(start / PIECE_UNITS); piece * PIECE_UNITS < end; piece++) {
+      if (read.has(piece)) continue;
+      if (known.preserved.bytes > BITMAP_BYTES_MAX) {
+        known.preserved.clear();
+        read.clear();
+      }
+      read.add(piece);
+      const from = piece * PIECE_UNITS;
+      const rows = store.extents(store.idOf(known.gfid), from, from + PIECE_UNITS, known.epoch);
+      for (const row of rows) known.preserved.add(row.start, row.start + row.units);
+    }
+  }
+
+  async #preserve(known: Known, start: number, end: number): Promise<void> {
+    const version = known.versioned ? undefined : this.#version(known);
+    if (version) {
+      // What it fails with is told below; how big the file is has to be known before.
+      version.catch(() => {});
+      await this.#sized.get(known);
+    }
+    while (this.#missing(known, start, end)) {
+      const until = Math.min(end, known.units);
+      const met = known.busy.filter((busy) => busy.start < until && start < busy.end);
+      if (met.length) {
+        // Should it fail, whoever waited tries by itself.
+        await Promise.allSettled(met.map(({ done }) => done));
+        continue;
+      }
+      const runs = [...known.preserved.missing(start, until)];
+      if (!runs.length) break;
+      const busy = { start, end: until, done: this.#runs(known, runs) };
+      known.busy.push(busy);
+      try {
+        await busy.done;
+      } finally {
+        known.busy = known.busy.filter((other) => other !== busy);
+      }
+    }
+    await version;
+  }
+
+  async #runs(known: Known, runs: readonly UnitRange[]): Promise<void> {
+    const parts: UnitRange[] = [];
+    for (const { start, end } of runs) {
+      for (let at = start; at < end; at += EXTENT_UNITS_MAX) {
+        parts.push({ start: at, end: Math.min(end, at + EXTENT_UNITS_MAX) });
+      }
+    }
+    for (let at = 0; at < parts.length; at += EXTENTS_AT_ONCE) {
+      await all(parts.slice(at, at + EXTENTS_AT_ONCE).map((part) => this.#extent(known, part)));
+    }
+  }
+
+  async #extent(known: Known, { start, end }: UnitRange): Promise<void> {
+    const { store, journal, segments, moved } = this.#parts;
+    const { gfid, epoch } = known;
+    const bytes = await this.#oldBytes(known, start, end);
+    const kept = bytes && segments.append(bytes);
+    await kept?.written;
+    const place = kept?.place ?? ZEROS, crc = bytes ? crc32(bytes) : 0;
+    try {
+      await journal.add(() => {
+        store.putExtent({ inode: store.idOf(gfid), start, units: end - start, epoch, place, crc });
+        if (bytes) store.addLive(segmentOf(place), bytes.length);
+      });
+    } catch (error) {
+      if (bytes) segments.punch(place, bytes.length).catch((_: FopError) => {});
+      throw error;
+    }
+    known.preserved.add(start, end);
+    moved(gfid, { start, end });
+  }
+
+  /** What is there now, in whole units; undefined: zeros. */
+  async #oldBytes(
+    { gfid, epoch }: Known,
+    start: number,
+    end: number,
+  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const { kept } = this.#parts;
+    const data = kept.nextData(gfid, epoch, start * UNIT);
+    if (data === undefined || data >= end * UNIT) return undefined;
+    const bytes = new Uint8Array((end - start) * UNIT);
+    await kept.read(gfid, epoch, start * UNIT, bytes);
+    return isZero(bytes) ? undefined : bytes;
+  }
+
+  /** Resolves when a file's size is known. */
+  #sized = new WeakMap<Known, Promise<void>>();
+
+  #version(known: Known): Promise<void> {
+    if (known.versioning) return known.versioning;
+    const { live, journal, store } = this.#parts;
+    const state = live.inode(known.gfid).then((state) => {
+      if (state) known.units = Math.ceil(state.iatt.size / UNIT);
+      return state;
+    });
+    this.#sized.set(known, state.then(() => {}));
+    known.versioning = (async () => {
+      try {
+        const found = await state;
+        const packed = found ? packState(found) : ABSENT;
+        await journal.add(() => store.putVersion(store.idOf(known.gfid), known.epoch, packed));
+        known.versioned = true;
+      } finally {
+        known.versioning = undefined;
+      }
+    })();
+    return known.versioning;
+  }
+
+  #entry(parent: Gfid, name: string, epoch: number): Promise<void> | undefined {
+    if (this.#namesEpoch !== epoch || this.#names.size >= NAMES_MAX) {
+      this.#names = new Map();
+      this.#namesEpoch = epoch;
+    }
+    const names = this.#names, key = `${parent}/${name}`;
+    if (names.has(key)) return names.get(key);
+    const { store } = this.#parts;
+    const id = store.findId(parent);
+    if (id !== undefined && store.entry(id, name, epoch)) {
+      names.set(key, undefined);
+      return undefined;
+    }
+    const preserving = this.#putEntry(parent, name, epoch);
+    names.set(key, preserving);
+    preserving.then(() => names.set(key, undefined), () => names.delete(key));
+    return preserving;
+  }
+
+  async #putEntry(parent: Gfid, name: string, epoch: number): Promise<void> {
+    const { live, journal, store } = this.#parts;
+    const entry = await live.entry(parent, name);
+    const { gfid, type = 0 } = entry ?? {};
+    await journal.add(() => store.putEntry(store.idOf(parent), { name, gfid, type, epoch }));
+  }
+}
+
+/** Waits for all, then throws what the first that failed threw. */
+async function all(waits: readonly (Promise<void> | undefined)[]): Promise<void> {
+  for (const result of await settle(waits.filter((wait) => wait !== undefined))) {
+    if (!result.ok) throw result.error;
+  }
+}
+
+function isZero(bytes: Uint8Array<ArrayBuffer>): boolean {
+  const words = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
+  // -0 is not all zeros, and NaN is not 0.
+  for (const word of words) if (!Object.is(word, 0)) return false;
+  return true;
+}

@@ -1,0 +1,38 @@
+/**
+ * After a process that did not close its history: links of kept files, and, in case of a loss of
+ * power, old data that was not on the disk yet. A row whose bytes are not what its checksum says is
+ * of a preserve that had not ended, so that the overwrite had not begun: the live data is the old
+ * data, and the row goes. (With durability `relaxed` the overwrite may have happened.)
+ */
+
+import type { KeptFiles } from "snapshot/engine/kept.ts";
+import { segmentOf, type Segments } from "snapshot/engine/segments.ts";
+import type { Extent, HistoryStore } from "snapshot/engine/store.ts";
+import { UNIT } from "snapshot/engine/units.ts";
+import { isSound } from "snapshot/engine/view.ts";
+
+const ROWS_AT_ONCE = 256;
+
+/** See the head of this file. Answers how many rows went. */
+export async function recover(
+  { store, segments, kept }: { store: HistoryStore; segments: Segments; kept: KeptFiles },
+): Promise<number> {
+  kept.recover();
+  const { synced } = store;
+  const newest = store.readers().at(-1)?.epoch ?? 0;
+  let gone = 0;
+  let after: Extent | undefined;
+  for (;;) {
+    const rows = store.extentsOfEpochs(newest, Number.MAX_SAFE_INTEGER, after, ROWS_AT_ONCE);
+    if (!rows.length) return gone;
+    for (const extent of rows) {
+      if (extent.place < synced || await isSound(extent, segments)) continue;
+      gone++;
+      store.transaction(() => {
+        store.removeExtent(extent);
+        store.addLive(segmentOf(extent.place), -extent.units * UNIT);
+      });
+    }
+    after = rows.at(-1);
+  }
+}

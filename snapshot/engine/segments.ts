@@ -1,0 +1,199 @@
+/**
+ * Old data, in files of a brick's private directory that only grow: `segments/1`, `segments/2`, …
+ *
+ * One file for all that is preserved at a time: random overwrites of many files become one
+ * sequential write, and one sync makes all of them durable. What nobody needs any more is punched
+ * out; a file with nothing left in it is removed. A place is a byte in all segments together.
+ */
+
+import { EIO, ENOENT, fopError } from "core/errno.ts";
+import { AT_FDCWD, cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import { settle } from "core/xlator.ts";
+
+/** Bytes of a segment. */
+export const SEGMENT_BYTES = 2 ** 28;
+/** What is bigger is written on another thread. */
+const DIRECT_MAX = 131_072;
+const FDS_MAX = 64;
+const O_RDWR = 2, O_CREAT = 0o100, MODE = 0o600;
+const PUNCH_HOLE_KEEP_SIZE = 3;
+
+/** The segment that a place is in. */
+export function segmentOf(place: number): number {
+  return Math.floor(place / SEGMENT_BYTES) + 1;
+}
+
+/** See the head of this file. Methods throw FopError: what the disk said. */
+export class Segments implements Disposable {
+  readonly #directory: string;
+  readonly #fds = new Map<number, number>();
+  #current: number;
+  #offset: number;
+  /** Written since the last sync; a new file's name has to be synced as well. */
+  #unsynced = new Set<number>();
+  #unsyncedNames = false;
+  /** Calls on other threads, and descriptors that are closed when none is left: numbers are used again. */
+  #calls = 0;
+  #closing: number[] = [];
+
+  private constructor(directory: string, current: number, offset: number) {
+    this.#directory = directory;
+    this.#current = current;
+    this.#offset = offset;
+  }
+
+  /** Opens those in `directory`, which is made if it is not there. */
+  static open(directory: string): Segments {
+    Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    let newest = 0;
+    for (const { name } of Deno.readDirSync(directory)) {
+      newest = Math.max(newest, Number(name) || 0);
+    }
+    const size = newest ? Deno.statSync(`${directory}/${newest}`).size : 0;
+    return new Segments(directory, Math.max(newest, 1), size);
+  }
+
+  /** Keeps a copy of `bytes` (1 MiB at most): in the page cache, until `sync` on the disk. Answers its place. */
+  append(bytes: Uint8Array<ArrayBuffer>): { place: number; written: Promise<void> | undefined } {
+    if (this.#offset + bytes.length > SEGMENT_BYTES) {
+      this.#current++;
+      this.#offset = 0;
+    }
+    const segment = this.#current, offset = this.#offset;
+    const fd = this.#fd(segment, O_CREAT);
+    const place = (segment - 1) * SEGMENT_BYTES + offset;
+    this.#offset += bytes.length;
+    this.#unsynced.add(segment);
+    const checked = (count: number) => {
+      if (count !== bytes.length) throw count < 0 ? fopError(-count) : EIO;
+    };
+    if (bytes.length > DIRECT_MAX) {
+      const written = this.#called(sys.pwriteAsync(fd, bytes, bytes.length, offset)).then(checked);
+      return { place, written };
+    }
+    checked(sys.pwrite(fd, bytes, bytes.length, offset));
+    return { place, written: undefined };
+  }
+
+  /** The place of what is appended next. */
+  get end(): number {
+    return (this.#current - 1) * SEGMENT_BYTES + this.#offset;
+  }
+
+  /** Fills `into` with what is kept from `place` on. */
+  async read(place: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+    const segment = segmentOf(place), offset = place % SEGMENT_BYTES;
+    const fd = this.#fd(segment, 0);
+    const count = await this.#called(sys.preadAsync(fd, into, into.length, offset));
+    if (count !== into.length) throw count < 0 ? fopError(-count) : EIO;
+  }
+
+  /** Gives the room back. */
+  async punch(place: number, size: number): Promise<void> {
+    const fd = this.#fd(segmentOf(place), 0);
+    const offset = place % SEGMENT_BYTES;
+    const result = await this.#called(
+      sys.fallocateAsync(fd, PUNCH_HOLE_KEEP_SIZE, offset, size),
+    );
+    if (result < 0) throw fopError(-result);
+  }
+
+  /** Whether what is appended next goes to this segment. */
+  isCurrent(segment: number): boolean {
+    return segment === this.#current;
+  }
+
+  /** Removes a whole segment; one that is not there is fine. */
+  remove(segment: number): void {
+    this.#unsynced.delete(segment);
+    this.#close(segment);
+    try {
+      Deno.removeSync(this.#path(segment));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+
+  /** Numbers of those on the disk. */
+  list(): number[] {
+    return [...Deno.readDirSync(this.#directory)].map(({ name }) => Number(name));
+  }
+
+  /** What was appended before is on the disk afterwards. */
+  async sync(): Promise<void> {
+    const segments = [...this.#unsynced], names = this.#unsyncedNames;
+    this.#unsynced.clear();
+    this.#unsyncedNames = false;
+    const syncs = segments.map((segment) =>
+      this.#called(sys.fdatasyncAsync(this.#fd(segment, 0))).then(done)
+    );
+    if (names) syncs.push(syncDirectory(this.#directory));
+    for (const result of await settle(syncs)) {
+      if (!result.ok) throw result.error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#fds.values()) sys.close(fd);
+    this.#fds.clear();
+  }
+
+  #path(segment: number): string {
+    return `${this.#directory}/${segment}`;
+  }
+
+  #fd(segment: number, create: number): number {
+    const known = this.#fds.get(segment);
+    if (known !== undefined) return known;
+    const path = cstring(this.#path(segment));
+    let fd = sys.openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+    if (fd === -ENOENT.errno && create) {
+      fd = sys.openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC | create, MODE);
+      this.#unsyncedNames = true;
+    }
+    if (fd < 0) throw fopError(-fd);
+    if (this.#fds.size >= FDS_MAX) this.#closeOldest();
+    this.#fds.set(segment, fd);
+    return fd;
+  }
+
+  #closeOldest(): void {
+    for (const segment of this.#fds.keys()) {
+      if (segment !== this.#current) return this.#close(segment);
+    }
+  }
+
+  #close(segment: number): void {
+    const fd = this.#fds.get(segment);
+    if (fd === undefined) return;
+    this.#fds.delete(segment);
+    if (this.#calls === 0) sys.close(fd);
+    else this.#closing.push(fd);
+  }
+
+  async #called(call: Promise<number>): Promise<number> {
+    this.#calls++;
+    try {
+      return await call;
+    } finally {
+      if (--this.#calls === 0) {
+        for (const fd of this.#closing.splice(0)) sys.close(fd);
+      }
+    }
+  }
+}
+
+function done(result: number): void {
+  if (result < 0) throw fopError(-result);
+}
+
+/** Makes names that were made in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const fd = sys.openat(AT_FDCWD, cstring(path), LOCAL_O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0) throw fopError(-fd);
+  try {
+    done(await sys.fsyncAsync(fd));
+  } finally {
+    sys.close(fd);
+  }
+}

@@ -1,0 +1,501 @@
+/**
+ * The index of a brick's history: one SQLite database. Statements are here and nowhere else.
+ *
+ * It never waits for the disk: SQLite writes without syncing, and `journal.ts` says when what was
+ * written has to be on the disk, and syncs the files on another thread. After a loss of power SQLite
+ * takes the part of its log that is whole, and all that we waited for is in that.
+ */
+
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { type Gfid, gfidFromBytes, gfidToBytes } from "core/inode.ts";
+import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { APPLICATION_ID, UPGRADES } from "snapshot/engine/schema.ts";
+import { EXTENT_UNITS_MAX } from "snapshot/engine/units.ts";
+
+/** The history of a brick cannot be used: the message says which file, why, and what to do. */
+export class HistoryError extends Error {
+  override name = "HistoryError";
+}
+
+/** Who reads an old state. */
+export interface Reader {
+  /** A UUID. */
+  readonly id: string;
+  readonly kind: "snapshot" | "clone";
+  /** Undefined: the whole volume; else the one file. */
+  readonly file: Gfid | undefined;
+  /** The epoch that it ended. */
+  readonly epoch: number;
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  /** May be looked at. */
+  readonly active: boolean;
+}
+
+/** Old data of one file. */
+export interface Extent {
+  readonly inode: number;
+  /** In units. */
+  readonly start: number;
+  readonly units: number;
+  readonly epoch: number;
+  /** Byte in the segments, `ZEROS` if there is nothing to keep. */
+  readonly place: number;
+  /** CRC-32 of the bytes. */
+  readonly crc: number;
+}
+
+/** An extent's place when its old data was zeros. */
+export const ZEROS = -1;
+
+/** What a name was. */
+export interface OldEntry {
+  readonly name: string;
+  /** Undefined: there was no such name. */
+  readonly gfid: Gfid | undefined;
+  readonly type: number;
+  readonly epoch: number;
+}
+
+/** Which state of an inode. */
+export interface VersionKey {
+  readonly inode: number;
+  readonly epoch: number;
+}
+
+/** What a name of a directory was. */
+export interface EntryKey extends OldEntry {
+  readonly parent: number;
+}
+
+/** Most gfids whose numbers are remembered. */
+const IDS_MAX = 65_536;
+
+/** See the head of this file. Methods throw what SQLite throws. */
+export class HistoryStore {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  #ids = new Map<Gfid, number>();
+
+  private constructor(database: DatabaseSync) {
+    this.#db = database;
+  }
+
+  /** Opens or makes the index at `path`. Throws HistoryError if it is damaged, newer or another's. */
+  static open(path: string): HistoryStore {
+    const database = new DatabaseSync(path);
+    try {
+      prepare(database, path);
+    } catch (error) {
+      database.close();
+      if (error instanceof HistoryError) throw error;
+      throw new HistoryError(
+        `the history "${path}" cannot be read (${messageOf(error)}); put a good copy of it back, ` +
+          "or replace the brick so that it gets its history from its replica",
+        { cause: error },
+      );
+    }
+    return new HistoryStore(database);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** Runs `change` as a whole or not at all. */
+  transaction<T>(change: () => T): T {
+    this.#run("BEGIN IMMEDIATE");
+    try {
+      const result = change();
+      this.#run("COMMIT");
+      return result;
+    } catch (error) {
+      // A full disk may have ended it already.
+      if (this.#db.isTransaction) this.#run("ROLLBACK");
+      this.#ids.clear();
+      throw error;
+    }
+  }
+
+  /** Moves what the log holds into the database file; the caller syncs. */
+  checkpoint(): void {
+    this.#statement("PRAGMA wal_checkpoint(PASSIVE)").get();
+  }
+
+  /** What is wrong with the database file, a line each; nothing if it is sound. */
+  damage(): string[] {
+    const rows = this.#statement("PRAGMA integrity_check").all() as { integrity_check: string }[];
+    return rows.map((row) => row.integrity_check).filter((line) => line !== "ok");
+  }
+
+  /** Rows that say how something was. */
+  rows(): number {
+    const tables = ["inode_version", "dentry_version", "extent", "kept"];
+    const counts = tables.map((table) => `(SELECT count(*) FROM ${table})`);
+    return this.#statement(`SELECT ${counts.join(" + ")} AS rows`).get()!["rows"] as number;
+  }
+
+  // Epochs and readers.
+
+  /** The epoch that is going on. */
+  epoch(): number {
+    return this.#counter("epoch");
+  }
+
+  /** Makes sure that the epoch that is going on is at least this. */
+  reachEpoch(epoch: number): void {
+    this.#run("UPDATE counter SET value = max(value, ?) WHERE name = 'epoch'", epoch);
+  }
+
+  /** Whether a process has it open, or ended without closing it. */
+  get isOpen(): boolean {
+    return this.#counter("open") !== 0;
+  }
+
+  set isOpen(open: boolean) {
+    this.#run("UPDATE counter SET value = ? WHERE name = 'open'", open ? 1 : 0);
+  }
+
+  /** All that has a place below this is on the disk. */
+  get synced(): number {
+    return this.#counter("synced");
+  }
+
+  set synced(place: number) {
+    this.#run("UPDATE counter SET value = ? WHERE name = 'synced'", place);
+  }
+
+  /** Newest last. */
+  readers(): Reader[] {
+    const rows = this.#statement(
+      "SELECT r.*, i.gfid FROM reader r LEFT JOIN inode i ON i.id = r.scope ORDER BY r.epoch, r.id",
+    ).all() as unknown as ReaderRow[];
+    return rows.map((row) => ({
+      id: row.id,
+      kind: row.kind,
+      file: row.scope === 0 ? undefined : gfidFromBytes(row.gfid!),
+      epoch: row.epoch,
+      name: row.name,
+      created: row.created,
+      active: row.active !== 0,
+    }));
+  }
+
+  /** Adds a reader, or changes the one with its id. */
+  putReader(reader: Reader): void {
+    this.#run(
+      "INSERT INTO reader VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET " +
+        "kind = excluded.kind, name = excluded.name, active = excluded.active",
+      reader.id,
+      reader.kind,
+      reader.file === undefined ? 0 : this.idOf(reader.file),
+      reader.epoch,
+      reader.name,
+      reader.created,
+      reader.active ? 1 : 0,
+    );
+  }
+
+  /** Takes a reader away; its rows are to be looked through. */
+  removeReader({ id, epoch }: Reader): void {
+    this.#run("DELETE FROM reader WHERE id = ?", id);
+    this.#run("INSERT OR IGNORE INTO removed VALUES (?)", epoch);
+  }
+
+  /** Epochs of readers that went and whose rows are to be looked through, oldest first. */
+  removed(): number[] {
+    return this.#statement("SELECT epoch FROM removed ORDER BY epoch").all()
+      .map((row) => row["epoch"] as number);
+  }
+
+  /** The rows of a reader that went were looked through. */
+  collected(epoch: number): void {
+    this.#run("DELETE FROM removed WHERE epoch = ?", epoch);
+  }
+
+  // Inodes.
+
+  /** The number of a file, undefined if nothing is known of it. */
+  findId(gfid: Gfid): number | undefined {
+    const known = this.#ids.get(gfid);
+    if (known !== undefined) return known;
+    const row = this.#statement("SELECT id FROM inode WHERE gfid = ?").get(gfidToBytes(gfid));
+    if (!row) return undefined;
+    return this.#remember(gfid, row["id"] as number);
+  }
+
+  /** The number of a file, given to it now if it has none. */
+  idOf(gfid: Gfid): number {
+    const known = this.findId(gfid);
+    if (known !== undefined) return known;
+    const { lastInsertRowid } = this.#statement("INSERT INTO inode (gfid) VALUES (?)")
+      .run(gfidToBytes(gfid));
+    return this.#remember(gfid, Number(lastInsertRowid));
+  }
+
+  #remember(gfid: Gfid, id: number): number {
+    if (this.#ids.size >= IDS_MAX) this.#ids.clear();
+    this.#ids.set(gfid, id);
+    return id;
+  }
+
+  gfidOf(inode: number): Gfid {
+    const row = this.#statement("SELECT gfid FROM inode WHERE id = ?").get(inode);
+    return gfidFromBytes(row!["gfid"] as Uint8Array);
+  }
+
+  // States of inodes.
+
+  putVersion(inode: number, epoch: number, state: Uint8Array): void {
+    this.#run("INSERT OR IGNORE INTO inode_version VALUES (?, ?, ?)", inode, epoch, state);
+  }
+
+  /** The state of an inode that a reader of `epoch` sees, undefined if it did not change since. */
+  version(inode: number, epoch: number): { epoch: number; state: Uint8Array } | undefined {
+    return this.#statement(
+      "SELECT epoch, state FROM inode_version WHERE inode = ? AND epoch >= ? ORDER BY epoch LIMIT 1",
+    ).get(inode, epoch) as { epoch: number; state: Uint8Array } | undefined;
+  }
+
+  removeVersion(inode: number, epoch: number): void {
+    this.#run("DELETE FROM inode_version WHERE inode = ? AND epoch = ?", inode, epoch);
+  }
+
+  /** Up to `count` states with epochs from `from` to before `until`, after `after` in their order. */
+  versionsOfEpochs(
+    from: number,
+    until: number,
+    after: VersionKey | undefined,
+    count: number,
+  ): VersionKey[] {
+    const { epoch, inode } = after ?? { epoch: from, inode: -1 };
+    return this.#statement(
+      "SELECT inode, epoch FROM inode_version WHERE epoch < ? AND (epoch, inode) > (?, ?) " +
+        "ORDER BY epoch, inode LIMIT ?",
+    ).all(until, epoch, inode, count) as unknown as VersionKey[];
+  }
+
+  // Names.
+
+  putEntry(parent: number, entry: OldEntry): void {
+    this.#run(
+      "INSERT OR IGNORE INTO dentry_version VALUES (?, ?, ?, ?, ?)",
+      parent,
+      encodeName(entry.name),
+      entry.epoch,
+      entry.gfid === undefined ? null : gfidToBytes(entry.gfid),
+      entry.type,
+    );
+  }
+
+  /** What a reader of `epoch` sees behind a name, undefined if that did not change since. */
+  entry(parent: number, name: string, epoch: number): OldEntry | undefined {
+    const row = this.#statement(
+      "SELECT name, epoch, gfid, type FROM dentry_version WHERE parent = ? AND name = ? AND " +
+        "epoch >= ? ORDER BY epoch LIMIT 1",
+    ).get(parent, encodeName(name), epoch) as unknown as EntryRow | undefined;
+    return row && entryOf(row);
+  }
+
+  /** All names of a directory that changed since, as a reader of `epoch` sees them. */
+  entries(parent: number, epoch: number): OldEntry[] {
+    const rows = this.#statement(
+      "SELECT name, min(epoch) AS epoch, gfid, type FROM dentry_version WHERE parent = ? AND " +
+        "epoch >= ? GROUP BY name",
+    ).all(parent, epoch) as unknown as EntryRow[];
+    return rows.map(entryOf);
+  }
+
+  removeEntry(parent: number, name: string, epoch: number): void {
+    this.#run(
+      "DELETE FROM dentry_version WHERE parent = ? AND name = ? AND epoch = ?",
+      parent,
+      encodeName(name),
+      epoch,
+    );
+  }
+
+  /** Up to `count` names with epochs from `from` to before `until`, after `after` in their order. */
+  entriesOfEpochs(
+    from: number,
+    until: number,
+    after: EntryKey | undefined,
+    count: number,
+  ): EntryKey[] {
+    const { epoch, parent, name } = after ?? { epoch: from, parent: -1, name: "" };
+    const rows = this.#statement(
+      "SELECT parent, name, epoch, gfid, type FROM dentry_version WHERE epoch < ? AND " +
+        "(epoch, parent, name) > (?, ?, ?) ORDER BY epoch, parent, name LIMIT ?",
+    ).all(until, epoch, parent, encodeName(name), count) as unknown as (EntryRow & {
+      parent: number;
+    })[];
+    return rows.map((row) => ({ ...entryOf(row), parent: row.parent }));
+  }
+
+  // Data.
+
+  putExtent(extent: Extent): void {
+    this.#run(
+      "INSERT INTO extent VALUES (?, ?, ?, ?, ?, ?)",
+      extent.inode,
+      extent.start,
+      extent.epoch,
+      extent.units,
+      extent.place,
+      extent.crc,
+    );
+  }
+
+  removeExtent({ inode, start, epoch }: Extent): void {
+    this.#run(
+      "DELETE FROM extent WHERE inode = ? AND start = ? AND epoch = ?",
+      inode,
+      start,
+      epoch,
+    );
+  }
+
+  /** The extents of `start` to before `end` (units) with epochs from `epoch` on, newest first. */
+  extents(inode: number, start: number, end: number, epoch: number): Extent[] {
+    return this.#statement(
+      "SELECT * FROM extent WHERE inode = ? AND start > ? AND start < ? AND epoch >= ? AND " +
+        "start + units > ? ORDER BY epoch DESC",
+    ).all(inode, start - EXTENT_UNITS_MAX, end, epoch, start) as unknown as Extent[];
+  }
+
+  /** Up to `count` extents with epochs from `from` to before `until`, after `after` in their order. */
+  extentsOfEpochs(from: number, until: number, after: Extent | undefined, count: number): Extent[] {
+    const { epoch, inode, start } = after ?? { epoch: from, inode: -1, start: -1 };
+    return this.#statement(
+      "SELECT * FROM extent WHERE epoch < ? AND (epoch, inode, start) > (?, ?, ?) " +
+        "ORDER BY epoch, inode, start LIMIT ?",
+    ).all(until, epoch, inode, start, count) as unknown as Extent[];
+  }
+
+  // Files without a name.
+
+  putKept(inode: number, epoch: number): void {
+    this.#run("INSERT OR IGNORE INTO kept VALUES (?, ?)", inode, epoch);
+  }
+
+  removeKept(inode: number, epoch: number): void {
+    this.#run("DELETE FROM kept WHERE inode = ? AND epoch = ?", inode, epoch);
+  }
+
+  /** The epoch of the file in which a reader of `epoch` finds data; undefined: in the live file. */
+  kept(inode: number, epoch: number): number | undefined {
+    const row = this.#statement(
+      "SELECT epoch FROM kept WHERE inode = ? AND epoch >= ? ORDER BY epoch LIMIT 1",
+    ).get(inode, epoch);
+    return row && row["epoch"] as number;
+  }
+
+  allKept(): { inode: number; epoch: number }[] {
+    return this.#statement("SELECT inode, epoch FROM kept").all() as {
+      inode: number;
+      epoch: number;
+    }[];
+  }
+
+  // Segments.
+
+  /** Bytes in use change by `bytes`; answers how many are in use now. */
+  addLive(segment: number, bytes: number): number {
+    const row = this.#statement(
+      "INSERT INTO segment VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET live = live + " +
+        "excluded.live RETURNING live",
+    ).get(segment, bytes);
+    return row!["live"] as number;
+  }
+
+  removeSegment(segment: number): void {
+    this.#run("DELETE FROM segment WHERE id = ?", segment);
+  }
+
+  /** Bytes in use by segment. */
+  segments(): Map<number, number> {
+    const rows = this.#statement("SELECT id, live FROM segment").all() as {
+      id: number;
+      live: number;
+    }[];
+    return new Map(rows.map(({ id, live }) => [id, live]));
+  }
+
+  #counter(name: string): number {
+    return this.#statement("SELECT value FROM counter WHERE name = ?").get(
+      name,
+    )!["value"] as number;
+  }
+
+  #run(text: string, ...values: (number | string | Uint8Array | null)[]): void {
+    this.#statement(text).run(...values);
+  }
+
+  #statement(text: string): StatementSync {
+    let statement = this.#statements.get(text);
+    if (!statement) this.#statements.set(text, statement = this.#db.prepare(text));
+    return statement;
+  }
+}
+
+interface ReaderRow {
+  id: string;
+  kind: "snapshot" | "clone";
+  scope: number;
+  epoch: number;
+  name: string;
+  created: number;
+  active: number;
+  gfid: Uint8Array | null;
+}
+
+interface EntryRow {
+  name: Uint8Array;
+  epoch: number;
+  gfid: Uint8Array | null;
+  type: number;
+}
+
+function entryOf({ name, epoch, gfid, type }: EntryRow): OldEntry {
+  return {
+    name: decodeName(name),
+    gfid: gfid ? gfidFromBytes(gfid) : undefined,
+    type,
+    epoch,
+  };
+}
+
+function prepare(database: DatabaseSync, path: string): void {
+  const number = (pragma: string) =>
+    Object.values(database.prepare(`PRAGMA ${pragma}`).get()!)[0] as number;
+  database.exec(
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; " +
+      "PRAGMA cache_size = -4096",
+  );
+  const version = number("user_version"), id = number("application_id");
+  if (version > UPGRADES.length) {
+    throw new HistoryError(
+      `the history "${path}" was written by a newer mortar (version ${version}, this one reads up ` +
+        `to ${UPGRADES.length}); start that one`,
+    );
+  }
+  const isNew = version === 0 && number("page_count") <= 1 && id === 0;
+  if (!isNew && id !== APPLICATION_ID) {
+    throw new HistoryError(`"${path}" is another program's database; move it away`);
+  }
+  for (let step = version; step < UPGRADES.length; step++) {
+    database.exec(
+      `BEGIN; ${UPGRADES[step]} PRAGMA application_id = ${APPLICATION_ID}; ` +
+        `PRAGMA user_version = ${step + 1}; COMMIT`,
+    );
+  }
+  // Reads the schema and a page of each table: a file cut short fails here, not under a write.
+  for (const table of ["reader", "inode", "inode_version", "dentry_version", "extent", "kept"]) {
+    database.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get();
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,267 @@
+/**
+ * What a reader sees: inodes, names and data as they were when its epoch ended.
+ *
+ * Each thing is the row with the smallest epoch >= the reader's; without one, the thing as it is
+ * now. For data, where old bytes lie is looked up a window (1 MiB) at a time and remembered until
+ * something of the window moves into the history.
+ *
+ * A live read races with a preserve: data is read first, then it is looked up again what moved in
+ * between; that is read from the history. An overwrite begins only after the row is there, so that
+ * what was read and did not move was the old data.
+ */
+
+import { crc32 } from "node:zlib";
+import { EIO, ENOENT } from "core/errno.ts";
+import type { Gfid } from "core/inode.ts";
+import type { KeptFiles } from "snapshot/engine/kept.ts";
+import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
+import type { Segments } from "snapshot/engine/segments.ts";
+import { unpackState } from "snapshot/engine/state.ts";
+import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts";
+
+/** The parts of a history that views use. */
+export interface ViewParts {
+  readonly store: HistoryStore;
+  readonly segments: Segments;
+  readonly kept: KeptFiles;
+  readonly live: Live;
+}
+
+/** Units of a window, and how many windows are remembered: 4 GiB of a file in 8 MiB. */
+const WINDOW_UNITS = EXTENT_UNITS_MAX, WINDOWS_MAX = 4096;
+const STATES_MAX = 4096;
+
+/** Where the units of a window are: an index into `extents`, or -1 for the file underneath. */
+interface Window {
+  readonly at: Int32Array;
+  readonly extents: readonly Extent[];
+}
+
+/** See the head of this file. Methods throw FopError. */
+export class View {
+  readonly #parts: ViewParts;
+  #windows = new Map<string, Window>();
+  #states = new Map<Gfid, InodeState>();
+
+  constructor(parts: ViewParts, readonly epoch: number) {
+    this.#parts = parts;
+  }
+
+  /** Undefined: the reader sees no such inode. */
+  async inode(gfid: Gfid): Promise<InodeState | undefined> {
+    const known = this.#states.get(gfid);
+    if (known) return known;
+    const old = this.#version(gfid);
+    if (old !== undefined) return old ?? undefined;
+    const now = await this.#parts.live.inode(gfid);
+    // It may have changed while we asked.
+    const since = this.#version(gfid);
+    return since === undefined ? now : since ?? undefined;
+  }
+
+  /** Null: it was not there; undefined: it is as it is now. */
+  #version(gfid: Gfid): InodeState | null | undefined {
+    const { store } = this.#parts;
+    const id = store.findId(gfid);
+    const row = id === undefined ? undefined : store.version(id, this.epoch);
+    if (!row) return undefined;
+    if (row.state.length === 0) return null;
+    const state = unpackState(row.state);
+    if (this.#states.size >= STATES_MAX) this.#states.clear();
+    this.#states.set(gfid, state);
+    return state;
+  }
+
+  /** What a name leads to; undefined: no such name. */
+  async entry(parent: Gfid, name: string): Promise<Entry | undefined> {
+    const old = this.#oldEntry(parent, name);
+    if (old) return old.entry;
+    const now = await this.#parts.live.entry(parent, name);
+    const since = this.#oldEntry(parent, name);
+    return since ? since.entry : now;
+  }
+
+  #oldEntry(parent: Gfid, name: string): { entry: Entry | undefined } | undefined {
+    const { store } = this.#parts;
+    const id = store.findId(parent);
+    const row = id === undefined ? undefined : store.entry(id, name, this.epoch);
+    if (!row) return undefined;
+    const { gfid, type } = row;
+    return { entry: gfid === undefined ? undefined : { name, gfid, type } };
+  }
+
+  /** All names of a directory, in no order that means something. */
+  async entries(parent: Gfid): Promise<Entry[]> {
+    const { store, live } = this.#parts;
+    const names = new Map((await live.entries(parent)).map((entry) => [entry.name, entry]));
+    const id = store.findId(parent);
+    for (const { name, gfid, type } of id === undefined ? [] : store.entries(id, this.epoch)) {
+      if (gfid === undefined) names.delete(name);
+      else names.set(name, { name, gfid, type });
+    }
+    return [...names.values()];
+  }
+
+  /**
+   * Fills `into` from `offset` on; answers how many bytes the file has there. EIO: old data is
+   * damaged; ENOENT: no such inode.
+   */
+  async read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<number> {
+    const state = await this.inode(gfid);
+    if (!state) throw ENOENT;
+    const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));
+    for (let done = 0; done < count;) {
+      const at = offset + done;
+      const unit = Math.floor(at / UNIT);
+      const window = Math.floor(unit / WINDOW_UNITS);
+      const until = Math.min(offset + count, (window + 1) * WINDOW_UNITS * UNIT);
+      await this.#readIn(gfid, window, at, into.subarray(done, done + until - at));
+      done += until - at;
+    }
+    return count;
+  }
+
+  /** Reads a part of one window. */
+  async #readIn(
+    gfid: Gfid,
+    number: number,
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
+    let window = this.#window(gfid, number);
+    let missing = await this.#readPieces(gfid, window, offset, into, undefined);
+    while (missing.length) {
+      const now = this.#window(gfid, number);
+      if (now === window) return;
+      window = now;
+      missing = await this.#readPieces(gfid, window, offset, into, missing);
+    }
+  }
+
+  /** Reads pieces (bytes; undefined: all); answers those that came from the file underneath. */
+  async #readPieces(
+    gfid: Gfid,
+    window: Window,
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+    only: readonly UnitRange[] | undefined,
+  ): Promise<UnitRange[]> {
+    const beneath: UnitRange[] = [];
+    for (const { start, end } of only ?? [{ start: offset, end: offset + into.length }]) {
+      for (let at = start; at < end;) {
+        const { extent, until } = pieceAt(window, at, end);
+        const part = into.subarray(at - offset, until - offset);
+        if (extent) await this.#readExtent(extent, at, part);
+        else {
+          if (!only) await this.#readBeneath(gfid, at, part);
+          beneath.push({ start: at, end: until });
+        }
+        at = until;
+      }
+    }
+    return beneath;
+  }
+
+  async #readExtent(extent: Extent, at: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+    if (extent.place === ZEROS) {
+      into.fill(0);
+      return;
+    }
+    const skip = at - extent.start * UNIT;
+    await this.#parts.segments.read(extent.place + skip, into);
+  }
+
+  async #readBeneath(gfid: Gfid, at: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+    const count = await this.#parts.kept.read(gfid, this.epoch, at, into);
+    // The reader's file was longer: what was cut since is in extents.
+    if (count < into.length) into.fill(0, count);
+  }
+
+  /** Start of the first data at or after `offset`; undefined if only holes follow. */
+  async nextData(gfid: Gfid, offset: number): Promise<number | undefined> {
+    const state = await this.inode(gfid);
+    const size = state?.iatt.size ?? 0;
+    for (let at = offset; at < size;) {
+      const number = Math.floor(at / UNIT / WINDOW_UNITS);
+      const window = this.#window(gfid, number);
+      const end = Math.min(size, (number + 1) * WINDOW_UNITS * UNIT);
+      while (at < end) {
+        const { extent, until } = pieceAt(window, at, end);
+        if (extent) {
+          if (extent.place !== ZEROS) return at;
+        } else {
+          const data = this.#parts.kept.nextData(gfid, this.epoch, at);
+          if (data !== undefined && data < until) return data;
+        }
+        at = until;
+      }
+    }
+    return undefined;
+  }
+
+  /** Something of a file moved into the history. */
+  moved(gfid: Gfid, { start, end }: UnitRange): void {
+    if (this.#windows.size === 0) return;
+    const last = Math.floor((end - 1) / WINDOW_UNITS);
+    for (let number = Math.floor(start / WINDOW_UNITS); number <= last; number++) {
+      this.#windows.delete(`${gfid}/${number}`);
+    }
+  }
+
+  #window(gfid: Gfid, number: number): Window {
+    const key = `${gfid}/${number}`;
+    const known = this.#windows.get(key);
+    if (known) return known;
+    if (this.#windows.size >= WINDOWS_MAX) this.#windows.clear();
+    const window = this.#lookUp(gfid, number * WINDOW_UNITS);
+    this.#windows.set(key, window);
+    return window;
+  }
+
+  #lookUp(gfid: Gfid, from: number): Window {
+    const { store } = this.#parts;
+    const at = new Int32Array(WINDOW_UNITS).fill(-1);
+    const id = store.findId(gfid);
+    if (id === undefined) return { at, extents: [] };
+    // What came after the file was kept belongs to another file with its gfid.
+    const last = store.kept(id, this.epoch) ?? Infinity;
+    const rows = store.extents(id, from, from + WINDOW_UNITS, this.epoch);
+    const extents: Extent[] = [];
+    // Newest first: what is painted last is the oldest, and that is what the reader sees.
+    for (const row of rows) {
+      if (row.epoch > last) continue;
+      const start = Math.max(0, row.start - from);
+      at.fill(extents.length, start, Math.min(WINDOW_UNITS, row.start + row.units - from));
+      extents.push(row);
+    }
+    return { at, extents };
+  }
+}
+
+/** The extent at a byte, and up to where it or the gap goes. */
+function pieceAt(
+  { at, extents }: Window,
+  byte: number,
+  end: number,
+): { extent: Extent | undefined; until: number } {
+  const unit = Math.floor(byte / UNIT), first = unit % WINDOW_UNITS;
+  const which = at[first]!;
+  let next = first + 1;
+  while (next < WINDOW_UNITS && at[next] === which) next++;
+  const until = Math.min(end, (unit - first + next) * UNIT);
+  return { extent: which < 0 ? undefined : extents[which], until };
+}
+
+/** Whether what is kept of an extent is what was written. */
+export async function isSound(extent: Extent, segments: Segments): Promise<boolean> {
+  if (extent.place === ZEROS) return true;
+  const bytes = new Uint8Array(extent.units * UNIT);
+  try {
+    await segments.read(extent.place, bytes);
+  } catch (error) {
+    if (EIO.matches(error) || ENOENT.matches(error)) return false;
+    throw error;
+  }
+  return crc32(bytes) === extent.crc;
+}

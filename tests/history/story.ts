@@ -1,0 +1,342 @@
+/**
+ * A random story of a small volume with a history: changes, several at a time, snapshots of it and
+ * of single files, removals, restarts, and kills at any moment. After every step what snapshots show
+ * is compared with naive copies. The same seed tells the same story.
+ */
+
+import { S_IFREG } from "core/iatt.ts";
+import { type Gfid, ROOT_GFID } from "core/inode.ts";
+import { History } from "snapshot/engine/history.ts";
+import type { Durability } from "snapshot/engine/journal.ts";
+import type { View } from "snapshot/engine/view.ts";
+import { testEnv } from "tests/fakes/node.ts";
+import { seeded } from "tests/fakes/seeded.ts";
+import { SmallVolume, type VolumeCopy, xattrOf } from "tests/fakes/small_volume.ts";
+
+/** A snapshot shows something else than it should. */
+export class StoryFailure extends Error {
+  override name = "StoryFailure";
+}
+
+const FILE_UNITS = 12, UNIT = 4096;
+const NAMES = ["a", "b", "c", "d", "e"];
+
+interface Taken {
+  readonly copy: VolumeCopy;
+  readonly file: Gfid | undefined;
+}
+
+/** One story. */
+export class Story {
+  readonly #random: (below: number) => number;
+  readonly #directory: string;
+  #volume: SmallVolume;
+  #history!: History;
+  #taken = new Map<string, Taken>();
+  #made = 0;
+  #epoch = 0;
+  /** What happened, a line each. */
+  readonly lines: string[] = [];
+
+  private constructor(seed: number, directory: string) {
+    this.#random = seeded(seed);
+    this.#directory = directory;
+    this.#volume = new SmallVolume(`${directory}/0/data`, () => this.#random(3) * this.#random(20));
+  }
+
+  /** Tells `steps` steps of the story of a seed in `directory`. Throws StoryFailure. */
+  static async tell(seed: number, steps: number, directory: string): Promise<Story> {
+    const story = new Story(seed, directory);
+    const durability: Durability = story.#random(4) ? "relaxed" : "strict";
+    story.#history = await story.#opened(`${directory}/0`, durability);
+    try {
+      for (let step = 0; step < steps; step++) await story.#step();
+      await story.#check("at the end");
+      await story.#end();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      throw new StoryFailure(`seed ${seed}: ${error.message}\n${story.lines.join("\n")}`, {
+        cause: error,
+      });
+    } finally {
+      await story.#history.close();
+    }
+    return story;
+  }
+
+  #opened(directory: string, durability: Durability): Promise<History> {
+    const live = this.#volume;
+    return History.open({ directory: `${directory}/history`, live, durability, env: testEnv() });
+  }
+
+  #pick<T>(from: readonly T[]): T {
+    return from[this.#random(from.length)]!;
+  }
+
+  async #step(): Promise<void> {
+    const kind = this.#random(20);
+    if (kind < 12) await this.#changes();
+    else if (kind < 15) await this.#take();
+    else if (kind < 17) await this.#remove();
+    else if (kind < 18) await this.#restart();
+    else if (kind < 19) await this.#kill();
+    else await this.#readBeside();
+    if (this.#random(3) === 0) await this.#check("after it");
+  }
+
+  /** Several changes at a time. */
+  async #changes(): Promise<void> {
+    const changes = Array.from({ length: 1 + this.#random(4) }, () => this.#change());
+    await Promise.all(changes);
+  }
+
+  #files(): Gfid[] {
+    return [...this.#volume.files.keys()];
+  }
+
+  #change(): Promise<void> {
+    const { preserve } = this.#history;
+    const parent = this.#pick([...this.#volume.directories.keys()]);
+    const name = this.#pick(NAMES);
+    const kind = this.#random(12);
+    const gfid = this.#pick(this.#files());
+    const offset = this.#random(FILE_UNITS * UNIT), size = 1 + this.#random(3 * UNIT);
+    const fill = this.#random(4) === 0 ? 0 : 1 + this.#random(255);
+    return this.#history.change(async () => {
+      const volume = this.#volume;
+      if (kind < 3) return await this.#make(parent, name, kind === 0);
+      if (kind < 5) return await this.#leave(parent, name);
+      if (!gfid || !volume.files.has(gfid)) return;
+      if (kind < 9) {
+        this.lines.push(`write ${gfid.slice(0, 4)} ${offset}+${size} ${fill}`);
+        await preserve.data(gfid, offset, size);
+        if (volume.files.has(gfid)) volume.write(gfid, offset, new Uint8Array(size).fill(fill));
+      } else if (kind === 9) {
+        this.lines.push(`truncate ${gfid.slice(0, 4)} ${offset}`);
+        await preserve.truncate(gfid, offset);
+        if (volume.files.has(gfid)) volume.truncate(gfid, offset);
+      } else if (kind === 10) {
+        await preserve.inode(gfid);
+        const file = volume.files.get(gfid);
+        if (file) {
+          file.mode = S_IFREG | this.#random(0o1000);
+          file.xattr = this.#random(256);
+        }
+        this.lines.push(`attributes ${gfid.slice(0, 4)}`);
+      } else await this.#link(parent, name, gfid);
+    });
+  }
+
+  // Two changes of one name do not happen at a time: locks of the layers above see to that.
+  readonly #names = new Set<string>();
+
+  async #named(parent: Gfid, name: string, change: () => Promise<void>): Promise<void> {
+    const key = `${parent}/${name}`;
+    if (this.#names.has(key)) return;
+    this.#names.add(key);
+    try {
+      await change();
+    } finally {
+      this.#names.delete(key);
+    }
+  }
+
+  #make(parent: Gfid, name: string, isDirectory: boolean): Promise<void> {
+    return this.#named(parent, name, async () => {
+      const { preserve } = this.#history, volume = this.#volume;
+      const gfid = this.#newGfid();
+      if (volume.directories.get(parent)?.has(name) !== false) return;
+      await preserve.entry(parent, name);
+      await preserve.made(gfid);
+      if (!volume.directories.has(parent)) return;
+      this.lines.push(`${isDirectory ? "mkdir" : "make"} ${gfid.slice(0, 4)} ${name}`);
+      if (isDirectory) volume.makeDirectory(parent, name, gfid);
+      else volume.make(parent, name, gfid);
+    });
+  }
+
+  #leave(parent: Gfid, name: string): Promise<void> {
+    return this.#named(parent, name, async () => {
+      const { preserve } = this.#history, volume = this.#volume;
+      const gfid = volume.directories.get(parent)?.get(name);
+      if (gfid === undefined) return;
+      const told = await preserve.leaving(parent, name);
+      if (volume.directories.has(gfid)) {
+        if (volume.directories.get(gfid)!.size || this.#busyIn(gfid)) return;
+        this.lines.push(`rmdir ${gfid.slice(0, 4)} ${name}`);
+        return volume.removeDirectory(parent, name);
+      }
+      const gone = volume.unlink(parent, name);
+      this.lines.push(`unlink ${gfid.slice(0, 4)} ${name}${gone ? ", the last name" : ""}`);
+      told?.(gone);
+    });
+  }
+
+  #busyIn(directory: Gfid): boolean {
+    return [...this.#names].some((key) => key.startsWith(directory));
+  }
+
+  #link(parent: Gfid, name: string, gfid: Gfid): Promise<void> {
+    return this.#named(parent, name, async () => {
+      const { preserve } = this.#history, volume = this.#volume;
+      if (volume.directories.get(parent)?.has(name) !== false) return;
+      await preserve.entry(parent, name);
+      await preserve.inode(gfid);
+      if (!volume.directories.has(parent) || !volume.files.has(gfid)) return;
+      this.lines.push(`link ${gfid.slice(0, 4)} ${name}`);
+      volume.link(parent, name, gfid);
+    });
+  }
+
+  #newGfid(): Gfid {
+    const number = (++this.#made).toString(16).padStart(4, "0");
+    return `${number}0000-0000-4000-8000-000000000000` as Gfid;
+  }
+
+  async #take(): Promise<void> {
+    const id = `s${this.#made++}`;
+    const file = this.#random(4) === 0 ? this.#pick(this.#files()) : undefined;
+    const epoch = this.#epoch += 1 + this.#random(2);
+    await this.#history.take({
+      ...{ id, kind: "snapshot", file, epoch, name: id, created: 0, active: true },
+    });
+    this.#taken.set(id, { copy: this.#volume.copy(), file });
+    this.lines.push(`take ${id} epoch ${epoch}${file ? ` of ${file.slice(0, 4)}` : ""}`);
+  }
+
+  async #remove(): Promise<void> {
+    const id = this.#pick([...this.#taken.keys()]);
+    if (id === undefined) return;
+    this.lines.push(`remove ${id}`);
+    this.#taken.delete(id);
+    await this.#history.remove(id);
+    if (this.#random(2)) await this.#history.collected();
+  }
+
+  async #restart(): Promise<void> {
+    this.lines.push("restart");
+    const { durability } = this.#history;
+    await this.#history.close();
+    this.#history = await this.#opened(`${this.#directory}/0`, durability);
+  }
+
+  /** Stops the process at some moment of some changes: a copy of its disk is opened and compared. */
+  async #kill(): Promise<void> {
+    const { durability } = this.#history;
+    const changes = this.#changes();
+    for (let turns = this.#random(30); turns > 0; turns--) await undefined;
+    const place = `${this.#directory}/killed`;
+    copyDisk(`${this.#directory}/0`, place);
+    const lived = this.#volume, taken = new Map(this.#taken);
+    const moved = lived.movedTo(`${place}/data`);
+    await changes;
+    this.lines.push("kill, and compare");
+    const history = this.#history;
+    this.#volume = moved;
+    this.#history = await this.#opened(place, durability);
+    const both = async () => {
+      for (const [id, { copy, file }] of taken) {
+        await compare(id, this.#history.view(id), copy, file);
+      }
+    };
+    try {
+      await both();
+      // What comes next is done to a disk that was left in the middle of something.
+      for (let more = this.#random(3); more > 0; more--) await this.#changes();
+      await this.#history.collected();
+      await both();
+    } finally {
+      await this.#history.close();
+      Deno.removeSync(place, { recursive: true });
+      this.#volume = lived;
+      this.#history = history;
+    }
+  }
+
+  /** Looks at a snapshot while changes are under way. */
+  async #readBeside(): Promise<void> {
+    const changes = this.#changes();
+    const checks = this.#check("beside changes");
+    await changes;
+    await checks;
+  }
+
+  async #check(when: string): Promise<void> {
+    for (const [id, { copy, file }] of [...this.#taken]) {
+      try {
+        await compare(id, this.#history.view(id), copy, file);
+      } catch (error) {
+        throw new StoryFailure(`${when}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+  }
+
+  /** Without readers nothing is left. */
+  async #end(): Promise<void> {
+    for (const id of this.#taken.keys()) await this.#history.remove(id);
+    await this.#history.collected();
+    const left = this.#history.usage();
+    if (left.rows || left.bytes) {
+      throw new StoryFailure(`${left.rows} rows and ${left.bytes} bytes are left without readers`);
+    }
+  }
+}
+
+async function compare(
+  id: string,
+  view: View | undefined,
+  copy: VolumeCopy,
+  file: Gfid | undefined,
+): Promise<void> {
+  if (!view) throw new StoryFailure(`${id} is not there`);
+  if (file !== undefined) return await compareFile(id, view, copy, file);
+  const seen = new Set<Gfid>();
+  const directories = [ROOT_GFID];
+  for (let gfid; (gfid = directories.pop());) {
+    const wanted = copy.entries.get(gfid)!;
+    const found = await view.entries(gfid);
+    const text = (names: Iterable<readonly [string, Gfid]>) => JSON.stringify([...names].sort());
+    const names = text(found.map(({ name, gfid }) => [name, gfid] as const));
+    if (names !== text(wanted)) {
+      throw new StoryFailure(`${id}: names are ${names}, not ${text(wanted)}`);
+    }
+    for (const [name, child] of wanted) {
+      const entry = await view.entry(gfid, name);
+      if (entry?.gfid !== child) throw new StoryFailure(`${id}: ${name} is ${entry?.gfid}`);
+      if (copy.entries.has(child)) directories.push(child);
+      else if (!seen.has(child)) await compareFile(id, view, copy, child);
+      seen.add(child);
+    }
+  }
+  for (const name of NAMES) {
+    const entry = await view.entry(ROOT_GFID, name);
+    if (entry?.gfid !== copy.entries.get(ROOT_GFID)!.get(name)) {
+      throw new StoryFailure(`${id}: ${name} is ${entry?.gfid}`);
+    }
+  }
+}
+
+async function compareFile(id: string, view: View, copy: VolumeCopy, gfid: Gfid): Promise<void> {
+  const wanted = copy.files.get(gfid)!;
+  const state = await view.inode(gfid);
+  const where = `${id}: ${gfid.slice(0, 4)}`;
+  if (!state) throw new StoryFailure(`${where} is not there`);
+  const facts = [state.iatt.mode, state.iatt.nlink, state.iatt.size, xattrOf(state)];
+  const right = [wanted.mode, wanted.nlink, wanted.data.length, wanted.xattr];
+  if (facts.join() !== right.join()) {
+    throw new StoryFailure(`${where}: mode, links, size, attribute are ${facts}, not ${right}`);
+  }
+  const data = new Uint8Array(wanted.data.length + 1);
+  const count = await view.read(gfid, 0, data);
+  if (count !== wanted.data.length) throw new StoryFailure(`${where}: ${count} bytes`);
+  const at = wanted.data.findIndex((byte, index) => byte !== data[index]);
+  if (at >= 0) {
+    throw new StoryFailure(`${where}: byte ${at} is ${data[at]}, not ${wanted.data[at]}`);
+  }
+}
+
+/** Copies a tree with its hard links, at once. */
+function copyDisk(from: string, to: string): void {
+  const { success, stderr } = new Deno.Command("cp", { args: ["-a", from, to] }).outputSync();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
