@@ -6,7 +6,7 @@
  */
 
 import type { Call } from "core/call.ts";
-import { ENODATA, EPERM } from "core/errno.ts";
+import { ENODATA, ENOENT, EPERM } from "core/errno.ts";
 import type { Args, Reply } from "core/fops.ts";
 import { withKey, type Xdata } from "core/xdata.ts";
 import { PassThrough } from "core/xlator.ts";
@@ -25,6 +25,12 @@ export class Single extends PassThrough {
   /** Options say where names go; there is one place. */
   reconfigure(): void {}
 
+  override lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
+    return this.child.lookup(call, args).catch((error) => {
+      // Somebody is making it, and has not set its gfid: it is not there yet.
+      throw ENODATA.matches(error) ? ENOENT : error;
+    });
+  }
   override mkdir(call: Call, args: Args<"mkdir">): Promise<Reply<"mkdir">> {
     const xdata = withKey(args.xdata, SHARE, WHOLE);
     return this.child.mkdir(call, { ...args, xdata });

@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { type Call, ROOT } from "core/call.ts";
-import { ENODATA, ENOENT, EPERM } from "core/errno.ts";
+import { ENODATA, ENOENT, EPERM, type FopError } from "core/errno.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
 import { InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
@@ -14,11 +14,13 @@ import { options } from "xlators/cluster/distribute/options.ts";
 
 const SHARE = "trusted.glusterfs.dht";
 
-/** Notes what passes. */
+/** Notes what passes, and can fail. */
 class Seen extends Uniform {
   fops: FopName[] = [];
+  failure: FopError | undefined;
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     this.fops.push(fop);
+    if (this.failure) return Promise.reject(this.failure);
     return this.wind(fop, call, args);
   }
 }
@@ -58,4 +60,10 @@ Deno.test("cluster/distribute over one subvolume: a new directory has all hashes
   equal(all.xattrs?.has(SHARE) ?? false, false);
   const own = { inode, xattrs: Xdata.of([[SHARE, ptr(bytes)]]), flags: 0 };
   await rejects(top.setxattr(ROOT, own), (error) => EPERM.matches(error));
+});
+
+Deno.test("cluster/distribute over one subvolume: what another client is making is not there yet", async () => {
+  const { seen, top, parent } = single();
+  seen.failure = ENODATA;
+  await rejects(top.lookup(ROOT, { parent, name: "d" }), (error) => ENOENT.matches(error));
 });
