@@ -3,10 +3,11 @@
 import type { Call } from "core/call.ts";
 import { type Env } from "core/env.ts";
 import { ENOTCONN } from "core/errno.ts";
+import type { GraphEvent } from "core/events.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
 import { InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { Uniform } from "core/xlator.ts";
+import { Uniform, type Xlator } from "core/xlator.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node, testEnv } from "tests/fakes/node.ts";
 import { options } from "xlators/cluster/replicate/options.ts";
@@ -20,6 +21,8 @@ export type Fate = "pass" | "fail" | "lost" | Error;
 /** The connection to one copy. */
 export class FakeLink extends Uniform {
   up = true;
+  /** Nothing that the brick tells by itself arrives. */
+  deaf = false;
   /** Fops that arrived, in order. */
   readonly seen: { fop: FopName; args: unknown }[] = [];
   /** Decides about each fop; `pass` if absent. */
@@ -38,6 +41,10 @@ export class FakeLink extends Uniform {
     const reply = await this.wind(fop, call, args);
     if (fate === "lost" || !this.up) throw ENOTCONN;
     return reply;
+  }
+
+  protected override heard(event: GraphEvent, from: Xlator): void {
+    if (!this.deaf) super.heard(event, from);
   }
 
   /** From now on nothing reaches the copy, and replicate is told; or all does again. */

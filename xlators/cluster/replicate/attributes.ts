@@ -7,7 +7,7 @@ import type { Fd, Inode } from "core/inode.ts";
 import { windTo } from "core/xlator.ts";
 import { makeChange } from "xlators/cluster/replicate/change.ts";
 import { type Copies, pick } from "xlators/cluster/replicate/copies.ts";
-import { METADATA_RANGE, rangeLockee } from "xlators/cluster/replicate/locking.ts";
+import { lockAll, METADATA_RANGE, rangeLockee } from "xlators/cluster/replicate/locking.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 
@@ -82,7 +82,7 @@ export class Attributes {
     const answers = await makeChange(copies, {
       part: "metadata",
       call,
-      lockees: (locker) => [rangeLockee(copies, locker, target, METADATA_RANGE)],
+      lock: (locker) => lockAll(copies, [rangeLockee(copies, locker, target, METADATA_RANGE)]),
       targets: [target],
       wind,
       good,

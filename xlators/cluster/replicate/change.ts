@@ -10,7 +10,7 @@ import { settle, type Settled } from "core/xlator.ts";
 import { blamedCopies } from "xlators/cluster/replicate/blame.ts";
 import { type Copies, failedAlike, failureOf } from "xlators/cluster/replicate/copies.ts";
 import type { InodeState } from "xlators/cluster/replicate/inode_state.ts";
-import { type Held, lockAll, type Lockee } from "xlators/cluster/replicate/locking.ts";
+import type { Held } from "xlators/cluster/replicate/locking.ts";
 import { Marker, type MarkTarget } from "xlators/cluster/replicate/marker.ts";
 import type { Answers } from "xlators/cluster/replicate/write.ts";
 
@@ -18,8 +18,8 @@ import type { Answers } from "xlators/cluster/replicate/write.ts";
 export interface Change<R> {
   readonly part: "metadata" | "entry";
   readonly call: Call;
-  /** In the order that all clients keep. */
-  lockees(locker: Call): readonly Lockee[];
+  /** Locks what it changes. Throws if too few copies are locked. */
+  lock(locker: Call): Promise<Held>;
   /** What is marked: the inode, or the directories. */
   readonly targets: readonly MarkTarget[];
   /** Does it on one copy. */
@@ -38,7 +38,7 @@ export interface Change<R> {
 export async function makeChange<R>(copies: Copies, change: Change<R>): Promise<Answers<R>> {
   copies.checkQuorum();
   const locker = copies.asLocker(change.call);
-  const held = await lockAll(copies, change.lockees(locker));
+  const held = await change.lock(locker);
   return await new Running(copies, change, locker, held).run();
 }
 

@@ -60,8 +60,15 @@ export interface Held {
   release(): Promise<void>;
 }
 
-/** Takes `lockees`, in the order that all clients keep. Throws if there is no copy that has all. */
-export async function lockAll(copies: Copies, lockees: readonly Lockee[]): Promise<Held> {
+/**
+ * Takes `lockees`, in the order that all clients keep. Throws if there is no copy that has all. Calls
+ * `met` if somebody else has one of them.
+ */
+export async function lockAll(
+  copies: Copies,
+  lockees: readonly Lockee[],
+  met?: () => void,
+): Promise<Held> {
   const up = copies.numbers().filter((index) => copies.up[index]);
   if (!up.length) throw ENOTCONN;
   const pairs = lockees.flatMap((lockee) => up.map((index) => ({ lockee, index })));
@@ -70,6 +77,7 @@ export async function lockAll(copies: Copies, lockees: readonly Lockee[]): Promi
   );
   const taken = () => pairs.filter((_, at) => answers[at]!.ok);
   if (answers.some((answer) => !answer.ok && isTaken(answer.error))) {
+    met?.();
     await drop(taken());
     answers = [];
     for (const { lockee, index } of pairs) {
@@ -86,6 +94,18 @@ export async function lockAll(copies: Copies, lockees: readonly Lockee[]): Promi
   if (enough) return { on, release };
   await release();
   throw failureOf(answers) ?? ENOTCONN as FopError;
+}
+
+/** Takes `lockee` on all copies that are up if nobody is in the way; else answers undefined, with nothing held. */
+export async function tryAll(copies: Copies, lockee: Lockee): Promise<Held | undefined> {
+  const up = copies.numbers().filter((index) => copies.up[index]);
+  const answers = await settle(up.map((index) => lockee.take(index, false)));
+  const has = up.filter((_, at) => answers[at]!.ok).map((index) => ({ lockee, index }));
+  if (!has.length || has.length < up.length) {
+    await drop(has);
+    return undefined;
+  }
+  return { on: copies.numbers().map((index) => up.includes(index)), release: () => drop(has) };
 }
 
 async function drop(pairs: readonly { lockee: Lockee; index: number }[]): Promise<void> {

@@ -11,26 +11,24 @@ import { settle } from "core/xlator.ts";
 import { type Counts, countsBytes } from "xlators/cluster/replicate/blame.ts";
 import { type Change, makeChange } from "xlators/cluster/replicate/change.ts";
 import { type Copies, pick } from "xlators/cluster/replicate/copies.ts";
+import { EntryLocks, type Name } from "xlators/cluster/replicate/entry_locks.ts";
 import type { Finder } from "xlators/cluster/replicate/lookup.ts";
-import { type Lockee, nameLockee } from "xlators/cluster/replicate/locking.ts";
 import { sendMarks } from "xlators/cluster/replicate/marker.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 
-/** A name; "" stands for all of a directory. */
-interface Name {
-  readonly inode: Inode;
-  readonly name: string;
-}
-
 /** See the head of this file. */
 export class Names {
+  readonly locks: EntryLocks;
+
   constructor(
     readonly copies: Copies,
     readonly finder: Finder,
     readonly reader: Reader,
     readonly opened: OpenCopies,
-  ) {}
+  ) {
+    this.locks = new EntryLocks(copies);
+  }
 
   /** Makes something under a name. */
   async make<R extends ParentReply & { readonly stat: Iatt }>(
@@ -132,12 +130,11 @@ export class Names {
     const [{ inode }] = names as [Name];
     const known = copies.stateOf(inode).known(copies.generation);
     const good = known && this.reader.sure(inode, known.content);
-    const all = [...names, ...wholly.map((inode) => ({ inode, name: "" }))];
     const answers = await makeChange(copies, {
       ...rest,
       part: "entry",
       call,
-      lockees: (locker) => lockeesOf(copies, locker, all),
+      lock: (locker) => this.locks.lock(locker, names, wholly),
       targets: names,
       wind,
       ...good?.includes(true) ? { good: withArbiter(good, copies) } : {},
@@ -180,21 +177,4 @@ function withArbiter(good: readonly boolean[], { arbiter }: Copies): boolean[] {
 // What mknod makes beside files: fifos, devices, sockets.
 function isSpecial(type: number): boolean {
   return type === S_IFIFO || type === 0o020000 || type === 0o060000 || type === 0o140000;
-}
-
-function lockeesOf(copies: Copies, locker: Call, names: readonly Name[]): Lockee[] {
-  const keyOf = ({ inode, name }: Name) => `${inode.gfid} ${name}`;
-  const byKey = new Map(names.map((each) => [keyOf(each), each]));
-  return [...byKey].sort(([a], [b]) => compare(a, b))
-    .map(([, { inode, name }]) => nameLockee(copies, locker, inode, name));
-}
-
-const TEXT = new TextEncoder();
-// Byte by byte, as GlusterFS's clients sort.
-function compare(a: string, b: string): number {
-  const left = TEXT.encode(a), right = TEXT.encode(b);
-  for (let i = 0; i < left.length && i < right.length; i++) {
-    if (left[i] !== right[i]) return left[i]! - right[i]!;
-  }
-  return left.length - right.length;
 }

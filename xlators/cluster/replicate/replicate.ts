@@ -96,6 +96,7 @@ export class Replicate extends Refuse {
   async stop(): Promise<void> {
     this.#heals.stop();
     for (const lock of this.#copies.locks) lock.yield();
+    this.#names.locks.yield();
     await this.#copies.idle();
   }
 
@@ -116,6 +117,7 @@ export class Replicate extends Refuse {
       generation,
       quorum: this.#copies.hasQuorum(up),
       filesLocked: locks.size,
+      directoriesLocked: this.#names.locks.size,
       heals: this.#heals.count,
       needsHeal,
     };
@@ -135,7 +137,7 @@ export class Replicate extends Refuse {
         if (event.domain !== this.name) return this.emit(event);
         return copies.stateOf(this.inodes.of(event.gfid)).lock?.yield();
       case "entrylk-contention":
-        return event.domain === this.name ? undefined : this.emit(event);
+        return this.#names.locks.heard(event) ? undefined : this.emit(event);
       case "cache-invalidation": {
         const marks = copies.keys.pending.some((key) => event.xdata?.has(key));
         if (marks) copies.stateOf(this.inodes.of(event.gfid)).doubt();
