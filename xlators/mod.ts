@@ -22,6 +22,7 @@ import { worm } from "xlators/features/worm/worm.ts";
 import { fuse } from "xlators/mount/fuse/fuse.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
+import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 import { client } from "xlators/protocol/client/client.ts";
 import { server } from "xlators/protocol/server/server.ts";
@@ -49,6 +50,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   fuse,
   ioThreads,
   mdCache,
+  openBehind,
   writeBehind,
   client,
   server,

@@ -119,20 +119,6 @@ export const PERFORMANCE: readonly VolumeOption[] = [
   ]),
   ...rows("performance/open-behind", [
     [
-      "performance.lazy-open",
-      onOff,
-      "yes",
-      "A file is opened on bricks when it is first used, not before.",
-    ],
-    ["performance.read-after-open", onOff, "yes", "Reads wait until the file is really open."],
-    [
-      "performance.open-behind-pass-through",
-      onOff,
-      "false",
-      "open-behind only passes operations on.",
-      { option: "pass-through" },
-    ],
-    [
       "performance.open-behind",
       onOff,
       "on",

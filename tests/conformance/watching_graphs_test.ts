@@ -20,6 +20,7 @@ import { utime } from "xlators/features/utime/utime.ts";
 import { worm } from "xlators/features/worm/worm.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
+import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 
 function over<T extends OptionTable>(
@@ -68,5 +69,12 @@ over(
     "data: statfs of an inode that is not there is ESTALE",
   ],
 );
+// Whether a file is open, and can be, is told when it is used.
+const UNOPENED = [
+  "answers: open files are counted, those that can write apart",
+  "lookup: fops on a gfid that no file has are ENOENT or ESTALE",
+] as const;
+over(openBehind, {}, UNOPENED);
+over(openBehind, { "read-after-open": "off" }, UNOPENED);
 // Nobody knows what attributes a file will have when its writes are done.
 over(writeBehind, {}, ["data: what is written is read back, with attributes before and after"]);
