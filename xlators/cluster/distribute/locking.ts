@@ -3,9 +3,12 @@
 import type { Call } from "core/call.ts";
 import { EINVAL, ENOSYS, ENOTCONN, EOPNOTSUPP } from "core/errno.ts";
 import type { Entry, Inode } from "core/inode.ts";
+import { encodeName, toHex } from "core/lib/bytes.ts";
+import type { Xlator } from "core/xlator.ts";
 import { isMissing, type Subvolumes } from "xlators/cluster/distribute/subvolumes.ts";
 
-const NAMES_DOMAIN = "dht.entry.sync", LAYOUT_DOMAIN = "dht.layout.heal";
+const NAMES_DOMAIN = "dht.entry.sync";
+const FILES_DOMAIN = "dht.file.migrate", LAYOUT_DOMAIN = "dht.layout.heal";
 
 interface Held {
   release(): Promise<unknown>;
@@ -22,17 +25,35 @@ export async function withNames<T>(
   act: () => Promise<T>,
 ): Promise<T> {
   const locker = subvolumes.asLocker(call);
-  const keyOf = ({ index, parent, name }: typeof entries[number]) =>
-    `${String(index).padStart(6, "0")} ${parent.gfid} ${name}`;
-  const byKey = new Map(entries.map((entry) => [keyOf(entry), entry]));
-  const sorted = [...byKey].sort(([a], [b]) => a < b ? -1 : 1).map(([, entry]) => entry);
   return await holding(
-    sorted.map(({ index, parent, name }) => async () => {
-      const to = subvolumes.all[index]!;
-      const args = { inode: parent, domain: NAMES_DOMAIN, name, type: "write" } as const;
-      await to.entrylk(locker, { ...args, cmd: "lock" });
-      return { release: () => to.entrylk(locker, { ...args, cmd: "unlock" }) };
-    }),
+    inOrder(subvolumes, entries, ({ parent, name }) => parent.gfid + toHex(encodeName(name)))
+      .map(({ index, parent, name }) => async () => {
+        const to = subvolumes.all[index]!;
+        const args = { inode: parent, domain: NAMES_DOMAIN, name, type: "write" } as const;
+        await to.entrylk(locker, { ...args, cmd: "lock" });
+        return { release: () => to.entrylk(locker, { ...args, cmd: "unlock" }) };
+      }),
+    act,
+  );
+}
+
+/**
+ * Does `act` while nobody else moves the files, or their data. Taken before the locks of names: a brick
+ * lets a removal wait for whoever has the file locked, so who holds the names would wait for somebody
+ * who waits for the names.
+ */
+export async function withFiles<T>(
+  subvolumes: Subvolumes,
+  call: Call,
+  files: readonly { readonly index: number; readonly inode: Inode }[],
+  act: () => Promise<T>,
+): Promise<T> {
+  const locker = subvolumes.asLocker(call);
+  return await holding(
+    inOrder(subvolumes, files, ({ inode }) => inode.gfid)
+      .map(({ index, inode }) => () =>
+        lockWhole(subvolumes.all[index]!, locker, inode, FILES_DOMAIN)
+      ),
     act,
   );
 }
@@ -45,16 +66,31 @@ export async function withLayout<T>(
   act: () => Promise<T>,
 ): Promise<T> {
   const locker = subvolumes.asLocker(call);
-  const range = { whence: 0, start: 0n, size: 0n, pid: call.pid, owner: locker.lkOwner };
-  const args = { inode, domain: LAYOUT_DOMAIN };
   return await holding(
-    subvolumes.all.map((to) => async () => {
-      await to.inodelk(locker, { ...args, cmd: "set-wait", lock: { ...range, type: "write" } });
-      const unlock = { ...args, cmd: "set", lock: { ...range, type: "unlock" } } as const;
-      return { release: () => to.inodelk(locker, unlock) };
-    }),
+    subvolumes.lockOrder.map((index) => () =>
+      lockWhole(subvolumes.all[index]!, locker, inode, LAYOUT_DOMAIN)
+    ),
     act,
   );
+}
+
+// Each thing once, in the order that GlusterFS's clients lock in: by the subvolume's name, then by `key`.
+function inOrder<T extends { readonly index: number }>(
+  { lockOrder }: Subvolumes,
+  things: readonly T[],
+  key: (thing: T) => string,
+): T[] {
+  const byKey = new Map(things.map((thing) => [`${thing.index} ${key(thing)}`, thing]));
+  const place = ({ index }: T) => lockOrder.indexOf(index);
+  return [...byKey.values()].sort((a, b) => place(a) - place(b) || (key(a) < key(b) ? -1 : 1));
+}
+
+async function lockWhole(to: Xlator, locker: Call, inode: Inode, domain: string): Promise<Held> {
+  const range = { whence: 0, start: 0n, size: 0n, pid: locker.pid, owner: locker.lkOwner };
+  const args = { inode, domain };
+  await to.inodelk(locker, { ...args, cmd: "set-wait", lock: { ...range, type: "write" } });
+  const unlock = { ...args, cmd: "set", lock: { ...range, type: "unlock" } } as const;
+  return { release: () => to.inodelk(locker, unlock) };
 }
 
 async function holding<T>(

@@ -35,6 +35,12 @@ export interface Parts {
   readonly space: Space;
 }
 
+/** What is moved by a rename, and what is in the way. */
+export interface Both {
+  readonly from: Found;
+  readonly to: Found | undefined;
+}
+
 type Maker = "mknod" | "put";
 
 /** See the head of this file. */
@@ -243,21 +249,15 @@ export class Names {
     throw ENOTEMPTY;
   }
 
-  /** A rename's two names, which are locked: what is moved, and what is in the way. */
-  async both(
-    call: Call,
-    args: Args<"rename">,
-  ): Promise<{ from: Found; to: Found | undefined; hashed: number }> {
-    const hashed = await this.#finder.hashed(call, args.newParent, args.newName);
-    const from = await this.#lockedFinder.byName(call, {
-      parent: args.oldParent,
-      name: args.oldName,
-    });
+  /** A rename's two names; `locked`: the caller holds their locks. Throws ENOENT if nothing is moved. */
+  async both(call: Call, args: Args<"rename">, { locked = false } = {}): Promise<Both> {
+    const finder = locked ? this.#lockedFinder : this.#finder;
+    const from = await finder.byName(call, { parent: args.oldParent, name: args.oldName });
     const [to] = await settle([
-      this.#lockedFinder.byName(call, { parent: args.newParent, name: args.newName }),
+      finder.byName(call, { parent: args.newParent, name: args.newName }),
     ]);
     if (!to!.ok && !ENOENT.matches(to!.error)) throw to!.error;
-    return { from, to: to!.ok ? to!.value : undefined, hashed };
+    return { from, to: to!.ok ? to!.value : undefined };
   }
 }
 

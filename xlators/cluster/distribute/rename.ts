@@ -8,7 +8,7 @@ import type { Call } from "core/call.ts";
 import { EINVAL, EISDIR, ENOTCONN, ENOTDIR } from "core/errno.ts";
 import type { Args, RenameReply } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
-import type { Entry } from "core/inode.ts";
+import type { Entry, Inode } from "core/inode.ts";
 import { Xdata } from "core/xdata.ts";
 import { INTERNAL_FOP } from "core/xdata_keys.ts";
 import { settle } from "core/xlator.ts";
@@ -18,9 +18,9 @@ import {
   makeLinkFile,
   removeLinkFile,
 } from "xlators/cluster/distribute/link_file.ts";
-import { withNames } from "xlators/cluster/distribute/locking.ts";
+import { withFiles, withNames } from "xlators/cluster/distribute/locking.ts";
 import { mergeDirectories, shown } from "xlators/cluster/distribute/merge.ts";
-import type { Names, Parts } from "xlators/cluster/distribute/names.ts";
+import type { Both, Names, Parts } from "xlators/cluster/distribute/names.ts";
 import {
   agreed,
   asRoot,
@@ -65,22 +65,44 @@ export class Renamer {
       { index: oldHashed, parent: args.oldParent, name: args.oldName },
       { index: newHashed, parent: args.newParent, name: args.newName },
     ];
-    return await withNames(this.#subvolumes, call, entries, async () => {
-      const { from, to } = await this.#names.both(call, args);
-      if (from.place.kind === "directory") {
-        return await this.#directory(call, args, from, to, newHashed);
-      }
-      if (to?.place.kind === "directory") throw EISDIR;
-      if (to?.inode === from.inode) return await this.#sameFile(call, args, from.place.index);
-      return await this.#file(call, args, {
-        from: { parent: args.oldParent, name: args.oldName },
-        to: { parent: args.newParent, name: args.newName },
-        fromHashed: oldHashed,
-        toHashed: newHashed,
-        data: from.place.index,
-        replaced: to?.place.kind === "file" ? to.place.index : undefined,
-        stat: from.stat,
-      });
+    for (;;) {
+      const files = filesOf(await this.#names.both(call, args));
+      const reply = await withFiles(
+        this.#subvolumes,
+        call,
+        files,
+        () =>
+          withNames(this.#subvolumes, call, entries, async () => {
+            const found = await this.#names.both(call, args, { locked: true });
+            // Somebody was quicker: other files than those that are locked.
+            if (!isSame(files, filesOf(found))) return undefined;
+            return await this.#move(call, args, found, oldHashed, newHashed);
+          }),
+      );
+      if (reply) return reply;
+    }
+  }
+
+  async #move(
+    call: Call,
+    args: RenameArgs,
+    { from, to }: Both,
+    fromHashed: number,
+    toHashed: number,
+  ): Promise<RenameReply> {
+    if (from.place.kind === "directory") {
+      return await this.#directory(call, args, from, to, toHashed);
+    }
+    if (to?.place.kind === "directory") throw EISDIR;
+    if (to?.inode === from.inode) return await this.#sameFile(call, args, from.place.index);
+    return await this.#file(call, args, {
+      from: { parent: args.oldParent, name: args.oldName },
+      to: { parent: args.newParent, name: args.newName },
+      fromHashed,
+      toHashed,
+      data: from.place.index,
+      replaced: to?.place.kind === "file" ? to.place.index : undefined,
+      stat: from.stat,
     });
   }
 
@@ -197,6 +219,18 @@ export class Renamer {
       throw error;
     }
   }
+}
+
+// What is locked of a rename's files, and where; a directory is protected by its names' locks.
+function filesOf({ from, to }: Both): { readonly index: number; readonly inode: Inode }[] {
+  return [from, to].flatMap((found) =>
+    found?.place.kind === "file" ? [{ index: found.place.index, inode: found.inode }] : []
+  );
+}
+
+function isSame(one: ReturnType<typeof filesOf>, other: typeof one): boolean {
+  return one.length === other.length &&
+    one.every(({ index, inode }, at) => other[at]!.index === index && other[at]!.inode === inode);
 }
 
 function forClients(reply: RenameReply): RenameReply {

@@ -37,7 +37,7 @@ class Flaky extends Uniform {
   /** What removing a directory fails with. */
   rmdirFails: FopError | undefined;
   /** Called with each fop. */
-  saw: (fop: FopName) => void = () => {};
+  saw: (fop: FopName) => unknown = () => {};
   set up(up: boolean) {
     this.away = !up;
     this.emit({ type: up ? "child-up" : "child-down" });
@@ -341,6 +341,65 @@ Deno.test("cluster/distribute: a directory that one subvolume lacks is renamed",
     if (!renamed!.ok) ok(ENOENT.matches(renamed!.error));
     await all.volume.stat(renamed!.ok ? `new-${name}` : name);
   }
+});
+
+Deno.test("cluster/distribute: a rename locks the file before the names, as GlusterFS's clients do", async () => {
+  const all = spread(2);
+  const { root } = all.inodes;
+  const other = { ...ROOT, client: { id: "other", address: "" }, lkOwner: "0b" as LkOwner };
+  for (const name of NAMES) {
+    await all.volume.writeFile(name, utf8.encode("x"));
+    const { inode } = await all.volume.lookup(name);
+    const brick = all.bricks[(await where(all, name)).indexOf("data")]!;
+    const file = { inode, domain: "dht.file.migrate" };
+    const range = { whence: 0, start: 0n, size: 0n, pid: 0, owner: other.lkOwner };
+    await brick.inodelk(other, { ...file, cmd: "set-wait", lock: { ...range, type: "write" } });
+    const locks = Promise.withResolvers<FopName>();
+    for (const each of all.bricks) {
+      each.saw = (fop) => /lk$/.test(fop) && locks.resolve(fop);
+    }
+    const renamed = all.volume.rename(name, `new-${name}`);
+    equal(await locks.promise, "inodelk");
+    // Its names are free for who has the file.
+    const entry = { inode: root, domain: "dht.entry.sync", name, type: "write" } as const;
+    await brick.entrylk(other, { ...entry, cmd: "lock" });
+    await brick.entrylk(other, { ...entry, cmd: "unlock" });
+    await brick.inodelk(other, { ...file, cmd: "set", lock: { ...range, type: "unlock" } });
+    await renamed;
+    equal((await all.volume.stat(`new-${name}`)).size, 1);
+  }
+});
+
+Deno.test("cluster/distribute: a file that is replaced before a rename has locked it is moved all the same", async () => {
+  const all = spread(2);
+  for (const name of NAMES) {
+    await all.volume.writeFile(name, utf8.encode("old"));
+    await all.volume.writeFile(`tmp-${name}`, utf8.encode("newer"));
+    let replaced: Promise<void> | undefined;
+    for (const each of all.bricks) {
+      each.saw = (fop) => {
+        if (fop !== "inodelk" || replaced) return;
+        replaced = Promise.resolve();
+        replaced = all.volume.rename(`tmp-${name}`, name);
+      };
+    }
+    await all.volume.rename(name, `new-${name}`);
+    await replaced;
+    const left = await all.volume.exists(name) ? [name] : [];
+    const moved = (await all.volume.stat(`new-${name}`)).size;
+    // One after the other, in either order.
+    deepEqual([moved, left.length], moved === 3 ? [3, 1] : [5, 0]);
+  }
+});
+
+Deno.test("cluster/distribute: locks are taken in the order of the subvolumes' names", async () => {
+  const all = spread(11);
+  const seen: number[] = [];
+  for (const [at, each] of all.bricks.entries()) {
+    each.saw = (fop) => fop === "inodelk" && seen.push(at);
+  }
+  await all.volume.mkdir("/d");
+  deepEqual(seen.slice(0, 11), [0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9]);
 });
 
 const GFID = "00000000-0000-0000-0000-0000000000d1" as Gfid;

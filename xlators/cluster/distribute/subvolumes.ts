@@ -63,6 +63,8 @@ export type Place = FilePlace | DirectoryPlace;
 export class Subvolumes {
   readonly all: readonly Xlator[];
   readonly names: readonly string[];
+  /** Their numbers in the order in which all clients lock: by name. */
+  readonly lockOrder: readonly number[];
   readonly env: Env;
   readonly inodes: InodeTable;
   readonly #hashes = new Map<DistributeValues, NameHash>();
@@ -71,7 +73,8 @@ export class Subvolumes {
 
   constructor(node: Node, values: DistributeValues) {
     this.all = node.children;
-    this.names = node.children.map(({ name }) => name);
+    const names = this.names = node.children.map(({ name }) => name);
+    this.lockOrder = [...names.keys()].sort((a, b) => names[a]! < names[b]! ? -1 : 1);
     this.env = node.env;
     this.inodes = node.inodes;
     this.values = values;
