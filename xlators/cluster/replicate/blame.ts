@@ -113,7 +113,11 @@ export function judge(
   const needsHeal = witnesses.some((witness, index) =>
     witness !== undefined && (content[index] || metadata[index])
   );
-  return { content: mayRead(content), metadata: mayRead(metadata), needsHeal };
+  // Names of a directory are merged when it is healed: until then any copy's are better than none.
+  const merges = part === "entry" &&
+    witnesses.every((witness, index) => !witness || content[index]);
+  const hidden = merges ? content.map(() => false) : content;
+  return { content: mayRead(hidden), metadata: mayRead(metadata), needsHeal };
 }
 
 // Appends are not synced before their marks are taken off: a copy that lost one is shorter.

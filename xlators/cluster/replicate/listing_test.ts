@@ -101,6 +101,19 @@ Deno.test("cluster/replicate listing: a failing copy is left, a failure of the f
   );
 });
 
+Deno.test("cluster/replicate listing: a directory whose copies blame each other is listed and looked at", async () => {
+  const place = await scene(2);
+  const { scene: { top, root, links }, scene: on } = place;
+  await on.blame(root, 0, 1, { entry: 1 });
+  await on.blame(root, 1, 0, { entry: 1 });
+  links[0]!.turn(false);
+  links[0]!.turn(true);
+  expectAll(await list(place, { before: () => false }));
+  equal((await top.stat(ROOT, { inode: root })).stat.gfid, root.gfid);
+  await top.getxattr(ROOT, { inode: root, name: "" });
+  await on.create("more");
+});
+
 Deno.test("cluster/replicate listing: from its beginning everything is shown anew", async () => {
   const place = await scene();
   const before = (page: number) => page === 2 && place.scene.links[0]!.turn(false);
