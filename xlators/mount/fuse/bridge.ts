@@ -15,7 +15,13 @@ import { type Node, Nodes } from "xlators/mount/fuse/nodes.ts";
 import type { FuseValues } from "xlators/mount/fuse/options.ts";
 import { OPERATIONS } from "xlators/mount/fuse/operations.ts";
 import { OP } from "xlators/mount/fuse/protocol.ts";
-import { Replier, type Send, type Validity } from "xlators/mount/fuse/reply.ts";
+import {
+  invalidation,
+  type Notify,
+  Replier,
+  type Send,
+  type Validity,
+} from "xlators/mount/fuse/reply.ts";
 import { Request, type RequestBytes } from "xlators/mount/fuse/request.ts";
 
 const ENOSYS = 38;
@@ -29,6 +35,7 @@ export interface BridgeParts {
   readonly values: FuseValues;
   /** Where answers go. */
   readonly send: Send;
+  readonly notify: Notify;
 }
 
 /** See the head of this file. */
@@ -45,13 +52,14 @@ export class Bridge {
   readonly waiting = new Map<number, AbortController>();
   /** Waits that were given up and may still be granted, by node and owner. */
   readonly abandoned = new Map<string, object>();
+  readonly #notify: Notify;
   readonly #groups: Groups;
   readonly #initialized = Promise.withResolvers<void>();
   readonly #client: Client = { id: "mount", address: "" };
   #calls = 0;
   #underWay = 0;
 
-  constructor({ top, inodes, env, values, send }: BridgeParts) {
+  constructor({ top, inodes, env, values, send, notify }: BridgeParts) {
     this.top = top;
     this.inodes = inodes;
     this.env = env;
@@ -59,6 +67,7 @@ export class Bridge {
     this.validity = validityOf(values);
     this.nodes = new Nodes(inodes.root);
     this.reply = new Replier(send);
+    this.#notify = notify;
     this.#groups = new Groups(env.clock, () => this.values["gid-timeout"]);
   }
 
@@ -149,6 +158,14 @@ export class Bridge {
       deadline: Infinity,
       id: unique,
     };
+  }
+
+  /**
+   * Resolves when the kernel has dropped what it cached of a node. It waits for pages that are being
+   * read or written, which needs us: never ask for it where a request of ours has to be done first.
+   */
+  async dropCached({ id }: Node): Promise<void> {
+    await this.#notify(invalidation(id));
   }
 
   /** The node of what a reply told of. */

@@ -28,6 +28,10 @@ class Kernel {
   readonly #answers = new Map<number, (answer: Answer) => void>();
   /** What writing an answer answers: negative, the asker is gone. */
   refuses = 0;
+  /** Nodes that it was told to drop what it cached of. */
+  readonly dropped: number[] = [];
+  /** What dropping takes. */
+  drop: () => Promise<void> = () => Promise.resolve();
 
   constructor(top: Xlator, inodes: InodeTable, given: Record<string, string> = {}) {
     const values = readOptions(options, new Map(Object.entries({ mountpoint: "/m", ...given })));
@@ -37,6 +41,12 @@ class Kernel {
       env: testEnv(),
       values,
       send: (bytes, size) => this.#hear(bytes.slice(0, size)),
+      notify: (bytes) => {
+        const view = new DataView(bytes.buffer);
+        deepEqual([view.getUint32(0, true), view.getInt32(4, true)], [bytes.length, 2]);
+        this.dropped.push(u64(view, OUT_HEADER));
+        return this.drop().then(() => bytes.length);
+      },
     });
   }
 
@@ -318,6 +328,32 @@ Deno.test("mount/fuse: a lock that somebody has is EAGAIN at once", async () => 
   const { view } = await kernel.ask(OP.OPEN, ROOT_NODE, 2, 0);
   const handle = view.getBigUint64(0, true);
   equal((await kernel.ask(OP.SETLK, ROOT_NODE, handle, ...LOCK)).error, -EAGAIN.errno);
+});
+
+Deno.test("mount/fuse: who gets a lock sees what others wrote before, nothing that was cached", async () => {
+  const { granted, kernel } = lockable();
+  const { view } = await kernel.ask(OP.OPEN, ROOT_NODE, 2, 0);
+  const handle = view.getBigUint64(0, true);
+  granted.resolve();
+  const told = Promise.withResolvers<void>(), done = Promise.withResolvers<void>();
+  kernel.drop = () => {
+    told.resolve();
+    return done.promise;
+  };
+  let answered = false;
+  const answer = kernel.ask(OP.SETLKW, ROOT_NODE, handle, ...LOCK).then((got) => {
+    answered = true;
+    return got;
+  });
+  await Promise.race([told.promise, answer]);
+  deepEqual([kernel.dropped, answered], [[ROOT_NODE], false]);
+  done.resolve();
+  equal((await answer).error, 0);
+  const READ = 0, UNLOCK = 2;
+  const lock = (type: number) => [7n, 10n, 19n, type, 1234, 0, 0] as const;
+  equal((await kernel.ask(OP.SETLK, ROOT_NODE, handle, ...lock(READ))).error, 0);
+  equal((await kernel.ask(OP.SETLK, ROOT_NODE, handle, ...lock(UNLOCK))).error, 0);
+  equal(kernel.dropped.length, 2);
 });
 
 Deno.test("mount/fuse: closing a file that was only read asks the bricks nothing", async () => {

@@ -45,7 +45,9 @@ export class Fuse extends PassThrough {
     this.#mounted = mounted;
     const { env, inodes } = this;
     const send = Device.sender(fd, env);
-    const bridge = new Bridge({ top: this.child, inodes, env, values, send });
+    // On another thread: the kernel may wait for pages that only this one can give it.
+    const notify = (bytes: Uint8Array<ArrayBuffer>) => sys.writeAsync(fd, bytes, bytes.length);
+    const bridge = new Bridge({ top: this.child, inodes, env, values, send, notify });
     this.#bridge = bridge;
     const invalidator = this.#invalidator = new Invalidator({
       nodes: bridge.nodes,

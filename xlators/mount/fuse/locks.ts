@@ -36,13 +36,14 @@ export async function getlk(bridge: Bridge, request: Request): Promise<void> {
   bridge.reply.lock(request.unique, lock.start, end, TYPES.indexOf(lock.type), lock.pid);
 }
 
-/** SETLK. */
+/** SETLK. Who gets a lock must not see what was cached before somebody else had it. */
 export async function setlk(bridge: Bridge, request: Request): Promise<void> {
   const { fd, node } = bridge.handles.of(request.u64(0));
   const lock = lockOf(request);
   node.locked = true;
   bridge.abandoned.delete(abandonedKey(node.id, lock));
   await bridge.top.lk(bridge.call(request, lock.owner), { fd, cmd: "set", lock });
+  if (lock.type !== "unlock") await bridge.dropCached(node);
   bridge.reply.ok(request.unique);
 }
 
@@ -70,6 +71,7 @@ export async function setlkw(bridge: Bridge, request: Request): Promise<void> {
   } finally {
     bridge.waiting.delete(unique);
   }
+  if (lock.type !== "unlock") await bridge.dropCached(node);
   bridge.reply.ok(unique);
 }
 

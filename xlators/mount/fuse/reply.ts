@@ -32,6 +32,9 @@ export class ReplyBuffer {
 /** Where answers go: the device. Answers what `write` answered, negative for a failure. */
 export type Send = (bytes: Uint8Array<ArrayBuffer>, size: number) => number;
 
+/** Tells the kernel what it did not ask for; the bytes are lent until it has done what they say. */
+export type Notify = (bytes: Uint8Array<ArrayBuffer>) => Promise<number>;
+
 /** Seconds that the kernel may rely on what it was told. */
 export interface Validity {
   readonly entry: number;
@@ -97,6 +100,15 @@ function putTime(view: DataView, secondsAt: number, nanosecondsAt: number, time:
   const seconds = Math.floor(time);
   putU64(view, secondsAt, seconds);
   view.setUint32(nanosecondsAt, Math.round((time - seconds) * 1e9), true);
+}
+
+/** Tells the kernel to ask again for a node's attributes and data; a notice of its own. */
+export function invalidation(nodeid: number): Uint8Array<ArrayBuffer> {
+  const { bytes, view } = new ReplyBuffer(24);
+  view.setUint32(0, bytes.length, true);
+  view.setInt32(4, NOTIFY.INVAL_INODE, true);
+  putU64(view, OUT_HEADER, nodeid);
+  return bytes;
 }
 
 /** Writes answers. Those methods that answer a number answer what the device did. */
@@ -212,14 +224,6 @@ export class Replier {
     view.setUint32(OUT_HEADER + 16, type, true);
     view.setUint32(OUT_HEADER + 20, pid, true);
     return this.#finish(this.#small, unique, 0, 24);
-  }
-
-  /** The kernel shall ask again for a node's attributes and data. */
-  invalidate(nodeid: number): number {
-    const { bytes, view } = this.#small;
-    bytes.fill(0, OUT_HEADER, OUT_HEADER + 24);
-    putU64(view, OUT_HEADER, nodeid);
-    return this.#finish(this.#small, 0, NOTIFY.INVAL_INODE, 24);
   }
 
   #finish({ bytes, view }: ReplyBuffer, unique: number, error: number, size: number): number {
