@@ -158,6 +158,52 @@ for (const kind of ["ours", "glusterfsd"] as const) {
     deepEqual(await names(volume, "/"), []);
   });
 
+  e2e(`distribute, bricks ${kind}: files renamed by both at once have one name`, [], async () => {
+    await using pair = await BrickPair.start(kind, kind);
+    const mount = await pair.mount();
+    const { volume } = await pair.ours();
+    for (const i of numbers) await volume.writeFile(`/f${i}`, text.encode(`${i}`));
+    await Promise.all(numbers.flatMap((i) => [
+      volume.rename(`/f${i}`, `/ours${i}`).catch((error) => {
+        if (!ENOENT.matches(error)) throw error;
+      }),
+      Deno.rename(`${mount}/f${i}`, `${mount}/theirs${i}`).catch((error) => {
+        if (!(error instanceof Deno.errors.NotFound)) throw error;
+      }),
+    ]));
+    equal(listed(mount).length, COUNT);
+    deepEqual(await names(volume, "/"), listed(mount));
+    for (const name of listed(mount)) {
+      equal(await read(volume, `/${name}`), name.replace(/\D+/, ""));
+    }
+  });
+
+  e2e(
+    `distribute, bricks ${kind}: a directory that a crash left half-made is whole again`,
+    [],
+    async () => {
+      await using pair = await BrickPair.start(kind, kind);
+      const { volume } = await pair.ours();
+      await volume.stat("/");
+      for (let i = 0; i < 8; i++) {
+        const gfid = `0x${crypto.randomUUID().replaceAll("-", "")}`;
+        for (const { path } of pair.bricks) await Deno.mkdir(`${path}/d${i}`);
+        await must([
+          "setfattr",
+          "-n",
+          "trusted.gfid",
+          "-v",
+          gfid,
+          `${pair.bricks[i % 2]!.path}/d${i}`,
+        ]);
+        await volume.writeFile(`/d${i}/f`, text.encode("x"));
+        deepEqual(await pair.xattrs(`d${i}`, "trusted.gfid"), [gfid.slice(2), gfid.slice(2)]);
+      }
+      const mount = await pair.mount();
+      for (let i = 0; i < 8; i++) equal(await Deno.readTextFile(`${mount}/d${i}/f`), "x");
+    },
+  );
+
   e2e(
     `distribute, bricks ${kind}: random changes by both, in turn, do what one disk does`,
     [],
