@@ -4,13 +4,16 @@ import type { Call } from "core/call.ts";
 import { ROOT } from "core/call.ts";
 import { ENOENT, ESTALE } from "core/errno.ts";
 import type { AttrChanges } from "core/fops.ts";
-import type { Iatt, Timespec } from "core/iatt.ts";
+import { type Iatt, isDirectory, type Timespec } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import type { Node } from "xlators/mount/fuse/nodes.ts";
 import { FATTR, GETATTR_FH } from "xlators/mount/fuse/protocol.ts";
 import type { Request } from "xlators/mount/fuse/request.ts";
 
+/** Any of what SETATTR can set. */
+const FATTR_SETS = FATTR.MODE | FATTR.UID | FATTR.GID | FATTR.SIZE | FATTR.ATIME | FATTR.MTIME |
+  FATTR.ATIME_NOW | FATTR.MTIME_NOW;
 const S_ISUID = 0o4000, S_ISGID = 0o2000, S_IXGRP = 0o10;
 
 /** Any file that is open on `node`. */
@@ -88,6 +91,11 @@ export async function setattr(bridge: Bridge, request: Request): Promise<void> {
       stat ??= await attributesOf(bridge, ROOT, node, fd);
       changes = { ...changes, mode: modeAfterWrite(stat.mode) };
     }
+  }
+  // Nothing to set: somebody became the owner who is it already, which counts as a change.
+  if (!(valid & FATTR_SETS)) {
+    stat = await attributesOf(bridge, ROOT, node, fd);
+    if (!isDirectory(stat)) changes = { mode: modeAfterWrite(stat.mode) };
   }
   if (Object.values(changes).some((value) => value !== undefined)) {
     // The kernel has seen to it that the caller may; who truncates need not be the owner.

@@ -270,6 +270,15 @@ Deno.test("mount/fuse: writing as somebody else takes the set-user-id bit away",
   equal(modeAfterWrite(0o102654), 0o654);
 });
 
+Deno.test("mount/fuse: an owner that is set to what he is takes it away, too", async () => {
+  const { kernel } = memory();
+  const { nodeid } = await kernel.create("f", 0o104755);
+  // chown(path, -1, -1), as the kernel tells it.
+  const fields = Array.from({ length: 11 }, () => 0n);
+  const { error, view } = await kernel.ask(OP.SETATTR, nodeid, 0, 0, ...fields);
+  deepEqual([error, view.getUint32(16 + 60, true) & 0o7777], [0, 0o755]);
+});
+
 /** A layer whose locks are granted when the test says so. */
 function lockable() {
   const inodes = new InodeTable();
