@@ -137,18 +137,18 @@ class Running<R> {
     );
     if (!this.#enough(clean)) {
       await this.#undo(answers);
-      await this.#markUnclear(done);
+      await this.#doubt();
       return failure ?? ENOTCONN;
     }
     if (this.#leavesNoGood(clean)) {
-      this.#each((state) => state.doubt());
+      await this.#doubt();
       return failure ?? EIO;
     }
     await this.#blame(answers, clean, done);
     const marked = clean.map((has, index) => has && !this.#marker.failed[index]);
     if (!this.#enough(marked)) {
       const problem = this.#marker.failure ?? ENOTCONN;
-      await this.#marker.takeBack(this.locker);
+      await this.#doubt();
       return problem;
     }
     return done.includes(true) ? undefined : failure ?? ENOTCONN;
@@ -175,13 +175,10 @@ class Running<R> {
     );
   }
 
-  // Some copies have it, too few to count: whoever heals finds out what is right.
-  async #markUnclear(done: readonly boolean[]): Promise<void> {
+  // Some copies have it, or may have it, and too few to count: whoever heals finds out what is right.
+  async #doubt(): Promise<void> {
     this.#each((state) => state.doubt());
-    const { change } = this;
-    const marked = this.#part !== this.held.on || this.held.on.includes(false);
-    if (marked || !done.includes(true)) return;
-    await this.#marker.end(this.locker, change.targets, done, { add: done });
+    await this.#marker.doubt(this.locker, this.change.targets, this.#part);
   }
 
   async #blame(

@@ -19,6 +19,7 @@ import type { Node, Settled, Xlator } from "core/xlator.ts";
 import { countOf, type MarkKeys } from "xlators/cluster/replicate/blame.ts";
 import type { ReplicateValues } from "xlators/cluster/replicate/options.ts";
 import { InodeState } from "xlators/cluster/replicate/inode_state.ts";
+import { Unmarked } from "xlators/cluster/replicate/unmarked.ts";
 import type { FileLock } from "xlators/cluster/replicate/write.ts";
 
 /** See the head of this file. */
@@ -45,6 +46,8 @@ export class Copies {
   doubts = 0;
   /** Milliseconds that a choice of a copy to read lasts. */
   choiceMs = 5 * 60_000;
+  /** Changes that healers have to hear of. */
+  readonly unmarked: Unmarked = new Unmarked(this);
   /** Files that are being written. */
   readonly locks = new Set<FileLock>();
   #states = new PerInode<InodeState>();

@@ -3,17 +3,9 @@
 import type { Call } from "core/call.ts";
 import type { FopError } from "core/errno.ts";
 import type { XattrReply } from "core/fops.ts";
-import { ptr, valueBytes, withKey, Xdata } from "core/xdata.ts";
+import { withKey, type Xdata } from "core/xdata.ts";
 import { settle, type Settled } from "core/xlator.ts";
-import {
-  type Counts,
-  countsBytes,
-  type Marks,
-  marksIn,
-  marksToAdd,
-  parseCounts,
-  type Part,
-} from "xlators/cluster/replicate/blame.ts";
+import { type Marks, marksIn, marksToAdd, type Part } from "xlators/cluster/replicate/blame.ts";
 import {
   type Copies,
   failureOf,
@@ -27,12 +19,27 @@ export interface MarkTarget extends Target {
   readonly name?: string;
 }
 
+/** What is added on one copy. */
+interface Adding {
+  /** Copies that are blamed, if any. */
+  readonly blamed: readonly boolean[];
+  /** To the mark of a change under way; absent: that is neither changed nor asked. */
+  readonly dirty?: number;
+}
+
+/** Marks that were sent last. */
+interface Sent {
+  readonly index: number;
+  readonly target: MarkTarget;
+  readonly marks: Adding;
+  /** They are set. */
+  readonly ok: boolean;
+}
+
 /** How a transaction ends, by copy. */
 export interface EndOptions {
   /** The mark of a change under way stays: somebody has to look. */
   readonly keep?: readonly boolean[];
-  /** Such a mark is set. */
-  readonly add?: readonly boolean[];
   /** The name is alike on all copies now. */
   readonly agrees?: boolean;
 }
@@ -47,8 +54,7 @@ export class Marker {
   readonly failed: boolean[];
   /** Copies that were marked as being changed. */
   #dirty: readonly boolean[];
-  /** The last marks that were set. */
-  #set: { readonly index: number; readonly target: MarkTarget; readonly marks: Xdata }[] = [];
+  #last: readonly Sent[] = [];
   #lastAnswers: readonly (Settled<unknown> | undefined)[] = [];
 
   constructor(copies: Copies, part: Part) {
@@ -70,7 +76,7 @@ export class Marker {
     targets: readonly MarkTarget[],
     on: readonly boolean[],
   ): Promise<(Marks | undefined)[]> {
-    const marks = marksToAdd(this.#copies.keys, [], { [this.#part]: 1 });
+    const marks = { blamed: [], dirty: 1 };
     const answers = await this.#send(call, targets, on, () => marks, NAME_DIFFERS);
     this.#dirty = answers.map((answer) => answer?.ok === true);
     return answers.map((answer) =>
@@ -92,7 +98,7 @@ export class Marker {
     on: readonly boolean[],
     absent: readonly boolean[],
   ): Promise<boolean[]> {
-    const marks = marksToAdd(this.#copies.keys, this.#counts(absent));
+    const marks = { blamed: absent };
     const answers = await this.#send(call, targets, on, () => marks, NAME_DIFFERS);
     return answers.map((answer) => answer !== undefined && !answer.ok);
   }
@@ -102,40 +108,39 @@ export class Marker {
     call: Call,
     targets: readonly MarkTarget[],
     on: readonly boolean[],
-    { keep = [], add = [], agrees = false }: EndOptions = {},
+    { keep = [], agrees = false }: EndOptions = {},
   ): Promise<void> {
-    const differs = this.#blames.some((row) => row.includes(true)) || add.includes(true);
-    const dirtyOf = (index: number) => add[index] ? 1 : this.#dirty[index] && !keep[index] ? -1 : 0;
+    const differs = this.#blames.some((row) => row.includes(true));
+    const dirtyOf = (index: number) => this.#dirty[index] && !keep[index] ? -1 : 0;
     const due = on.map((has, index) =>
       has && (dirtyOf(index) !== 0 || this.#blames[index]!.includes(true))
     );
     if (!due.includes(true)) return;
     const nameKey = differs ? NAME_DIFFERS : agrees ? NAME_AGREES : undefined;
-    await this.#send(call, targets, due, (index) => {
-      const own = { [this.#part]: dirtyOf(index) };
-      return marksToAdd(this.#copies.keys, this.#counts(this.#blames[index]!), own);
-    }, nameKey);
+    const marks = (index: number) => ({ blamed: this.#blames[index]!, dirty: dirtyOf(index) });
+    await this.#send(call, targets, due, marks, nameKey);
   }
 
-  #counts(blamed: readonly boolean[]): (Partial<Counts> | undefined)[] {
-    return blamed.map((each) => each ? { [this.#part]: 1 } : undefined);
+  // `times` is -1 for blames that are taken back.
+  #xattrs({ blamed, dirty }: Adding, times = 1): Xdata {
+    const counts = blamed.map((each) => each ? { [this.#part]: times } : undefined);
+    const own = dirty === undefined ? undefined : { [this.#part]: dirty };
+    return marksToAdd(this.#copies.keys, counts, own);
   }
 
   async #send(
     call: Call,
     targets: readonly MarkTarget[],
     on: readonly boolean[],
-    marks: (index: number) => Xdata,
+    marks: (index: number) => Adding,
     nameKey: typeof NAME_DIFFERS | undefined,
   ): Promise<(Settled<XattrReply> | undefined)[]> {
     const asked = on.flatMap((has, index) => has ? [index] : []);
     const answers: (Settled<XattrReply> | undefined)[] = on.map(() => undefined);
     const pairs = asked.flatMap((index) => targets.map((target) => ({ index, target })));
     const settled = await settle(pairs.map(({ index, target }) => {
-      const granular = this.#copies.values["granular-entry-heal"];
-      const named = granular && nameKey && target.name !== undefined;
-      const xdata = named ? withKey(undefined, nameKey, target.name!) : undefined;
-      return sendMarks(this.#copies, call, target, index, marks(index), xdata);
+      const xdata = this.#named(target, nameKey);
+      return sendMarks(this.#copies, call, target, index, this.#xattrs(marks(index)), xdata);
     }));
     pairs.forEach(({ index }, at) => {
       // Of two directories (rename), a failure on one is the copy's failure.
@@ -145,31 +150,48 @@ export class Marker {
       if (answer && !answer.ok) this.failed[index] = true;
     });
     this.#lastAnswers = answers;
-    this.#set = pairs.filter((_, at) => settled[at]!.ok).map((pair) => ({
+    this.#last = pairs.map((pair, at) => ({
       ...pair,
       marks: marks(pair.index),
+      ok: settled[at]!.ok,
     }));
     return answers;
   }
 
   /**
-   * Takes the last marks back where they were set. Too few copies have them: if each of a few blamed
-   * another, nobody could tell any more who is right.
+   * Nobody can tell who has the change: marks of a change under way are left on the copies in `on`, in
+   * the place of the blames that were set last. If each of a few copies blamed another, nobody could
+   * tell any more who is right. What no copy can be told now it is told later.
    */
-  async takeBack(call: Call): Promise<void> {
-    await settle(
-      this.#set.splice(0).map(({ index, target, marks }) =>
-        sendMarks(this.#copies, call, target, index, opposite(marks))
-      ),
-    );
+  async doubt(call: Call, targets: readonly MarkTarget[], on: readonly boolean[]): Promise<void> {
+    const sent = this.#last;
+    await settle(targets.map(async (target) => {
+      const answers = await settle(on.flatMap((has, index) => {
+        const last = sent.find((each) => each.index === index && each.target === target);
+        return has ? [this.#leaveDirty(call, target, index, last)] : [];
+      }));
+      if (!answers.some(({ ok }) => ok)) this.#copies.unmarked.note(target, this.#part);
+    }));
   }
-}
 
-function opposite(marks: Xdata): Xdata {
-  return Xdata.of([...marks].map(([name, value]) => {
-    const { data, metadata, entry } = parseCounts(valueBytes(value));
-    return [name, ptr(countsBytes({ data: -data, metadata: -metadata, entry: -entry }))] as const;
-  }));
+  async #leaveDirty(
+    call: Call,
+    target: MarkTarget,
+    index: number,
+    last: Sent | undefined,
+  ): Promise<void> {
+    // What was sent and failed may be there or not.
+    const isDirty = this.#dirty[index] && (last?.marks.dirty ?? 0) >= 0;
+    const blamed = last?.ok ? last.marks.blamed : [];
+    if (isDirty && !blamed.includes(true)) return;
+    const marks = this.#xattrs({ blamed, dirty: isDirty ? 0 : 1 }, -1);
+    await sendMarks(this.#copies, call, target, index, marks, this.#named(target, NAME_DIFFERS));
+  }
+
+  #named({ name }: MarkTarget, key: typeof NAME_DIFFERS | undefined): Xdata | undefined {
+    if (!key || name === undefined) return undefined;
+    return this.#copies.values["granular-entry-heal"] ? withKey(undefined, key, name) : undefined;
+  }
 }
 
 /** Adds `marks` on one copy of a file. */

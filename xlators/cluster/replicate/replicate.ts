@@ -98,6 +98,7 @@ export class Replicate extends Refuse {
     for (const lock of this.#copies.locks) lock.yield();
     this.#names.locks.yield();
     await this.#copies.idle();
+    await this.#copies.unmarked.stop();
   }
 
   reconfigure(values: ReplicateValues): void {

@@ -10,7 +10,7 @@
 
 import type { Call } from "core/call.ts";
 import type { Timer } from "core/env.ts";
-import { EIO, ENOTCONN, FopError } from "core/errno.ts";
+import { EIO, ENOSPC, ENOTCONN, FopError } from "core/errno.ts";
 import type { WithXdata } from "core/fops.ts";
 import type { Fd } from "core/inode.ts";
 import { requestKey, Xdata } from "core/xdata.ts";
@@ -310,7 +310,12 @@ class Hold {
 
   // A copy failed: who is blamed, or why the change failed.
   #judge(answers: Answers<WithXdata>): FopError | undefined {
-    if (failedAlike(answers)) return failureOf(answers);
+    if (failedAlike(answers)) {
+      const failure = failureOf(answers)!;
+      // Each may have written some of it before, and not the same.
+      if (isPartial(failure)) this.#unclear = true;
+      return failure;
+    }
     this.ending = true;
     const done = answers.map((answer) => answer?.ok === true);
     // What a copy that is behind says of its failure is not the file's.
@@ -370,7 +375,7 @@ class Hold {
     }
     this.#unclear = true;
     const failure = this.#marker.failure ?? ENOTCONN;
-    await this.#marker.takeBack(this.#call);
+    await this.#marker.doubt(this.#call, [this.#target], this.#part);
     throw failure;
   }
 
@@ -403,7 +408,9 @@ class Hold {
       );
       if (!this.#enough(marked)) {
         this.#markFailure = this.#marker.failure ?? ENOTCONN;
-        if (this.#blamesWriters) await this.#marker.takeBack(this.#call);
+        if (this.#blamesWriters) {
+          await this.#marker.doubt(this.#call, [this.#target], this.#part);
+        }
       }
     } finally {
       this.#caughtUp();
@@ -450,4 +457,9 @@ class Hold {
     asked.forEach((index, at) => synced[index] = answers[at]!.ok);
     return synced;
   }
+}
+
+// True if a copy that fails so may have written the beginning of what it was sent.
+function isPartial(failure: FopError): boolean {
+  return EIO.matches(failure) || ENOSPC.matches(failure);
 }
