@@ -7,7 +7,8 @@ import { readOptions } from "core/options.ts";
 import { valueBytes } from "core/xdata.ts";
 import { crawlAll, crawlIndex, listed } from "xlators/cluster/replicate/heal_crawl.ts";
 import { decideFile } from "xlators/cluster/replicate/heal_decide.ts";
-import { needOf } from "xlators/cluster/replicate/heal_file.ts";
+import { type Need, needOf } from "xlators/cluster/replicate/heal_file.ts";
+import { type LockCounts, lockCounts } from "xlators/cluster/replicate/heal_inspect.ts";
 import { pathOn } from "xlators/cluster/replicate/heal_paths.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 import { options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
@@ -15,6 +16,27 @@ import { options, type ReplicateValues } from "xlators/cluster/replicate/options
 /** Files that are healed at once. */
 const FILES_AT_ONCE = 4;
 const COUNT = "glusterfs.xattrop_index_count";
+
+/** How a file is shown; undefined: not at all. `working`: this healer is at it. */
+export function stateOf(
+  need: Need,
+  locks: LockCounts,
+  working: boolean,
+): HealEntry["state"] | undefined {
+  switch (need) {
+    case "split-brain":
+      return need;
+    case "heal":
+      // GlusterFS's healers may be at it as well as this one.
+      return working || locks.healers ? "healing" : "pending";
+    case "busy":
+      // Without a lock it is no change under way: its client ended in the midst of it.
+      return locks.clients ? undefined : working ? "healing" : "pending";
+    case "nothing":
+    case "gone":
+      return undefined;
+  }
+}
 
 /** See the head of this file. */
 export class ReplicateHealer implements Healer {
@@ -70,12 +92,10 @@ export class ReplicateHealer implements Healer {
       if (seen.has(gfid)) continue;
       seen.add(gfid);
       const { need, told } = await needOf(set, set.inodes.of(gfid));
-      if (need === "nothing" || need === "gone" || need === "busy") continue;
-      const state = need === "split-brain"
-        ? "split-brain"
-        : this.#working.has(gfid)
-        ? "healing"
-        : "pending";
+      if (need === "nothing" || need === "gone") continue;
+      const locks = await lockCounts(set, set.inodes.of(gfid));
+      const state = stateOf(need, locks, this.#working.has(gfid));
+      if (!state) continue;
       const owner = told[copy] ? copy : told.findIndex((each) => each !== undefined);
       yield { gfid, path: await pathOn(set, owner, set.inodes.of(gfid)), state };
     }

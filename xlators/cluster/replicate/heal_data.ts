@@ -15,11 +15,11 @@ import { Fd, type Inode } from "core/inode.ts";
 import { valueBytes } from "core/xdata.ts";
 import type { Settled } from "core/xlator.ts";
 import {
+  blamedSince,
   type Direction,
   directionOf,
   favoriteOf,
   type Testimonies,
-  type Testimony,
 } from "xlators/cluster/replicate/heal_direction.ts";
 import { copyRanges, type DataCopy } from "xlators/cluster/replicate/heal_copy.ts";
 import { inspect, unmark } from "xlators/cluster/replicate/heal_inspect.ts";
@@ -63,7 +63,9 @@ async function prepare(set: HealSet, inode: Inode, choice: Choice): Promise<Plan
   if (!direction.sinks.length && !direction.dirty.length) return "clean";
   // Without the copies that are away nobody can tell which unfinished write is the last one.
   if (!direction.accused.length && here.length < set.count) return "left";
-  const empty = here.every((index) => told[index]!.stat.size === 0);
+  // An arbiter's word is enough only if no copy that is away may have data.
+  const empty = here.length === set.count &&
+    here.every((index) => told[index]!.stat.size === 0);
   if (source === undefined && !empty) return "left";
   const size = source === undefined ? 0 : told[source]!.stat.size;
   const sinks = direction.sinks.filter((index) => index !== set.arbiter);
@@ -81,7 +83,7 @@ async function prepare(set: HealSet, inode: Inode, choice: Choice): Promise<Plan
     .filter(({ start, end }) => start < end);
   const from = source ?? here[0]!;
   const isStillRight = async (on: readonly number[]) =>
-    !blamedSince(told, (await inspect(set, inode, on)).told, from);
+    !blamedSince(told, (await inspect(set, inode, on)).told, from, "data");
   return {
     told,
     copy: { set, fd, source: from, sinks, fresh, failed, isStillRight },
@@ -179,7 +181,7 @@ async function finish(set: HealSet, inode: Inode, { told, copy }: Plan): Promise
   const { told: now } = await inspect(set, inode, locked.on);
   const stat = now[source]?.stat;
   // What the source missed meanwhile, sinks may have had: another heal finds out who is right.
-  if (!stat || blamedSince(told, now, source)) return "left";
+  if (!stat || blamedSince(told, now, source, "data")) return "left";
   const changes = {
     atime: { sec: stat.atime, nsec: stat.atimeNsec },
     mtime: { sec: stat.mtime, nsec: stat.mtimeNsec },
@@ -191,9 +193,4 @@ async function finish(set: HealSet, inode: Inode, { told, copy }: Plan): Promise
   const done = await unmark(set, inode, "data", still, { healed, clean: all });
   const lost = told.some((each, index) => each && !now[index]);
   return done && !lost && !failed.size ? "healed" : "left";
-}
-
-function blamedSince(before: Testimonies, now: Testimonies, whom: number): boolean {
-  const count = (each: Testimony | undefined) => each?.marks.blames[whom]?.data ?? 0;
-  return now.some((each, index) => count(each) > count(before[index]));
 }

@@ -75,6 +75,17 @@ function timeOf({ mtime, mtimeNsec }: Iatt): number {
   return mtime + mtimeNsec / 1e9;
 }
 
+/** True if a copy tells of more changes that `whom` missed than it did before. */
+export function blamedSince(
+  before: Testimonies,
+  now: Testimonies,
+  whom: number,
+  part: Part,
+): boolean {
+  const count = (each: Testimony | undefined) => each?.marks.blames[whom]?.[part] ?? 0;
+  return now.some((each, index) => count(each) > count(before[index]));
+}
+
 /** The copy that a policy makes the source of a split-brain; undefined if it cannot tell. */
 export function favoriteOf(
   told: Testimonies,

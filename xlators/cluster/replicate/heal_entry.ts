@@ -1,7 +1,8 @@
 /**
- * Heals the names of a directory. Sinks get what sources have and lose what they have not; if every
- * copy is blamed, nothing is lost: all get all names. Names are locked one by one, clients work on the
- * others meanwhile.
+ * Heals the names of a directory. Copies that nobody blames know which names there are: the others get
+ * what they have and lose what they have not. A name that only some of them have is from a change that
+ * did not end, and goes to all. If every copy is blamed, nothing is lost: all get all names. Names are
+ * locked one by one, clients work on the others meanwhile.
  */
 
 import { FopError } from "core/errno.ts";
@@ -9,6 +10,7 @@ import type { Gfid, Inode } from "core/inode.ts";
 import { isDirectory } from "core/iatt.ts";
 import { Window } from "core/lib/window.ts";
 import {
+  blamedSince,
   type Direction,
   directionOf,
   type Testimonies,
@@ -17,7 +19,11 @@ import type { Choice, Outcome } from "xlators/cluster/replicate/heal_data.ts";
 import { differingNames, listNames } from "xlators/cluster/replicate/heal_listing.ts";
 import { inspect, unmark } from "xlators/cluster/replicate/heal_inspect.ts";
 import { lockName } from "xlators/cluster/replicate/heal_locks.ts";
-import { healName, type NameOutcome } from "xlators/cluster/replicate/heal_names.ts";
+import {
+  type DirectoryHeal,
+  healName,
+  type NameOutcome,
+} from "xlators/cluster/replicate/heal_names.ts";
 import type { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 
 /** Names that are healed at once. */
@@ -49,17 +55,38 @@ export async function healNameOf(
   const { told } = await inspect(set, inode, set.all);
   const here = set.all.filter((index) => told[index]);
   if (here.length < set.count) return "left";
-  const sources = sureSources(entryDirection(set, told));
-  return await healName({ set, parent: inode, sources, here, found, last: false, choice }, name);
+  return await healName(directoryHeal(set, inode, told, here, { found, choice }), name);
 }
 
 function entryDirection({ arbiter }: HealSet, told: Testimonies): Direction {
   return directionOf(told, "entry", { arbiter, differ: () => false });
 }
 
-// Unfinished changes are on some copies only; of two names that differ nobody can tell which is new.
-function sureSources({ accused, sources, dirty }: Direction): number[] {
-  return accused.length ? sources.filter((index) => !dirty.includes(index)) : [];
+function directoryHeal(
+  set: HealSet,
+  parent: Inode,
+  told: Testimonies,
+  here: readonly number[],
+  { found, last = false, choice }: EntryOptions & { readonly choice?: Choice | undefined },
+): DirectoryHeal {
+  const direction = entryDirection(set, told);
+  const sources = sourcesOf(direction, here);
+  const unfinished = direction.sources.some((index) => direction.dirty.includes(index));
+  const isStillRight = async () => {
+    const now = await inspect(set, parent, here);
+    return sources.every((index) => !blamedSince(told, now.told, index, "entry"));
+  };
+  return { set, parent, sources, unfinished, here, isStillRight, found, last, choice };
+}
+
+// Whose names count. Where a change did not end, it may be there or not: those without one decide.
+function sourcesOf(
+  { accused, sources, dirty }: Direction,
+  here: readonly number[],
+): readonly number[] {
+  if (!accused.length) return here;
+  const clean = sources.filter((index) => !dirty.includes(index));
+  return [clean, sources, here].find((which) => which.length)!;
 }
 
 /** Heals the names of `inode`. */
@@ -83,19 +110,12 @@ export async function healEntries(
   if (!isDirectory(told[here[0]!]!.stat)) return "left";
   const { accused, dirty } = direction;
   if (!accused.length && !dirty.length && !options.full) return "clean";
-  const sure = sureSources(direction);
-  const heal = {
-    set,
-    parent: inode,
-    sources: sure,
-    here,
-    found: options.found,
-    last: options.last ?? false,
-  };
+  const heal = directoryHeal(set, inode, told, here, options);
+  const { sources } = heal;
   // Data marked on a directory: it is new, and names from before are noted nowhere.
   const whole = here.some((index) => told[index]!.marks.blames.some(({ data }) => data !== 0));
   const all = options.full || whole || !set.granular;
-  const names = await namesOf(set, inode, here, all ? [] : sure);
+  const names = await namesOf(set, inode, here, all || !accused.length ? [] : sources);
   const window = new Window(NAMES_AT_ONCE);
   const outcomes = new Set<NameOutcome>();
   await Promise.all(names.map((name) =>
@@ -108,7 +128,7 @@ export async function healEntries(
   }
   await using _locked = await lockName(set, set.name, inode, "").wait();
   const now = await inspect(set, inode, here);
-  const times = sure.length ? now.told[sure[0]!]?.stat : undefined;
+  const times = now.told[sources[0]!]?.stat;
   const behind = here.filter((index) => accused.includes(index));
   if (times && behind.length) {
     const { atime, atimeNsec, mtime, mtimeNsec } = times;

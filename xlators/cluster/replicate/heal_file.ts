@@ -10,8 +10,13 @@ import {
   type EntryOutcome,
   healEntries,
 } from "xlators/cluster/replicate/heal_entry.ts";
+import { markDirectoryOf } from "xlators/cluster/replicate/heal_missing.ts";
 import { inspect } from "xlators/cluster/replicate/heal_inspect.ts";
-import { healMetadata, metadataDiffers } from "xlators/cluster/replicate/heal_metadata.ts";
+import {
+  healMetadata,
+  metadataDiffers,
+  xattrsDiffer,
+} from "xlators/cluster/replicate/heal_metadata.ts";
 import type { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 
 /** What a file needs: "gone": no copy has it; "busy": nothing is wrong, somebody is writing. */
@@ -23,20 +28,22 @@ export interface FileNeed {
   /** Parts that are to be healed. */
   readonly parts: readonly Part[];
   readonly told: Testimonies;
+  /** Copies that say that they do not have it. */
+  readonly missing: readonly number[];
 }
 
 /** What `inode` needs, without locks: what clients do meanwhile may show. */
 export async function needOf(set: HealSet, inode: Inode): Promise<FileNeed> {
   const { told, missing } = await inspect(set, inode, set.all);
   const here = set.all.filter((index) => told[index]);
-  if (!here.length) return { need: missing.length ? "gone" : "nothing", parts: [], told };
+  if (!here.length) return { need: missing.length ? "gone" : "nothing", parts: [], told, missing };
   const marks = told.map((each) => each?.marks);
   const blamed = PARTS.filter((part) =>
     marks.some((each) => each?.blames.some((counts) => counts[part] !== 0))
   );
   const stat = told[here[0]!]!.stat;
   if (blamed.some((part) => part !== "entry" && isSplitBrain(marks, part))) {
-    return { need: "split-brain", parts: blamed, told };
+    return { need: "split-brain", parts: blamed, told, missing };
   }
   const parts = new Set<Part>(blamed);
   const differ = here.some((index) => metadataDiffers(told[index]!.stat, stat));
@@ -46,9 +53,9 @@ export async function needOf(set: HealSet, inode: Inode): Promise<FileNeed> {
         here.filter((index) => index !== set.arbiter).map((index) => told[index]!.stat.size),
       ).size > 1;
   if (sizes) parts.add("data");
-  if (blamed.length || differ) return { need: "heal", parts: [...parts, ...dirty], told };
+  if (blamed.length || differ) return { need: "heal", parts: [...parts, ...dirty], told, missing };
   for (const part of dirty) parts.add(part);
-  return { need: parts.size ? "busy" : "nothing", parts: [...parts], told };
+  return { need: parts.size ? "busy" : "nothing", parts: [...parts], told, missing };
 }
 
 /** What became of a file. */
@@ -67,18 +74,24 @@ export async function healFile(
   },
 ): Promise<FileOutcome> {
   const inode = set.inodes.of(gfid);
-  const { need, parts, told } = await needOf(set, inode);
+  const { need, parts, told, missing } = await needOf(set, inode);
   if (need === "gone") return "gone";
   if (need === "nothing") await unlist(set, inode, told);
   const stat = told.find((each) => each !== undefined)?.stat;
   if (!stat) return "left";
   const outcomes: FileOutcome[] = [];
   const { choice, only = ALL_PARTS } = options;
+  const owner = told.findIndex((each) => each !== undefined);
+  if (missing.some((index) => told[owner]!.marks.blames[index]!.metadata !== 0)) {
+    const directory = await markDirectoryOf(set, inode, owner);
+    if (directory) options.found.add(directory);
+  }
   if (isRegular(stat) && parts.includes("data") && only.has("data")) {
     outcomes.push(await healData(set, inode, choice));
   }
-  if (parts.includes("metadata") && only.has("metadata")) {
-    outcomes.push(await healMetadata(set, inode, choice));
+  const compared = options.full === true && await xattrsDiffer(set, inode, told);
+  if ((parts.includes("metadata") || compared) && only.has("metadata")) {
+    outcomes.push(await healMetadata(set, inode, choice, compared));
   }
   const names = parts.includes("entry") || parts.includes("data") || options.full;
   if (isDirectory(stat) && names && only.has("entry")) {

@@ -2,6 +2,7 @@
 
 import { ENOENT, ESTALE } from "core/errno.ts";
 import type { Inode } from "core/inode.ts";
+import { INODELK_DOM_PREFIX, MULTI_DOM_LK_COUNT } from "core/xdata_keys.ts";
 import { intKey, ptr, withKey, Xdata } from "core/xdata.ts";
 import {
   type Counts,
@@ -42,6 +43,27 @@ export async function inspect(
     return !answer.ok && isMissing(answer.error);
   });
   return { told, missing };
+}
+
+/** Locks on a file, held and wanted, as far as copies tell: of clients that change it, of its healers. */
+export interface LockCounts {
+  readonly clients: number;
+  readonly healers: number;
+}
+
+/** Asks the copies which locks they have: the highest of their counts. */
+export async function lockCounts(set: HealSet, inode: Inode): Promise<LockCounts> {
+  const key = (domain: string) => intKey(`${INODELK_DOM_PREFIX}:${domain}`);
+  const clients = key(set.name), healers = key(set.healers);
+  let xdata = withKey(undefined, MULTI_DOM_LK_COUNT, true);
+  for (const each of [clients, healers]) xdata = withKey(xdata, each, 0);
+  const answers = await set.ask(
+    set.all,
+    (copy) => copy.lookup(set.call, { inode, name: "", xdata }),
+  );
+  const most = (of: typeof clients) =>
+    Math.max(...answers.map((answer) => answer.ok ? answer.value.xdata?.get(of) ?? 0 : 0));
+  return { clients: most(clients), healers: most(healers) };
 }
 
 /** True if the answer means that there is no such file. */

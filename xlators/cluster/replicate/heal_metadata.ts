@@ -5,7 +5,11 @@ import { type Iatt, isSymlink } from "core/iatt.ts";
 import type { Inode } from "core/inode.ts";
 import { equalBytes } from "core/lib/bytes.ts";
 import { type DictValue, valueBytes, Xdata } from "core/xdata.ts";
-import { directionOf, favoriteOf } from "xlators/cluster/replicate/heal_direction.ts";
+import {
+  directionOf,
+  favoriteOf,
+  type Testimonies,
+} from "xlators/cluster/replicate/heal_direction.ts";
 import type { Choice, Outcome } from "xlators/cluster/replicate/heal_data.ts";
 import { inspect, unmark } from "xlators/cluster/replicate/heal_inspect.ts";
 import { ATTRIBUTES, lockRange } from "xlators/cluster/replicate/heal_locks.ts";
@@ -20,8 +24,39 @@ export function metadataDiffers(one: Iatt, other: Iatt): boolean {
   return one.mode !== other.mode || one.uid !== other.uid || one.gid !== other.gid;
 }
 
-/** Heals the attributes of `inode`. Throws what the source fails with. */
-export async function healMetadata(set: HealSet, inode: Inode, choice?: Choice): Promise<Outcome> {
+/** True if copies, of which none may be told of, have other extended attributes. */
+export async function xattrsDiffer(
+  set: HealSet,
+  inode: Inode,
+  told: Testimonies,
+): Promise<boolean> {
+  const here = set.all.filter((index) => told[index]);
+  const answers = await set.ask(here, (copy) => copy.getxattr(set.call, { inode, name: "" }));
+  const found = here.flatMap((index) => {
+    const answer = answers[index]!;
+    return answer.ok ? [new Map(shared(answer.value.xattrs))] : [];
+  });
+  const [first, ...others] = found;
+  return others.some((other) =>
+    other.size !== first!.size ||
+    [...other].some(([name, value]) => !alike(first!.get(name), value))
+  );
+}
+
+function shared(xattrs: Xdata | undefined): (readonly [string, DictValue])[] {
+  return [...xattrs ?? []].filter(([name]) => !OWN.test(name));
+}
+
+/**
+ * Heals the attributes of `inode`; `all`: of copies that nobody blames, too. Throws what the source
+ * fails with.
+ */
+export async function healMetadata(
+  set: HealSet,
+  inode: Inode,
+  choice?: Choice,
+  all = false,
+): Promise<Outcome> {
   await using locked = await lockRange(set, set.name, inode, ATTRIBUTES).wait();
   const { told } = await inspect(set, inode, locked.on);
   const here = set.all.filter((index) => told[index]);
@@ -37,7 +72,7 @@ export async function healMetadata(set: HealSet, inode: Inode, choice?: Choice):
   // Of a split-brain a copy that is away may be the right one.
   const source = direction.sources[0] ?? (here.length === set.count ? chosen : undefined);
   if (source === undefined || !told[source]) return "split-brain";
-  const targets = direction.sources.length ? sinks : sinks.filter((index) => index !== source);
+  const targets = (all ? here : sinks).filter((index) => index !== source);
   if (!targets.length && !dirty.length) return "clean";
   if (!accused.length && dirty.length && here.length < set.count) return "left";
   const failed = await copyAttributes(set, inode, source, targets, told[source]!.stat);
@@ -58,7 +93,7 @@ export async function copyAttributes(
   if (!targets.length) return [];
   const { call } = set;
   const { xattrs } = await set.copies[source]!.getxattr(call, { inode, name: "" });
-  const wanted = [...xattrs ?? []].filter(([name]) => !OWN.test(name));
+  const wanted = shared(xattrs);
   const answers = await set.ask(targets, async (copy) => {
     const has = (await copy.getxattr(call, { inode, name: "" })).xattrs;
     // A brick that has no room must not lose what clients may still read from it: nothing goes before
@@ -66,7 +101,7 @@ export async function copyAttributes(
     const lacks = wanted.filter(([name, value]) => !alike(has?.raw(name), value));
     if (lacks.length) await copy.setxattr(call, { inode, xattrs: Xdata.of(lacks), flags: 0 });
     const keeps = new Set(wanted.map(([name]) => name));
-    const gone = [...has ?? []].filter(([name]) => !OWN.test(name) && !keeps.has(name));
+    const gone = shared(has).filter(([name]) => !keeps.has(name));
     if (gone.length) await copy.removexattr(call, { inode, name: "", xdata: Xdata.of(gone) });
     await copy.setattr(call, { inode, changes: changesTo(stat) });
   });

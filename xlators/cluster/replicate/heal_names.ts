@@ -22,9 +22,13 @@ import { type HealSet, succeeded } from "xlators/cluster/replicate/heal_set.ts";
 export interface DirectoryHeal {
   readonly set: HealSet;
   readonly parent: Inode;
-  /** Copies that know which names there are; none: every name anywhere is right. */
+  /** Copies whose names count: a name that one of them has is right. */
   readonly sources: readonly number[];
+  /** A change of the sources did not end: that they differ is no split-brain. */
+  readonly unfinished: boolean;
   readonly here: readonly number[];
+  /** False if a source missed a change since the heal began. */
+  isStillRight(): Promise<boolean>;
   /** Files that were made, or may differ: to be healed next. */
   readonly found: Set<Gfid>;
   /** True: a name that waits for another directory's heal is done now, at any price. */
@@ -48,23 +52,36 @@ export async function healName(heal: DirectoryHeal, name: string): Promise<NameO
     if (answer.ok) has.set(index, answer.value.stat);
     else if (!ENOENT.matches(answer.error)) return "left";
   }
-  const sources = heal.sources.length ? heal.sources : here;
-  const first = sources.find((index) => has.has(index));
-  if (first === undefined) return await removeFrom(heal, name, has);
-  const agree = sources.every((index) => {
-    const its = has.get(index);
-    return its === undefined ? !heal.sources.length : isSame(its, has.get(first)!);
-  });
-  const right = agree ? first : decided(heal, name, has);
-  if (right === undefined) return "split-brain";
-  const stat = has.get(right)!;
+  const right = rightOf(heal, name, has);
+  if (right === "split-brain") return right;
+  const stat = right === undefined ? undefined : has.get(right)!;
   const wrong = here.filter((index) => has.has(index) && !isSame(has.get(index)!, stat));
   const without = here.filter((index) => !has.has(index) || wrong.includes(index));
-  if (!without.length) return "alike";
+  if (!(stat ? without : wrong).length) return "alike";
+  if (!await heal.isStillRight()) return "left";
+  if (right === undefined || !stat) return await removeFrom(heal, name, has);
   const conflicts = new Map(wrong.map((index) => [index, has.get(index)!]));
   const removed = await removeFrom(heal, name, conflicts);
   if (removed === "left" || removed === "later") return removed;
   return await make(heal, name, right, stat, without);
+}
+
+// The copy whose file belongs under the name; undefined: no file does.
+function rightOf(
+  heal: DirectoryHeal,
+  name: string,
+  has: ReadonlyMap<number, Iatt>,
+): number | "split-brain" | undefined {
+  const there = heal.sources.filter((index) => has.has(index));
+  const votes = (index: number) =>
+    there.filter((other) => isSame(has.get(other)!, has.get(index)!)).length;
+  if (there.every((index) => votes(index) === there.length)) return there[0];
+  const decision = decided(heal, name, has);
+  if (decision !== undefined) return decision;
+  if (!heal.unfinished) return "split-brain";
+  // Nobody was told that the change was made: whichever file is there is as good.
+  const most = Math.max(...there.map(votes));
+  return there.find((index) => votes(index) === most);
 }
 
 // With all copies there: one that is away may have the right one.
@@ -83,8 +100,8 @@ function decided(
   return right;
 }
 
-function isSame(one: Iatt, other: Iatt): boolean {
-  return one.gfid === other.gfid && (one.mode & S_IFMT) === (other.mode & S_IFMT);
+function isSame(one: Iatt, other: Iatt | undefined): boolean {
+  return one.gfid === other?.gfid && (one.mode & S_IFMT) === (other.mode & S_IFMT);
 }
 
 async function removeFrom(

@@ -7,7 +7,7 @@ import { parseVolfile } from "core/volfile.ts";
 import { buildGraph } from "core/graph.ts";
 import { defineXlator, xlatorTypes } from "core/registry.ts";
 import { type Node, Uniform, type Xlator } from "core/xlator.ts";
-import { ptr, valueBytes, Xdata } from "core/xdata.ts";
+import { ptr, str, valueBytes, Xdata } from "core/xdata.ts";
 import type { Call } from "core/call.ts";
 import { gfidReq, newGfid, pattern } from "tests/conformance/place.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
@@ -15,6 +15,10 @@ import { testEnv } from "tests/fakes/node.ts";
 import { countsBytes, parseCounts, type Part } from "xlators/cluster/replicate/blame.ts";
 import { healData } from "xlators/cluster/replicate/heal_data.ts";
 import { healEntries } from "xlators/cluster/replicate/heal_entry.ts";
+import { healFile } from "xlators/cluster/replicate/heal_file.ts";
+import { stateOf } from "xlators/cluster/replicate/heal.ts";
+import { lockCounts } from "xlators/cluster/replicate/heal_inspect.ts";
+import { lockRange } from "xlators/cluster/replicate/heal_locks.ts";
 import { healMetadata } from "xlators/cluster/replicate/heal_metadata.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 import { ChangedRanges, changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
@@ -417,4 +421,115 @@ Deno.test("cluster/replicate heal: two files of one name are a split-brain unles
     },
     (error) => ok(ENOENT.matches(error) || error.errno === 116),
   );
+});
+
+Deno.test("cluster/replicate heal: an empty copy is not believed on an arbiter's word while another is away", async () => {
+  const place = new Set3(3, { arbiter: true });
+  const file = await place.file("f", new Uint8Array());
+  await transaction(place, file, 0, pattern(K), [1]);
+  await place.gates[2]!.truncate(ROOT, { inode: file, offset: 0 });
+  place.gates[0]!.away = true;
+  equal(await healData(place.set, file), "left");
+  place.gates[0]!.away = false;
+  deepEqual(await place.marks(file), ["0:v-client-1", "2:v-client-1"]);
+  equal(await healData(place.set, file), "healed");
+  deepEqual(await place.content(file, 1), pattern(K));
+});
+
+Deno.test("cluster/replicate heal: a removed name does not come back because another change did not end", async () => {
+  const place = new Set3(2);
+  await place.file("kept", pattern(K));
+  await place.file("removed", pattern(K), [1]);
+  await place.mark(place.root, 0, "entry", { "v-client-1": 1, dirty: 1 });
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "healed");
+  for (const index of [0, 1]) deepEqual(await place.names(index), ["kept"]);
+  deepEqual(await place.marks(place.root), []);
+});
+
+Deno.test("cluster/replicate heal: of two files of one name that a change left, most copies' stays", async () => {
+  const place = new Set3(3);
+  await place.file("same", pattern(K), [0]);
+  const right = await place.file("same", pattern(K, 2), [1, 2]);
+  await place.mark(place.root, 0, "entry", { dirty: 1 });
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "healed");
+  for (const gate of place.gates) {
+    const { stat } = await gate.lookup(ROOT, { parent: place.root, name: "same" });
+    equal(stat.gfid, right.gfid);
+  }
+});
+
+Deno.test("cluster/replicate heal: a directory's source that misses a name meanwhile is not believed", async () => {
+  const place = new Set3(2);
+  await place.file("old", pattern(K), [1]);
+  await place.mark(place.root, 0, "entry", { "v-client-1": 1 });
+  const [source, sink] = place.gates;
+  const opendir = sink!.opendir.bind(sink);
+  sink!.opendir = async (call, args) => {
+    // Copy 0 is away for a moment, and a client makes a file.
+    if (source!.fops.includes("opendir")) {
+      await place.file("new", pattern(K), [1]);
+      await place.mark(place.root, 1, "entry", { "v-client-0": 1 });
+    }
+    return await opendir(call, args);
+  };
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "left");
+  ok((await place.names(1)).includes("new"));
+});
+
+Deno.test("cluster/replicate heal: a file that a copy lacks brings its unmarked directory to be healed", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", pattern(K), [0]);
+  await place.mark(file, 0, "data", { "v-client-1": 1 });
+  await place.mark(file, 0, "metadata", { "v-client-1": 1 });
+  const [owner] = place.gates;
+  const getxattr = owner!.getxattr.bind(owner);
+  // As storage/posix tells it.
+  owner!.getxattr = async (call, args) =>
+    args.name === "glusterfs.gfid2path"
+      ? { xattrs: Xdata.of([[args.name, str("/f")]]) }
+      : await getxattr(call, args);
+  const found = new Set<Gfid>();
+  await healFile(place.set, file.gfid, { found });
+  deepEqual([...found], [ROOT_GFID]);
+  deepEqual(await place.marks(place.root), ["0:dirty"]);
+  await healFile(place.set, file.gfid, { found });
+  equal(await healFile(place.set, ROOT_GFID, { found }), "healed");
+  equal(await healFile(place.set, file.gfid, { found }), "healed");
+  deepEqual(await place.content(file, 1), pattern(K));
+  deepEqual([await place.marks(file), await place.marks(place.root)], [[], []]);
+});
+
+Deno.test("cluster/replicate heal: extended attributes that differ unmarked are found by a full heal", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(K));
+  const xattrs = Xdata.of([["user.one", str("1")]]);
+  await place.gates[0]!.setxattr(ROOT, { inode: file, xattrs, flags: 0 });
+  equal(await healFile(place.set, file.gfid, { found: new Set() }), "clean");
+  equal(await healFile(place.set, file.gfid, { found: new Set(), full: true }), "healed");
+  for (const gate of place.gates) {
+    ok((await gate.getxattr(ROOT, { inode: file, name: "user.one" })).xattrs?.has("user.one"));
+  }
+  equal(await healFile(place.set, file.gfid, { found: new Set(), full: true }), "clean");
+});
+
+Deno.test("cluster/replicate heal: a file that a healer has locked is shown as being healed, whoever it is", async () => {
+  const place = new Set3(2);
+  const { set } = place;
+  const inode = await place.file("f", new Uint8Array());
+  const range = { start: 0n, size: 0n };
+  deepEqual(await lockCounts(set, inode), { clients: 0, healers: 0 });
+  {
+    await using _one = await lockRange(set, set.healers, inode, range).wait();
+    deepEqual(await lockCounts(set, inode), { clients: 0, healers: 1 });
+    await using _other = await lockRange(set, set.name, inode, range).wait();
+    deepEqual(await lockCounts(set, inode), { clients: 1, healers: 1 });
+  }
+  const none = { clients: 0, healers: 0 }, client = { clients: 1, healers: 0 };
+  equal(stateOf("heal", none, false), "pending");
+  equal(stateOf("heal", { clients: 1, healers: 1 }, false), "healing");
+  equal(stateOf("heal", none, true), "healing");
+  equal(stateOf("split-brain", { clients: 0, healers: 1 }, true), "split-brain");
+  equal(stateOf("busy", client, false), undefined);
+  equal(stateOf("busy", none, false), "pending");
+  equal(stateOf("nothing", none, false), undefined);
 });

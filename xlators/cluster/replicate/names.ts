@@ -47,10 +47,24 @@ export class Names {
       const to = this.copies.all[index]!, args = { parent, name, flags: 0 };
       return isDirectory(stat) ? to.rmdir(call, args) : to.unlink(call, args);
     };
-    return await this.#change(call, [{ inode: parent, name }], wind, {
+    const { generation, doubts } = this.copies;
+    const reply = await this.#change(call, [{ inode: parent, name }], wind, {
       undo,
       marksNew: (locker, { stat }, done) => this.#markNew(locker, stat, done),
     });
+    // Every copy has it: nobody needs to be asked who may be read.
+    const sound = generation === this.copies.generation && doubts === this.copies.doubts;
+    if (sound && !this.copies.up.includes(false) && reply.stat.gfid === gfid) {
+      this.#learnNew(this.copies.inodes.of(gfid));
+    }
+    return reply;
+  }
+
+  #learnNew(inode: Inode): void {
+    const { generation, arbiter, all } = this.copies, state = this.copies.stateOf(inode);
+    const mayRead = all.map((_, index) => index !== arbiter);
+    const judgement = { content: mayRead, metadata: mayRead, needsHeal: false };
+    if (!state.lock) state.learn(judgement, generation, state.epoch);
   }
 
   /** Makes and opens a file. */
