@@ -46,16 +46,23 @@ export class SimHealer {
     await this.#client.stop();
   }
 
-  /** Heals until nothing is left. Throws if that does not come to an end. */
+  /** Heals until nothing is left; `every`: compares all files, too. Throws if that does not end. */
   async healAll({ every = false } = {}): Promise<void> {
+    await this.#healListed();
+    if (every) {
+      const never = new AbortController().signal;
+      await this.world.sim.waiting("the full heal", this.#healer.healAll(never));
+      await this.#healListed();
+    }
+    await this.#client.stop();
+  }
+
+  async #healListed(): Promise<void> {
     const never = new AbortController().signal;
     for (let crawl = 0; crawl < CRAWLS_MAX; crawl++) {
       const { healed, splitBrain, failed } = await this.#crawl(never);
       if (splitBrain) throw new SimFailure(`${splitBrain} files are split-brained`);
-      if (!healed && !failed && !await this.#left()) {
-        if (every) await this.#healer.healAll(never);
-        return await this.#client.stop();
-      }
+      if (!healed && !failed && !await this.#left()) return;
       await this.world.sim.delay(PAUSE_MS);
     }
     throw new SimFailure(`heal does not end: ${await this.#left()} entries after many crawls`);

@@ -3,7 +3,7 @@
  * directory whose names come and go, extended attributes. A plain model knows what may be there.
  */
 
-import { EEXIST, ENODATA, ENOENT, ENOTEMPTY, FopError } from "core/errno.ts";
+import { EEXIST, ENOENT, ENOTEMPTY, FopError } from "core/errno.ts";
 import { isDirectory } from "core/iatt.ts";
 import type { OpenOptions, Volume } from "core/volume.ts";
 import type { VolumeFile } from "core/volume_file.ts";
@@ -86,17 +86,17 @@ export class OwnFiles {
         value,
       );
     } else if (draw < 0.55) {
-      await this.#change(
-        `removexattr ${name}`,
-        (volume) =>
-          volume.removeXattr(this.file, name).catch((error) => {
-            if (!ENODATA.matches(error)) throw error;
-            slot.saw("");
-          }),
-        slot,
-        "",
-      );
+      await this.#removeXattr(name, slot);
     } else await this.#checkXattr(this.#client, name);
+  }
+
+  // Where there is nothing to remove nothing changes: what failed to be set may be on another copy.
+  async #removeXattr(name: string, slot: Slot<string>): Promise<void> {
+    const remove = () => this.#client.volume.removeXattr(this.file, name);
+    const done = await this.world.try(this.#client, `removexattr ${name}`, remove, ["ENODATA"]);
+    if (!done) slot.maybe("");
+    else if ("error" in done) slot.saw("");
+    else slot.set("");
   }
 
   /** Looks at all of it that is of these kinds, through `client`. */

@@ -105,7 +105,9 @@ class Scenario {
     await this.#reconnected();
     if (system.replicate) {
       const healer = await SimHealer.start(world, "healer");
-      await healer.healAll();
+      // A client that died in a change of a name or an attribute could not tell of it, as nothing is
+      // marked before: only a heal that compares all finds that.
+      await healer.healAll({ every: world.clients.some(({ alive }) => !alive) });
     }
     if (world.excuses) world.excuses = !system.heals;
     await this.#lookAtAll();
