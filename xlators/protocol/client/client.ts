@@ -44,6 +44,9 @@ interface Session {
   readonly directories: Peer;
 }
 
+/** Setting it moves locks to an open file. */
+const LOCKINFO = "trusted.glusterfs.lockinfo";
+
 /** See the head of this file. */
 export class ProtocolClient extends Funnel {
   readonly #joiner: Joiner & { values: ClientValues };
@@ -115,6 +118,14 @@ export class ProtocolClient extends Funnel {
         return this.#lk(session, call, args as Args<"lk">) as Promise<Reply<K>>;
       case "flush":
         return this.#flush(session, call, args as Args<"flush">) as Promise<Reply<K>>;
+      case "setactivelk":
+        this.#files.locks.asks((args as Args<"setactivelk">).inode);
+        break;
+      case "fsetxattr": {
+        const { fd, xattrs } = args as Args<"fsetxattr">;
+        if (xattrs?.has(LOCKINFO)) this.#files.locks.asks(fd.inode);
+        break;
+      }
       case "open":
       case "create":
       case "readv":
@@ -190,6 +201,7 @@ export class ProtocolClient extends Funnel {
     const sets = cmd === "set" || cmd === "set-wait";
     const unlocks = sets && lock.type === "unlock";
     if (unlocks) this.#files.locks.gaveUp(call, fd, lock);
+    else if (sets) this.#files.locks.asks(fd.inode);
     if (!session) throw ENOTCONN;
     if (signal?.aborted) throw EINTR;
     const interrupt = () => this.#interrupt(session, call, args);
@@ -221,6 +233,11 @@ export class ProtocolClient extends Funnel {
   ): Promise<Reply<"flush">> {
     this.#files.locks.flushed(call, args.fd);
     if (!session) throw ENOTCONN;
+    if (!args.xdata && !this.#files.locks.mayHave(args.fd.inode)) {
+      // All that a brick does at a flush is to give up locks.
+      this.#files.numberOf(args.fd, session.connection);
+      return DONE;
+    }
     const reply = await this.#ask("flush", session, call, args);
     this.#files.locks.flushed(call, args.fd);
     return reply;

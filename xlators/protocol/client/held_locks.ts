@@ -8,7 +8,7 @@
 
 import type { Call, LkOwner } from "core/call.ts";
 import type { Flock } from "core/fops.ts";
-import type { Fd, Inode } from "core/inode.ts";
+import { type Fd, type Inode, PerInode } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
 import { join, LAST, type Range, signedRangeOf, touches, WHOLE, without } from "core/lib/ranges.ts";
 
@@ -31,10 +31,21 @@ export interface HeldLock {
 /** See the head of this file. */
 export class HeldLocks {
   #byInode = new Map<Inode, readonly HeldLock[]>();
+  #asked = new PerInode<true>();
 
   /** Inodes with locks. */
   get size(): number {
     return this.#byInode.size;
+  }
+
+  /** Locks of `inode` are about to be asked for: whatever comes of that, the brick may have some. */
+  asks(inode: Inode): void {
+    this.#asked.set(inode, true);
+  }
+
+  /** True if the brick may have locks of ours on `inode`. */
+  mayHave(inode: Inode): boolean {
+    return this.#asked.get(inode) ?? false;
   }
 
   /** Locks taken through `fd`, in the order of granting. */
