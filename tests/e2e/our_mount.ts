@@ -10,11 +10,21 @@ export class OurMount implements AsyncDisposable {
   private constructor(readonly path: string, readonly process: Process) {}
 
   /** Mounts with these options, those of `mount -o`. */
-  static async of(cluster: Cluster, options: string): Promise<OurMount> {
-    const path = `${cluster.dir}/ours`;
+  static of({ space, dir, volume }: Cluster, options: string): Promise<OurMount> {
+    return OurMount.at(space, dir, `${HOST}:/${volume}`, options);
+  }
+
+  /** Mounts `source`, HOST:/VOLUME, in a new directory of `dir`. */
+  static async at(
+    space: Pick<Cluster["space"], "inside">,
+    dir: string,
+    source: string,
+    options: string,
+  ): Promise<OurMount> {
+    const path = `${dir}/ours`;
     await Deno.mkdir(path);
-    const argv = [MORTAR, "client", "--foreground", "-o", options, `${HOST}:/${cluster.volume}`];
-    const process = new Process(cluster.space.inside([...argv, path]), `${path}.log`);
+    const argv = [MORTAR, "client", "--foreground", "-o", options, source];
+    const process = new Process(space.inside([...argv, path]), `${path}.log`);
     await until("our client mounted", async () => {
       if (!process.running) throw new Error(`Our client ended\n${process.lastWords()}`);
       return (await run(["stat", "-c", "%i", path])).out.trim() === "1";

@@ -4,7 +4,8 @@ import { ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { BEFORE, CHANGES } from "tests/e2e/own_heal.ts";
-import { must, until } from "tests/e2e/process.ts";
+import { OurMount } from "tests/e2e/our_mount.ts";
+import { must, run, until } from "tests/e2e/process.ts";
 import { expectSameTree, healedDiffers, readTree, visible } from "tests/e2e/tree.ts";
 
 async function replica(node: ManagedNode, name: string, count: number): Promise<void> {
@@ -120,7 +121,7 @@ e2e("volume heal: a split-brain is shown, and ended as it is told", [], async ()
   await node.must("volume heal v disable");
   const mount = await node.mount("v");
   const sh = (script: string) => must(["sh", "-c", `cd "$0" && ${script}`, mount.path]);
-  await sh("for i in a b c; do echo old > $i; done");
+  await sh("for i in a b c d; do echo old > $i; done");
   for (const [victim, word] of [[0, "short"], [1, "longer-word"]] as const) {
     const bricks = await node.allOnline("v");
     Deno.kill(bricks[victim]!.pid, "SIGKILL");
@@ -128,7 +129,7 @@ e2e("volume heal: a split-brain is shown, and ended as it is told", [], async ()
     // A client that was there before may not know yet; a new one does.
     const fresh = await node.mount("v");
     const write =
-      `cd "$0" && for i in a b c; do echo ${word} > $i; sync $i; done && echo ${word} > made`;
+      `cd "$0" && for i in a b c d; do echo ${word} > $i; sync $i; done && echo ${word} > made`;
     await must(["sh", "-c", write, fresh.path]);
     await fresh[Symbol.asyncDispose]();
     await node.must("volume start v force");
@@ -136,12 +137,13 @@ e2e("volume heal: a split-brain is shown, and ended as it is told", [], async ()
   }
   await until("split-brains are seen", async () => {
     const text = await node.must("volume heal v info split-brain");
-    return text.match(/^Number of entries in split-brain: 3$/gm)?.length === 2;
+    return text.match(/^Number of entries in split-brain: 4$/gm)?.length === 2;
   });
   ok((await node.must("volume heal v info")).includes("/a - Is in split-brain\n"));
   ok((await node.must("--xml volume heal v info")).startsWith(
     '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<cliOutput>\n  <healInfo>\n',
   ));
+  await endsByAttributes(node, "d");
   equal(await node.must("volume heal v split-brain bigger-file /a"), "Healed /a.\n");
   equal(await node.must("volume heal v split-brain latest-mtime /b"), "Healed /b.\n");
   const source = `${NODE_HOST}:${node.dir}/v-1`;
@@ -164,6 +166,34 @@ e2e("volume heal: a split-brain is shown, and ended as it is told", [], async ()
   equal(again.code, 1);
   equal(again.err, "Healing /a failed: File not in split-brain.\nVolume heal failed.\n");
 });
+
+// Through our mount, as through GlusterFS's: they answer the same.
+async function endsByAttributes(node: ManagedNode, name: string): Promise<void> {
+  await using ours = await OurMount.at(node.space, node.dir, `${NODE_HOST}:/v`, "log-level=INFO");
+  const theirs = await node.mount("v");
+  const status = ["getfattr", "--only-values", "-n", "replica.split-brain-status"];
+  const told = await must([...status, `${ours.path}/${name}`]);
+  ok(
+    told.startsWith("data-split-brain:yes    metadata-split-brain:no    Choices:v-client-0,"),
+    told,
+  );
+  // GlusterFS's mount has the NUL that ends the text in it.
+  const their = async () => (await must([...status, `${theirs.path}/${name}`])).replace("\0", "");
+  equal(told, await their());
+  const sets = (what: string, value: string) =>
+    must(["setfattr", "-n", `replica.split-brain-${what}`, "-v", value, `${ours.path}/${name}`]);
+  equal((await run(["cat", `${ours.path}/${name}`])).code, 1);
+  await sets("choice-timeout", "3");
+  await sets("choice", "v-client-1");
+  equal(await must(["cat", `${ours.path}/${name}`]), "short\n");
+  await sets("choice", "v-client-0");
+  equal(await must(["cat", `${ours.path}/${name}`]), "longer-word\n");
+  await sets("heal-finalize", "v-client-1");
+  for (const path of [ours.path, theirs.path, `${node.dir}/v-0`, `${node.dir}/v-1`]) {
+    equal(await must(["cat", `${path}/${name}`]), "short\n");
+  }
+  equal(await must([...status, `${ours.path}/${name}`]), await their());
+}
 
 e2e("volume heal: full brings everything to a brick whose disk is new", [], async () => {
   await using node = await ManagedNode.start("--no-restart");
