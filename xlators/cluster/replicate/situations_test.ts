@@ -321,6 +321,19 @@ Deno.test("cluster/replicate: attributes that change while a copy is away are ma
   equal((await scene.top.lookup(ROOT, { parent: scene.root, name: "f" })).stat.mode & 0o777, 0o600);
 });
 
+Deno.test("cluster/replicate: of a new file nobody is asked which copy may be read, if all have it", async () => {
+  const scene = await Scene.of();
+  const { fd } = await scene.create("f");
+  for (const link of scene.links) link.seen.length = 0;
+  await scene.read(fd);
+  deepEqual(scene.links.map(fopsOf).sort(), ["", "", "readv"]);
+  scene.links[1]!.fate = (fop) => fop === "create" ? ENOSPC : "pass";
+  const { fd: other } = await scene.create("g");
+  for (const link of scene.links) link.seen.length = 0;
+  await scene.read(other);
+  deepEqual(scene.links.map(fopsOf).filter((fops) => fops.startsWith("fstat")).length, 2);
+});
+
 Deno.test("cluster/replicate: a name that was removed while a copy was away is gone", async () => {
   const scene = await Scene.of();
   await scene.create("f");
