@@ -99,7 +99,7 @@ function online(bricks: BrickProcesses, of: VolumeRecord): (number | undefined)[
 
 /** Lets everything happen that waits for nothing but the event loop and the disk. */
 async function until(condition: () => boolean): Promise<void> {
-  const late = realClock.monotonic() + 10_000;
+  const late = realClock.monotonic() + 60_000;
   while (!condition()) {
     if (realClock.monotonic() > late) throw new Error("Never came true");
     await new Promise((resolve) => setImmediate(resolve));

@@ -360,7 +360,8 @@ for (const kind of ["ours", "glusterfsd"] as const) {
     const asked = await Promise.allSettled([1, 2, 3].map(append));
     const took = performance.now() - since;
     ok(asked.every((each) => each.status === "rejected" && ENOTCONN.matches(each.reason)));
-    ok(took < 3000, `took ${took} ms`);
+    // Far from the 42 seconds of the default, and from a frame's half hour.
+    ok(took < 30_000, `took ${took} ms`);
     await until("the loss is told", () => m.count("child-down") === 1);
     await rejects(append(4), (error) => ENOTCONN.matches(error));
     brick.goOn();
@@ -460,19 +461,24 @@ for (const kind of ["ours", "glusterfsd"] as const) {
       const { stat: { gfid } } = await create(m, "log");
       let done = false;
       const toiling = Promise.all([1, 2, 3, 4].map((id) => toil(m, gfid, id, () => done)));
+      const works = () => until("it works", () => m.count("child-up") > m.count("child-down"));
       for (let fault = 1; fault <= 4; fault++) {
-        await until("it works", () => m.count("child-up") === fault);
+        await works();
         await new Promise((resolve) => setTimeout(resolve, 100));
+        // On a busy machine it may have been given up once more.
+        const before = m.count("child-down");
+        const missed = () => until("it is missed", () => m.count("child-down") > before);
         if (fault % 2) {
           await brick.kill();
+          await missed();
           await brick.start();
         } else {
           await brick.stand();
-          await until("it is given up", () => m.count("child-down") === fault);
+          await missed();
           brick.goOn();
         }
       }
-      await until("it works", () => m.count("child-up") === 5);
+      await works();
       done = true;
       const toils = await toiling;
       ok(toils.every(({ failures }) => failures >= 2), "nothing failed");

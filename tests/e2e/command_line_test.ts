@@ -269,7 +269,7 @@ Deno.test({
         zpty -w -n shell $'${before}start va\\t'
         zpty -r shell heard '*vault*' && print -r -- "$heard"
         zpty -d shell`;
-      const zshed = await run(["zsh", "-f", "-c", zsh], { env, timeoutMs: 20_000 });
+      const zshed = await run(["zsh", "-f", "-c", zsh], { env });
       equal(zshed.code, 0);
       match(zshed.out, /start vault/);
     });

@@ -1,7 +1,8 @@
 /** A daemon of ours as a process: what it says, line by line, and how it ends. */
 
+import { PATIENCE_MS } from "tests/e2e/process.ts";
+
 const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
-const PATIENCE_MS = 20_000;
 
 /** `mortar ARGS…`, started. */
 export class DaemonProcess implements AsyncDisposable {

@@ -13,6 +13,7 @@ import {
   listens,
   must,
   Namespace,
+  PATIENCE_MS,
   Process,
   processesNaming,
   run,
@@ -311,11 +312,11 @@ export class Cluster implements AsyncDisposable {
     const volfile = `${path}.vol`;
     await Deno.writeTextFile(volfile, clientVolfile(this.clientFacts(more)));
     const { code } = await this.run(["glusterfs", "-f", volfile, "-l", log, path], {
-      timeoutMs: 20_000,
+      timeoutMs: PATIENCE_MS,
     });
     const mount = this.#mounted(path, log);
     // A client that is refused unmounts: what then answers is the directory below.
-    const root = await run(["stat", "-c", "%i", path], { timeoutMs: 10_000 });
+    const root = await run(["stat", "-c", "%i", path], { timeoutMs: PATIENCE_MS });
     if (code !== 0 || root.out.trim() !== "1") {
       await mount[Symbol.asyncDispose]();
       return undefined;

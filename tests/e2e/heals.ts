@@ -4,7 +4,7 @@ import type { Cluster } from "tests/e2e/harness.ts";
 import { until } from "tests/e2e/process.ts";
 import { type Entry, expectSameTree, healedDiffers, readTree, visible } from "tests/e2e/tree.ts";
 
-const HEAL_MS = 120_000, SAME_MS = 30_000;
+const HEAL_MS = 240_000, SAME_MS = 60_000;
 
 /** What of copies is compared. */
 export interface Compare {

@@ -7,7 +7,7 @@ import { type Probe, probe } from "tests/e2e/raw_roles_run.ts";
 
 const MANY = new URL("./many_files.py", import.meta.url).pathname;
 const FILES = LONG ? 100_000 : 30_000;
-const GAP_MS = 50, TRIES = 4;
+const GAP_MS = 50, TRIES = 6;
 const IDLE_BYTES = 100 << 20;
 
 e2e(`latency: ${FILES} files are listed while another client's reads go on`, [], async () => {
@@ -23,9 +23,13 @@ e2e(`latency: ${FILES} files are listed while another client's reads go on`, [],
     });
     assertEquals(Number(out), FILES + 2);
   };
-  const seen: Probe[] = [];
-  // Anything else that runs on this machine makes gaps, too: the best of a few tries is the brick's own.
-  while (seen.length < TRIES && !seen.some(({ max }) => max < GAP_MS)) {
+  const seen: { readonly alone: Probe; readonly beside: Probe }[] = [];
+  // Anything else that runs on this machine makes gaps, too: those that are there without a listing
+  // count, and the best of a few tries is the brick's own.
+  const isGood = ({ alone, beside }: typeof seen[number]) =>
+    beside.max < Math.max(GAP_MS, 2 * alone.max);
+  while (seen.length < TRIES && !seen.some(isGood)) {
+    const alone = await probe(cluster, 2);
     let listing = true;
     const all = (async () => {
       // The first listing gives files without one their gfid2path; later ones only read.
@@ -35,9 +39,9 @@ e2e(`latency: ${FILES} files are listed while another client's reads go on`, [],
     const probed: Probe[] = [];
     while (listing) probed.push(await probe(cluster, 2));
     await all;
-    seen.push(probed.reduce((worst, each) => each.max > worst.max ? each : worst));
+    seen.push({ alone, beside: probed.reduce((a, b) => b.max > a.max ? b : a) });
   }
-  if (!seen.some(({ max }) => max < GAP_MS)) {
+  if (!seen.some(isGood)) {
     throw new Error(`Reads waited longer than ${GAP_MS} ms: ${JSON.stringify(seen)}`);
   }
 });
@@ -49,7 +53,7 @@ e2e("latency: an idle brick stays below 100 MiB", [], async () => {
     await must(["cp", "-r", "/etc/default", `${mount.path}/some`]);
   }
   const { pid } = cluster.bricks[0]!;
-  await until("the brick is small", () => residentBytes(pid) < IDLE_BYTES, 10_000).catch(() => {
+  await until("the brick is small", () => residentBytes(pid) < IDLE_BYTES).catch(() => {
     throw new Error(`The idle brick has ${residentBytes(pid) >> 20} MiB`);
   });
 });

@@ -9,7 +9,7 @@ const VALIDATOR = "npm:@seriousme/openapi-schema-validator@2.11.0";
 const APART = ["--quiet", "--no-config", "--no-lock"];
 
 // It is fetched for this test only; without a package registry there is none.
-const fetched = await run([Deno.execPath(), "cache", ...APART, VALIDATOR], { timeoutMs: 30_000 });
+const fetched = await run([Deno.execPath(), "cache", ...APART, VALIDATOR], { timeoutMs: 60_000 });
 
 Deno.test({
   name: "mgmt/http: the description is right by OpenAPI 3.1's own rules",

@@ -6,7 +6,7 @@ import { Process, until } from "tests/e2e/process.ts";
 import { healVolfile } from "tests/e2e/volfiles.ts";
 
 const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
-const HEAL_MS = 90_000, SAME_MS = 20_000;
+const HEAL_MS = 240_000, SAME_MS = 60_000;
 
 /** Starts `mortar heal` on the cluster's volume; the caller ends it. */
 export async function startOwnHealer(cluster: Cluster): Promise<Process> {

@@ -115,7 +115,7 @@ e2e(
     const [brick] = await mounts.node.bricks("v1");
     Deno.kill(brick!.pid, "SIGKILL");
     await until("the brick is missed", async () => {
-      const { code, err } = await run(["ls", path], { timeoutMs: 5000 });
+      const { code, err } = await run(["ls", path]);
       return code !== 0 && err.includes("not connected");
     });
     await mounts.node.must("volume start v1 force");

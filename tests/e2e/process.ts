@@ -4,6 +4,8 @@
  */
 
 const NAME_PREFIX = "mt-e2e-";
+/** How long anything may take on a machine that does much else: only a failure takes that long. */
+export const PATIENCE_MS = 60_000;
 
 /** What a finished program left. */
 export interface Finished {
@@ -14,7 +16,7 @@ export interface Finished {
 
 /** How a program is run. */
 export interface RunOptions {
-  /** Milliseconds until it is killed; a minute if absent. */
+  /** Milliseconds until it is killed; two minutes if absent. */
   readonly timeoutMs?: number;
   readonly env?: Record<string, string>;
   readonly cwd?: string;
@@ -35,7 +37,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const timer = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");
-  }, options.timeoutMs ?? 60_000);
+  }, options.timeoutMs ?? 2 * PATIENCE_MS);
   const { code, stdout, stderr } = await child.output();
   clearTimeout(timer);
   const text = new TextDecoder();
@@ -57,7 +59,7 @@ export async function must(argv: readonly string[], options: RunOptions = {}): P
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 20_000,
+  timeoutMs = PATIENCE_MS,
   everyMs = 50,
 ): Promise<void> {
   const end = Date.now() + timeoutMs;

@@ -33,7 +33,7 @@ async function passes(...cases: readonly string[]): Promise<void> {
   await using island = await Island.create();
   const { out, err } = await island.run(["sh", "-c", RUN, "sh", KIND, SCRIPTS, ...cases], {
     env: { DENO: Deno.execPath() },
-    timeoutMs: 180_000,
+    timeoutMs: 600_000,
   });
   const lines = out.trimEnd().split("\n");
   const failed = lines.filter((line) => line.startsWith("not ok "));

