@@ -11,7 +11,6 @@ import {
 } from "mgmt/volume_options/rows.ts";
 import type { VolumeOption } from "mgmt/volume_options/volume_option.ts";
 
-const KB = 1024;
 const MB = 1024 ** 2;
 
 const priorities: Kind = (help, shown) => ({
@@ -143,13 +142,6 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     }],
   ]),
   ...rows("performance/readdir-ahead", [
-    [
-      "performance.readdir-ahead-pass-through",
-      onOff,
-      "false",
-      "readdir-ahead only passes operations on.",
-      { option: "pass-through" },
-    ],
     ["performance.readdir-ahead", onOff, "off", "Directories are read ahead (readdir-ahead).", {
       option: "!readdir-ahead",
       supplied: true,
@@ -161,30 +153,6 @@ export const PERFORMANCE: readonly VolumeOption[] = [
       "One readdir-ahead for each subvolume, which all read at once.",
       { supplied: true },
     ],
-    [
-      "performance.rda-request-size",
-      bytes(4 * KB, 128 * KB),
-      "131072",
-      "Size of one listing that readdir-ahead asks for.",
-      { supplied: true },
-    ],
-    [
-      "performance.rda-low-wmark",
-      bytes(0, 10 * MB),
-      "4096",
-      "readdir-ahead reads on when it has less than this.",
-      { hidden: true },
-    ],
-    [
-      "performance.rda-high-wmark",
-      bytes(0, 100 * MB),
-      "128KB",
-      "readdir-ahead stops when it has this much of a directory.",
-      { hidden: true },
-    ],
-    ["performance.rda-cache-limit", bytes(0), "10MB", "Memory of all of readdir-ahead.", {
-      supplied: true,
-    }],
   ]),
   ...rows("performance/md-cache", [
     ["performance.stat-prefetch", onOff, "on", "Attributes are kept (md-cache).", {
