@@ -15,6 +15,7 @@ import {
   EISDIR,
   ELOOP,
   ENAMETOOLONG,
+  ENODATA,
   ENOENT,
   ENOTDIR,
   ENOTEMPTY,
@@ -38,7 +39,7 @@ import {
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, type Timespec } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode, NULL_GFID, PerFd, ROOT_GFID } from "core/inode.ts";
 import { encodeName, equalBytes } from "core/lib/bytes.ts";
-import { type DictValue, valueBytes, withKey, Xdata } from "core/xdata.ts";
+import { type DictValue, str, valueBytes, withKey, Xdata } from "core/xdata.ts";
 import * as keys from "core/xdata_keys.ts";
 import { type Node, Refuse } from "core/xlator.ts";
 import { answersOf, listOf } from "tests/fakes/memory_answers.ts";
@@ -54,6 +55,8 @@ import {
 import { node as testNode } from "tests/fakes/node.ts";
 import { FILE_BYTES_MAX } from "tests/fakes/pages.ts";
 
+/** Attribute that answers one of a file's paths. */
+const PATH = "glusterfs.gfid2path";
 const S_ISGID = 0o2000;
 const KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
 
@@ -581,7 +584,13 @@ export class MemoryBrick extends Refuse {
   }
 
   override getxattr(_call: Call, args: Args<"getxattr">): Promise<Reply<"getxattr">> {
-    return Promise.try(() => ({ xattrs: getXattrs(this.#node(args.inode).xattrs, args.name) }));
+    return Promise.try(() => {
+      const node = this.#node(args.inode);
+      if (args.name !== PATH) return { xattrs: getXattrs(node.xattrs, args.name) };
+      const path = this.#nodes.get(ROOT_GFID)!.pathOf(node);
+      if (path === undefined) throw ENODATA;
+      return { xattrs: Xdata.of([[PATH, str(path)]]) };
+    });
   }
 
   override fgetxattr(_call: Call, args: Args<"fgetxattr">): Promise<Reply<"fgetxattr">> {

@@ -81,6 +81,16 @@ export class MemoryNode {
     return false;
   }
 
+  /** A path from this directory to `node`, beginning with a slash; undefined if it has no name there. */
+  pathOf(node: MemoryNode): string | undefined {
+    if (node === this) return "/";
+    for (const [name, entry] of this.entries) {
+      const path = entry.node.pathOf(node);
+      if (path !== undefined) return path === "/" ? `/${name}` : `/${name}${path}`;
+    }
+    return undefined;
+  }
+
   stat(): Iatt {
     return {
       gfid: this.gfid,
