@@ -12,6 +12,7 @@ import type { Iatt } from "core/iatt.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
 import { type DictValue, Xdata } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
 import {
   type Asked,
@@ -52,6 +53,8 @@ const MAKES: ReadonlySet<FopName> = new Set<FopName>([
 const STATFS_MS = 1000;
 /** `ipc` number by which bricks learn which xattrs are kept (GF_IPC_TARGET_UPCALL). */
 const IPC_UPCALL = 2;
+/** What no new file has: nobody gives it but who sets it. */
+const NOT_GIVEN = ["security.capability", "security.ima"];
 /** What a lookup asks for an xattr by. */
 const WANTED: DictValue = { type: "int", value: 0 };
 
@@ -348,6 +351,10 @@ class MdCache extends Uniform {
       // A file that was there is shorter now than others, who asked meanwhile, were told.
       if (fop === "create" && flags & O_TRUNC) cache.invalidate(made);
       else if (!linked) cache.keepStat(made, stat, change.asked);
+      // The kernel asks for one of them before the first write to a file.
+      const isNew = (args as Args<"create">).xdata?.get(GFID_REQ) === stat.gfid;
+      const none = isNew ? NOT_GIVEN.filter((each) => this.#kept.has(each)) : [];
+      if (none.length) cache.keepXattrs(made, none, undefined, change.asked);
       if (alone) cache.keepName(parent, name, made, call, nowOf(cache, change));
       return reply;
     } catch (error) {

@@ -6,7 +6,8 @@ import { DONE, O_RDWR } from "core/fops.ts";
 import { type Iatt, S_IFDIR, S_IFREG } from "core/iatt.ts";
 import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { ptr, Xdata } from "core/xdata.ts";
+import { ptr, withKey, Xdata } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { node, testClient, testEnv } from "tests/fakes/node.ts";
@@ -217,6 +218,29 @@ Deno.test("md-cache: kept xattrs are answered, missing ones too, others are not 
   await top.setxattr(ROOT, { inode, xattrs: undefined, flags: 0 });
   await get("security.capability");
   equal(child.fops.length, 7);
+});
+
+Deno.test("md-cache: a new file has no xattr that only somebody sets, one that was there may", async () => {
+  const made: Script["create"] = (_call, { parent }) =>
+    Promise.resolve({
+      stat: { gfid, mode: S_IFREG, size: 0, nlink: 1 } as Iatt,
+      preParent: undefined,
+      postParent: undefined,
+      fd: new Fd(parent, O_RDWR),
+    });
+  const { top, child, inode, at } = bed({}, { create: made });
+  const get = () => top.getxattr(ROOT, { inode, name: "security.capability" });
+  const args = { ...at, flags: 2, mode: 0o644, umask: 0 };
+  await top.create(ROOT, { ...args, xdata: withKey(undefined, GFID_REQ, gfid) });
+  await rejects(get(), (error) => ENODATA.matches(error));
+  deepEqual(child.fops, ["create"]);
+  await top.setxattr(ROOT, { inode, xattrs: undefined, flags: 0 });
+  await get();
+  deepEqual(child.fops, ["create", "setxattr", "getxattr"]);
+  const other = bed({}, { create: made });
+  await other.top.create(ROOT, { ...args, xdata: withKey(undefined, GFID_REQ, dirGfid) });
+  await other.top.getxattr(ROOT, { inode: other.inode, name: "security.capability" });
+  deepEqual(other.child.fops, ["create", "getxattr"]);
 });
 
 Deno.test("md-cache: what bricks tell takes away what was known, and names in directories", async () => {
