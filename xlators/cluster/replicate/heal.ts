@@ -6,12 +6,13 @@ import type { Gfid } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { valueBytes } from "core/xdata.ts";
 import { crawlAll, crawlIndex, listed } from "xlators/cluster/replicate/heal_crawl.ts";
+import { clearAside } from "xlators/cluster/replicate/heal_anonymous.ts";
 import { decideFile } from "xlators/cluster/replicate/heal_decide.ts";
 import { type Need, needOf } from "xlators/cluster/replicate/heal_file.ts";
 import { type LockCounts, lockCounts } from "xlators/cluster/replicate/heal_inspect.ts";
 import { pathOn } from "xlators/cluster/replicate/heal_paths.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
-import { options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
+import { anonymousOf, options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
 
 /** Files that are healed at once. */
 const FILES_AT_ONCE = 4;
@@ -53,6 +54,7 @@ export class ReplicateHealer implements Healer {
       arbiter: values["arbiter-count"] === 1,
       favorite: values["favorite-child-policy"],
       granular: values["granular-entry-heal"],
+      anonymous: anonymousOf(values),
       env,
       inodes,
     });
@@ -70,10 +72,13 @@ export class ReplicateHealer implements Healer {
     const values = readOptions(options, given);
     this.#set.favorite = values["favorite-child-policy"];
     this.#set.granular = values["granular-entry-heal"];
+    this.#set.anonymous = anonymousOf(values);
   }
 
-  healIndex(signal: AbortSignal): Promise<HealCounts> {
-    return crawlIndex(this.#set, this.#crawl(signal));
+  async healIndex(signal: AbortSignal): Promise<HealCounts> {
+    const counts = await crawlIndex(this.#set, this.#crawl(signal));
+    if (!signal.aborted && !counts.failed) await clearAside(this.#set);
+    return counts;
   }
 
   healAll(signal: AbortSignal): Promise<HealCounts> {

@@ -4,6 +4,7 @@ import { EOPNOTSUPP, FopError } from "core/errno.ts";
 import { type Gfid, gfidFromBytes, type Inode } from "core/inode.ts";
 import { valueBytes } from "core/xdata.ts";
 import type { HealSet } from "xlators/cluster/replicate/heal_set.ts";
+import { isPrivate } from "xlators/cluster/replicate/private_names.ts";
 
 const READ_BYTES = 128 << 10;
 
@@ -13,7 +14,7 @@ export interface Listed {
   readonly type: number;
 }
 
-/** Names of a directory of copy `index`, `.` and `..` left out. Throws what the copy fails with. */
+/** Names of a directory of copy `index`, `.`, `..` and healers' own left out. Throws what the copy fails with. */
 export async function* listNames(
   set: HealSet,
   index: number,
@@ -25,7 +26,7 @@ export async function* listNames(
     for (let offset = 0n;;) {
       const reply = await copy.readdir(set.call, { fd, offset, size: READ_BYTES });
       for (const { name, type } of reply.entries) {
-        if (name !== "." && name !== "..") yield { name, type };
+        if (name !== "." && name !== ".." && !isPrivate(inode, name)) yield { name, type };
       }
       const last = reply.entries.at(-1);
       if (reply.eof || !last) return;

@@ -10,6 +10,7 @@ import type { Gfid, Inode } from "core/inode.ts";
 import { withKey } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { marksToAdd } from "xlators/cluster/replicate/blame.ts";
+import { asideOf, moveAside } from "xlators/cluster/replicate/heal_anonymous.ts";
 import type { Choice } from "xlators/cluster/replicate/heal_data.ts";
 import { isMissing } from "xlators/cluster/replicate/heal_inspect.ts";
 import { lockName } from "xlators/cluster/replicate/heal_locks.ts";
@@ -112,8 +113,13 @@ async function removeFrom(
   if (!has.size) return "alike";
   const { set, parent } = heal;
   for (const [index, stat] of has) {
-    const keeps = heal.last ? "no" : await livesElsewhere(heal, index, name, stat);
-    if (keeps === "later") return "later";
+    const wrong = { index, parent, name, stat };
+    const keeps = set.anonymous
+      ? await moveAside(set, wrong)
+      : heal.last
+      ? "no"
+      : await livesElsewhere(heal, index, name, stat);
+    if (keeps === "later" || keeps === "left") return keeps;
     if (keeps === "moved") continue;
     const copy = set.copies[index]!;
     const entry = { parent, name };
@@ -225,7 +231,8 @@ async function giveName(
     return linked[index]!.ok ? "healed" : "left";
   }
   const path = await pathOn(set, index, inode);
-  const from = path === undefined ? undefined : await placeOf(set, index, path);
+  const from = await asideOf(set, index, stat.gfid) ??
+    (path === undefined ? undefined : await placeOf(set, index, path));
   if (!from) return last ? "left" : "later";
   const moved = await set.ask([index], (copy) =>
     copy.rename(set.call, {

@@ -7,6 +7,7 @@ import type { InodeTable } from "core/inode.ts";
 import { toHex } from "core/lib/bytes.ts";
 import { settle, type Settled, type Xlator } from "core/xlator.ts";
 import type { MarkKeys } from "xlators/cluster/replicate/blame.ts";
+import type { AnonymousDirectory } from "xlators/cluster/replicate/private_names.ts";
 
 /** Which copy is right if each is blamed; "none": nobody decides, the file stays as it is. */
 export const FAVORITES = ["none", "size", "ctime", "mtime", "majority"] as const;
@@ -24,6 +25,8 @@ export interface HealSetParts {
   readonly favorite: Favorite;
   /** Clients note which names of a directory differ. */
   readonly granular: boolean;
+  /** Where files with wrong names are kept until they have a right one; absent: nowhere. */
+  readonly anonymous?: AnonymousDirectory | undefined;
   readonly env: Env;
   readonly inodes: InodeTable;
 }
@@ -40,6 +43,7 @@ export class HealSet {
   readonly call: Call;
   favorite: Favorite;
   granular: boolean;
+  anonymous: AnonymousDirectory | undefined;
 
   constructor(parts: HealSetParts) {
     this.name = parts.name;
@@ -48,6 +52,7 @@ export class HealSet {
     this.arbiter = parts.arbiter ? parts.copies.length - 1 : undefined;
     this.favorite = parts.favorite;
     this.granular = parts.granular;
+    this.anonymous = parts.anonymous;
     this.env = parts.env;
     this.inodes = parts.inodes;
     this.keys = {

@@ -13,12 +13,11 @@ import { type Copies, failureOf } from "xlators/cluster/replicate/copies.ts";
 import type { Finder } from "xlators/cluster/replicate/lookup.ts";
 import { Listed } from "xlators/cluster/replicate/listed.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
+import { isPrivate } from "xlators/cluster/replicate/private_names.ts";
 import { isOwnFailure, type Reader } from "xlators/cluster/replicate/read.ts";
 
 /** Entries that are looked up at once. */
 const LOOKUPS_PARALLEL = 32;
-/** What GlusterFS's healers keep in the root: no client shows it. */
-const PRIVATE = /^\.(landfill|glusterfs-anonymous-inode-[-0-9a-f]+)$/;
 
 /** Entries of an answer, whichever kind. */
 type Page = { readonly entries: readonly Dirent[]; readonly eof: boolean };
@@ -80,13 +79,12 @@ export class Listing {
     const file = this.opened.of(fd);
     if (!file?.directory) throw EBADF;
     await this.opened.complete(call, fd);
-    const isHidden = fd.inode === this.copies.inodes.root
-      ? ({ name }: Dirent) => PRIVATE.test(name)
-      : () => false;
     const page = async (index: number, listed: Listed, from: bigint) => {
       for (let at = from;;) {
         const reply = await ask(index, { fd: this.opened.on(fd, index), offset: at });
-        const entries = listed.unseen(reply.entries).filter((entry) => !isHidden(entry));
+        const entries = listed.unseen(reply.entries).filter(({ name }) =>
+          !isPrivate(fd.inode, name)
+        );
         const last = reply.entries.at(-1);
         // No entries would be the end.
         if (!entries.length && !reply.eof && last) at = last.offset;

@@ -1,7 +1,7 @@
 /** What a name stands for, as the copies together tell it. */
 
 import type { Call } from "core/call.ts";
-import { EINVAL, EIO, ENOENT, ENOTCONN, ESTALE, FopError } from "core/errno.ts";
+import { EINVAL, EIO, ENOENT, ENOTCONN, EPERM, ESTALE, FopError } from "core/errno.ts";
 import type { Args, LookupReply, Reply } from "core/fops.ts";
 import { S_IFMT } from "core/iatt.ts";
 import type { Inode } from "core/inode.ts";
@@ -22,6 +22,7 @@ import {
   pick,
 } from "xlators/cluster/replicate/copies.ts";
 import { metadataDiffers } from "xlators/cluster/replicate/heal_metadata.ts";
+import { isPrivate } from "xlators/cluster/replicate/private_names.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 
 type Answer = Settled<LookupReply> | undefined;
@@ -47,6 +48,7 @@ export class Finder {
     const named = args.parent !== undefined && args.name !== "" && args.name !== ".";
     const of = args.name === "." ? args.parent : args.inode;
     if (!named && !of) throw EINVAL;
+    if (named && isPrivate(args.parent!, args.name!)) throw EPERM;
     const { doubts } = copies;
     const answers = await this.#ask(call, args);
     if (!this.#enough(answers)) {

@@ -14,6 +14,11 @@ import {
   type Values,
 } from "core/options.ts";
 
+import {
+  type AnonymousDirectory,
+  anonymousDirectory,
+} from "xlators/cluster/replicate/private_names.ts";
+
 const ON_OFF = ["on", "off", "yes", "no", "true", "false", "enable", "disable", "1", "0"] as const;
 
 export const options = {
@@ -117,7 +122,8 @@ export const options = {
   "consistent-io": bool({ default: false, help: "Kept for old volumes; does nothing." }),
   "use-anonymous-inode": bool({
     default: false,
-    help: "Healers move what they are not sure of to a hidden directory.",
+    help: "Healers move files with wrong names to a hidden directory, instead of removing what " +
+      "another directory's heal may want.",
   }),
   "locking-scheme": oneOf(["full", "granular"], {
     default: "full",
@@ -162,6 +168,11 @@ export const options = {
 
 /** Parsed values of the table above. */
 export type ReplicateValues = Values<typeof options>;
+
+/** Where healers keep files with wrong names, if they do. */
+export function anonymousOf(values: ReplicateValues): AnonymousDirectory | undefined {
+  return values["use-anonymous-inode"] ? anonymousDirectory(values["volume-id"]) : undefined;
+}
 
 /** What is wrong with the options, or undefined. */
 export function checkOptions(values: ReplicateValues): string | undefined {

@@ -28,7 +28,12 @@ import { anyOf, layerLock, posixLock } from "xlators/cluster/replicate/lk.ts";
 import { Finder } from "xlators/cluster/replicate/lookup.ts";
 import { Names } from "xlators/cluster/replicate/names.ts";
 import { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
-import { checkOptions, options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
+import {
+  anonymousOf,
+  checkOptions,
+  options,
+  type ReplicateValues,
+} from "xlators/cluster/replicate/options.ts";
 import { Reader } from "xlators/cluster/replicate/read.ts";
 import { ReadChoice } from "xlators/cluster/replicate/read_choice.ts";
 import { SplitBrain } from "xlators/cluster/replicate/split_brain.ts";
@@ -73,6 +78,7 @@ export class Replicate extends Refuse {
       arbiter: copies.arbiter !== undefined,
       favorite: values["favorite-child-policy"],
       granular: values["granular-entry-heal"],
+      anonymous: anonymousOf(values),
       env: copies.env,
       inodes: copies.inodes,
     });
@@ -105,6 +111,7 @@ export class Replicate extends Refuse {
     this.#copies.values = values;
     this.#set.favorite = values["favorite-child-policy"];
     this.#set.granular = values["granular-entry-heal"];
+    this.#set.anonymous = anonymousOf(values);
   }
 
   state(): Json {
