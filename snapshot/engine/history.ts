@@ -9,6 +9,7 @@
 import type { Env } from "core/env.ts";
 import { EEXIST, ENOENT } from "core/errno.ts";
 import { Collector } from "snapshot/engine/collect.ts";
+import type { Sides } from "snapshot/engine/diff.ts";
 import { Gate } from "snapshot/engine/gate.ts";
 import { type Durability, Journal } from "snapshot/engine/journal.ts";
 import { KeptFiles } from "snapshot/engine/kept.ts";
@@ -167,6 +168,14 @@ export class History {
       this.#views.set(id, view = new View(parts, reader.epoch));
     }
     return view;
+  }
+
+  /** Two readers beside each other, or one and the live files; undefined: there is no such reader. */
+  sides(before: string, after?: string): Sides | undefined {
+    const older = this.view(before), newer = after === undefined ? this.#live : this.view(after);
+    if (!older || !newer) return undefined;
+    const until = after === undefined ? Number.MAX_SAFE_INTEGER : this.readers.get(after)!.epoch;
+    return { store: this.#store, before: older, after: newer, until };
   }
 
   /** Resolves when nothing is left of readers that went. */

@@ -6,6 +6,7 @@
 
 import { S_IFREG } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
+import { changedInodes, changedNames, changedRanges } from "snapshot/engine/diff.ts";
 import { History } from "snapshot/engine/history.ts";
 import type { Durability } from "snapshot/engine/journal.ts";
 import type { View } from "snapshot/engine/view.ts";
@@ -80,7 +81,8 @@ export class Story {
     else if (kind < 17) await this.#remove();
     else if (kind < 18) await this.#restart();
     else if (kind < 19) await this.#kill();
-    else await this.#readBeside();
+    else if (this.#random(2)) await this.#readBeside();
+    else await this.#differences();
     if (this.#random(3) === 0) await this.#check("after it");
   }
 
@@ -261,6 +263,36 @@ export class Story {
     await checks;
   }
 
+  /** Two snapshots, or one and now: what differs is told, and of names nothing else. */
+  async #differences(): Promise<void> {
+    const volumes = [...this.#taken].filter(([, { file }]) => file === undefined);
+    if (!volumes.length) return;
+    const first = this.#random(volumes.length);
+    const second = first + 1 + this.#random(volumes.length - first);
+    const [old, before] = volumes[first]!;
+    const [id, after] = volumes[second] ?? [undefined, { copy: this.#volume.copy() }];
+    const sides = this.#history.sides(old, id)!;
+    const where = `from ${old} to ${id ?? "now"}`;
+    const names = (await Array.fromAsync(changedNames(sides))).map(({ parent, name }) =>
+      `${parent}/${name}`
+    );
+    const wanted = differentNames(before.copy, after.copy);
+    if (names.sort().join() !== wanted.sort().join()) {
+      throw new StoryFailure(`${where}: names ${names} changed, not ${wanted}`);
+    }
+    const inodes = new Set(changedInodes(sides));
+    for (const [gfid, file] of after.copy.files) {
+      const was = before.copy.files.get(gfid);
+      if (!was) continue;
+      const ranges = await changedRanges(sides, gfid);
+      const told = (at: number) => ranges.some(({ start, end }) => start <= at && at < end);
+      const missed = file.data.findIndex((byte, at) => byte !== (was.data[at] ?? -1) && !told(at));
+      if (missed >= 0) throw new StoryFailure(`${where}: byte ${missed} of ${gfid} is not told`);
+      const changed = file.mode !== was.mode || file.xattr !== was.xattr || ranges.length > 0;
+      if (changed && !inodes.has(gfid)) throw new StoryFailure(`${where}: ${gfid} is not told`);
+    }
+  }
+
   async #check(when: string): Promise<void> {
     for (const [id, { copy, file }] of [...this.#taken]) {
       try {
@@ -333,6 +365,17 @@ async function compareFile(id: string, view: View, copy: VolumeCopy, gfid: Gfid)
   if (at >= 0) {
     throw new StoryFailure(`${where}: byte ${at} is ${data[at]}, not ${wanted.data[at]}`);
   }
+}
+
+function differentNames(before: VolumeCopy, after: VolumeCopy): string[] {
+  const different: string[] = [];
+  for (const parent of new Set([...before.entries.keys(), ...after.entries.keys()])) {
+    const [was, is] = [before.entries.get(parent), after.entries.get(parent)];
+    for (const name of new Set([...was?.keys() ?? [], ...is?.keys() ?? []])) {
+      if (was?.get(name) !== is?.get(name)) different.push(`${parent}/${name}`);
+    }
+  }
+  return different;
 }
 
 /** Copies a tree with its hard links, at once. */
