@@ -57,6 +57,7 @@ const SPELLED: Readonly<Record<string, Spelled>> = {
   "performance.rda-low-wmark": { hidden: true },
   "performance.rda-request-size": { supplied: true },
   "performance.read-after-open": { shown: "yes" },
+  "performance.read-ahead-pass-through": { shown: "false" },
   "performance.readdir-ahead-pass-through": { shown: "false" },
   "performance.resync-failed-syncs-after-fsync": { helpShown: "(null)" },
   "performance.write-behind-pass-through": { shown: "false" },

@@ -126,16 +126,6 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     ],
   ]),
   ...rows("performance/read-ahead", [
-    ["performance.read-ahead-page-count", whole(1, 16), "4", "Pages of 128 KiB read ahead.", {
-      option: "page-count",
-    }],
-    [
-      "performance.read-ahead-pass-through",
-      onOff,
-      "false",
-      "read-ahead only passes operations on.",
-      { option: "pass-through" },
-    ],
     ["performance.read-ahead", onOff, "off", "Files read in order are read ahead (read-ahead).", {
       option: "!read-ahead",
       supplied: true,
