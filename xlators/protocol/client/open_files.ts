@@ -26,7 +26,7 @@ import type { Connection } from "rpc/connection.ts";
 import { ANONYMOUS_FD, type Peer } from "rpc/wire.ts";
 import { sizeOf } from "core/lib/ranges.ts";
 import { exchange } from "xlators/protocol/client/exchange.ts";
-import { type HeldLock, HeldLocks } from "xlators/protocol/client/held_locks.ts";
+import { type HeldLock, HeldLocks } from "core/held_locks.ts";
 
 interface OpenFile {
   readonly directory: boolean;

@@ -3,7 +3,7 @@ import { type LkOwner, NO_OWNER, ROOT } from "core/call.ts";
 import type { Flock } from "core/fops.ts";
 import { Fd, type Gfid, Inode } from "core/inode.ts";
 import { sizeOf } from "core/lib/ranges.ts";
-import { HeldLocks } from "xlators/protocol/client/held_locks.ts";
+import { HeldLocks } from "core/held_locks.ts";
 
 const INODE = new Inode("00000000-0000-0000-0000-0000000000f1" as Gfid);
 const ONE = { ...ROOT, pid: 1, lkOwner: "01" as LkOwner };
@@ -20,7 +20,7 @@ function shown(locks: HeldLocks, fd: Fd): string[] {
   );
 }
 
-Deno.test("protocol/client: a lock replaces what it covers of its owner's, an unlock takes it away", () => {
+Deno.test("core/held_locks: a lock replaces what it covers of its owner's, an unlock takes it away", () => {
   const locks = new HeldLocks(), fd = new Fd(INODE, 2);
   locks.took(ONE, fd, range("write", 0, 100), undefined);
   locks.took(TWO, fd, range("write", 200, 0), undefined);
@@ -32,13 +32,13 @@ Deno.test("protocol/client: a lock replaces what it covers of its owner's, an un
   deepEqual(shown(locks, fd), ["02 w 200+0"]);
 });
 
-Deno.test("protocol/client: a file locked byte by byte is one lock", () => {
+Deno.test("core/held_locks: a file locked byte by byte is one lock", () => {
   const locks = new HeldLocks(), fd = new Fd(INODE, 2);
   for (let at = 0; at < 1000; at++) locks.took(ONE, fd, range("write", at, 1), undefined);
   deepEqual(shown(locks, fd), ["01 w 0+1000"]);
 });
 
-Deno.test("protocol/client: closing a descriptor takes the owner's locks, through whichever fd they came", () => {
+Deno.test("core/held_locks: closing a descriptor takes the owner's locks, through whichever fd they came", () => {
   const locks = new HeldLocks(), fd = new Fd(INODE, 2), other = new Fd(INODE, 2);
   locks.took(ONE, fd, range("write", 0, 10), undefined);
   locks.took(TWO, fd, range("write", 10, 10), undefined);
@@ -50,7 +50,7 @@ Deno.test("protocol/client: closing a descriptor takes the owner's locks, throug
   equal(locks.size, 0);
 });
 
-Deno.test("protocol/client: a lock that is untouched stays the same, one that was cut does not", () => {
+Deno.test("core/held_locks: a lock that is untouched stays the same, one that was cut does not", () => {
   const locks = new HeldLocks(), fd = new Fd(INODE, 2);
   locks.took(ONE, fd, range("write", 0, 10), undefined);
   locks.took(ONE, fd, range("write", 50, 10), undefined);
@@ -59,7 +59,7 @@ Deno.test("protocol/client: a lock that is untouched stays the same, one that wa
   ok(locks.has(low!) && !locks.has(high!));
 });
 
-Deno.test("protocol/client: a range that counts from the file's end is not known, and only a full unlock ends it", () => {
+Deno.test("core/held_locks: a range that counts from the file's end is not known, and only a full unlock ends it", () => {
   const locks = new HeldLocks(), fd = new Fd(INODE, 2);
   locks.took(ONE, fd, range("write", 0, 10, 2), undefined);
   locks.gaveUp(ONE, fd, range("unlock", 0, 10));
