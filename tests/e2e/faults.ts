@@ -32,7 +32,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "cut off briefly", briefMs: 700, ...cut },
 ];
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 240_000;
 const CANARY = "canary";
 
 function elapsed(ms: number): Promise<void> {

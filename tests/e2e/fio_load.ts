@@ -2,7 +2,7 @@
 
 import { run } from "tests/e2e/process.ts";
 
-const PASS_MS = 240_000;
+const PASS_MS = 600_000;
 
 /** Jobs of one pass; sizes in KiB. */
 interface Work {

@@ -17,7 +17,7 @@ import { must } from "tests/e2e/process.ts";
 import type { Layout } from "tests/e2e/volfiles.ts";
 
 const PROGRAMS = ["/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal", "fio", "getfattr"];
-const PING_SECONDS = 3;
+const PING_SECONDS = 5;
 const DIRECT = "direct-io-mode=enable,attribute-timeout=0,entry-timeout=0";
 
 interface Plan {

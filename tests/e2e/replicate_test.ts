@@ -10,7 +10,7 @@ import type { Layout } from "tests/e2e/volfiles.ts";
 const GLFSHEAL = ["/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal"];
 
 function sh(script: string, ...args: string[]): Promise<string> {
-  return must(["sh", "-c", `set -e; ${script}`, "sh", ...args], { timeoutMs: 120_000 });
+  return must(["sh", "-c", `set -e; ${script}`, "sh", ...args], { timeoutMs: 240_000 });
 }
 
 /** Sums of all files of a brick, names and modes, without what is the brick's own. */
@@ -141,12 +141,15 @@ e2e(
   () => away("replica", [KIND, KIND], 0),
 );
 
+/** fio goes on until so many bricks were killed. */
+const KILLS_MIN = 2;
+
 /** Writes a file in random 4 KiB blocks and reads every block back; fails at the first that differs. */
 function fio(path: string, name: string): Promise<string> {
   const args =
     `--name=${name} --filename=${path}/${name} --size=4m --bs=4k --rw=randwrite --verify=crc32c`;
   const more = "--verify_fatal=1 --ioengine=psync --fsync=64 --loops=3 --rate_iops=300";
-  return must(["fio", ...args.split(" "), ...more.split(" ")], { timeoutMs: 150_000 });
+  return must(["fio", ...args.split(" "), ...more.split(" ")], { timeoutMs: 600_000 });
 }
 
 e2e(
@@ -158,10 +161,12 @@ e2e(
     await using theirs = await cluster.mount();
     await using ours = await OurMount.of(cluster, "attribute-timeout=0,entry-timeout=0");
     await cluster.startHealer();
-    let working = true;
-    const work = Promise.all([fio(ours.path, "by-ours"), fio(theirs.path, "by-theirs")])
+    let working = true, kills = 0;
+    const again = async (path: string, name: string) => {
+      do await fio(path, name); while (kills < KILLS_MIN);
+    };
+    const work = Promise.all([again(ours.path, "by-ours"), again(theirs.path, "by-theirs")])
       .finally(() => working = false);
-    let kills = 0;
     try {
       for (; working; kills++) {
         const brick = cluster.bricks[kills % 3]!;
@@ -172,12 +177,12 @@ e2e(
         await until("healed", async () => {
           const counts = await cluster.pendingHeals();
           return !working || counts.every((count) => count === 0);
-        }, 60_000);
+        }, 240_000);
       }
     } finally {
+      kills = KILLS_MIN;
       await work;
     }
-    ok(kills >= 2, `${kills} kills`);
     await healed(cluster);
     await equalBricks(cluster);
   },
