@@ -12,7 +12,12 @@ import { type Need, needOf } from "xlators/cluster/replicate/heal_file.ts";
 import { type LockCounts, lockCounts } from "xlators/cluster/replicate/heal_inspect.ts";
 import { pathOn } from "xlators/cluster/replicate/heal_paths.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
-import { anonymousOf, options, type ReplicateValues } from "xlators/cluster/replicate/options.ts";
+import {
+  anonymousOf,
+  needsMajority,
+  options,
+  type ReplicateValues,
+} from "xlators/cluster/replicate/options.ts";
 
 /** Files that are healed at once. */
 const FILES_AT_ONCE = 4;
@@ -55,6 +60,7 @@ export class ReplicateHealer implements Healer {
       favorite: values["favorite-child-policy"],
       granular: values["granular-entry-heal"],
       anonymous: anonymousOf(values),
+      majority: needsMajority(values, copies.length),
       env,
       inodes,
     });
@@ -73,6 +79,7 @@ export class ReplicateHealer implements Healer {
     this.#set.favorite = values["favorite-child-policy"];
     this.#set.granular = values["granular-entry-heal"];
     this.#set.anonymous = anonymousOf(values);
+    this.#set.majority = needsMajority(values, this.#set.count);
   }
 
   async healIndex(signal: AbortSignal): Promise<HealCounts> {

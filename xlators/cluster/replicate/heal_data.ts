@@ -98,9 +98,9 @@ export function dataDirection(
   told: Testimonies,
   choice: Choice,
 ): Direction | "split-brain" {
-  const { arbiter } = set;
+  const { arbiter, majority } = set;
   const differ = (one: { size: number }, other: { size: number }) => one.size !== other.size;
-  const direction = directionOf(told, "data", { arbiter, differ });
+  const direction = directionOf(told, "data", { arbiter, differ, majority });
   if (direction.sources.length) return direction;
   // A copy that is away may be the right one.
   if (told.includes(undefined)) return "split-brain";
@@ -182,15 +182,15 @@ async function finish(set: HealSet, inode: Inode, { told, copy }: Plan): Promise
   const stat = now[source]?.stat;
   // What the source missed meanwhile, sinks may have had: another heal finds out who is right.
   if (!stat || blamedSince(told, now, source, "data")) return "left";
+  // A copy that went away would blame the sinks on, when others do not any more.
+  if (told.some((each, index) => each && !now[index])) return "left";
   const changes = {
     atime: { sec: stat.atime, nsec: stat.atimeNsec },
     mtime: { sec: stat.mtime, nsec: stat.mtimeNsec },
   };
   fail(await set.ask(sound(), (each) => each.setattr(set.call, { inode, changes })));
-  const still = told.map((each, index) => now[index] && each);
-  const all = still.every((each) => each !== undefined) && !failed.size;
-  const healed = set.all.filter((index) => still[index] && !failed.has(index));
-  const done = await unmark(set, inode, "data", still, { healed, clean: all });
-  const lost = told.some((each, index) => each && !now[index]);
-  return done && !lost && !failed.size ? "healed" : "left";
+  const all = told.every((each) => each !== undefined) && !failed.size;
+  const healed = set.all.filter((index) => told[index] && !failed.has(index));
+  const done = await unmark(set, inode, "data", told, { healed, clean: all });
+  return done && !failed.size ? "healed" : "left";
 }

@@ -32,22 +32,37 @@ export type Differ = (one: Iatt, other: Iatt) => boolean;
  * nobody is blamed, copies that are dirty, or `differ`, follow the largest, then the one with most
  * changes under way, then the newest. The arbiter, which has no data, is the source only of what is
  * not data.
+ *
+ * If all are blamed, those are right that only a few blame, where `majority` says that this was for no
+ * change that counts: a client that blamed and could not reach enough copies for it, or a healer that
+ * could not take the blame off everywhere. That takes all copies to tell.
  */
 export function directionOf(
   told: Testimonies,
   part: Part,
-  { arbiter, differ }: { readonly arbiter: number | undefined; readonly differ: Differ },
+  { arbiter, differ, majority = false }: {
+    readonly arbiter: number | undefined;
+    readonly differ: Differ;
+    readonly majority?: boolean;
+  },
 ): Direction {
   const here = told.flatMap((each, index) => each ? [index] : []);
   const blames = (from: number, whom: number) => told[from]!.marks.blames[whom]?.[part] ?? 0;
   const isFool = (index: number) => blames(index, index) !== 0;
-  const accused = here.filter((whom) =>
-    here.some((from) => blames(from, whom) !== 0 && (!isFool(from) || from === whom))
-  );
+  const accusers = (whom: number) =>
+    here.filter((from) => blames(from, whom) !== 0 && (!isFool(from) || from === whom));
+  const accused = here.filter((whom) => accusers(whom).length);
   const dirty = here.filter((index) => told[index]!.marks.dirty[part] !== 0);
   let sources = here.filter((index) => !accused.includes(index));
-  const holders = part === "data" ? sources.filter((index) => index !== arbiter) : sources;
-  const uncertain = holders.some((index) => dirty.includes(index)) ||
+  const hasPart = (index: number) => part !== "data" || index !== arbiter;
+  let holders = sources.filter(hasPart);
+  const split = !holders.length && majority && here.length === told.length;
+  if (split) {
+    holders = here.filter((index) => hasPart(index) && accusers(index).length * 2 < told.length);
+    sources = holders;
+  }
+  const uncertain = split && holders.length > 0 ||
+    holders.some((index) => dirty.includes(index)) ||
     holders.some((index) => differ(told[index]!.stat, told[holders[0]!]!.stat));
   if (uncertain && part === "data") sources = best(told, holders);
   else if (uncertain && part === "metadata") sources = newest(told, holders);

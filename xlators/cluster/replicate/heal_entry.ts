@@ -58,8 +58,8 @@ export async function healNameOf(
   return await healName(directoryHeal(set, inode, told, here, { found, choice }), name);
 }
 
-function entryDirection({ arbiter }: HealSet, told: Testimonies): Direction {
-  return directionOf(told, "entry", { arbiter, differ: () => false });
+function entryDirection({ arbiter, majority }: HealSet, told: Testimonies): Direction {
+  return directionOf(told, "entry", { arbiter, majority, differ: () => false });
 }
 
 function directoryHeal(

@@ -64,6 +64,7 @@ export async function healMetadata(
   const direction = directionOf(told, "metadata", {
     arbiter: set.arbiter,
     differ: metadataDiffers,
+    majority: set.majority,
   });
   const { sinks, dirty, accused } = direction;
   const chosen = typeof choice === "number"

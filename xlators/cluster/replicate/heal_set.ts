@@ -23,6 +23,8 @@ export interface HealSetParts {
   /** True: the last copy keeps no data. */
   readonly arbiter: boolean;
   readonly favorite: Favorite;
+  /** No change counts that less than half of the copies have; false if absent. */
+  readonly majority?: boolean;
   /** Clients note which names of a directory differ. */
   readonly granular: boolean;
   /** Where files with wrong names are kept until they have a right one; absent: nowhere. */
@@ -44,6 +46,7 @@ export class HealSet {
   favorite: Favorite;
   granular: boolean;
   anonymous: AnonymousDirectory | undefined;
+  majority: boolean;
 
   constructor(parts: HealSetParts) {
     this.name = parts.name;
@@ -53,6 +56,7 @@ export class HealSet {
     this.favorite = parts.favorite;
     this.granular = parts.granular;
     this.anonymous = parts.anonymous;
+    this.majority = parts.majority ?? false;
     this.env = parts.env;
     this.inodes = parts.inodes;
     this.keys = {

@@ -533,3 +533,35 @@ Deno.test("cluster/replicate heal: a file that a healer has locked is shown as b
   equal(stateOf("busy", none, false), "pending");
   equal(stateOf("nothing", none, false), undefined);
 });
+
+Deno.test("cluster/replicate heal: a blame that a healer could not take off everywhere splits nothing", async () => {
+  const place = new Set3(3, { arbiter: true });
+  const file = await place.file("f", pattern(SIZE));
+  await transaction(place, file, 0, pattern(K, 9), [0]);
+  await place.mark(file, 0, "data", { "v-client-1": 1 });
+  equal(await healData(place.set, file), "left");
+  place.set.majority = true;
+  // Only all copies together can tell.
+  place.gates[2]!.away = true;
+  equal(await healData(place.set, file), "split-brain");
+  place.gates[2]!.away = false;
+  equal(await healData(place.set, file), "healed");
+  deepEqual((await place.content(file, 0)).subarray(0, K), pattern(K, 9));
+  deepEqual(await place.marks(file), []);
+});
+
+Deno.test("cluster/replicate heal: marks stay on all copies while one that set them is away", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(SIZE));
+  await transaction(place, file, 0, pattern(K, 9), [1]);
+  const sink = place.gates[1]!;
+  const fsync = sink.fsync.bind(sink);
+  sink.fsync = async (call, args) => {
+    const done = await fsync(call, args);
+    place.gates[2]!.away = true;
+    return done;
+  };
+  equal(await healData(place.set, file), "left");
+  place.gates[2]!.away = false;
+  deepEqual(await place.marks(file), ["0:v-client-1", "2:v-client-1"]);
+});

@@ -181,6 +181,15 @@ export function checkOptions(values: ReplicateValues): string | undefined {
   return undefined;
 }
 
+/** True if no change counts that less than half of `count` copies have. */
+export function needsMajority(
+  { "quorum-type": type, "quorum-count": least }: ReplicateValues,
+  count: number,
+): boolean {
+  if (count < 3) return false;
+  return type === "auto" || type === "default" || type === "fixed" && least * 2 > count;
+}
+
 /** True for the words that say so. */
 export function isOnWord(word: string): boolean {
   return ["on", "yes", "true", "enable", "1", "open"].includes(word);

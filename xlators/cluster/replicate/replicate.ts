@@ -31,6 +31,7 @@ import { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import {
   anonymousOf,
   checkOptions,
+  needsMajority,
   options,
   type ReplicateValues,
 } from "xlators/cluster/replicate/options.ts";
@@ -79,6 +80,7 @@ export class Replicate extends Refuse {
       favorite: values["favorite-child-policy"],
       granular: values["granular-entry-heal"],
       anonymous: anonymousOf(values),
+      majority: needsMajority(values, copies.count),
       env: copies.env,
       inodes: copies.inodes,
     });
@@ -112,6 +114,7 @@ export class Replicate extends Refuse {
     this.#set.favorite = values["favorite-child-policy"];
     this.#set.granular = values["granular-entry-heal"];
     this.#set.anonymous = anonymousOf(values);
+    this.#set.majority = needsMajority(values, this.#set.count);
   }
 
   state(): Json {
