@@ -53,6 +53,8 @@ const NO_DISK: ReadonlySet<FopName> = new Set<FopName>(["release", "releasedir",
 /** See the head of this file. */
 export class SimBrick {
   readonly disk: SimDisk;
+  /** Where its process listens, if clients are told. */
+  port = 1;
   readonly #blocks: readonly VolumeBlock[];
   readonly #types: XlatorTypes;
   #graph: Graph | undefined;

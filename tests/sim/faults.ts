@@ -77,6 +77,16 @@ export class Faults {
         sim.note(`${bricks[swarm.victim]!.name} is full`);
         return void sim.after(ms, () => disk.full = false);
       }
+      case "switch":
+        return this.world.management.change();
+      case "move":
+        brick.crash();
+        return void sim.after(ms, () => {
+          if (brick.up) return;
+          brick.port++;
+          this.#back(brick);
+          this.world.management.brickMoved();
+        });
       case "kill": {
         const client = random.pick(alive);
         sim.note(`${client.name} dies`);

@@ -2,8 +2,8 @@
 
 import { SimClient } from "tests/sim/client.ts";
 import { SimFailure } from "tests/sim/sim.ts";
-import { clientBlocks } from "tests/sim/client.ts";
-import { healOptions, REPLICA_NAME, VOLUME } from "tests/sim/systems.ts";
+import { clientBlocks, VOLUME } from "tests/sim/client.ts";
+import { healOptions, REPLICA_NAME } from "tests/sim/systems.ts";
 import type { World } from "tests/sim/world.ts";
 import { ReplicateHealer } from "xlators/cluster/replicate/heal.ts";
 

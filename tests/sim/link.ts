@@ -47,10 +47,27 @@ export class SimLink extends Funnel {
   /** Until when the path is cut, in simulated milliseconds. */
   cutUntil = 0;
 
-  constructor(node: Node, net: SimNet, readonly clientName: string, readonly brick: SimBrick) {
+  readonly clientName: string;
+  readonly #from: string;
+  readonly #port: number;
+
+  /**
+   * `from` is who the brick takes the client for, and tells its graphs apart; `port` where the
+   * brick is looked for, 0: wherever it is.
+   */
+  constructor(
+    node: Node,
+    net: SimNet,
+    { name, from }: { readonly name: string; readonly from: string },
+    readonly brick: SimBrick,
+    port = 0,
+  ) {
     super(node);
     this.#net = net;
-    this.#self = { id: clientName, address: "" };
+    this.clientName = name;
+    this.#from = from;
+    this.#port = port;
+    this.#self = { id: from, address: "" };
     net.add(this);
   }
 
@@ -165,9 +182,10 @@ export class SimLink extends Funnel {
   async #attempt(): Promise<void> {
     this.#attempts++;
     const { sim } = this.#net;
-    const id = `${this.clientName}-${this.#attempts}`;
+    const id = `${this.#from}-${this.#attempts}`;
     await sim.delay(this.#net.delay());
     if (this.#stopped || !this.brick.up || this.cutUntil > sim.now) return;
+    if (this.#port && this.#port !== this.brick.port) return;
     const connection = new Connection(this.#net, this, { id, address: "10.0.0.1" });
     this.#connection = connection;
     await Promise.all([...this.#files].map(([fd, file]) => this.#reopen(fd, file, connection)));

@@ -1,9 +1,6 @@
 /**
- * Planted bugs: a simulator that none of them trips over proves nothing.
- *
- * A mutant is one piece of text of one module, replaced. The module's patched copy lies in a temporary
- * directory; an import map sends exactly its name there, and the seeds are played in a process of their
- * own. The text must be there exactly once: who changes that line brings the mutant up to date.
+ * Planted bugs: a simulator that none of them trips over proves nothing. `mutant_trial.ts` plants
+ * them; `mutant_seeds.txt` has, for each, a seed that is known to find it.
  */
 
 /** One planted bug. */
@@ -12,17 +9,19 @@ export interface Mutant {
   readonly name: string;
   /** Path of the module. */
   readonly file: string;
+  /** A piece of the module's text, in it exactly once: who changes that brings the mutant up to date. */
   readonly find: string;
   readonly replace: string;
   /** The system that must fail. */
   readonly system: string;
-  /** Seeds from `from` (1) on in which it must fail. */
+  /** In one of so many seeds it must fail. */
   readonly seeds: number;
-  readonly from?: number;
 }
 
 const REPLICATE = "xlators/cluster/replicate";
-const R3 = "replica-3-unhealed", HEALED = "replica-3";
+const WRITE_BEHIND = "xlators/performance/write-behind";
+const LONG = "replica-3-unhealed", R3 = "replica-3-unhealed-short", HEALED = "replica-3-short";
+const WRITES_BEHIND = "single-write-behind-short", SWITCHED = "single-tuned-managed-short";
 
 /** See the head of this file. */
 export const MUTANTS: readonly Mutant[] = [
@@ -33,7 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `type: reads ? "read" : "write",`,
     replace: `type: "read",`,
     system: "toy",
-    seeds: 50,
+    seeds: 400,
   },
   {
     name: "toy: copies are not compared",
@@ -41,7 +40,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (reads && new Set(",
     replace: "if (!reads && new Set(",
     system: "toy",
-    seeds: 100,
+    seeds: 400,
   },
   {
     name: "features/locks: write locks do not exclude each other",
@@ -57,7 +56,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    this.#inodelks.drop(client);\n",
     replace: "",
     system: "toy",
-    seeds: 50,
+    seeds: 400,
   },
   {
     name: "cluster/distribute: a directory is laid out over no subvolume",
@@ -65,8 +64,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (!now.some(({ ok }) => ok)) throw ENOTCONN;",
     replace: "",
     system: "distribute",
-    seeds: 20,
-    from: 560,
+    seeds: 600,
   },
   // cluster/replicate.
   {
@@ -75,7 +73,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (!failure) await this.#blameAbsent(answers);",
     replace: "",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: who failed a write is not blamed",
@@ -83,7 +81,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    this.#marker.blame(done, index);\n",
     replace: "",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: a third of the copies is a quorum",
@@ -91,7 +89,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: ": count * 2 > this.count;",
     replace: ": count * 3 >= this.count;",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: what fails with a write is not told",
@@ -99,7 +97,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    if (failure) throw failure;\n    return answers;",
     replace: "    return answers;",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: nothing is synced before marks are taken off",
@@ -107,7 +105,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `if (this.#unstable && this.#copies.values["ensure-durability"]) await this.#sync();`,
     replace: "",
     system: HEALED,
-    seeds: 60,
+    seeds: 400,
   },
   {
     name: "replicate: writes share the lock of the file",
@@ -115,7 +113,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `take: (index, wait) => ask(index, wait ? "set-wait" : "set", "write"),`,
     replace: `take: (index, wait) => ask(index, wait ? "set-wait" : "set", "read"),`,
     system: R3,
-    seeds: 150,
+    seeds: 3000,
   },
   {
     name: "replicate: locks are never given up",
@@ -123,7 +121,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "await Promise.allSettled(pairs.map(({ lockee, index }) => lockee.drop(index)));",
     replace: "await Promise.resolve(pairs);",
     system: R3,
-    seeds: 20,
+    seeds: 400,
   },
   {
     name: "replicate: a lock is waited for in any order",
@@ -131,7 +129,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    await drop(taken());\n    answers = [];",
     replace: "    answers = [];",
     system: R3,
-    seeds: 50,
+    seeds: 400,
   },
   {
     name: "replicate: nobody counts as blamed",
@@ -139,7 +137,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "told.some((marks) => (marks?.blames[index]?.[part] ?? 0) !== 0)",
     replace: "told.some((marks) => (marks?.blames[index]?.[part] ?? 0) < 0)",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: an arbiter is read",
@@ -147,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "witness !== undefined && !witness.bad && !blamed[index] && index !== arbiter\n",
     replace: "witness !== undefined && !witness.bad && !blamed[index]\n",
     system: "arbiter-unhealed",
-    seeds: 50,
+    seeds: 400,
   },
   {
     name: "replicate: marks of changes under way stay",
@@ -155,7 +153,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "this.#dirty[index] && !keep[index] ? -1 : 0;",
     replace: "this.#dirty[index] && !keep[index] ? 0 : 0;",
     system: R3,
-    seeds: 50,
+    seeds: 400,
   },
   {
     name: "replicate: blames are not counted one by one",
@@ -163,7 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (has && by !== index) this.#blames[by]![index] = true;",
     replace: "if (has && by === index) this.#blames[by]![index] = true;",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: reads do not ask who is right",
@@ -172,15 +170,15 @@ export const MUTANTS: readonly Mutant[] = [
       "return which.map((has, index) => has && this.copies.up[index]! && !state.isBehind(index));",
     replace: "return which.map((_, index) => this.copies.up[index]! || state.isBehind(index));",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: one copy's word on a name is believed",
     file: `${REPLICATE}/lookup.ts`,
     find: "return told.includes(true) && (!copies.quorumOn || copies.hasQuorum(told));",
     replace: "return told.includes(true);",
-    system: R3,
-    seeds: 100,
+    system: LONG,
+    seeds: 400,
   },
   {
     name: "replicate: who missed a name or an attribute is not blamed",
@@ -188,7 +186,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "      this.#marker.blame(done.includes(true) ? done : clean, index);\n",
     replace: "",
     system: R3,
-    seeds: 60,
+    seeds: 400,
   },
   {
     name: "replicate: who was away when a name changed is not blamed",
@@ -196,7 +194,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "      if (has) return;\n      this.#miss(index);",
     replace: "      if (has || !this.#part[index]) return;\n      this.#miss(index);",
     system: R3,
-    seeds: 60,
+    seeds: 400,
   },
   {
     name: "replicate: a file is cut on the first copy only",
@@ -204,15 +202,15 @@ export const MUTANTS: readonly Mutant[] = [
     find: "const wind = (index: number) => this.copies.all[index]!.truncate(call, args);",
     replace: "const wind = (index: number) => this.copies.all[index * 0]!.truncate(call, args);",
     system: R3,
-    seeds: 50,
+    seeds: 400,
   },
   {
-    name: "replicate: a reply is from a copy that failed",
+    name: "replicate: nobody judges a write that copies failed",
     file: `${REPLICATE}/write.ts`,
-    find: "    if (failedAlike(answers)) return failureOf(answers);\n",
-    replace: "    if (answers.some((answer) => answer?.ok === false)) return undefined;\n",
+    find: "      if (missed) failure = this.#judge(answers);\n",
+    replace: "",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: the last copy gets one byte of a write",
@@ -220,7 +218,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "data: index === copies.arbiter ? ONE_BYTE : data,",
     replace: "data: index === copies.count - 1 ? ONE_BYTE : data,",
     system: R3,
-    seeds: 20,
+    seeds: 400,
   },
   {
     name: "replicate: blames for data are written as blames for names",
@@ -228,7 +226,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "PARTS.forEach((part, index) => view.setInt32(index * 4,",
     replace: "PARTS.forEach((part, index) => view.setInt32((2 - index) * 4,",
     system: R3,
-    seeds: 150,
+    seeds: 400,
   },
   {
     name: "replicate: marks are kept by the first copy only",
@@ -236,16 +234,15 @@ export const MUTANTS: readonly Mutant[] = [
     find: "const asked = on.flatMap((has, index) => has ? [index] : []);",
     replace: "const asked = on.flatMap((has, index) => has && index === 0 ? [index] : []);",
     system: R3,
-    seeds: 20,
+    seeds: 400,
   },
   {
     name: "replicate: a change of attributes on too few copies leaves no mark",
     file: `${REPLICATE}/change.ts`,
-    find: "if (marked || !done.includes(true)) return;",
-    replace: "if (marked || done.includes(true)) return;",
-    system: "replica-2",
-    seeds: 30,
-    from: 100,
+    find: "      await this.#undo(answers);\n      await this.#doubt();\n",
+    replace: "      await this.#undo(answers);\n",
+    system: "replica-2-short",
+    seeds: 400,
   },
   {
     name: "healer: nothing is copied",
@@ -253,7 +250,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "if (plan.ranges.length) await copyRanges(plan.copy, plan.ranges, plan.known);",
     replace: "",
     system: HEALED,
-    seeds: 40,
+    seeds: 400,
   },
   {
     name: "healer: clean files stay on the index",
@@ -261,71 +258,129 @@ export const MUTANTS: readonly Mutant[] = [
     find: `if (need === "nothing") await unlist(set, inode, told);`,
     replace: "",
     system: HEALED,
-    seeds: 40,
+    seeds: 400,
   },
   {
     name: "healer: attributes are left as they are",
     file: `${REPLICATE}/heal_file.ts`,
-    find: `if (parts.includes("metadata")) outcomes.push(`,
-    replace: `if (parts.length > 9) outcomes.push(`,
+    find: `if ((parts.includes("metadata") || compared) &&`,
+    replace: `if ((parts.length > 9 || compared) &&`,
     system: HEALED,
-    seeds: 40,
+    seeds: 400,
   },
   {
     name: "healer: names are left as they are",
     file: `${REPLICATE}/heal_file.ts`,
-    find: `if (isDirectory(stat) && (parts.includes("entry") ||`,
-    replace: `if (isDirectory(stat) && (parts.length > 9 ||`,
+    find: `if (isDirectory(stat) && names && only.has("entry")) {`,
+    replace: `if (isDirectory(stat) && names && only.size > 9) {`,
     system: HEALED,
-    seeds: 40,
+    seeds: 400,
+  },
+  // Performance layers.
+  {
+    name: "write-behind: a read does not wait for writes of what it reads",
+    file: `${WRITE_BEHIND}/write_behind.ts`,
+    find: "    await queue.settle(args.offset, args.size);\n",
+    replace: "",
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "write-behind: attributes are answered before what was written is in them",
+    file: `${WRITE_BEHIND}/write_behind.ts`,
+    find: `new Set(["stat", "fstat", "seek", "rchecksum"]);`,
+    replace: `new Set(["seek", "rchecksum"]);`,
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "write-behind: a name is looked up before its file is written",
+    file: `${WRITE_BEHIND}/write_behind.ts`,
+    find: "    if (args.inode) await this.#queues.get(args.inode)?.drain();\n",
+    replace: "    return this.child.lookup(call, args);\n",
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "write-behind: a listing shows sizes from before writes",
+    file: `${WRITE_BEHIND}/write_behind.ts`,
+    find: "entry.stat && this.#queueSince(entry.stat.gfid, begun) ?",
+    replace: "entry.stat && begun < 0 ?",
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "write-behind: a sync does not wait for writes",
+    file: `${WRITE_BEHIND}/write_behind.ts`,
+    find:
+      "    const queue = this.#queues.get(args.fd.inode);\n    if (queue?.busy) await queue.drain();\n    const writer",
+    replace: "    const writer",
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "write-behind: a write that failed is forgotten",
+    file: `${WRITE_BEHIND}/queue.ts`,
+    find: "    writer.failure ??= failure;\n",
+    replace: "",
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "write-behind: a write overtakes one that it overlaps",
+    file: `${WRITE_BEHIND}/queue.ts`,
+    find: "if (other.offset < end && other.offset + other.length > chunk.offset) return true;",
+    replace: "if (other.offset > end) return true;",
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "write-behind: the buffer of a write that was answered is still used",
+    file: `${WRITE_BEHIND}/queue.ts`,
+    find: "        data: data.slice(),",
+    replace: "        data,",
+    system: WRITES_BEHIND,
+    seeds: 400,
+  },
+  {
+    name: "md-cache: the client's own writes leave what is kept as it was",
+    file: "xlators/performance/md-cache/md_cache.ts",
+    find: `  "writev",\n  "ftruncate",`,
+    replace: `  "ftruncate",`,
+    system: "single-md-cache-short",
+    seeds: 400,
+  },
+  // Another graph under open files.
+  {
+    name: "graph switch: files move before what was written to them is done",
+    file: "core/graph_switch.ts",
+    find: "      if (!directory) await this.#sync(opened);\n",
+    replace: "",
+    system: SWITCHED,
+    seeds: 400,
+  },
+  {
+    name: "graph switch: what failed while files moved is not told",
+    file: "core/graph_switch.ts",
+    find: "      if (error instanceof FopError) opened.failure = error;\n",
+    replace: "",
+    system: SWITCHED,
+    seeds: 400,
+  },
+  {
+    name: "graph switch: the new graph answers before the old one's writes are done",
+    file: "core/graph_switch.ts",
+    find: "    if (this.#syncs.size) {",
+    replace: "    if (this.#syncs.size > 9999) {",
+    system: SWITCHED,
+    seeds: 400,
+  },
+  {
+    name: "graph switch: an old graph stops with fops under way",
+    file: "core/graph_switch.ts",
+    find: "|| on.stopping || on.inFlight || on.open.size) return;",
+    replace: "|| on.stopping) return;",
+    system: "single-managed-short",
+    seeds: 400,
   },
 ];
-
-/** How a mutant fared. */
-export type Fate = "killed" | "survived" | "stale";
-
-/** Plays a mutant's seeds; `output` is what the run printed. */
-export async function tryMutant(mutant: Mutant): Promise<{ fate: Fate; output: string }> {
-  const source = await Deno.readTextFile(mutant.file);
-  if (source.split(mutant.find).length !== 2) return { fate: "stale", output: "" };
-  const directory = await Deno.makeTempDir({ prefix: "sim-mutant-" });
-  try {
-    const patched = `${directory}/mutant.ts`, map = `${directory}/imports.json`;
-    await Deno.writeTextFile(patched, source.replace(mutant.find, () => mutant.replace));
-    await Deno.writeTextFile(map, JSON.stringify(await patchedImports(mutant.file, patched)));
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--allow-all",
-        "--no-check",
-        "--no-lock",
-        "--no-config",
-        `--import-map=${map}`,
-        "tests/sim/run.ts",
-        `--system=${mutant.system}`,
-        `--from=${mutant.from ?? 1}`,
-        `--seeds=${mutant.seeds}`,
-        "--failures=1",
-      ],
-      stdin: "null",
-    }).output();
-    const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-    // A run that could not even start has killed nothing.
-    const found = code === 1 && output.includes(` on ${mutant.system} fails at `);
-    return { fate: found ? "killed" : "survived", output };
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-// The project's import map with full paths, and one module sent elsewhere.
-async function patchedImports(file: string, patched: string) {
-  const { imports } = JSON.parse(await Deno.readTextFile("deno.json")) as {
-    imports: Record<string, string>;
-  };
-  const root = `file://${Deno.cwd()}`;
-  const full = Object.entries(imports).map(([name, to]) =>
-    [name, to.startsWith("./") ? `${root}/${to.slice(2)}` : to] as const
-  );
-  return { imports: { ...Object.fromEntries(full), [file]: `file://${patched}` } };
-}

@@ -128,12 +128,9 @@ export class OwnFiles {
       this.#client,
       `write ${stamp} at ${block} of ${this.file}`,
       async () => {
-        await withFile(
-          this.#client.volume,
-          this.file,
-          { write: true, sync },
-          (file) => file.write(block * BLOCK_BYTES, stamped(stamp)),
-        );
+        const write = (file: VolumeFile) => file.write(block * BLOCK_BYTES, stamped(stamp));
+        const options = { write: true, sync, closingTells: this.world.system.tuned !== undefined };
+        await withFile(this.#client.volume, this.file, options, write);
       },
     );
     const sizes = [...this.#size.possible].map((size) => Math.max(size, block + 1));
@@ -286,18 +283,21 @@ export class OwnFiles {
   }
 }
 
-// Does something with an open file. Whether closing works says nothing about what was done.
+// Does something with an open file. Whether closing works says something about what was done only
+// where writes are answered early.
 async function withFile<T>(
   volume: Volume,
   path: string,
-  options: OpenOptions,
+  options: OpenOptions & { readonly closingTells?: boolean },
   act: (file: VolumeFile) => Promise<T>,
 ): Promise<T> {
   const file = await volume.open(path, options);
   try {
-    return await act(file);
+    const done = await act(file);
+    if (options.closingTells) await file.close();
+    return done;
   } finally {
-    await file.close().catch(mustBeFop);
+    await file.abandon();
   }
 }
 

@@ -2,14 +2,13 @@
 
 import type { XlatorType } from "core/registry.ts";
 import { type BrickOptions, SimBrick } from "tests/sim/brick.ts";
-import { clientBlocks, type ClientKind } from "tests/sim/client.ts";
+import { type ClientKind, VOLUME } from "tests/sim/client.ts";
+import type { Tuning } from "tests/sim/performance.ts";
 import type { Sim } from "tests/sim/sim.ts";
 import { toyReplicate } from "tests/sim/toy.ts";
+import { ioStats } from "xlators/debug/io-stats/io_stats.ts";
 import { distribute } from "xlators/cluster/distribute/distribute.ts";
 import { replicate } from "xlators/cluster/replicate/replicate.ts";
-
-/** The name of every simulated volume. */
-export const VOLUME = "v";
 
 /** A volume before it lives. */
 export interface System {
@@ -27,6 +26,10 @@ export interface System {
   readonly top: (subvolumes: string) => string;
   // deno-lint-ignore no-explicit-any -- each type keeps its own option table
   readonly types: readonly XlatorType<any>[];
+  /** Performance layers over it, lowest first. */
+  readonly tuned?: readonly Tuning[];
+  /** Its volfile changes and its bricks move while clients work. */
+  readonly managed?: boolean;
   /** Its runs are a few steps of one or two kinds each. */
   readonly short?: boolean;
   /** After faults all must be well again. */
@@ -131,8 +134,18 @@ export function bricksOf(sim: Sim, system: System, loses?: number): SimBrick[] {
   });
 }
 
-/** How clients of a system are made. */
-export function clientKind(system: System, bricks: readonly SimBrick[]): ClientKind {
-  const names = bricks.map((_, index) => `${VOLUME}-client-${index}`).join(" ");
-  return { volfile: clientBlocks(VOLUME, bricks) + system.top(names), types: system.types };
+/** The same volume under performance layers. */
+export function tuned(system: System, tunings: readonly Tuning[], name: string): System {
+  return { ...system, name: `${system.name}-${name}`, tuned: tunings };
+}
+
+/** The same volume, whose volfile changes and whose bricks move while clients work. */
+export function managed(system: System): System {
+  return { ...system, name: `${system.name}-managed`, managed: true };
+}
+
+/** How clients of a system are made that were given this volfile. */
+export function clientKind({ managed = false, ...system }: System, volfile: string): ClientKind {
+  const tunings = (system.tuned ?? []).map(({ type }) => type);
+  return { volfile, types: [...system.types, ...tunings, ioStats], managed };
 }

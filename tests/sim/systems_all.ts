@@ -1,27 +1,47 @@
 /** All systems that are simulated, by name. */
 
+import { TUNINGS } from "tests/sim/performance.ts";
 import {
   ARBITER,
   DISTRIBUTE,
+  managed,
   REPLICA_2,
   REPLICA_3,
   short,
   SINGLE,
   type System,
   TOY,
+  tuned,
   unhealed,
 } from "tests/sim/systems.ts";
 
 const REPLICAS: readonly System[] = [REPLICA_3, REPLICA_2, ARBITER];
 const UNHEALED = REPLICAS.map(unhealed);
+// Each performance layer by itself over one brick, and all of them as mounts have them.
+const TUNED: readonly System[] = [
+  ...TUNINGS.map((tuning) => tuned(SINGLE, [tuning], nameOf(tuning.type.type))),
+  tuned(SINGLE, TUNINGS, "tuned"),
+  tuned(unhealed(REPLICA_3), TUNINGS, "tuned"),
+].map(short);
+const MANAGED: readonly System[] = [
+  managed(SINGLE),
+  managed(tuned(SINGLE, TUNINGS, "tuned")),
+  managed(unhealed(REPLICA_3)),
+].map(short);
+
+function nameOf(type: string): string {
+  return type.slice(type.indexOf("/") + 1);
+}
 
 /** Played by `deno task test:sim`, with how many of each hundred seeds. */
 export const DAILY: readonly (readonly [System, number])[] = [
   [SINGLE, 5],
   [DISTRIBUTE, 10],
   [TOY, 5],
-  ...UNHEALED.map((system) => [system, 10] as const),
-  ...UNHEALED.map((system, index) => [short(system), index === 0 ? 20 : 15] as const),
+  ...UNHEALED.map((system) => [system, 5] as const),
+  ...UNHEALED.map((system) => [short(system), 10] as const),
+  ...TUNED.map((system) => [system, 4] as const),
+  ...MANAGED.map((system) => [system, 5] as const),
 ];
 
 /** Every system. */

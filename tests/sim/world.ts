@@ -9,6 +9,7 @@ import { BlockHistory } from "tests/sim/register.ts";
 import type { SimRandom } from "tests/sim/random.ts";
 import { type Sim, SimFailure } from "tests/sim/sim.ts";
 import { bricksOf, clientKind, type System } from "tests/sim/systems.ts";
+import { Management } from "tests/sim/management.ts";
 
 /** What is drawn once for a run: calm runs and hellish ones find different bugs. */
 export interface Swarm {
@@ -34,28 +35,66 @@ export interface Swarm {
   readonly sync: boolean;
 }
 /** Ways in which a run can be hurt. */
-export const FAULTS = ["cut", "isolate", "reset", "crash", "power", "full", "kill"] as const;
+export const FAULTS = [
+  "cut",
+  "isolate",
+  "reset",
+  "crash",
+  "power",
+  "full",
+  "kill",
+  "switch",
+  "move",
+] as const;
 export type FaultKind = typeof FAULTS[number];
+const NO_FAULTS = Object.fromEntries(FAULTS.map((kind) => [kind, 0])) as Swarm["faults"];
 /** What clients do. */
-export const WORKS = ["shared", "own", "names", "xattrs"] as const;
+export const WORKS = ["shared", "own", "names", "xattrs", "versions"] as const;
 export type WorkKind = typeof WORKS[number];
 
 /** The draw of a run. */
 export function drawSwarm({ random }: Sim, system: System): Swarm {
-  const drawn = drawLong(random, system);
-  return system.short ? { ...drawn, ...drawShort(random, drawn) } : drawn;
+  let drawn = drawLong(random, system);
+  if (system.tuned) drawn = { ...drawn, ...drawTuned(random, drawn) };
+  if (system.managed) drawn = { ...drawn, ...drawManaged(random, drawn) };
+  return system.short ? { ...drawn, ...drawShort(random, drawn, system) } : drawn;
+}
+
+// What is answered early a loss of power may take; until a file is synced or closed, others may see
+// what was there before.
+function drawTuned(random: SimRandom, { faultMs, faults, work }: Swarm): Partial<Swarm> {
+  const calm = faultMs === Infinity;
+  return {
+    faults: { ...faults, power: 0, full: random.pick([0, 0, 1]) },
+    diskErrors: calm ? 0 : random.pick([0, 0, 0.02, 0.2]),
+    work: { ...work, shared: 0, versions: random.between(2, 4) },
+  };
+}
+
+// Where the volume does nothing but change, nothing may fail.
+function drawManaged(random: SimRandom, { faults, faultMs }: Swarm): Partial<Swarm> {
+  if (faultMs === Infinity || random.chance(0.3)) {
+    return { faults: { ...NO_FAULTS, switch: 1 }, faultMs: 20, lose: 0, diskErrors: 0 };
+  }
+  if (faults.power) return {};
+  return { faults: { ...faults, switch: random.pick([1, 3]), move: random.pick([0, 1, 3]) } };
 }
 
 // Few steps of one or two kinds, and faults as often as they come.
-function drawShort(random: SimRandom, { faultMs, faults, work }: Swarm): Partial<Swarm> {
-  const kinds = WORKS.filter((kind) => !faults.power || work[kind]);
-  const one = random.pick(kinds), two = random.pick(kinds);
+function drawShort(
+  random: SimRandom,
+  { faultMs, faults, work }: Swarm,
+  { tuned }: System,
+): Partial<Swarm> {
+  const left = tuned ? "shared" : "versions";
+  const kinds = WORKS.filter((kind) => kind !== left && (!faults.power || work[kind]));
+  const one = tuned ? "versions" : random.pick(kinds), two = random.pick(kinds);
   return {
     clients: random.between(1, 2),
     steps: random.between(3, 12),
     thinkMs: random.pick([0.5, 5, 50]),
     faultMs: faultMs === Infinity ? Infinity : random.pick([5, 20, 100]),
-    work: { shared: 0, own: 0, names: 0, xattrs: 0, [one]: 2, [two]: 1 },
+    work: { shared: 0, own: 0, names: 0, xattrs: 0, versions: 0, [one]: 2, [two]: 1 },
   };
 }
 
@@ -80,6 +119,8 @@ function drawLong(random: SimRandom, system: System): Swarm {
       power,
       full,
       kill: power ? 0 : random.pick([0, 0, 0, 1]),
+      switch: 0,
+      move: 0,
     },
     lose: calm || power ? 0 : random.pick([0, 0, 0.001, 0.01, 0.05]),
     slowMs: random.pick([1, 10, 200]),
@@ -90,6 +131,7 @@ function drawLong(random: SimRandom, system: System): Swarm {
       own: power ? 0 : some(),
       names: some(),
       xattrs: power ? 0 : some(),
+      versions: 0,
     },
     healer: random.chance(0.4),
     sync: random.chance(0.3),
@@ -105,6 +147,7 @@ function victimOf({ firstDecides = false }: System, drawn: number, power: boolea
 export class World {
   readonly net: SimNet;
   readonly bricks: readonly SimBrick[];
+  readonly management: Management;
   readonly history = new BlockHistory();
   readonly clients: SimClient[] = [];
   /** True while faults may happen, and where the volume does not heal, after the first one. */
@@ -115,6 +158,24 @@ export class World {
   constructor(readonly sim: Sim, readonly system: System, readonly swarm: Swarm) {
     this.net = new SimNet(sim, CALM, { late: system.locks });
     this.bricks = bricksOf(sim, system, swarm.faults.power ? swarm.victim : undefined);
+    this.management = new Management(this);
+  }
+
+  /** What goes wrong in this run, if anything, may make operations fail. */
+  get mayFail(): boolean {
+    const { faultMs, faults, lose, diskErrors } = this.swarm;
+    const kinds = FAULTS.filter((kind) => faults[kind]);
+    return faultMs !== Infinity && (lose > 0 || diskErrors > 0 || kinds.join() !== "switch");
+  }
+
+  /**
+   * Replication as GlusterFS does it lets a client that alone lost a brick and one that did not see
+   * different copies for a while: false if that may be.
+   */
+  get strict(): boolean {
+    const { faultMs, faults: { cut, reset, kill, full }, lose, diskErrors } = this.swarm;
+    return !this.system.copies || faultMs === Infinity ||
+      !(cut || reset || kill || full || lose || diskErrors);
   }
 
   /** A number that no other write of this run has. */
@@ -125,9 +186,16 @@ export class World {
   /** Starts one more client. */
   async client(): Promise<SimClient> {
     const name = `client-${this.#started++}`;
-    const kind = clientKind(this.system, this.bricks);
-    const made = await SimClient.start(this.net, name, kind, this.bricks);
+    const { volfile } = this.management;
+    const made = await SimClient.start(
+      this.net,
+      name,
+      clientKind(this.system, volfile),
+      this.bricks,
+    );
     this.clients.push(made);
+    // The volume may have changed while it started.
+    this.management.tell(made);
     return made;
   }
 
