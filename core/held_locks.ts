@@ -48,6 +48,11 @@ export class HeldLocks {
     return this.#asked.get(inode) ?? false;
   }
 
+  /** All locks. */
+  get all(): readonly HeldLock[] {
+    return [...this.#byInode.values()].flat();
+  }
+
   /** Locks taken through `fd`, in the order of granting. */
   of(fd: Fd): readonly HeldLock[] {
     return this.#byInode.get(fd.inode)?.filter((each) => each.fd === fd) ?? [];

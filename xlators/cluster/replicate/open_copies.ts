@@ -30,6 +30,8 @@ const RETRY_MS = 1000;
 /** See the head of this file. */
 export class OpenCopies {
   #files = new PerFd<OpenFile>();
+  /** Called before a copy that came back is used through an fd which was just opened there. */
+  onOpened: ((fd: Fd, index: number) => Promise<void>) | undefined;
 
   constructor(readonly copies: Copies) {}
 
@@ -88,8 +90,10 @@ export class OpenCopies {
     for (const [at, index] of asked.entries()) {
       const answer = answers[at]!;
       if (!answer.ok) lacks = true;
-      else if (this.#files.get(fd) === file) file.fds[index] = answer.value.fd;
-      else await settle([this.#release(call, index, answer.value.fd, file.directory)]);
+      else if (this.#files.get(fd) === file) {
+        file.fds[index] = answer.value.fd;
+        await this.onOpened?.(fd, index);
+      } else await settle([this.#release(call, index, answer.value.fd, file.directory)]);
     }
     if (lacks) file.retryAt = this.copies.env.clock.monotonic() + RETRY_MS;
   }

@@ -23,8 +23,9 @@ import { Data } from "xlators/cluster/replicate/data.ts";
 import { Favorites } from "xlators/cluster/replicate/favorite.ts";
 import { AccessHeals } from "xlators/cluster/replicate/heal_on_access.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
+import { KeptLocks } from "xlators/cluster/replicate/kept_locks.ts";
 import { Listing } from "xlators/cluster/replicate/listing.ts";
-import { anyOf, layerLock, posixLock } from "xlators/cluster/replicate/lk.ts";
+import { anyOf, layerLock } from "xlators/cluster/replicate/lk.ts";
 import { Finder } from "xlators/cluster/replicate/lookup.ts";
 import { Names } from "xlators/cluster/replicate/names.ts";
 import { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
@@ -64,6 +65,7 @@ export class Replicate extends Refuse {
   readonly #names: Names;
   readonly #listing: Listing;
   readonly #set: HealSet;
+  readonly #locks: KeptLocks;
   readonly #heals: AccessHeals;
   readonly #splitBrain: SplitBrain;
 
@@ -71,6 +73,7 @@ export class Replicate extends Refuse {
     super(node);
     const copies = this.#copies = new Copies(node, values);
     const opened = this.#opened = new OpenCopies(copies);
+    this.#locks = new KeptLocks(copies, opened);
     const choice = this.#choice = new ReadChoice(copies);
     const set = this.#set = new HealSet({
       name: copies.name,
@@ -103,6 +106,7 @@ export class Replicate extends Refuse {
   /** Takes off the marks of what was written last, and gives up all locks. */
   async stop(): Promise<void> {
     this.#heals.stop();
+    this.#locks.stop();
     for (const lock of this.#copies.locks) lock.yield();
     this.#names.locks.yield();
     await this.#copies.idle();
@@ -140,6 +144,7 @@ export class Replicate extends Refuse {
       case "child-up":
         copies.turn(index, true);
         this.#greet(index);
+        this.#locks.cameBack(index);
         return this.emit(event);
       case "child-down":
         copies.turn(index, false);
@@ -354,10 +359,12 @@ export class Replicate extends Refuse {
     }
   }
   override async release(call: Call, args: Args<"release">): Promise<Reply<"release">> {
+    this.#locks.closed(args.fd);
     await this.#data.released(args.fd);
     return await this.#opened.release(call, args);
   }
   override async flush(call: Call, args: Args<"flush">): Promise<Reply<"flush">> {
+    this.#locks.flushed(call, args.fd);
     await this.#data.settled(args.fd);
     return await this.#onAllOpen("flush", call, args);
   }
@@ -431,7 +438,7 @@ export class Replicate extends Refuse {
   }
 
   override lk(call: Call, args: Args<"lk">): Promise<Reply<"lk">> {
-    return posixLock(this.#copies, this.#opened, call, args);
+    return this.#locks.lk(call, args);
   }
   override inodelk(call: Call, args: Args<"inodelk">): Promise<Reply<"inodelk">> {
     const ask = (index: number, over: Partial<Args<"inodelk">>) =>
