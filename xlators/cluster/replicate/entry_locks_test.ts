@@ -130,6 +130,32 @@ Deno.test("cluster/replicate: who waits for all names of a directory gets them b
   await late;
 });
 
+Deno.test("cluster/replicate: a lock that one copy refuses is kept on none", async () => {
+  const scene = await Scene.of();
+  await mknod(scene, "0");
+  await settled();
+  // The next one asks whether bricks tell.
+  await mknod(scene, "1");
+  await settled();
+  const theirs = { ...ROOT, lkOwner: "aa" as LkOwner };
+  const lock = { inode: scene.root, domain: "v-replicate-0", name: "n", type: "write" } as const;
+  await scene.links[1]!.entrylk(theirs, { ...lock, cmd: "lock" });
+  // What the brick tells that holder, only that holder hears.
+  scene.links[1]!.deaf = true;
+  for (const link of scene.links) link.seen.length = 0;
+  for (const name of ["a", "b"]) {
+    await mknod(scene, name);
+    await settled();
+  }
+  // One attempt, taken back where it had succeeded.
+  deepEqual(scene.links.map(counts), [
+    "entrylk 6, mknod 2",
+    "entrylk 5, mknod 2",
+    "entrylk 6, mknod 2",
+  ]);
+  equal((scene.top.state() as { directoriesLocked: number }).directoriesLocked, 0);
+});
+
 Deno.test("cluster/replicate: no lock is kept where a brick does not tell who waits", async () => {
   const scene = await Scene.of();
   scene.links[2]!.deaf = true;
