@@ -103,7 +103,7 @@ export const options = {
     min: 0,
     max: 5,
     help: "How the copy to read is chosen: 0 the first, 1 by the file, 2 by file and client, " +
-      "3 to 5 the one with the fewest reads under way.",
+      "3 the one with the fewest reads under way, 4 the one that answers soonest, 5 both together.",
   }),
   "favorite-child-policy": oneOf(["none", "size", "ctime", "mtime", "majority"], {
     default: "none",
@@ -155,11 +155,20 @@ export const options = {
     help: "Files that may wait for that; what comes when it is full is left to the healer.",
   }),
   "data-self-heal-*": text({ default: "", help: "For healers." }),
-  "*-change-log": bool({ default: true, help: "Only on is supported: changes are marked." }),
+  "data-change-log": bool({
+    default: true,
+    help: "Only on is supported: changes of data are marked.",
+  }),
+  "metadata-change-log": bool({ default: true, help: "The same for attributes." }),
+  "entry-change-log": bool({ default: true, help: "The same for names." }),
   "heal-*": text({ default: "", help: "For healers." }),
   "self-heal-readdir-size": text({ default: "1KB", help: "For healers." }),
   "shd-*": text({ default: "", help: "For healers." }),
-  "halo-*": text({ default: "", help: "Not supported: copies are used however far they are." }),
+  "halo-enabled": bool({
+    default: false,
+    help: "Only off is supported: copies are used however far they are.",
+  }),
+  "halo-*": text({ default: "", help: "Of no use without halo-enabled." }),
   "metadata-splitbrain-forced-heal": bool({ default: false, help: "For healers." }),
   "inodelk-trace": bool({ default: false, help: "Kept for old volumes; does nothing." }),
   "entrylk-trace": bool({ default: false, help: "Kept for old volumes; does nothing." }),
@@ -174,11 +183,20 @@ export function anonymousOf(values: ReplicateValues): AnonymousDirectory | undef
   return values["use-anonymous-inode"] ? anonymousDirectory(values["volume-id"]) : undefined;
 }
 
+const ONLY_ON = [
+  "pre-op-compat",
+  "full-lock",
+  "data-change-log",
+  "metadata-change-log",
+  "entry-change-log",
+] as const;
+
 /** What is wrong with the options, or undefined. */
 export function checkOptions(values: ReplicateValues): string | undefined {
   if (values["thin-arbiter"] !== "") return "a thin arbiter is not supported";
-  if (!values["pre-op-compat"]) return 'option "pre-op-compat" off is not supported';
-  return undefined;
+  if (values["halo-enabled"]) return 'option "halo-enabled" on is not supported';
+  const off = ONLY_ON.find((name) => !values[name]);
+  return off === undefined ? undefined : `option "${off}" off is not supported`;
 }
 
 /** True if no change counts that less than half of `count` copies have. */

@@ -3,15 +3,21 @@
 import type { Inode } from "core/inode.ts";
 import type { Copies } from "xlators/cluster/replicate/copies.ts";
 
+/** What a read counts at least, and how many reads back latencies reach, roughly. */
+const LEAST_MS = 0.001, SMOOTHING = 8;
+
 /** See the head of this file. */
 export class ReadChoice {
   readonly #reading: number[];
   readonly #local: boolean[];
+  /** Milliseconds that reads of a copy took of late; 0: it was never read. */
+  readonly #latency: number[];
   /** Tells clients apart, so that not all of them read the same copy. */
   readonly #salt: number;
 
   constructor(readonly copies: Copies) {
     this.#reading = copies.all.map(() => 0);
+    this.#latency = copies.all.map(() => 0);
     this.#local = copies.all.map(() => false);
     this.#salt = copies.env.random.int(1 << 16);
   }
@@ -43,22 +49,28 @@ export class ReadChoice {
       const hash = parseInt(inode.gfid.slice(-6), 16) + (mode === 2 ? this.#salt : 0);
       return hash % this.copies.count;
     }
+    const cost = (index: number) =>
+      mode === 3
+        ? this.#reading[index]!
+        : this.#latency[index]! * (mode === 4 ? 1 : this.#reading[index]! + 1);
     let least: number | undefined;
     readable.forEach((has, index) => {
-      if (has && (least === undefined || this.#reading[index]! < this.#reading[least]!)) {
-        least = index;
-      }
+      if (has && (least === undefined || cost(index) < cost(least))) least = index;
     });
     return least;
   }
 
   /** Counts a read of copy `index` while it is under way. */
   async counting<R>(index: number, read: () => Promise<R>): Promise<R> {
+    const { clock } = this.copies.env;
+    const began = clock.monotonic();
     this.#reading[index]!++;
     try {
       return await read();
     } finally {
       this.#reading[index]!--;
+      const took = Math.max(clock.monotonic() - began, LEAST_MS), last = this.#latency[index]!;
+      this.#latency[index] = last === 0 ? took : last + (took - last) / SMOOTHING;
     }
   }
 
