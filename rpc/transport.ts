@@ -3,8 +3,10 @@
  * node:tls or a loop over raw sockets would be others.
  */
 
+import type { Poller } from "core/env.ts";
 import { sys } from "core/sys/calls.ts";
 import { keepLively } from "rpc/liveness.ts";
+import { takeOver } from "rpc/polled_socket.ts";
 
 /** One end of a stream of bytes. */
 export interface Transport {
@@ -48,6 +50,8 @@ export interface Acceptor {
 export interface SocketOptions {
   /** Lets the kernel notice peers that vanished. */
   readonly keepAlive?: boolean | undefined;
+  /** Waits for the socket in Deno's place, which is cheaper; used for connections made over TCP. */
+  readonly poller?: Poller | undefined;
 }
 
 /** The text of an endpoint, as in `PeerAddress.text`. */
@@ -125,13 +129,15 @@ function tcpTransport(conn: Deno.TcpConn, options: SocketOptions): Transport {
     address: plainAddress(conn.localAddr.hostname),
     port: conn.localAddr.port,
   };
-  return new SocketTransport(conn, {
+  const peer: PeerAddress = {
     kind: "tcp",
     address,
     port,
     text: hostPort(address, port),
     reached,
-  });
+  };
+  const polled = options.poller && takeOver(conn, peer, options.poller);
+  return polled ?? new SocketTransport(conn, peer);
 }
 
 // A listener on [::] sees IPv4 peers in their mapped form; rules about addresses mean the plain one.

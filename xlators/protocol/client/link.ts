@@ -181,7 +181,8 @@ export class Link {
 
   async #connect(endpoint: Endpoint, signal: AbortSignal): Promise<Connection> {
     const keepAlive = this.#joiner.values["transport.socket.keepalive"];
-    const transport: Transport = await this.#connectTo(endpoint, { keepAlive }, signal);
+    const { poller } = this.#env;
+    const transport: Transport = await this.#connectTo(endpoint, { keepAlive, poller }, signal);
     if (signal.aborted) {
       transport.close();
       throw signal.reason;
