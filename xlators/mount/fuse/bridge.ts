@@ -48,6 +48,8 @@ export class Bridge {
   readonly reply: Replier;
   values: FuseValues;
   validity: Validity;
+  /** Whether files that are read and written past the page cache can be mapped and shared. */
+  mapsDirect = false;
   /** Requests that wait for a lock, by their numbers: what gives each of them up. */
   readonly waiting = new Map<number, AbortController>();
   /** Waits that were given up and may still be granted, by node and owner. */

@@ -134,6 +134,26 @@ Deno.test("mount/fuse: INIT takes what it knows of what the kernel offers, 1 MiB
   await kernel.bridge.initialized;
 });
 
+Deno.test("mount/fuse: what is appended comes in one piece, where memory can be mapped nevertheless", async () => {
+  const O_WRONLY = 1, O_RDWR = 2, DIRECT = 1, EXT = 1 << 30, MAPS = 1 << 4;
+  for (const [offered, whole] of [[0, [1, 0, 0]], [MAPS, [1, 1, 0]]] as const) {
+    const { kernel } = memory();
+    const init = await kernel.ask(OP.INIT, 0, 7, 45, 131072, EXT, offered, 0n, 0n, 0n);
+    deepEqual([init.view.getUint32(12, true), init.view.getUint32(32, true)], [
+      ...[offered ? EXT : 0, offered],
+    ]);
+    const { nodeid } = await kernel.create("f");
+    const how: number[] = [];
+    for (const flags of [O_WRONLY | O_APPEND, O_RDWR | O_APPEND, O_RDWR]) {
+      const { view } = await kernel.ask(OP.OPEN, nodeid, flags, 0);
+      how.push(view.getUint32(8, true) & DIRECT);
+    }
+    deepEqual(how, whole);
+    const made = await kernel.ask(OP.CREATE, ROOT_NODE, O_WRONLY | O_APPEND, 0o100644, 0, 0, "g");
+    equal(made.view.getUint32(128 + 8, true) & DIRECT, 1);
+  }
+});
+
 Deno.test("mount/fuse: a kernel that is too old is refused", async () => {
   const { kernel } = memory();
   equal((await kernel.ask(OP.INIT, 0, 7, 12, 0, 0)).error, -71);
@@ -277,6 +297,27 @@ Deno.test("mount/fuse: an owner that is set to what he is takes it away, too", a
   const fields = Array.from({ length: 11 }, () => 0n);
   const { error, view } = await kernel.ask(OP.SETATTR, nodeid, 0, 0, ...fields);
   deepEqual([error, view.getUint32(16 + 60, true) & 0o7777], [0, 0o755]);
+});
+
+Deno.test("mount/fuse: a move that spares what is there spares it, other kinds of moves are refused", async () => {
+  const { kernel } = memory();
+  const move = (flags: number, from: string, to: string) =>
+    kernel.ask(OP.RENAME2, ROOT_NODE, BigInt(ROOT_NODE), flags, 0, from, to)
+      .then(({ error }) => error);
+  const there = (name: string) =>
+    kernel.ask(OP.LOOKUP, ROOT_NODE, name).then(({ error }) => error === 0);
+  await kernel.create("a");
+  await kernel.create("b");
+  equal((await kernel.ask(OP.MKDIR, ROOT_NODE, 0o755, 0, "d")).error, 0);
+  equal((await kernel.ask(OP.MKDIR, ROOT_NODE, 0o755, 0, "e")).error, 0);
+  const NOREPLACE = 1, EXCHANGE = 2;
+  deepEqual([await move(NOREPLACE, "a", "b"), await move(NOREPLACE, "d", "e")], [-17, -17]);
+  deepEqual([await move(NOREPLACE, "a", "c"), await move(NOREPLACE, "d", "f")], [0, 0]);
+  deepEqual(await Promise.all(["a", "b", "c", "d", "e", "f"].map(there)), [
+    ...[false, true, true, false, true, true],
+  ]);
+  equal(await move(EXCHANGE, "b", "c"), -22);
+  equal(await move(0, "b", "c"), 0);
 });
 
 /** A layer whose locks are granted when the test says so. */

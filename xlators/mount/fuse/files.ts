@@ -30,9 +30,14 @@ const COPY_MAX = 128 << 20;
 
 const buffers = new ReplyBuffers();
 
-/** How the kernel shall treat a file, as numbers of `FOPEN`. */
-export function openMode({ values }: Bridge): number {
-  return (values["direct-io-mode"] ? FOPEN.DIRECT_IO : 0) |
+/**
+ * How the kernel shall treat a file that is opened with `flags`, as numbers of `FOPEN`. What is
+ * appended goes past its page cache: the kernel cuts a write in two where a page ends, and somebody
+ * else's line may come in between. Mapping, which it may refuse then, takes a file that can be read.
+ */
+export function openMode({ values, mapsDirect }: Bridge, flags: number): number {
+  const whole = flags & O_APPEND && (mapsDirect || (flags & O_ACCMODE) === O_WRONLY);
+  return (values["direct-io-mode"] || whole ? FOPEN.DIRECT_IO : 0) |
     (values["fopen-keep-cache"] ? FOPEN.KEEP_CACHE : 0);
 }
 
@@ -47,7 +52,7 @@ export async function open(bridge: Bridge, request: Request): Promise<void> {
     await dropPrivileges(bridge, fd, await attributesOf(bridge, ROOT, node, fd));
   }
   const handle = bridge.handles.add(fd, node, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
-  if (bridge.reply.opened(unique, handle.number, openMode(bridge)) >= 0) return;
+  if (bridge.reply.opened(unique, handle.number, openMode(bridge, flags)) >= 0) return;
   // Nobody waits for it any more: the kernel will not close it.
   bridge.handles.remove(handle);
   await bridge.top.release(call, { fd });

@@ -5,6 +5,7 @@ import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import {
   DATA_MAX,
   INIT,
+  INIT_MORE_MAPS,
   MAJOR,
   MINOR,
   MINOR_LEAST,
@@ -14,6 +15,8 @@ import { ReplyBuffer } from "xlators/mount/fuse/reply.ts";
 import type { Request } from "xlators/mount/fuse/request.ts";
 
 const INIT_OUT = 64, PAGE = 4096;
+/** Bytes of a request that has a second word of flags. */
+const INIT_IN_EXT = 20;
 
 /** INIT: of what the kernel offers, all that bricks can keep is taken. */
 export function init(bridge: Bridge, request: Request): void {
@@ -23,7 +26,11 @@ export function init(bridge: Bridge, request: Request): void {
     throw EPROTO;
   }
   const readAhead = request.u32(8), offered = request.u32(12);
-  const agreed = offered & wanted(bridge);
+  const more = offered & INIT.EXT && request.size >= INIT_IN_EXT
+    ? request.u32(16) & INIT_MORE_MAPS
+    : 0;
+  const agreed = offered & wanted(bridge) | (more ? INIT.EXT : 0);
+  bridge.mapsDirect = more !== 0;
   const buffer = new ReplyBuffer(INIT_OUT);
   const words = new Uint32Array(buffer.bytes.buffer, OUT_HEADER, INIT_OUT / 4);
   const { "background-qlen": background, "congestion-threshold": congestion } = bridge.values;
@@ -36,6 +43,7 @@ export function init(bridge: Bridge, request: Request): void {
     DATA_MAX,
     1,
     DATA_MAX / PAGE,
+    more,
   ]);
   bridge.reply.filled(buffer, request.unique, INIT_OUT);
   bridge.env.log.info("kernel agreed", { version: `${major}.${minor}`, flags: agreed >>> 0 });

@@ -1,12 +1,14 @@
 /** Operations on names: finding, making, moving and removing them. */
 
-import { EINVAL, ENOENT } from "core/errno.ts";
+import { EEXIST, EINVAL, ENOENT } from "core/errno.ts";
 import { O_EXCL, O_TRUNC } from "core/fops.ts";
+import { isDirectory } from "core/iatt.ts";
 import { encodeName } from "core/lib/bytes.ts";
 import { type DictValue, Xdata } from "core/xdata.ts";
 import { GFID_REQ, UMASK, UNMASKED_MODE } from "core/xdata_keys.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import { openMode } from "xlators/mount/fuse/files.ts";
+import { RENAME_NOREPLACE } from "xlators/mount/fuse/protocol.ts";
 import type { Request } from "xlators/mount/fuse/request.ts";
 
 /** The longest target of a symbolic link, in bytes, with its end. */
@@ -128,19 +130,49 @@ export async function rename(bridge: Bridge, request: Request): Promise<void> {
   await renameAt(bridge, request, 8);
 }
 
-/** RENAME2: moves that spare what is there, or exchange two names, are none that bricks could make. */
+/** RENAME2: exchanging two names, and leaving a whiteout, are none that bricks could make. */
 export async function rename2(bridge: Bridge, request: Request): Promise<void> {
-  if (request.u32(8) !== 0) throw EINVAL;
-  await renameAt(bridge, request, 16);
+  const flags = request.u32(8);
+  if (flags === RENAME_NOREPLACE) await moveSparing(bridge, request);
+  else if (flags === 0) await renameAt(bridge, request, 16);
+  else throw EINVAL;
 }
 
 async function renameAt(bridge: Bridge, request: Request, namesAt: number): Promise<void> {
+  await bridge.top.rename(bridge.call(request), movedNames(bridge, request, namesAt));
+  bridge.reply.ok(request.unique);
+}
+
+function movedNames(bridge: Bridge, request: Request, namesAt: number) {
   const oldParent = bridge.nodes.of(request.nodeid).inode;
   const newParent = bridge.nodes.of(request.u64(0)).inode;
   const { name: oldName, next } = request.name(namesAt);
   const { name: newName } = request.name(next);
-  await bridge.top.rename(bridge.call(request), { oldParent, oldName, newParent, newName });
-  bridge.reply.ok(request.unique);
+  return { oldParent, oldName, newParent, newName };
+}
+
+// The fop replaces. A link does not, whoever makes that name at the same time: what is no directory
+// gets its new name first and loses the old one then. Of a directory only the name is looked for
+// before: what is replaced in between is an empty directory at most.
+async function moveSparing(bridge: Bridge, request: Request): Promise<void> {
+  const { top, inodes } = bridge;
+  const call = bridge.call(request), { unique } = request;
+  const names = movedNames(bridge, request, 16);
+  const { oldParent, oldName, newParent, newName } = names;
+  const target = { parent: newParent, name: newName };
+  const { stat } = await top.lookup(call, { parent: oldParent, name: oldName });
+  if (isDirectory(stat)) {
+    const there = await top.lookup(call, target).then(() => true, (error) => {
+      if (ENOENT.matches(error)) return false;
+      throw error;
+    });
+    if (there) throw EEXIST;
+    await top.rename(call, names);
+  } else {
+    await top.link(call, { inode: inodes.of(stat.gfid), ...target });
+    await top.unlink(call, { parent: oldParent, name: oldName, flags: 0 });
+  }
+  bridge.reply.ok(unique);
 }
 
 /** CREATE. */
@@ -160,7 +192,7 @@ export async function create(bridge: Bridge, request: Request): Promise<void> {
     stat,
     bridge.validity,
     handle.number,
-    openMode(bridge),
+    openMode(bridge, flags),
   );
   if (sent >= 0) return;
   bridge.handles.remove(handle);

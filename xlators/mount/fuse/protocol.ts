@@ -73,7 +73,11 @@ export const INIT = {
   POSIX_ACL: 1 << 20,
   MAX_PAGES: 1 << 22,
   HANDLE_KILLPRIV_V2: 1 << 28,
+  /** There is a second word. */
+  EXT: 1 << 30,
 } as const;
+/** In the second word: files past the page cache can be mapped and shared. From 7.39. */
+export const INIT_MORE_MAPS = 1 << 4;
 
 /** SETATTR: what is to be set. */
 export const FATTR = {
@@ -100,6 +104,9 @@ export const WRITE_CACHE = 1, WRITE_KILL_SUIDGID = 4;
 export const FSYNC_DATA_ONLY = 1;
 export const LK_FLOCK = 1;
 export const RELEASE_FLOCK_UNLOCK = 2;
+
+/** RENAME2: what is there is spared. */
+export const RENAME_NOREPLACE = 1;
 
 /** What we tell the kernel without being asked. */
 export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3 } as const;
