@@ -114,6 +114,34 @@ e2e("volume heal: the healer outlives the management daemon", [], async () => {
   });
 });
 
+e2e(
+  "volume heal: a healer that is killed with work to do is started again, and does it",
+  [],
+  async () => {
+    await using node = await ManagedNode.start();
+    await replica(node, "v", 2);
+    const healer = await healerOf(node, "v");
+    const mount = await node.mount("v");
+    await must(["mkdir", `${mount.path}/d`]);
+    // Stopped, so that there is work to do however long the brick is away.
+    Deno.kill(healer, "SIGSTOP");
+    await until("the brick that is left lists files", async () => {
+      const bricks = await node.allOnline("v");
+      Deno.kill(bricks[1]!.pid, "SIGKILL");
+      const write = 'cd "$0/d" && for i in $(seq 1 50); do echo $i > $i; done';
+      await must(["sh", "-c", write, mount.path]);
+      const listed = Deno.readDirSync(`${node.dir}/v-0/.glusterfs/indices/xattrop`);
+      return [...listed].filter(({ name }) => !name.startsWith("xattrop-")).length > 10;
+    });
+    Deno.kill(healer, "SIGKILL");
+    await until("another healer runs", async () => await healerOf(node, "v") !== healer);
+    await node.allOnline("v");
+    await nothingLeft(node, "v");
+    const sum = (brick: string) => must(["sh", "-c", `cat ${node.dir}/${brick}/d/* | md5sum`]);
+    equal(await sum("v-0"), await sum("v-1"));
+  },
+);
+
 e2e("volume heal: a split-brain is shown, and ended as it is told", [], async () => {
   await using node = await ManagedNode.start("--no-restart");
   await replica(node, "v", 2);
