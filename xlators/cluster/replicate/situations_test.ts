@@ -428,6 +428,23 @@ Deno.test("cluster/replicate: a copy that went and came back before what it wrot
   deepEqual(await scene.allMarks(inode), ["2:1/0/0", "2:1/0/0", "dirty:1/0/0"]);
 });
 
+Deno.test("cluster/replicate: a copy that goes away in a burst of writes is blamed at once", async () => {
+  const scene = await Scene.of();
+  const { fd, inode } = await scene.create("f");
+  await scene.write(fd, "old!");
+  await scene.write(fd, "new!");
+  const marked = Promise.withResolvers<void>();
+  scene.links[0]!.fate = (fop) => {
+    if (fop === "fxattrop") marked.resolve();
+    return "pass";
+  };
+  scene.links[2]!.turn(false);
+  // The clock stands still.
+  await marked.promise;
+  await scene.calm();
+  deepEqual(await scene.allMarks(inode), ["2:1/0/0", "2:1/0/0", "dirty:1/0/0"]);
+});
+
 Deno.test("cluster/replicate: a blame that too few copies could take is taken back", async () => {
   const scene = await Scene.of();
   const { fd, inode } = await scene.create("f");
