@@ -96,7 +96,7 @@ export class Copies {
     this.generation++;
     this.needsHeal = true;
     // Who went may come back without what was not synced: it is blamed now, not in a second.
-    if (!up) for (const lock of this.locks) lock.yield();
+    if (!up) { for (const lock of this.locks) lock.yield(); }
   }
 
   /** True if changes need a quorum. */

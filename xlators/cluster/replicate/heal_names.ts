@@ -162,6 +162,9 @@ async function livesElsewhere(
   if (path === undefined) return "later";
   const there = await placeOf(set, owner, path);
   if (!there || (there.parent === parent && there.name === name)) return "no";
+  // Tried only: who waits with a lock in hand may wait for ever.
+  await using locked = await lockName(set, set.name, there.parent, there.name).tryAll();
+  if (!locked?.on.includes(index)) return "later";
   const [taken] = (await set.ask([index], (copy) => copy.lookup(set.call, there))).slice(index);
   // What is in its way is wrong there, too: that directory's own heal comes first.
   if (taken!.ok || !ENOENT.matches(taken!.error)) return "later";
@@ -234,6 +237,8 @@ async function giveName(
   const from = await asideOf(set, index, stat.gfid) ??
     (path === undefined ? undefined : await placeOf(set, index, path));
   if (!from) return last ? "left" : "later";
+  await using locked = await lockName(set, set.name, from.parent, from.name).tryAll();
+  if (!locked?.on.includes(index)) return "later";
   const moved = await set.ask([index], (copy) =>
     copy.rename(set.call, {
       oldParent: from.parent,

@@ -565,3 +565,35 @@ Deno.test("cluster/replicate heal: marks stay on all copies while one that set t
   place.gates[2]!.away = false;
   deepEqual(await place.marks(file), ["0:v-client-1", "2:v-client-1"]);
 });
+
+Deno.test("cluster/replicate heal: the old name of a file that was moved goes, whichever is healed first", async () => {
+  for (const [from, to] of [["a", "b"], ["b", "a"]] as const) {
+    const place = new Set3(2);
+    const file = await place.file(from, pattern(K));
+    const { root } = place;
+    const names = { oldParent: root, oldName: from, newParent: root, newName: to };
+    await place.gates[0]!.rename(ROOT, names);
+    await place.mark(root, 0, "entry", { "v-client-1": 1 });
+    // The old name is moved when the new one was not there just before, and is now.
+    const sink = place.gates[1]!;
+    const rename = sink.rename.bind(sink), link = sink.link.bind(sink);
+    let moving = false;
+    const until = async (done: () => boolean) => {
+      for (let turn = 0; turn < 500 && !done(); turn++) await Promise.resolve();
+    };
+    sink.link = async (call, args) => {
+      await until(() => moving);
+      return await link(call, args);
+    };
+    sink.rename = async (call, args) => {
+      moving = true;
+      await until(() => sink.fops.includes("link"));
+      return await rename(call, args);
+    };
+    const heal = async (last: boolean) =>
+      await healEntries(place.set, root, { found: new Set(), last });
+    for (let pass = 0; await heal(pass > 2) !== "clean"; pass++) ok(pass < 5);
+    deepEqual(await place.names(1), [to]);
+    deepEqual(await place.content(file, 1), pattern(K));
+  }
+});
