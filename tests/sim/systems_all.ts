@@ -38,8 +38,9 @@ export const DAILY: readonly (readonly [System, number])[] = [
   [SINGLE, 5],
   [DISTRIBUTE, 10],
   [TOY, 5],
-  ...UNHEALED.map((system) => [system, 5] as const),
-  ...UNHEALED.map((system) => [short(system), 10] as const),
+  ...REPLICAS.map((system) => [system, 5] as const),
+  ...REPLICAS.map((system) => [short(system), 7] as const),
+  ...UNHEALED.map((system) => [short(system), 4] as const),
   ...TUNED.map((system) => [system, 4] as const),
   ...MANAGED.map((system) => [system, 5] as const),
 ];
@@ -47,8 +48,7 @@ export const DAILY: readonly (readonly [System, number])[] = [
 /** Every system. */
 export const SYSTEMS: readonly System[] = [
   ...DAILY.map(([system]) => system),
-  ...REPLICAS,
-  ...REPLICAS.map(short),
+  ...UNHEALED,
 ];
 
 /** The system of that name. Throws RangeError if there is none. */
