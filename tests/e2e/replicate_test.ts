@@ -148,7 +148,8 @@ const KILLS_MIN = 2;
 function fio(path: string, name: string): Promise<string> {
   const args =
     `--name=${name} --filename=${path}/${name} --size=4m --bs=4k --rw=randwrite --verify=crc32c`;
-  const more = "--verify_fatal=1 --ioengine=psync --fsync=64 --loops=3 --rate_iops=300";
+  const more =
+    "--verify_fatal=1 --verify_state_save=0 --ioengine=psync --fsync=64 --loops=3 --rate_iops=300";
   return must(["fio", ...args.split(" "), ...more.split(" ")], { timeoutMs: 600_000 });
 }
 
