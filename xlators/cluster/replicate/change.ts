@@ -11,7 +11,8 @@ import { blamedCopies } from "xlators/cluster/replicate/blame.ts";
 import { type Copies, failedAlike, failureOf } from "xlators/cluster/replicate/copies.ts";
 import type { InodeState } from "xlators/cluster/replicate/inode_state.ts";
 import type { Held } from "xlators/cluster/replicate/locking.ts";
-import { Marker, type MarkTarget } from "xlators/cluster/replicate/marker.ts";
+import { Marker } from "xlators/cluster/replicate/marker.ts";
+import type { MarkTarget } from "xlators/cluster/replicate/send_marks.ts";
 import type { Answers } from "xlators/cluster/replicate/write.ts";
 
 /** One change. */

@@ -11,13 +11,8 @@ import {
   failureOf,
   NAME_AGREES,
   NAME_DIFFERS,
-  type Target,
 } from "xlators/cluster/replicate/copies.ts";
-
-/** Where marks go: a file, or a directory and the name in it that changes. */
-export interface MarkTarget extends Target {
-  readonly name?: string;
-}
+import { type MarkTarget, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
 
 /** What is added on one copy. */
 interface Adding {
@@ -192,19 +187,4 @@ export class Marker {
     if (!key || name === undefined) return undefined;
     return this.#copies.values["granular-entry-heal"] ? withKey(undefined, key, name) : undefined;
   }
-}
-
-/** Adds `marks` on one copy of a file. */
-export function sendMarks(
-  copies: Copies,
-  call: Call,
-  { inode, fds }: Target,
-  index: number,
-  marks: Xdata,
-  xdata?: Xdata,
-): Promise<XattrReply> {
-  const to = copies.all[index]!, fd = fds?.[index];
-  return fd
-    ? to.fxattrop(call, { fd, op: "add32", xattrs: marks, xdata })
-    : to.xattrop(call, { inode, op: "add32", xattrs: marks, xdata });
 }

@@ -13,7 +13,7 @@ import { type Change, makeChange } from "xlators/cluster/replicate/change.ts";
 import { type Copies, pick } from "xlators/cluster/replicate/copies.ts";
 import { EntryLocks, type Name } from "xlators/cluster/replicate/entry_locks.ts";
 import type { Finder } from "xlators/cluster/replicate/lookup.ts";
-import { sendMarks } from "xlators/cluster/replicate/marker.ts";
+import { sendMarks } from "xlators/cluster/replicate/send_marks.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 

@@ -10,7 +10,7 @@ import { ENOENT, ESTALE } from "core/errno.ts";
 import { settle } from "core/xlator.ts";
 import { marksToAdd, type Part } from "xlators/cluster/replicate/blame.ts";
 import type { Copies } from "xlators/cluster/replicate/copies.ts";
-import { type MarkTarget, sendMarks } from "xlators/cluster/replicate/marker.ts";
+import { type MarkTarget, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
 
 /** Milliseconds between attempts. */
 const RETRY_MS = 2000;

@@ -1,0 +1,26 @@
+/** How marks get to a copy. See `blame.ts` for what they are. */
+
+import type { Call } from "core/call.ts";
+import type { XattrReply } from "core/fops.ts";
+import type { Xdata } from "core/xdata.ts";
+import type { Copies, Target } from "xlators/cluster/replicate/copies.ts";
+
+/** Where marks go: a file, or a directory and the name in it that changes. */
+export interface MarkTarget extends Target {
+  readonly name?: string;
+}
+
+/** Adds `marks` on one copy of a file. */
+export function sendMarks(
+  copies: Copies,
+  call: Call,
+  { inode, fds }: Target,
+  index: number,
+  marks: Xdata,
+  xdata?: Xdata,
+): Promise<XattrReply> {
+  const to = copies.all[index]!, fd = fds?.[index];
+  return fd
+    ? to.fxattrop(call, { fd, op: "add32", xattrs: marks, xdata })
+    : to.xattrop(call, { inode, op: "add32", xattrs: marks, xdata });
+}
