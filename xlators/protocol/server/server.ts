@@ -224,7 +224,7 @@ export class Server extends Refuse {
           this.#connectionOf(client)?.notify(cacheInvalidation, {
             ...event,
             type: CACHE_INVALIDATION_TYPE,
-            xdata: undefined,
+            xdata: event.xdata,
           });
         }
         return;

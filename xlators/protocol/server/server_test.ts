@@ -492,7 +492,11 @@ Deno.test("protocol/server: what layers say goes to the clients concerned", asyn
   const heard: string[] = [];
   const ear = (who: string) =>
     callbackProgram([
-      onCallback(cacheInvalidation, ({ gfid, flags }) => heard.push(`${who} ${gfid} ${flags}`)),
+      onCallback(
+        cacheInvalidation,
+        ({ gfid, flags, xdata }) =>
+          heard.push(`${who} ${gfid} ${flags} ${[...xdata?.names() ?? []]}`),
+      ),
       onCallback(inodelkContention, ({ domain }) => heard.push(`${who} ${domain}`)),
     ] as (readonly [number, Procedure])[]);
   const a = await FopClient.join(brick.endpoint, joinDict(BRICK), [ear("a")]);
@@ -507,6 +511,7 @@ Deno.test("protocol/server: what layers say goes to the clients concerned", asyn
     flags: 8,
     expireSec: 60,
     ...none,
+    xdata: Xdata.of([["user.k", { type: "str", value: "" }]]),
   });
   const lock = { type: "write", whence: 0, start: 0n, size: 0n, pid: -6, owner: "aa" } as never;
   brick.watcher.say({
@@ -517,7 +522,7 @@ Deno.test("protocol/server: what layers say goes to the clients concerned", asyn
     lock,
   });
   await until(() => heard.length === 2);
-  deepEqual(heard.sort(), ["a d", `b ${GFID} 8`]);
+  deepEqual(heard.sort(), ["a d", `b ${GFID} 8 user.k`]);
   a.leave();
   b.leave();
 });
