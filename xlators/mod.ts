@@ -16,6 +16,7 @@ import { changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
+import { snapshot } from "xlators/features/snapshot/snapshot.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { utime } from "xlators/features/utime/utime.ts";
 import { worm } from "xlators/features/worm/worm.ts";
@@ -46,6 +47,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   index,
   locks,
   readOnly,
+  snapshot,
   upcall,
   utime,
   worm,

@@ -129,9 +129,14 @@ export class Preserver {
 
   /**
    * Before a name goes away, or another inode gets it. If it is the last of an inode that a reader
-   * sees, the answer has to be told whether the inode is gone.
+   * sees, the answer has to be told whether the inode is gone. `withOthers`: other names of it may go
+   * at the same time.
    */
-  async leaving(parent: Gfid, name: string): Promise<((gone: boolean) => void) | undefined> {
+  async leaving(
+    parent: Gfid,
+    name: string,
+    { withOthers = false } = {},
+  ): Promise<((gone: boolean) => void) | undefined> {
     const { live, readers } = this.#parts;
     if (!readers.any) return undefined;
     const entry = await live.entry(parent, name);
@@ -139,7 +144,7 @@ export class Preserver {
     await all([this.entry(parent, name), this.inode(entry.gfid)]);
     if ((entry.type & S_IFMT) === S_IFDIR) return undefined;
     const state = await live.inode(entry.gfid);
-    if (!state || state.iatt.nlink > 1) return undefined;
+    if (!state || (state.iatt.nlink > 1 && !withOthers)) return undefined;
     return this.#keep(entry.gfid);
   }
 

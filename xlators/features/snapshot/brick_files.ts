@@ -1,0 +1,126 @@
+/**
+ * The live files of a brick, for its history: attributes and names through the layers below, data
+ * through the files' handles (`.glusterfs/aa/bb/GFID`), which are hard links.
+ */
+
+import { type Call, PID_SERVER_TRASH, ROOT } from "core/call.ts";
+import { ENOENT, ESTALE, fopError } from "core/errno.ts";
+import { isSymlink, S_IFMT } from "core/iatt.ts";
+import type { Gfid, InodeTable } from "core/inode.ts";
+import { AT_FDCWD, cstring, LOCAL_O_NOFOLLOW, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import { valueBytes } from "core/xdata.ts";
+import type { Xlator } from "core/xlator.ts";
+import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
+
+/** A daemon's: nothing is checked. */
+const CALL: Call = { ...ROOT, pid: PID_SERVER_TRASH };
+const PATH_MAX = 4096, LISTING_BYTES = 65_536, DIRECT_MAX = 131_072;
+const SEEK_DATA = 3, ENXIO = -6;
+
+/** See the head of this file. */
+export class BrickFiles implements Live {
+  readonly #child: Xlator;
+  readonly #inodes: InodeTable;
+  readonly #handles: string;
+
+  /** `directory` is the brick's. */
+  constructor(child: Xlator, inodes: InodeTable, directory: string) {
+    this.#child = child;
+    this.#inodes = inodes;
+    this.#handles = `${directory}/.glusterfs`;
+  }
+
+  async inode(gfid: Gfid): Promise<InodeState | undefined> {
+    const inode = this.#inodes.of(gfid);
+    const found = await orUndefined(this.#child.stat(CALL, { inode }));
+    if (!found) return undefined;
+    const { xattrs } = await this.#child.getxattr(CALL, { inode, name: "" });
+    const values = new Map<string, Uint8Array>();
+    for (const [name, value] of xattrs ?? []) {
+      const bytes = valueBytes(value);
+      if (bytes) values.set(name, bytes.slice());
+    }
+    const state = { iatt: found.stat, xattrs: values };
+    if (!isSymlink(found.stat)) return state;
+    const { target } = await this.#child.readlink(CALL, { inode, size: PATH_MAX });
+    return { ...state, target };
+  }
+
+  async entry(parent: Gfid, name: string): Promise<Entry | undefined> {
+    const args = { parent: this.#inodes.of(parent), name };
+    const found = await orUndefined(this.#child.lookup(CALL, args));
+    return found && { name, gfid: found.stat.gfid, type: found.stat.mode & S_IFMT };
+  }
+
+  async entries(parent: Gfid): Promise<Entry[]> {
+    const inode = this.#inodes.of(parent), entries: Entry[] = [];
+    const opened = await orUndefined(this.#child.opendir(CALL, { inode }));
+    if (!opened) return entries;
+    const { fd } = opened;
+    try {
+      for (let offset = 0n;;) {
+        const args = { fd, offset, size: LISTING_BYTES };
+        const reply = await this.#child.readdirp(CALL, args);
+        for (const { name, stat } of reply.entries) {
+          if (name === "." || name === ".." || !stat) continue;
+          entries.push({ name, gfid: stat.gfid, type: stat.mode & S_IFMT });
+        }
+        const last = reply.entries.at(-1);
+        if (reply.eof || !last) return entries;
+        offset = last.offset;
+      }
+    } finally {
+      await this.#child.releasedir(CALL, { fd });
+    }
+  }
+
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
+    const fd = this.#open(gfid);
+    if (into.length > DIRECT_MAX) {
+      return sys.preadAsync(fd, into, into.length, offset).then(checked).finally(() =>
+        sys.close(fd)
+      );
+    }
+    try {
+      return checked(sys.pread(fd, into, into.length, offset));
+    } finally {
+      sys.close(fd);
+    }
+  }
+
+  nextData(gfid: Gfid, offset: number): number | undefined {
+    const fd = this.#open(gfid);
+    const at = Number(sys.lseek(fd, offset, SEEK_DATA));
+    sys.close(fd);
+    if (at === ENXIO) return undefined;
+    // A file system that knows no holes has data everywhere.
+    return at < 0 ? offset : at;
+  }
+
+  keep(gfid: Gfid, path: string): void {
+    checked(sys.linkat(AT_FDCWD, cstring(this.#handle(gfid)), AT_FDCWD, cstring(path), 0));
+  }
+
+  #handle(gfid: Gfid): string {
+    return `${this.#handles}/${gfid.slice(0, 2)}/${gfid.slice(2, 4)}/${gfid}`;
+  }
+
+  #open(gfid: Gfid): number {
+    const path = cstring(this.#handle(gfid));
+    return checked(sys.openat(AT_FDCWD, path, O_CLOEXEC | LOCAL_O_NOFOLLOW, 0));
+  }
+}
+
+function checked(result: number): number {
+  if (result < 0) throw fopError(result);
+  return result;
+}
+
+async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (ENOENT.matches(error) || ESTALE.matches(error)) return undefined;
+    throw error;
+  }
+}

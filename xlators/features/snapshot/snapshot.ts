@@ -1,0 +1,119 @@
+/**
+ * Keeps a brick's history: what a fop is about to change is preserved first, by the rules of
+ * `rules.ts`, if a snapshot sees it. docs/design/snapshots.md.
+ */
+
+import type { Call } from "core/call.ts";
+import type { Args, FopName, Reply } from "core/fops.ts";
+import { oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
+import { defineXlator } from "core/registry.ts";
+import { type Json, type Node, Uniform } from "core/xlator.ts";
+import { History } from "snapshot/engine/history.ts";
+import { HistoryError } from "snapshot/engine/store.ts";
+import { BrickFiles } from "xlators/features/snapshot/brick_files.ts";
+import { type After, type Before, RULES } from "xlators/features/snapshot/rules.ts";
+
+const options = {
+  directory: optionalText({
+    live: false,
+    help: "The brick's directory; its history is kept in its .glusterfs/history.",
+  }),
+  "snapshot-durability": oneOf(["strict", "relaxed"], {
+    default: "strict",
+    volumeKey: "features.snapshot-durability",
+    help: "strict: what a snapshot needs of old data is on the disk before it is overwritten. " +
+      "relaxed: it is in the page cache, as the data of applications is; a loss of power may " +
+      "then make snapshots inexact where data was overwritten in the last seconds before it.",
+  }),
+} satisfies OptionTable;
+
+/** See the head of this file. */
+export class Snapshot extends Uniform {
+  readonly #directory: string | undefined;
+  #durability: "strict" | "relaxed";
+  #history: History | undefined;
+  #before!: Before;
+
+  constructor(node: Node, values: Values<typeof options>) {
+    super(node);
+    this.#directory = values.directory;
+    this.#durability = values["snapshot-durability"];
+  }
+
+  reconfigure(values: Values<typeof options>): void {
+    this.#durability = values["snapshot-durability"];
+    if (this.#history) this.#history.durability = this.#durability;
+  }
+
+  /** A history that cannot be used is named in the log: live data is served without it. */
+  async start(): Promise<void> {
+    if (this.#directory === undefined) return;
+    const live = new BrickFiles(this.child, this.inodes, this.#directory);
+    try {
+      const history = await History.open({
+        ...{ directory: `${this.#directory}/.glusterfs/history`, live },
+        ...{ durability: this.#durability, env: this.env },
+      });
+      this.#history = history;
+      this.#before = { preserve: history.preserve, live };
+    } catch (error) {
+      if (!(error instanceof HistoryError)) throw error;
+      this.env.log.error("snapshots of this brick cannot be used", { why: error.message });
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#history?.close();
+    this.#history = undefined;
+  }
+
+  /** The history; undefined: there is none that can be used. */
+  get history(): History | undefined {
+    return this.#history;
+  }
+
+  state(): Json {
+    const snapshots = this.#history?.readers.list().length ?? null;
+    return { durability: this.#durability, snapshots };
+  }
+
+  protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    const rule = (RULES as Rules)[fop] as Rule<K> | undefined;
+    const history = this.#history;
+    if (!rule || !history) return this.wind(fop, call, args);
+    return history.change(() => {
+      const waits = history.readers.any ? rule(this.#before, args) : undefined;
+      if (!waits) return this.wind(fop, call, args);
+      return this.#preserved(waits, fop, call, args);
+    });
+  }
+
+  async #preserved<K extends FopName>(
+    waits: Promise<After | void>,
+    fop: K,
+    call: Call,
+    args: Args<K>,
+  ): Promise<Reply<K>> {
+    const after = await waits;
+    let done = false;
+    try {
+      const reply = await this.wind(fop, call, args);
+      done = true;
+      return reply;
+    } finally {
+      after?.(done);
+    }
+  }
+}
+
+type Rule<K extends FopName> = (before: Before, args: Args<K>) => Promise<After | void> | undefined;
+type Rules = { readonly [K in FopName]?: Rule<K> };
+
+/** `features/snapshot`: a brick's history. */
+export const snapshot = defineXlator({
+  type: "features/snapshot",
+  summary: "Keep snapshots of a brick by copying what changes before it does",
+  options,
+  subvolumes: "one",
+  create: (node, values) => new Snapshot(node, values),
+});
