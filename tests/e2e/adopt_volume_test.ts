@@ -10,7 +10,7 @@ const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
 
 /** Waits until all bricks of a volume are online. */
 const ONLINE = (volume: string, bricks: number) =>
-  `for try in $(seq 100); do
+  `for try in $(seq 600); do
      [ "$(g volume status ${volume} | grep -c ' Y ')" -ge ${bricks} ] && break; sleep 0.1
    done`;
 

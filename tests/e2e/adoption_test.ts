@@ -114,7 +114,7 @@ function script({ name, create, then }: Case, place: string): string {
     g volume set ${name} user.note kept
     g volume start ${name}
     glusterfs --volfile-id=${name} --volfile-server=${GLUSTERD_HOST} ${MOUNT}
-    for try in $(seq 100); do echo first > ${MOUNT}/file && break; sleep 0.1; done
+    for try in $(seq 600); do echo first > ${MOUNT}/file && break; sleep 0.1; done
     ${then?.(brick) ?? ""}
     umount ${MOUNT}
     g volume stop ${name} force`;

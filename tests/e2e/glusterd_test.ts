@@ -34,7 +34,7 @@ for each in /var/lib/glusterd /var/run/gluster /var/log/glusterfs; do mount -t t
 mount --bind ${dir}/by-name /usr/sbin/glusterfsd
 mkdir -p ${dir}/b1 ${dir}/b2 ${dir}/mnt
 glusterd -N >/dev/null 2>&1 &
-for i in $(seq 100); do gluster pool list >/dev/null 2>&1 && break; sleep 0.1; done
+for i in $(seq 600); do gluster pool list >/dev/null 2>&1 && break; sleep 0.1; done
 g() { echo "##### $*"; gluster --mode=script "$@" 2>&1; echo "= $?"; }
 cd ${dir}
 ${script}
@@ -44,7 +44,7 @@ cat ${dir}/bricks.err >&2
   );
   const { out, err } = await run(
     ["unshare", "-mnpf", "--kill-child", "--mount-proc", "bash", `${dir}/script`],
-    { timeoutMs: 120_000 },
+    { timeoutMs: 240_000 },
   );
   ok(out.includes("#####"), err);
   return new Map(
@@ -79,7 +79,7 @@ g volume status v clients
 g volume barrier v enable
 g volume barrier v disable
 g volume statedump v
-for i in $(seq 50); do [ $(cat /var/run/gluster/*b1.*.dump.* 2>/dev/null | grep -c DUMP-END-TIME) = 1 ] && break; sleep 0.1; done
+for i in $(seq 600); do [ $(cat /var/run/gluster/*b1.*.dump.* 2>/dev/null | grep -c DUMP-END-TIME) = 1 ] && break; sleep 0.1; done
 echo "##### dump"; cat /var/run/gluster/*b1.*.dump.*
 echo "##### processes"; ps -eo comm,args | grep '[-]-brick-name'
 exec 7>&-

@@ -42,7 +42,7 @@ e2e("mgmt/hooks: hooks are told what glusterd 10.3 tells them", ["glusterd"], as
        g volume set a user.note "x y" nfs.disable on; g volume reset a nfs.disable
        g volume add-brick a ${brick("a2")} force; g volume remove-brick a ${brick("a2")} force
        g volume stop a; g volume stop b; g volume delete b
-       for try in $(seq 100); do grep -q delete ${place}/out.post && break; sleep 0.1; done`,
+       for try in $(seq 600); do grep -q delete ${place}/out.post && break; sleep 0.1; done`,
     );
     for (const [phase, at] of [["pre", 2], ["post", 3]] as const) {
       const told = (await Deno.readTextFile(`${place}/out.${phase}`)).split("\n").slice(0, -1);

@@ -21,7 +21,7 @@ ${script}
     );
     const { out, err } = await run(
       ["unshare", "-mnpf", "--kill-child", "--mount-proc", "bash", `${dir}/script`],
-      { timeoutMs: 60_000 },
+      { timeoutMs: 240_000 },
     );
     const parts = out.split("##### ").slice(1);
     if (!parts.length) throw new Error(err);
@@ -49,14 +49,14 @@ echo "##### volume"; gluster --mode=script volume create v 10.99.4.1:$PWD/b forc
 echo "##### bricks"; ps -eo comm,args | grep '[-]-brick-name'
 echo "##### files"; ls /var/lib/glusterd/glusterd.info /var/log/glusterfs/glusterd.log /var/log/glusterfs/bricks /var/run/gluster/vols/v
 kill -USR1 $(pgrep -x glusterfsd)
-for i in $(seq 50); do grep -q DUMP-END-TIME /var/run/gluster/*.dump.* 2>/dev/null && break; sleep 0.1; done
+for i in $(seq 600); do grep -q DUMP-END-TIME /var/run/gluster/*.dump.* 2>/dev/null && break; sleep 0.1; done
 echo "##### dump"; tail -n 1 /var/run/gluster/*.dump.*
 pkill -x glusterd; while pidof glusterd >/dev/null; do sleep 0.1; done
 echo "##### left"; pgrep -xc glusterfsd; ls /var/run/glusterd.pid
 BRICK=$(pgrep -x glusterfsd)
 echo "##### back"; glusterd
 online() { gluster --mode=script volume status v | awk -v pid=$BRICK '$NF == pid && $(NF-1) == "Y"' | wc -l; }
-for i in $(seq 50); do [ $(online) = 1 ] && break; sleep 0.1; done; online
+for i in $(seq 600); do [ $(online) = 1 ] && break; sleep 0.1; done; online
 gluster --mode=script volume stop v; pgrep -xc glusterfsd
 `);
   const of = (name: string) => said.get(name) ?? "";

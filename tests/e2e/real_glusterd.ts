@@ -20,7 +20,7 @@ mount -t tmpfs glusterd-test /run
 mkdir /run/gluster
 g() { gluster --mode=script "$@"; }
 up() {
-  for try in $(seq 200); do g pool list > /dev/null 2>&1 && return; sleep 0.1; done
+  for try in $(seq 600); do g pool list > /dev/null 2>&1 && return; sleep 0.1; done
   cat /var/log/glusterfs/glusterd.log >&2
   exit 1
 }

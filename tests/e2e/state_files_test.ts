@@ -128,7 +128,7 @@ e2e(
       const told = await inGlusterd(
         home,
         `g volume start copies2
-       for try in $(seq 100); do
+       for try in $(seq 600); do
          g volume status copies2 | grep -Eq 'copies2-b3 .* Y ' && break; sleep 0.1
        done
        g volume status copies2; g volume set copies2 cluster.quorum-type none
