@@ -35,6 +35,8 @@ export interface ClientOptions {
   readonly top?: string;
   /** Which layers it has; all if absent. */
   readonly has?: (type: string) => boolean;
+  /** Switches that are off where nobody set them, though they are on in GlusterFS. */
+  readonly off?: ReadonlySet<string>;
 }
 
 /** The graph of a client. */
@@ -44,13 +46,14 @@ export function clientGraph(input: VolgenInput, given: ClientOptions): VolumeBlo
 
 /** The same, not yet printed. */
 export function clientLayers({ volume }: VolgenInput, given: ClientOptions): Layer[] {
-  const { asker, top = volume.name, has = () => true } = given;
+  const { asker, top = volume.name, has = () => true, off } = given;
   const settings = clientSettings(volume);
   const bottom = clusterLayers(volume, asker, has);
   const upper = [
     ...(isOn(settings, "features.shard") ? [layerOf(volume.name, "features/shard")] : []),
     ...(isOn(settings, "features.ctime", true) ? [layerOf(volume.name, "features/utime")] : []),
-    ...PERFORMANCE.filter(([key, , on]) => isOn(settings, key, on) && !isBelow(settings, key))
+    ...PERFORMANCE.filter(([key, , on]) => isOn(settings, key, on && !off?.has(key)))
+      .filter(([key]) => !isBelow(settings, key))
       .map(([, type]) => layerOf(volume.name, type)),
     ...debugLayers(volume, "client"),
   ].filter(({ type }) => has(type));

@@ -17,9 +17,15 @@ export function proxyName(volume: string): string {
   return `${volume}-proxy`;
 }
 
+/**
+ * What does not pay in our clients: an open costs the bricks the same, only later, and a file that
+ * another client replaced meanwhile could not be read, where an open that fails is tried again.
+ */
+const OFF: ReadonlySet<string> = new Set(["performance.open-behind"]);
+
 /** The graph of our own clients. Layers that we do not have are left out if files are the same without. */
 export function ownGraph(input: VolgenInput, asker: Asker): VolumeBlock[] {
-  return blocks(forOurs(clientLayers(input, { asker, has })));
+  return blocks(forOurs(clientLayers(input, { asker, has, off: OFF })));
 }
 
 /** The graph of a proxy: our own client's, served. */

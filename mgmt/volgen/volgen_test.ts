@@ -205,3 +205,24 @@ Deno.test("mgmt/volgen: a text for each of a hundred volumes' keys takes no time
   for (let at = 0; at < 100; at++) volfileText(given, "v", true);
   ok(performance.now() - began < 30_000);
 });
+
+Deno.test("mgmt/volgen: our client has md-cache and write-behind, and others where they were asked for", () => {
+  const types = (options: Record<string, string>) =>
+    graph(input(2, { ...REPLICA, options }), "own").map(({ type }) => type)
+      .filter((type) => type.startsWith("performance/") && type !== "performance/io-threads");
+  deepEqual(types({}), ["performance/write-behind", "performance/md-cache"]);
+  deepEqual(types({ "performance.stat-prefetch": "off" }), ["performance/write-behind"]);
+  const all = ["open-behind", "read-ahead", "readdir-ahead"].map((
+    key,
+  ) => [`performance.${key}`, "on"]);
+  deepEqual(types(Object.fromEntries(all)), [
+    "performance/write-behind",
+    "performance/read-ahead",
+    "performance/readdir-ahead",
+    "performance/open-behind",
+    "performance/md-cache",
+  ]);
+  // GlusterFS's clients get what its daemon writes.
+  const theirs = graph(input(2, REPLICA), "client").map(({ type }) => type);
+  ok(theirs.includes("performance/open-behind"));
+});

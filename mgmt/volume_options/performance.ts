@@ -121,7 +121,7 @@ export const PERFORMANCE: readonly VolumeOption[] = [
       "performance.open-behind",
       onOff,
       "on",
-      "Opens are answered before they are done (open-behind).",
+      "Files opened to read are opened when they are first used (open-behind). Our own client does so only where this is set.",
       { option: "!open-behind", supplied: true },
     ],
   ]),
