@@ -62,11 +62,13 @@ export const options = {
   }),
   "eager-lock": oneOf(ON_OFF, {
     default: "on",
-    help: "Keep the lock of a file for the writes that follow.",
+    help:
+      "Keep the lock of a file for the writes that follow, and that of a directory for changes " +
+      "of its names.",
   }),
   "post-op-delay-secs": duration({
     default: 1,
-    help: "How long after a write its lock is kept and its mark stays.",
+    help: "How long after a change its lock is kept, and a write's mark stays.",
   }),
   "ensure-durability": bool({
     default: true,
