@@ -38,7 +38,8 @@ export type RightCopy = number | "size" | "mtime";
 /**
  * What became of a file that somebody decided about. "name healed": copies had different files of that
  * name, now all have the right one. The rest says why nothing was done: "copies away", not all copies
- * could be asked; "not there", the right copy does not have it; "directory", which has no size to go by.
+ * could be asked; "not there", the right copy does not have it; "directory", which has no size to go by; "names differ", a name in it stands for different
+ * files.
  */
 export type Decision =
   | "healed"
@@ -49,6 +50,7 @@ export type Decision =
   | "no bigger file"
   | "same mtime"
   | "directory"
+  | "names differ"
   | "not there"
   | "not possible";
 

@@ -77,7 +77,7 @@ async function decideContent(set: HealSet, gfid: Gfid, right: RightCopy): Promis
 }
 
 function undecided(right: RightCopy, stats: readonly Iatt[]): Decision {
-  if (typeof right === "number") return "not there";
+  if (typeof right === "number") return stats.some(isDirectory) ? "names differ" : "not there";
   if (right === "mtime") return "same mtime";
   return stats.some(isDirectory) ? "directory" : "no bigger file";
 }

@@ -6,6 +6,7 @@ import { gfidReq, newGfid } from "tests/conformance/place.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { Scene } from "tests/fakes/replica_scene.ts";
 import { decideFile } from "xlators/cluster/replicate/heal_decide.ts";
+import { needOf } from "xlators/cluster/replicate/heal_file.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 
 function healSet({ links, on }: Scene): HealSet {
@@ -100,4 +101,22 @@ Deno.test("cluster/replicate decide: what cannot be told is left, and said", asy
   scene.links[1]!.turn(true);
   deepEqual(await contents(scene, "f"), ["aa", "bb"]);
   deepEqual(await contents(scene, "n"), ["aa", "bb"]);
+});
+
+Deno.test("cluster/replicate decide: a directory whose copies blame each other is shown as split, and merged", async () => {
+  const scene = await Scene.of({ copies: 2 });
+  const set = healSet(scene);
+  const args = { parent: scene.root, mode: 0o755, umask: 0 };
+  for (const [index, brick] of scene.on.bricks.entries()) {
+    await brick.mkdir(ROOT, { ...args, name: `of-${index}`, xdata: gfidReq(newGfid()) });
+    await scene.blame(scene.root, index, 1 - index, { entry: 1 });
+  }
+  equal((await needOf(set, scene.root)).need, "split-brain");
+  const root = `gfid:${scene.root.gfid}`;
+  equal(await decideFile(set, root, "size"), "directory");
+  equal(await decideFile(set, root, 0), "healed");
+  for (const brick of scene.on.bricks) {
+    for (const name of ["of-0", "of-1"]) await brick.lookup(ROOT, { parent: scene.root, name });
+  }
+  equal((await needOf(set, scene.root)).need, "nothing");
 });

@@ -53,6 +53,9 @@ export async function needOf(set: HealSet, inode: Inode): Promise<FileNeed> {
         here.filter((index) => index !== set.arbiter).map((index) => told[index]!.stat.size),
       ).size > 1;
   if (sizes) parts.add("data");
+  // Its names are merged; until then no copy has all of them.
+  const merges = isDirectory(stat) && isSplitBrain(marks, "entry");
+  if (merges) return { need: "split-brain", parts: [...parts, ...dirty], told, missing };
   if (blamed.length || differ) return { need: "heal", parts: [...parts, ...dirty], told, missing };
   for (const part of dirty) parts.add(part);
   return { need: parts.size ? "busy" : "nothing", parts: [...parts], told, missing };
