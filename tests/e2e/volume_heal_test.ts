@@ -225,6 +225,36 @@ async function endsByAttributes(node: ManagedNode, name: string): Promise<void> 
   equal(await must([...status, `${ours.path}/${name}`]), await their());
 }
 
+e2e("volume heal: a mount of ours heals what is looked at, if the volume says so", [], async () => {
+  await using node = await ManagedNode.start("--no-restart");
+  await replica(node, "v", 2);
+  await node.must("volume heal v disable");
+  for (const part of ["data", "metadata", "entry"]) {
+    await node.must(`volume set v cluster.${part}-self-heal on`);
+  }
+  const bricks = await node.allOnline("v");
+  await using ours = await OurMount.at(node.space, node.dir, `${NODE_HOST}:/v`, "log-level=INFO");
+  const sh = (script: string) => must(["sh", "-c", `cd "$0" && ${script}`, ours.path]);
+  await sh("mkdir d && echo old > f && echo x > d/gone");
+  Deno.kill(bricks[1]!.pid, "SIGKILL");
+  await until("the brick is away", async () => !(await node.bricks("v"))[1]!.online);
+  await sh("echo newer > f && sync f && chmod 600 f && echo y > d/made && rm d/gone");
+  await node.must("volume start v force");
+  await node.allOnline("v");
+  const stateOf = (brick: string) =>
+    must(["sh", "-c", 'cd "$0" && cat f && stat -c %a f && ls d', `${node.dir}/${brick}`]);
+  await until(
+    "the copies are alike",
+    async () => {
+      await sh("stat f d >/dev/null && ls -l d >/dev/null");
+      return await stateOf("v-0") === await stateOf("v-1");
+    },
+    60_000,
+    500,
+  );
+  equal(await stateOf("v-1"), "newer\n600\nmade\n");
+});
+
 e2e("volume heal: full brings everything to a brick whose disk is new", [], async () => {
   await using node = await ManagedNode.start("--no-restart");
   await replica(node, "v", 2);
