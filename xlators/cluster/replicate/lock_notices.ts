@@ -1,7 +1,8 @@
 /**
  * Which copies' bricks tell the holder of an entry lock that somebody waits for it
  * (`features.locks-notify-contention`). A brick does not say so; it is asked twice for the lock of a name
- * that nobody uses, and then it tells of that, or does not.
+ * that nobody uses, and then it tells of that, or does not. GlusterFS 10.3's bricks never do, whatever
+ * the option says (`new_entrylk_lock` does not set up the list by which a notice is known to be due).
  */
 
 import { ROOT } from "core/call.ts";
