@@ -175,6 +175,8 @@ export class HealProcess {
       await this.#turn;
       return {};
     }
+    // One that is just being taken over, as at the start, is waited for.
+    if (!this.#volumes.has(order.volume)) await this.#turn;
     const heal = this.#volumes.get(order.volume);
     if (!heal) return { error: `volume ${order.volume} is not healed by this daemon` };
     switch (order.order) {

@@ -45,7 +45,7 @@ export interface SupervisedHealerOptions {
 /** Pauses between tries; after that long a life the first one counts again. */
 const PAUSE_MS = 1000, PAUSE_MAX_MS = 60_000, SOUND_MS = 60_000;
 /** How long its socket may take to be there. */
-const UP_MS = 10_000, LOOK_MS = 100;
+const UP_MS = 30_000, LOOK_MS = 100;
 
 /** See the head of this file. */
 export class SupervisedHealer implements HealerLink {
