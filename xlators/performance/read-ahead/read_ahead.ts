@@ -117,7 +117,7 @@ class ReadAhead extends Uniform {
       this.#others(fd);
       return this.child.readv(call, args);
     }
-    const stream = known ?? new Stream(this.child, this.#tuning);
+    const stream = known ?? new Stream(this.child, this.env.clock, this.#tuning);
     if (!known) this.#add(fd, stream);
     this.#others(fd);
     return stream.read(call, args);

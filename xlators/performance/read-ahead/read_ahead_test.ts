@@ -7,8 +7,9 @@ import { type Args, DONE, O_DIRECT, O_RDWR } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
+import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
-import { node, testClient } from "tests/fakes/node.ts";
+import { node, testClient, testEnv } from "tests/fakes/node.ts";
 import { readAhead } from "xlators/performance/read-ahead/read_ahead.ts";
 
 const gfid = "aaaaaaaa-0000-4000-8000-000000000001" as Gfid;
@@ -39,10 +40,10 @@ function bed(option: Record<string, string> = {}, script: Script = {}) {
     release: () => Promise.resolve(DONE),
     ...script,
   });
-  const inodes = new InodeTable();
+  const inodes = new InodeTable(), clock = new FakeClock();
   const all = { "page-size": String(PAGE), ...option };
   const values = readOptions(readAhead.options, new Map(Object.entries(all)));
-  const top = readAhead.create(node("ra", [child], { inodes }), values);
+  const top = readAhead.create(node("ra", [child], { inodes, env: testEnv({ clock }) }), values);
   const inode = inodes.of(gfid);
   const fd = new Fd(inode, 0);
   const read = (offset: number, size = PAGE, over: Partial<Args<"readv">> = {}) =>
@@ -50,7 +51,7 @@ function bed(option: Record<string, string> = {}, script: Script = {}) {
   const asked = () =>
     child.seen.filter(({ fop }) => fop === "readv")
       .map(({ args }) => (args as Args<"readv">).offset / PAGE);
-  return { top, child, inodes, inode, fd, read, asked, world };
+  return { top, child, inodes, inode, fd, read, asked, world, clock };
 }
 
 Deno.test("read-ahead: a file read in order is asked for ahead, more with every read", async () => {
@@ -133,6 +134,7 @@ const DROPS: Record<string, (place: ReturnType<typeof bed>) => unknown> = {
       parent: undefined,
       oldParent: undefined,
     }),
+  "a second": ({ clock }) => clock.advance(1000),
   "a brick going away": ({ child }) => child.say({ type: "some-down" }),
   "a read through another open file": ({ read, inode }) =>
     read(0, PAGE, { fd: new Fd(inode, O_RDWR) }),

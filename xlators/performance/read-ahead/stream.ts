@@ -7,6 +7,7 @@
  */
 
 import type { Call } from "core/call.ts";
+import type { Clock } from "core/env.ts";
 import { FopError } from "core/errno.ts";
 import type { Args, Reply } from "core/fops.ts";
 import type { Xlator } from "core/xlator.ts";
@@ -18,7 +19,12 @@ export interface Tuning {
   pages: number;
 }
 
+/** How long a page may wait for its reader: others may write meanwhile, and nobody tell. */
+const AGE_MS = 1000;
+
 interface Page {
+  /** When it was asked for, in monotonic milliseconds. */
+  readonly at: number;
   readonly offset: number;
   readonly size: number;
   /** Undefined if it could not be read: it is asked for again. */
@@ -28,6 +34,7 @@ interface Page {
 /** See the head of this file. */
 export class Stream {
   readonly #child: Xlator;
+  readonly #clock: Clock;
   readonly #tuning: Tuning;
   /** In order, without gaps, from where the reader is in the first one. */
   #pages: Page[] = [];
@@ -36,8 +43,9 @@ export class Stream {
   /** Reads in order so far, up to the most pages. */
   #streak = 0;
 
-  constructor(child: Xlator, tuning: Tuning) {
+  constructor(child: Xlator, clock: Clock, tuning: Tuning) {
     this.#child = child;
+    this.#clock = clock;
     this.#tuning = tuning;
   }
 
@@ -54,6 +62,8 @@ export class Stream {
   /** Reads from what there is, or from below. */
   async read(call: Call, args: Args<"readv">): Promise<Reply<"readv">> {
     const { offset, size } = args;
+    const [first] = this.#pages;
+    if (first && this.#clock.monotonic() - first.at >= AGE_MS) this.drop();
     if (offset !== this.#next) {
       this.drop();
       this.#streak = 0;
@@ -88,7 +98,8 @@ export class Stream {
       const last = this.#pages.at(-1);
       const offset = last ? last.offset + last.size : this.#next;
       const answer = this.#child.readv(call, { fd, offset, size: pageSize, flags });
-      this.#pages.push({ offset, size: pageSize, answer: answer.catch(unread) });
+      const at = this.#clock.monotonic();
+      this.#pages.push({ at, offset, size: pageSize, answer: answer.catch(unread) });
     }
   }
 }

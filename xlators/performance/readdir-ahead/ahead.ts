@@ -5,6 +5,7 @@
  */
 
 import type { Call } from "core/call.ts";
+import type { Clock } from "core/env.ts";
 import { FopError } from "core/errno.ts";
 import type { Args, DirentPlus, Reply } from "core/fops.ts";
 import type { Fd, Gfid } from "core/inode.ts";
@@ -25,6 +26,8 @@ export interface Shared {
   high: number;
 }
 
+/** How long entries may wait for their reader: others may change them meanwhile, and nobody tell. */
+const AGE_MS = 1000;
 /** Room that an entry takes beside its name, about as on the wire. */
 const ENTRY_BYTES = 200;
 
@@ -33,6 +36,7 @@ type Listing = Reply<"readdirp">;
 /** See the head of this file. */
 export class Ahead {
   readonly #child: Xlator;
+  readonly #clock: Clock;
   readonly #call: Call;
   readonly #fd: Fd;
   readonly #shared: Shared;
@@ -48,9 +52,12 @@ export class Ahead {
   #round = 0;
   readonly #doubted = new Set<Gfid>();
   #allDoubted = false;
+  /** When the oldest of them were asked for, in monotonic milliseconds. */
+  #at = 0;
 
-  constructor(child: Xlator, call: Call, fd: Fd, shared: Shared) {
+  constructor(child: Xlator, clock: Clock, call: Call, fd: Fd, shared: Shared) {
     this.#child = child;
+    this.#clock = clock;
     this.#call = call;
     this.#fd = fd;
     this.#shared = shared;
@@ -65,7 +72,10 @@ export class Ahead {
     const { request, limit, used, high, changing } = this.#shared;
     if (this.#closed || this.#filling || this.#eof || changing.has(this.directory)) return;
     if (this.#bytes >= high || used + request > limit) return;
-    if (!this.#bytes) this.#trust();
+    if (!this.#bytes) {
+      this.#trust();
+      this.#at = this.#clock.monotonic();
+    }
     const round = this.#round;
     const filling = this.#filling = this.#child.readdirp(this.#call, {
       fd: this.#fd,
@@ -88,7 +98,8 @@ export class Ahead {
   /** Entries from the cookie on. */
   async read(call: Call, args: Args<"readdirp">): Promise<Listing> {
     if (args.xdata) return await this.#past(call, args);
-    if (args.offset !== this.#position) this.#seek(args.offset);
+    const isOld = this.#clock.monotonic() - this.#at >= AGE_MS;
+    if (isOld || args.offset !== this.#position) this.#seek(args.offset);
     // Only what is asked for by now is waited for: a change meanwhile drops it.
     if (!this.#entries.length && this.#filling) await this.#filling.catch(() => {});
     if (args.offset !== this.#position || (!this.#entries.length && !this.#eof)) {

@@ -139,7 +139,7 @@ class ReaddirAhead extends Uniform {
   async #opendir(call: Call, args: Args<"opendir">): Promise<Reply<"opendir">> {
     const reply = await this.child.opendir(call, args);
     if (isInternal(call) || this.#values["pass-through"] || reply.fd.anonymous) return reply;
-    const ahead = new Ahead(this.child, call, reply.fd, this.#shared);
+    const ahead = new Ahead(this.child, this.env.clock, call, reply.fd, this.#shared);
     this.#of.set(reply.fd, ahead);
     this.#all.add(ahead);
     ahead.fill();

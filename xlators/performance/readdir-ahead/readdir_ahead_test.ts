@@ -6,8 +6,9 @@ import { type DirentPlus, DONE, type Reply } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
+import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
-import { node, testClient } from "tests/fakes/node.ts";
+import { node, testClient, testEnv } from "tests/fakes/node.ts";
 import { readdirAhead } from "xlators/performance/readdir-ahead/readdir_ahead.ts";
 
 const PER_LISTING = 4, COUNT = 20;
@@ -45,13 +46,16 @@ async function bed(option: Record<string, string> = {}, script: Script = {}) {
     unlink: () => Promise.resolve({ preParent: undefined, postParent: undefined }),
     ...script,
   });
-  const inodes = new InodeTable();
+  const inodes = new InodeTable(), clock = new FakeClock();
   const values = readOptions(readdirAhead.options, new Map(Object.entries(option)));
-  const top = readdirAhead.create(node("rda", [child], { inodes }), values);
+  const top = readdirAhead.create(
+    node("rda", [child], { inodes, env: testEnv({ clock }) }),
+    values,
+  );
   const dir = inodes.of(gfidOf(99));
   const { fd } = await top.opendir(ROOT, { inode: dir });
   const read = (offset: bigint, size = 4096) => top.readdirp(ROOT, { fd, offset, size });
-  return { top, child, inodes, dir, fd, read, world };
+  return { top, child, inodes, dir, fd, read, world, clock };
 }
 
 async function quiet(): Promise<void> {
@@ -118,6 +122,15 @@ Deno.test("readdir-ahead: a directory that changes is read again from where its 
   await top.unlink(ROOT, { parent: dir, name: "x", flags: 0 });
   const { entries } = await read(4n, 800);
   deepEqual(entries.map(({ stat }) => stat!.size), [2, 2, 2, 2]);
+});
+
+Deno.test("readdir-ahead: what waited for a second is read again", async () => {
+  const { read, world, clock } = await bed();
+  await quiet();
+  world.version = 2;
+  equal((await read(0n, 400)).entries[0]!.stat!.size, 1);
+  clock.advance(1000);
+  equal((await read(1n, 400)).entries[0]!.stat!.size, 2);
 });
 
 Deno.test("readdir-ahead: what bricks tell drops what was read ahead", async () => {
