@@ -87,10 +87,11 @@ export class ManagedNode implements AsyncDisposable {
     throw new Error(`mortar ${line}: exit code ${code}\n${out}${err}\n${this.lastWords}`);
   }
 
-  /** Makes a volume of `count` bricks and starts it. */
-  async volume(name: string, count: number): Promise<void> {
+  /** Makes a volume of `count` bricks and starts it; `layout`: words such as "replica 2". */
+  async volume(name: string, count: number, layout = ""): Promise<void> {
     const bricks = Array.from({ length: count }, (_, i) => `${NODE_HOST}:${this.dir}/${name}-${i}`);
-    await this.must(`volume create ${name} ${bricks.join(" ")} force`);
+    const words = [name, ...(layout ? [layout] : []), ...bricks];
+    await this.must(`volume create ${words.join(" ")} force`);
     await this.must(`volume start ${name}`);
   }
 

@@ -2,83 +2,11 @@
 
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
-import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
+import { NODE_HOST } from "tests/e2e/managed_node.ts";
+import { FRESH, Mounts } from "tests/e2e/own_mounts.ts";
 import { exists, must, Process, processesNaming, run, until } from "tests/e2e/process.ts";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 const CASES = new URL("./fs_cases.py", import.meta.url).pathname;
-/** Nothing remembered by the kernel, so that two mounts see the same at once. */
-const FRESH = "acl,entry-timeout=0,attribute-timeout=0";
-
-/** A node with a volume v1, and mounts of it by our client. */
-class Mounts implements AsyncDisposable {
-  readonly #paths: string[] = [];
-  private constructor(readonly node: ManagedNode) {}
-
-  static async start(bricks = 1): Promise<Mounts> {
-    const node = await ManagedNode.start();
-    const mounts = new Mounts(node);
-    // Other users get to the mounts, too.
-    await Deno.chmod(node.dir, 0o755);
-    try {
-      await node.volume("v1", bricks);
-      // Nor by us.
-      await node.must("volume set v1 performance.stat-prefetch off");
-      await node.allOnline("v1");
-    } catch (error) {
-      await mounts[Symbol.asyncDispose]();
-      throw error;
-    }
-    return mounts;
-  }
-
-  client(...words: string[]) {
-    const argv = this.node.space.inside([MORTAR, "client", ...words]);
-    return run(argv, { env: { DENO: Deno.execPath() }, timeoutMs: 60_000 });
-  }
-
-  async directory(): Promise<string> {
-    const path = `${this.node.dir}/own-${this.#paths.length}`;
-    await Deno.mkdir(path);
-    this.#paths.push(path);
-    return path;
-  }
-
-  /** Mounts `what`; answers where. */
-  async mount(options = FRESH, ...what: string[]): Promise<string> {
-    const path = await this.directory();
-    const source = what.length ? what : [`${NODE_HOST}:/v1`];
-    const { code, err } = await this.client(`-o${options}`, `-l${path}.log`, ...source, path);
-    if (code !== 0) throw new Error(`Cannot mount: ${err}`);
-    return path;
-  }
-
-  /** The process of a mount. */
-  processOf(path: string): number {
-    const found = processesNaming(`${path}\0--foreground`);
-    if (found.length !== 1) throw new Error(`${found.length} processes for ${path}`);
-    return found[0]!;
-  }
-
-  async gone(path: string): Promise<void> {
-    await until(
-      "the client has ended",
-      () => processesNaming(`${path}\0--foreground`).length === 0,
-    );
-    ok(!(await Deno.readTextFile("/proc/self/mountinfo")).includes(` ${path} `));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const path of this.#paths) {
-      await run(["umount", "-l", path]);
-      await until(
-        "the client has ended",
-        () => processesNaming(`${path}\0--foreground`).length === 0,
-      );
-    }
-    await this.node[Symbol.asyncDispose]();
-  }
-}
 
 e2e("own mount: two mounts see one POSIX file system", ["setfacl"], async () => {
   await using mounts = await Mounts.start();
@@ -205,7 +133,7 @@ e2e("own mount: another server is asked when the first does not answer", [], asy
 });
 
 e2e("own mount: a hand-written graph, a statedump, .meta", ["getfattr"], async () => {
-  await using mounts = await Mounts.start(2);
+  await using mounts = await Mounts.start({ bricks: 2 });
   const volfile = `${mounts.node.dir}/hand.vol`;
   const bricks = await mounts.node.bricks("v1");
   const clients = bricks.map(({ path, port }, i) =>
