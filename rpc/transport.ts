@@ -50,7 +50,7 @@ export interface Acceptor {
 export interface SocketOptions {
   /** Lets the kernel notice peers that vanished. */
   readonly keepAlive?: boolean | undefined;
-  /** Waits for the socket in Deno's place, which is cheaper; used for connections made over TCP. */
+  /** Waits for the socket in Deno's place, which is cheaper; for TCP only. */
   readonly poller?: Poller | undefined;
 }
 

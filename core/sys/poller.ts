@@ -23,8 +23,9 @@ const EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16;
 const EVENTS = 64, EVENT = Deno.build.arch === "x86_64" ? 12 : 16, DATA_AT = EVENT - 8;
 const EINTR = -4;
 /**
- * Turns that Deno gets, one after the other, since something was for it. It looks at its epoll
- * once in 61 turns; until then it is told again.
+ * Turns that Deno gets, one after the other, after the last in which something was for it: while there
+ * are turns to take, it looks at its epoll and at the time once in 61, and at what its threads have
+ * done once in 31 (tokio's event_interval and global_queue_interval).
  */
 const TURNS = 64;
 /** Milliseconds that Deno waits for a turn at most. */
