@@ -20,7 +20,7 @@ export interface Mutant {
 
 const REPLICATE = "xlators/cluster/replicate";
 const WRITE_BEHIND = "xlators/performance/write-behind";
-const LONG = "replica-3-unhealed", R3 = "replica-3-unhealed-short", HEALED = "replica-3-short";
+const R3 = "replica-3-unhealed-short", HEALED = "replica-3-short";
 const WRITES_BEHIND = "single-write-behind-short", SWITCHED = "single-tuned-managed-short";
 
 /** See the head of this file. */
@@ -113,7 +113,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `take: (index, wait) => ask(index, wait ? "set-wait" : "set", "write"),`,
     replace: `take: (index, wait) => ask(index, wait ? "set-wait" : "set", "read"),`,
     system: R3,
-    seeds: 3000,
+    seeds: 1500,
   },
   {
     name: "replicate: locks are never given up",
@@ -170,14 +170,6 @@ export const MUTANTS: readonly Mutant[] = [
       "return which.map((has, index) => has && this.copies.up[index]! && !state.isBehind(index));",
     replace: "return which.map((_, index) => this.copies.up[index]! || state.isBehind(index));",
     system: R3,
-    seeds: 400,
-  },
-  {
-    name: "replicate: one copy's word on a name is believed",
-    file: `${REPLICATE}/lookup.ts`,
-    find: "return told.includes(true) && (!copies.quorumOn || copies.hasQuorum(told));",
-    replace: "return told.includes(true);",
-    system: LONG,
     seeds: 400,
   },
   {

@@ -8,6 +8,8 @@ import type { SimRandom } from "tests/sim/random.ts";
 import { VOLUME } from "tests/sim/client.ts";
 import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
+import { readAhead } from "xlators/performance/read-ahead/read_ahead.ts";
+import { readdirAhead } from "xlators/performance/readdir-ahead/readdir_ahead.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 
 /** A layer that is to make clients faster, and what it may do to what they see. */
@@ -32,6 +34,8 @@ export const TUNINGS: readonly Tuning[] = [
     },
     staleMs: 0,
   },
+  { type: readAhead, options: { "page-size": ["4096", "131072"] }, staleMs: 1000 },
+  { type: readdirAhead, options: { "rda-high-wmark": ["0", "4096", "131072"] }, staleMs: 1000 },
   { type: openBehind, options: { "lazy-open": ["on", "off"] }, staleMs: 0 },
   { type: mdCache, options: { "md-cache-timeout": ["1", "5"] }, staleMs: 5000 },
 ];

@@ -1,6 +1,7 @@
 /** Chance from a seed: the same seed, the same draws, on every machine. */
 
 import type { Random } from "core/env.ts";
+import { gfidFromBytes } from "core/inode.ts";
 
 /**
  * sfc32 behind a mixed seed: bare generators give neighbouring seeds like 1, 2, 3 nearly the same
@@ -62,8 +63,7 @@ export class SimRandom implements Random {
     const bytes = this.bytes(16);
     bytes[6] = (bytes[6]! & 0x0f) | 0x40;
     bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-    const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+    return gfidFromBytes(bytes);
   }
 
   /** A generator of its own: what draws from it does not disturb the others. */

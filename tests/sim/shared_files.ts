@@ -43,12 +43,12 @@ export class SharedFiles {
   }
 
   async step(): Promise<void> {
-    const { random } = this.world.sim;
-    const path = random.pick(FILES);
+    const { sim: { random }, swarm: { narrow } } = this.world;
+    const path = random.pick(narrow ? [FILES[0]!] : FILES);
     const file = await this.#file(path);
     if (!file) return;
-    const block = random.int(BLOCKS),
-      count = random.between(1, Math.min(BLOCKS_AT_ONCE, BLOCKS - block));
+    const blocks = narrow ? 1 : BLOCKS, block = random.int(blocks);
+    const count = random.between(1, Math.min(BLOCKS_AT_ONCE, blocks - block));
     const draw = random.float();
     if (draw < 0.45) await this.#write(path, file, block, count);
     else if (draw < 0.9) await this.read(path, file, block, count);

@@ -29,6 +29,8 @@ export interface Swarm {
   readonly victim: number;
   /** How often each kind of operation comes. */
   readonly work: Readonly<Record<WorkKind, number>>;
+  /** All work on one block of one shared file. */
+  readonly narrow: boolean;
   /** A healer works while clients and faults do. */
   readonly healer: boolean;
   /** Writes are answered when they are on stable storage. */
@@ -95,6 +97,7 @@ function drawShort(
     thinkMs: random.pick([0.5, 5, 50]),
     faultMs: faultMs === Infinity ? Infinity : random.pick([5, 20, 100]),
     work: { shared: 0, own: 0, names: 0, xattrs: 0, versions: 0, [one]: 2, [two]: 1 },
+    narrow: random.chance(0.3),
   };
 }
 
@@ -133,6 +136,7 @@ function drawLong(random: SimRandom, system: System): Swarm {
       xattrs: power ? 0 : some(),
       versions: 0,
     },
+    narrow: false,
     healer: random.chance(0.4),
     sync: random.chance(0.3),
   };
