@@ -36,7 +36,7 @@ function nameOf(type: string): string {
 /** Every system, with how many of each hundred seeds `deno task sim` gives it. */
 export const DAILY: readonly (readonly [System, number])[] = [
   [SINGLE, 3],
-  [DISTRIBUTE, 7],
+  [DISTRIBUTE, 3],
   [TOY, 5],
   ...UNHEALED.map((system) => [system, 4] as const),
   ...UNHEALED.map((system) => [short(system), 7] as const),
