@@ -1,6 +1,7 @@
 /** Damage by GlusterFS's clients while a brick is away, mended by our own healer. */
 
 import { ok, strictEqual as equal } from "node:assert/strict";
+import { Campaign } from "tests/e2e/faults.ts";
 import { FioLoad } from "tests/e2e/fio_load.ts";
 import { type BrickKind, Cluster, e2e, KIND, LONG } from "tests/e2e/harness.ts";
 import { BEFORE, CHANGES, healedByUs, startOwnHealer } from "tests/e2e/own_heal.ts";
@@ -146,12 +147,12 @@ e2e(
     await using mount = await cluster.mount();
     const theirs = await cluster.startHealer();
     const ours = await startOwnHealer(cluster);
+    const mounts = new Campaign(cluster, [mount.path]);
     const load = new FioLoad({ directory: mount.path, cwd: cluster.dir });
     try {
       for (let fault = 0; fault < (LONG ? 12 : 3); fault++) {
         const victim = cluster.bricks[fault % 3]!;
-        const quiet = async () => (await cluster.pendingHeals()).every((each) => each === 0);
-        await until("all is healed", quiet, 240_000, 500);
+        await mounts.whole();
         await victim.end("SIGKILL");
         const more = `${mount.path}/more-${victim.index}`;
         await must(["dd", "if=/dev/urandom", `of=${more}`, "bs=64k", "count=4"]);

@@ -16,7 +16,7 @@ export interface Finished {
 
 /** How a program is run. */
 export interface RunOptions {
-  /** Milliseconds until it is killed; two minutes if absent. */
+  /** Milliseconds until it is killed; five minutes if absent. */
   readonly timeoutMs?: number;
   readonly env?: Record<string, string>;
   readonly cwd?: string;
@@ -37,7 +37,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
   const timer = setTimeout(() => {
     late = true;
     child.kill("SIGKILL");
-  }, options.timeoutMs ?? 2 * PATIENCE_MS);
+  }, options.timeoutMs ?? 5 * PATIENCE_MS);
   const { code, stdout, stderr } = await child.output();
   clearTimeout(timer);
   const text = new TextDecoder();
