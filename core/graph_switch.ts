@@ -14,8 +14,8 @@
  *   that may have been written are synced there: what the old graph answered early must be seen.
  * - Open files and directories: callers keep the `Fd` they got. Right after the switch each is
  *   synced through the old graph (so that what layers answered early is in place), opened in the
- *   new one without O_CREAT, O_EXCL and O_TRUNC, and closed in the old one; fops on it that come
- *   meanwhile wait for that.
+ *   new one without O_CREAT, O_EXCL and O_TRUNC, and closed in the old one when what began there
+ *   with it is answered; fops on it that come meanwhile wait for the new graph.
  * - What cannot move stays: an fd that the new graph cannot open (its file lost its last name) or
  *   that POSIX locks were taken through. Its fops go on in the old graph, which runs until it is
  *   closed. Inodelks and entrylks are not moved: their holders are layers of the old graph.
@@ -53,11 +53,20 @@ interface Running {
   stopping: boolean;
 }
 
+/** A graph's fd in use. */
+interface Use {
+  /** Fops under way with it: until they are answered it must stay open. */
+  inFlight: number;
+  /** Called when there are none any more. */
+  idle: (() => void) | undefined;
+}
+
 /** An open file or directory of a caller. */
 interface Opened {
   /** The graph that has it open, and that graph's fd. */
   on: Running;
   inner: Fd;
+  use: Use;
   readonly directory: boolean;
   /** True once a POSIX lock was taken through it, or it is being closed: it moves no more. */
   stays: boolean;
@@ -163,6 +172,12 @@ export class ActiveGraph extends Funnel {
       if (from?.moving) return from.moving.then(() => this.around(fop, call, args));
       if (from && from.on !== opened.on) return Promise.reject(EXDEV);
       if (from && from.inner !== source) inner = { ...inner, source: from.inner };
+      if (from) {
+        from.use.inFlight++;
+        return this.#wind(opened.on, fop, call, inner, { use: opened.use }).finally(() =>
+          unused(from.use)
+        );
+      }
     }
     if (opened.failure && TELLS.has(fop)) {
       const failure = told(opened);
@@ -176,7 +191,7 @@ export class ActiveGraph extends Funnel {
       opened.stays = true;
       return this.#closing(fd, opened, this.#wind(opened.on, fop, call, inner));
     }
-    return this.#wind(opened.on, fop, call, inner);
+    return this.#wind(opened.on, fop, call, inner, { use: opened.use });
   }
 
   // A fop without an fd of ours; one that opens is remembered before its graph could retire.
@@ -188,8 +203,8 @@ export class ActiveGraph extends Funnel {
     if (fop !== "open" && fop !== "create" && fop !== "opendir") {
       return this.#wind(on, fop, call, args);
     }
-    return this.#wind(on, fop, call, args, (reply) => {
-      this.#remember(on, (reply as Reply<"open">).fd, fop === "opendir");
+    return this.#wind(on, fop, call, args, {
+      answered: (reply) => this.#remember(on, (reply as Reply<"open">).fd, fop === "opendir"),
     });
   }
 
@@ -198,15 +213,16 @@ export class ActiveGraph extends Funnel {
     fop: K,
     call: Call,
     args: Args<K>,
-    answered?: (reply: Reply<K>) => void,
+    { use, answered }: { use?: Use; answered?: (reply: Reply<K>) => void } = {},
   ): Promise<Reply<K>> {
     on.inFlight++;
+    if (use) use.inFlight++;
     return windTo(on.graph.top, fop, call, args).then((reply) => {
       answered?.(reply);
-      this.#left(on);
+      this.#left(on, use);
       return reply;
     }, (error) => {
-      this.#left(on);
+      this.#left(on, use);
       throw error;
     });
   }
@@ -216,6 +232,7 @@ export class ActiveGraph extends Funnel {
     const opened: Opened = {
       on,
       inner: fd,
+      use: { inFlight: 0, idle: undefined },
       directory,
       stays: false,
       moving: undefined,
@@ -236,7 +253,9 @@ export class ActiveGraph extends Funnel {
     });
   }
 
-  #left(on: Running): void {
+  // Closing what moved away comes before the end of its graph.
+  #left(on: Running, use: Use | undefined): void {
+    if (use) unused(use);
     on.inFlight--;
     this.#retire(on);
   }
@@ -271,19 +290,20 @@ export class ActiveGraph extends Funnel {
 
   // False: it stays where it is.
   async #movedOnce(opened: Opened): Promise<boolean> {
-    const { on: old, inner, directory } = opened;
+    const { on: old, inner, directory, use } = opened;
     try {
       if (!directory) await this.#sync(opened);
       // Taken now: what was live before the sync may have been stopped meanwhile.
       const to = this.#live;
       const flags = inner.flags & ~(O_CREAT | O_EXCL | O_TRUNC);
-      await this.#wind(to, directory ? "opendir" : "open", ROOT, { inode: inner.inode, flags }, (
-        { fd },
-      ) => {
+      const answered = ({ fd }: Reply<"open">) => {
         opened.on = to;
         opened.inner = fd;
+        opened.use = { inFlight: 0, idle: undefined };
         to.open.add(opened);
-      });
+      };
+      const args = { inode: inner.inode, flags };
+      await this.#wind(to, directory ? "opendir" : "open", ROOT, args, { answered });
     } catch (error) {
       if (!(error instanceof FopError)) throw error;
       const { gfid } = inner.inode;
@@ -291,11 +311,15 @@ export class ActiveGraph extends Funnel {
       return false;
     }
     // Closing the old graph's fd matters only to the old graph, and may fail.
-    const closed = this.#wind(old, directory ? "releasedir" : "release", ROOT, { fd: inner });
-    old.open.delete(opened);
-    closed.catch((error) => {
-      if (!(error instanceof FopError)) throw error;
-    });
+    const close = () => {
+      const closed = this.#wind(old, directory ? "releasedir" : "release", ROOT, { fd: inner });
+      old.open.delete(opened);
+      closed.catch((error) => {
+        if (!(error instanceof FopError)) throw error;
+      });
+    };
+    if (use.inFlight) use.idle = close;
+    else close();
     return true;
   }
 
@@ -325,6 +349,10 @@ export class ActiveGraph extends Funnel {
     });
     return running;
   }
+}
+
+function unused(use: Use): void {
+  if (--use.inFlight === 0) use.idle?.();
 }
 
 // A failure is told once.

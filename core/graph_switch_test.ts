@@ -233,6 +233,25 @@ Deno.test("core/graph_switch: fops under way finish in the old graph, which wait
   await graph.stop();
 });
 
+Deno.test("core/graph_switch: a file that moved is closed when what began with it is answered", async () => {
+  const { graph, ways, apply } = await started();
+  const { fd } = await create(graph, "f");
+  await write(graph, fd, 0, "before");
+  const gate = Promise.withResolvers<void>();
+  ways[0]!.hold = gate.promise;
+  const slow = content(graph, fd);
+  await apply(over("x"));
+  strictEqual(await content(graph, fd), "before");
+  await settled();
+  deepStrictEqual(ways[0]!.seen, ["create", "writev", "readv", "fsync"]);
+  gate.resolve();
+  strictEqual(await slow, "before");
+  await settled();
+  deepStrictEqual([ways[0]!.seen.at(-1), ways[0]!.stopped], ["release", true]);
+  await graph.release(ROOT, { fd });
+  await graph.stop();
+});
+
 Deno.test("core/graph_switch: a file whose open was under way during the switch is moved", async () => {
   const { graph, ways, apply } = await started();
   const { inode } = await create(graph, "f");
