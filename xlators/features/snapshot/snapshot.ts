@@ -20,7 +20,6 @@ const options = {
   }),
   "snapshot-durability": oneOf(["strict", "relaxed"], {
     default: "strict",
-    volumeKey: "features.snapshot-durability",
     help: "strict: what a snapshot needs of old data is on the disk before it is overwritten. " +
       "relaxed: it is in the page cache, as the data of applications is; a loss of power may " +
       "then make snapshots inexact where data was overwritten in the last seconds before it.",
