@@ -21,7 +21,7 @@ export interface Mutant {
 const REPLICATE = "xlators/cluster/replicate";
 const WRITE_BEHIND = "xlators/performance/write-behind";
 const R3 = "replica-3-unhealed-short", HEALED = "replica-3-short";
-const WRITES_BEHIND = "single-write-behind-short", SWITCHED = "single-tuned-managed-short";
+const WRITES_BEHIND = "single-write-behind-short", SWITCHED = "single-write-behind-managed-short";
 
 /** See the head of this file. */
 export const MUTANTS: readonly Mutant[] = [
@@ -349,7 +349,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "      if (!directory) await this.#sync(opened);\n",
     replace: "",
     system: SWITCHED,
-    seeds: 400,
+    seeds: 1000,
   },
   {
     name: "graph switch: what failed while files moved is not told",
@@ -357,7 +357,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "      if (error instanceof FopError) opened.failure = error;\n",
     replace: "",
     system: SWITCHED,
-    seeds: 400,
+    seeds: 1000,
   },
   {
     name: "graph switch: the new graph answers before the old one's writes are done",
@@ -365,7 +365,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "    if (this.#syncs.size) {",
     replace: "    if (this.#syncs.size > 9999) {",
     system: SWITCHED,
-    seeds: 400,
+    seeds: 1000,
   },
   {
     name: "graph switch: an old graph stops with fops under way",
@@ -373,6 +373,6 @@ export const MUTANTS: readonly Mutant[] = [
     find: "|| on.stopping || on.inFlight || on.open.size) return;",
     replace: "|| on.stopping) return;",
     system: "single-managed-short",
-    seeds: 400,
+    seeds: 1000,
   },
 ];

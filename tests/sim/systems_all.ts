@@ -25,6 +25,7 @@ const TUNED: readonly System[] = [
 ].map(short);
 const MANAGED: readonly System[] = [
   managed(SINGLE),
+  managed(tuned(SINGLE, TUNINGS.slice(0, 1), nameOf(TUNINGS[0]!.type.type))),
   managed(tuned(SINGLE, TUNINGS, "tuned")),
   managed(unhealed(REPLICA_3)),
 ].map(short);
@@ -43,7 +44,7 @@ export const DAILY: readonly (readonly [System, number])[] = [
   ...REPLICAS.map((system) => [system, 4] as const),
   ...REPLICAS.map((system) => [short(system), 6] as const),
   ...TUNED.map((system) => [system, 2] as const),
-  ...MANAGED.map((system) => [system, 4] as const),
+  ...MANAGED.map((system) => [system, 3] as const),
 ];
 
 /** Every system. */
