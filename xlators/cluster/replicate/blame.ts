@@ -88,6 +88,8 @@ export interface Witness {
 export interface Judgement {
   /** Data of a file, names of a directory. */
   readonly content: readonly boolean[];
+  /** Nobody blames its content: as `content`, with the arbiter and without copies that wait to be merged. */
+  readonly sound: readonly boolean[];
   readonly metadata: readonly boolean[];
   /** True if a copy that answered may not be read, but for the arbiter. */
   readonly needsHeal: boolean;
@@ -106,10 +108,10 @@ export function judge(
   const part = first ? contentPart(first.stat) : "data";
   const content = blamedCopies(told, part), metadata = blamedCopies(told, "metadata");
   if (part === "data" && !busy) blameShorter(witnesses, content, arbiter);
+  const soundBut = (blamed: readonly boolean[]) =>
+    witnesses.map((witness, index) => witness !== undefined && !witness.bad && !blamed[index]);
   const mayRead = (blamed: readonly boolean[]) =>
-    witnesses.map((witness, index) =>
-      witness !== undefined && !witness.bad && !blamed[index] && index !== arbiter
-    );
+    soundBut(blamed).map((has, index) => has && index !== arbiter);
   const needsHeal = witnesses.some((witness, index) =>
     witness !== undefined && (content[index] || metadata[index])
   );
@@ -117,7 +119,12 @@ export function judge(
   const merges = part === "entry" &&
     witnesses.every((witness, index) => !witness || content[index]);
   const hidden = merges ? content.map(() => false) : content;
-  return { content: mayRead(hidden), metadata: mayRead(metadata), needsHeal };
+  return {
+    content: mayRead(hidden),
+    sound: soundBut(content),
+    metadata: mayRead(metadata),
+    needsHeal,
+  };
 }
 
 // Appends are not synced before their marks are taken off: a copy that lost one is shorter.

@@ -101,12 +101,9 @@ class Running<R> {
     const { on } = this.held, { copies, change } = this;
     const optimistic = copies.values["optimistic-change-log"] && !on.includes(false);
     if (optimistic) return;
-    const told = await this.#marker.begin(this.locker, change.targets, on);
-    const part = this.#part = on.map((has, index) => has && told[index] !== undefined);
+    const { part, blamed } = await this.#mark(on);
+    this.#part = part;
     part.forEach((has, index) => has || this.#miss(index));
-    const blamed = blamedCopies(told, change.part);
-    const good = blamed.map((has, index) => !has && (change.good?.[index] ?? true));
-    if (good.includes(true)) this.#good = good;
     const sources = part.filter((has, index) => has && !blamed[index]);
     const { arbiter } = copies;
     const onlyArbiter = arbiter !== undefined && part[arbiter] && !blamed[arbiter] &&
@@ -114,6 +111,16 @@ class Running<R> {
     if (this.#enough(part) && !onlyArbiter) return;
     await this.#marker.end(this.locker, change.targets, part);
     throw onlyArbiter ? ENOTCONN : this.#marker.failure ?? ENOTCONN;
+  }
+
+  // Marks copies as being changed, and learns from what they tell who is blamed.
+  async #mark(on: readonly boolean[]): Promise<{ part: boolean[]; blamed: boolean[] }> {
+    const { change } = this;
+    const told = await this.#marker.begin(this.locker, change.targets, on);
+    const blamed = blamedCopies(told, change.part);
+    const good = blamed.map((has, index) => !has && (change.good?.[index] ?? true));
+    if (good.includes(true)) this.#good = good;
+    return { part: on.map((has, index) => has && told[index] !== undefined), blamed };
   }
 
   async #wind(): Promise<(Settled<R> | undefined)[]> {
@@ -128,8 +135,13 @@ class Running<R> {
   async #end(answers: Answers<R>): Promise<FopError | undefined> {
     const { change } = this;
     const done = answers.map((answer) => answer?.ok === true);
+    const alike = failedAlike(answers);
+    // Nothing was marked before, so nobody was asked who is behind: now it matters.
+    const unlike = !alike && answers.some((answer) => answer?.ok === false);
+    const late = unlike && !this.#good;
+    if (late) await this.#mark(this.#part);
     const failure = this.#failure(answers);
-    if (failedAlike(answers)) {
+    if (alike) {
       await this.#marker.end(this.locker, change.targets, this.#part);
       return failure;
     }
@@ -145,7 +157,7 @@ class Running<R> {
       await this.#doubt();
       return failure ?? EIO;
     }
-    await this.#blame(answers, clean, done);
+    await this.#blame(answers, clean, done, late);
     const marked = clean.map((has, index) => has && !this.#marker.failed[index]);
     if (!this.#enough(marked)) {
       const problem = this.#marker.failure ?? ENOTCONN;
@@ -186,6 +198,7 @@ class Running<R> {
     answers: Answers<R>,
     clean: readonly boolean[],
     done: readonly boolean[],
+    late: boolean,
   ): Promise<void> {
     const { change } = this;
     clean.forEach((has, index) => {
@@ -197,7 +210,8 @@ class Running<R> {
     if (change.marksNew && made?.ok && done.includes(false)) {
       await change.marksNew(this.locker, made.value, done);
     }
-    const keep = clean.map((has) => !has);
+    // A mark that was only set to ask goes.
+    const keep = clean.map((has) => !has && !late);
     await this.#marker.end(this.locker, change.targets, this.#part, {
       keep,
       agrees: !done.includes(false),

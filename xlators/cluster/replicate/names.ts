@@ -63,7 +63,8 @@ export class Names {
   #learnNew(inode: Inode): void {
     const { generation, arbiter, all } = this.copies, state = this.copies.stateOf(inode);
     const mayRead = all.map((_, index) => index !== arbiter);
-    const judgement = { content: mayRead, metadata: mayRead, needsHeal: false };
+    const sound = all.map(() => true);
+    const judgement = { content: mayRead, sound, metadata: mayRead, needsHeal: false };
     if (!state.lock) state.learn(judgement, generation, state.epoch);
   }
 
@@ -143,7 +144,8 @@ export class Names {
     const { wholly = [], ...rest } = more;
     const [{ inode }] = names as [Name];
     const known = copies.stateOf(inode).known(copies.generation);
-    const good = known && this.reader.sure(inode, known.content);
+    // An arbiter's names are as good as any, but it is no copy to read.
+    const good = known && this.reader.sure(inode, known.sound);
     const answers = await makeChange(copies, {
       ...rest,
       part: "entry",
@@ -151,9 +153,9 @@ export class Names {
       lock: (locker) => this.locks.lock(locker, names, wholly),
       targets: names,
       wind,
-      ...good?.includes(true) ? { good: withArbiter(good, copies) } : {},
+      ...good?.some((has, index) => has && index !== copies.arbiter) ? { good } : {},
     });
-    const prefer = good && this.reader.choice.of(inode, good);
+    const prefer = known && this.reader.choice.of(inode, this.reader.sure(inode, known.content));
     return pick(answers, prefer, copies.arbiter)!;
   }
 
@@ -181,11 +183,6 @@ export class Names {
     await settle(asked.map((index) => sendMarks(copies, locker, { inode }, index, marks)));
     copies.stateOf(inode).doubt();
   }
-}
-
-// An arbiter's names are as good as any, but it is no copy to read.
-function withArbiter(good: readonly boolean[], { arbiter }: Copies): boolean[] {
-  return good.map((has, index) => has || index === arbiter);
 }
 
 // What mknod makes beside files: fifos, devices, sockets.

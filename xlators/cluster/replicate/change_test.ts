@@ -1,0 +1,56 @@
+/** Names that change where a copy is behind and another one fails. */
+
+import { strictEqual as equal } from "node:assert/strict";
+import { ROOT } from "core/call.ts";
+import { ENOTCONN } from "core/errno.ts";
+import { fails, gfidReq } from "tests/conformance/place.ts";
+import { Scene } from "tests/fakes/replica_scene.ts";
+
+// Copy 2 lacks "a", copy 0 lacks "b", and the others say so.
+async function onlyOneIsSound(options: { readonly arbiter?: boolean } = {}): Promise<Scene> {
+  const scene = await Scene.of(options);
+  for (const [away, name] of [[2, "a"], [0, "b"]] as const) {
+    scene.links[away]!.turn(false);
+    await scene.create(name);
+    scene.links[away]!.turn(true);
+  }
+  return scene;
+}
+
+function mkdir(scene: Scene): Promise<unknown> {
+  const args = { parent: scene.root, name: "d", mode: 0o755, umask: 0, xdata: gfidReq() };
+  return scene.top.mkdir(ROOT, args);
+}
+
+async function asked(scene: Scene): Promise<void> {
+  await scene.top.lookup(ROOT, { inode: scene.root, name: "" });
+}
+
+Deno.test("cluster/replicate change: that a copy which is behind lacks a file is not the file's failure", async () => {
+  for (const arbiter of [false, true]) {
+    for (const prepare of [asked, () => Promise.resolve()]) {
+      const scene = await Scene.of({ arbiter });
+      scene.links[2]!.turn(false);
+      await scene.create("f");
+      scene.links[2]!.turn(true);
+      await prepare(scene);
+      scene.links[1]!.fate = (fop) => fop === "unlink" ? "fail" : "pass";
+      await fails(scene.top.unlink(ROOT, { parent: scene.root, name: "f", flags: 0 }), ENOTCONN);
+    }
+  }
+});
+
+Deno.test("cluster/replicate change: a directory that only copies which are behind made is left in doubt", async () => {
+  for (const arbiter of [false, true]) {
+    for (const prepare of [asked, () => Promise.resolve()]) {
+      const scene = await onlyOneIsSound({ arbiter });
+      await prepare(scene);
+      scene.links[1]!.fate = (fop) => fop === "mkdir" ? "fail" : "pass";
+      await fails(mkdir(scene), ENOTCONN);
+      const marks = await scene.allMarks(scene.root);
+      equal(marks[0], "2:0/0/1 dirty:0/0/1");
+      equal(marks[1], "0:0/0/1 2:0/0/1 dirty:0/0/1");
+      equal(marks[2], "0:0/0/1 dirty:0/0/1");
+    }
+  }
+});
