@@ -142,8 +142,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "replicate: an arbiter is read",
     file: `${REPLICATE}/blame.ts`,
-    find: "witness !== undefined && !witness.bad && !blamed[index] && index !== arbiter\n",
-    replace: "witness !== undefined && !witness.bad && !blamed[index]\n",
+    find: "soundBut(blamed).map((has, index) => has && index !== arbiter);",
+    replace: "soundBut(blamed);",
+    system: "arbiter-unhealed",
+    seeds: 400,
+  },
+  {
+    name: "replicate: an arbiter's names are always right",
+    file: `${REPLICATE}/blame.ts`,
+    find: "sound: soundBut(content),",
+    replace: "sound: soundBut(content).map((has, index) => has || index === arbiter),",
     system: "arbiter-unhealed",
     seeds: 400,
   },
@@ -170,6 +178,14 @@ export const MUTANTS: readonly Mutant[] = [
       "return which.map((has, index) => has && this.copies.up[index]! && !state.isBehind(index));",
     replace: "return which.map((_, index) => this.copies.up[index]! || state.isBehind(index));",
     system: R3,
+    seeds: 400,
+  },
+  {
+    name: "replicate: nobody is asked who is behind when a copy failed",
+    file: `${REPLICATE}/change.ts`,
+    find: "    if (late) await this.#mark(this.#part);\n",
+    replace: "",
+    system: HEALED,
     seeds: 400,
   },
   {
