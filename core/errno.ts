@@ -37,7 +37,12 @@ export class FopError extends Error implements Carried {
 
   /** The same failure with something for the caller; shares the stack and costs no `Error`. */
   carrying(carried: Carried): FopError {
-    return Object.assign(Object.create(this) as FopError, carried);
+    // Derived from the shared one, never from a derived one: V8 makes a hidden class for each object
+    // that others are derived from, and whoever looks at those is slow.
+    if (Object.hasOwn(this, "errno")) return Object.assign(Object.create(this), carried);
+    const { xdata, postParent } = this;
+    const derived = Object.create(Object.getPrototypeOf(this));
+    return Object.assign(derived, { xdata, postParent, ...carried });
   }
 }
 

@@ -2,6 +2,7 @@ import { notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { constants } from "node:os";
 import * as errno from "core/errno.ts";
 import { ENOENT, ESTALE, FopError, fopError } from "core/errno.ts";
+import type { Iatt } from "core/iatt.ts";
 import { Xdata } from "core/xdata.ts";
 
 Deno.test("core/errno: names and numbers are the system's", () => {
@@ -46,4 +47,18 @@ Deno.test("core/errno: a failure that carries something is still that failure", 
   ok(!ESTALE.matches(carrying));
   strictEqual(ENOENT.xdata, undefined);
   ok(!ENOENT.matches(new Error("ENOENT")));
+});
+
+Deno.test("core/errno: a failure that carries something is given more, and keeps what it had", () => {
+  const xdata = new Xdata(new Map()), postParent = { size: 1 } as Iatt;
+  const first = ENOENT.carrying({ postParent }), both = first.carrying({ xdata });
+  strictEqual(both.postParent, postParent);
+  strictEqual(both.xdata, xdata);
+  strictEqual(first.xdata, undefined);
+  strictEqual(both.carrying({ xdata: undefined }).xdata, undefined);
+  strictEqual(both.carrying({ xdata: undefined }).postParent, postParent);
+  ok(ENOENT.matches(both) && both.matches(ENOENT) && both instanceof FopError);
+  strictEqual(both.message, ENOENT.message);
+  // Not one from the other: the last of many layers' failures is as near to the shared one as the first.
+  strictEqual(Object.getPrototypeOf(both), ENOENT);
 });

@@ -147,7 +147,7 @@ export function writeCredentials(to: XdrWriter, flavor: number, from: Credential
     return;
   }
   const v3 = flavor === AUTH_GLUSTERFS_V3;
-  const owner = fromHex(from.lkOwner);
+  const owner = ownerBytes(from.lkOwner);
   const fixed = (v3 ? V3_GROUPS_AT : V2_GROUPS_AT) + 8 + ((owner.length + 3) & ~3);
   if (fixed > AUTH_BYTES_MAX) {
     throw new RangeError(`Cannot write credential: lock owner of ${owner.length} bytes`);
@@ -166,4 +166,15 @@ export function writeCredentials(to: XdrWriter, flavor: number, from: Credential
   to.u32(count);
   for (let i = 0; i < count; i++) to.u32(from.groups[i]!);
   to.opaque(owner);
+}
+
+let lastOwner = NO_OWNER, lastOwnerBytes: Uint8Array = fromHex(NO_OWNER);
+
+// The requests of a transaction, to all copies, follow each other and have one owner.
+function ownerBytes(owner: LkOwner): Uint8Array {
+  if (owner !== lastOwner) {
+    lastOwnerBytes = fromHex(owner);
+    lastOwner = owner;
+  }
+  return lastOwnerBytes;
 }
