@@ -123,7 +123,7 @@ e2e(
     await node.endDaemon("SIGTERM");
     const copy = `${node.dir}/copy`;
     await Deno.mkdir(copy);
-    const parts = ["core", "rpc", "xlators", "mgmt", "scripts", "main.ts", "deno.json"];
+    const parts = ["core", "rpc", "snapshot", "xlators", "mgmt", "scripts", "main.ts", "deno.json"];
     await must(["cp", "-r", ...parts.map((part) => `${ROOT}${part}`), copy]);
     const brick = `${copy}/mgmt/brick/process.ts`;
     const source = await Deno.readTextFile(brick);
