@@ -5,7 +5,17 @@
  */
 
 import type { Call } from "core/call.ts";
-import { EIO, ENOTCONN, type FopError } from "core/errno.ts";
+import {
+  EEXIST,
+  EIO,
+  EISDIR,
+  ENOENT,
+  ENOTCONN,
+  ENOTDIR,
+  ENOTEMPTY,
+  ESTALE,
+  type FopError,
+} from "core/errno.ts";
 import { settle, type Settled } from "core/xlator.ts";
 import { blamedCopies } from "xlators/cluster/replicate/blame.ts";
 import { type Copies, failedAlike, failureOf } from "xlators/cluster/replicate/copies.ts";
@@ -119,8 +129,9 @@ class Running<R> {
     const told = await this.#marker.begin(this.locker, change.targets, on);
     const blamed = blamedCopies(told, change.part);
     const good = blamed.map((has, index) => !has && (change.good?.[index] ?? true));
-    if (good.includes(true)) this.#good = good;
-    return { part: on.map((has, index) => has && told[index] !== undefined), blamed };
+    const part = on.map((has, index) => has && told[index] !== undefined);
+    if (good.includes(true) && this.#enough(part)) this.#good = good;
+    return { part, blamed };
   }
 
   async #wind(): Promise<(Settled<R> | undefined)[]> {
@@ -140,7 +151,7 @@ class Running<R> {
     const unlike = !alike && answers.some((answer) => answer?.ok === false);
     const late = unlike && !this.#good;
     if (late) await this.#mark(this.#part);
-    const failure = this.#failure(answers);
+    const failure = this.#failure(late && !this.#good ? answers.filter(isOfBrick) : answers);
     if (alike) {
       await this.#marker.end(this.locker, change.targets, this.#part);
       return failure;
@@ -217,4 +228,11 @@ class Running<R> {
       agrees: !done.includes(false),
     });
   }
+}
+
+/** What names there are, as a copy tells it that may be behind. */
+const OF_NAMES: readonly FopError[] = [ENOENT, ESTALE, EEXIST, ENOTEMPTY, ENOTDIR, EISDIR];
+
+function isOfBrick(answer: Settled<unknown> | undefined): boolean {
+  return answer?.ok === false && !OF_NAMES.some((each) => each.matches(answer.error));
 }

@@ -54,3 +54,18 @@ Deno.test("cluster/replicate change: a directory that only copies which are behi
     }
   }
 });
+
+Deno.test("cluster/replicate change: where only a copy answers that may be behind, its word on names is not told", async () => {
+  const scene = await Scene.of();
+  scene.links[1]!.turn(false);
+  await scene.create("f");
+  scene.links[1]!.turn(true);
+  for (const index of [0, 2]) {
+    const link = scene.links[index]!;
+    link.fate = (fop) => {
+      if (fop === "unlink") link.fate = () => "fail";
+      return fop === "unlink" ? "lost" : "pass";
+    };
+  }
+  await fails(scene.top.unlink(ROOT, { parent: scene.root, name: "f", flags: 0 }), ENOTCONN);
+});

@@ -1,11 +1,12 @@
 /**
  * Listing directories: from one copy from begin to end, for cookies are that copy's own. If it fails in
  * the midst, another one is listed from its beginning, without what was shown. Attributes of entries
- * may be behind there though its names are right; where that can be, each is looked up.
+ * may be behind there though its names are right; where that can be, each is looked up. Where each copy
+ * lacks names that others have, all are listed so, one after the other, without names that are gone.
  */
 
 import type { Call } from "core/call.ts";
-import { EBADF, ENOTCONN, FopError } from "core/errno.ts";
+import { EBADF, ENOENT, ENOTCONN, FopError } from "core/errno.ts";
 import type { Args, Dirent, DirentPlus, Reply } from "core/fops.ts";
 import type { Fd } from "core/inode.ts";
 import { settle } from "core/xlator.ts";
@@ -79,37 +80,78 @@ export class Listing {
     const file = this.opened.of(fd);
     if (!file?.directory) throw EBADF;
     await this.opened.complete(call, fd);
-    const page = async (index: number, listed: Listed, from: bigint) => {
-      for (let at = from;;) {
+    const { listing } = file;
+    const begins = offset === 0n || !listing;
+    const merged = begins ? await this.#merged(call, fd) : listing.merged;
+    const page = async (first: number, listed: Listed, from: bigint, others: readonly number[]) => {
+      let rest = others.filter((each) => each !== first);
+      for (let index = first, at = from;;) {
         const reply = await ask(index, { fd: this.opened.on(fd, index), offset: at });
-        const entries = listed.unseen(reply.entries).filter(({ name }) =>
+        const unseen = listed.unseen(reply.entries).filter(({ name }) =>
           !isPrivate(fd.inode, name)
         );
-        const last = reply.entries.at(-1);
+        const entries = merged.length ? await this.#there(call, fd, unseen) : unseen;
+        const last = reply.entries.at(-1), next = rest.find((each) => this.copies.up[each]);
         // No entries would be the end.
         if (!entries.length && !reply.eof && last) at = last.offset;
-        else {
+        else if (!entries.length && next !== undefined) {
+          listed.restart();
+          rest = rest.filter((each) => each !== next);
+          index = next;
+          at = 0n;
+        } else {
+          if (reply.eof && next === undefined) this.#checkMerged(merged, rest);
           listed.add(entries);
-          file.listing = { index, listed };
-          return { ...reply, entries };
+          file.listing = { index, listed, merged, rest };
+          return { ...reply, entries, eof: reply.eof && next === undefined };
         }
       }
     };
-    const { listing } = file;
-    if (offset === 0n || !listing) {
-      const listed = new Listed();
-      return await this.reader.read(call, fd.inode, (index) => page(index, listed, offset));
-    }
-    const { index, listed } = listing;
+    const anew = (listed: Listed, from: bigint) =>
+      this.reader.read(call, fd.inode, (index) => page(index, listed, from, merged));
+    if (begins) return await anew(new Listed(), offset);
+    const { index, listed, rest } = listing;
     if (listed.goOn(offset)) {
       try {
-        return await page(index, listed, offset);
+        return await page(index, listed, offset, rest);
       } catch (error) {
         if (!isOwnFailure(error) || !listed.canRestart) throw error;
       }
     }
     listed.restart();
-    return await this.reader.read(call, fd.inode, (index) => page(index, listed, 0n));
+    return await anew(listed, 0n);
+  }
+
+  // Copies of which each misses changes that others have, if none is right; else none.
+  async #merged(call: Call, { inode }: Fd): Promise<readonly number[]> {
+    const { content, sound } = await this.reader.known(call, inode);
+    if (sound.includes(true)) return [];
+    return this.reader.sure(inode, content).flatMap((has, index) => has ? [index] : []);
+  }
+
+  // A name that a quorum has is on one of the copies of a quorum: so many must have been listed.
+  #checkMerged(merged: readonly number[], rest: readonly number[]): void {
+    const { copies } = this;
+    if (!merged.length || !copies.quorumOn) return;
+    const was = copies.numbers().map((index) => merged.includes(index) && !rest.includes(index));
+    if (!copies.hasQuorum(was)) throw ENOTCONN;
+  }
+
+  // `entries` without those that are gone as far as the copies together can tell.
+  async #there<D extends Dirent>(call: Call, fd: Fd, entries: readonly D[]): Promise<D[]> {
+    const there: D[] = [];
+    for (let at = 0; at < entries.length; at += LOOKUPS_PARALLEL) {
+      const some = entries.slice(at, at + LOOKUPS_PARALLEL);
+      const answers = await settle(some.map(async ({ name }) => {
+        if (name === "." || name === "..") return;
+        await this.finder.lookup(call, { parent: fd.inode, name });
+      }));
+      there.push(...some.filter((_, index) => {
+        const answer = answers[index]!;
+        return answer.ok || !ENOENT.matches(answer.error);
+      }));
+    }
+    return there;
   }
 
   async #lookedUp(

@@ -114,6 +114,29 @@ Deno.test("cluster/replicate listing: a directory whose copies blame each other 
   await on.create("more");
 });
 
+Deno.test("cluster/replicate listing: of copies that each miss something all names are shown, and none that is gone", async () => {
+  for (const plus of [false, true]) {
+    const on = await Scene.of({ values: { "read-hash-mode": "0" } });
+    const gone = { parent: on.root, name: "gone", flags: 0 };
+    await on.create("gone");
+    for (const away of [0, 1, 2]) {
+      on.links[away]!.turn(false);
+      await on.create(`without-${away}`);
+      if (away === 0) await on.top.unlink(ROOT, gone);
+      on.links[away]!.turn(true);
+    }
+    const { fd } = await on.top.opendir(ROOT, { inode: on.root });
+    const way = { plus, take: 2, before: () => {} };
+    const names = (await list({ scene: on, fd }, way)).filter((name) => !name.startsWith("."));
+    deepEqual(names.toSorted(), ["without-0", "without-1", "without-2"]);
+    // One copy's names are not all there are.
+    const before = (page: number) => {
+      if (page === 1) { for (const link of on.links.slice(1)) link.turn(false); }
+    };
+    await fails(list({ scene: on, fd }, { ...way, before }), ENOTCONN);
+  }
+});
+
 Deno.test("cluster/replicate listing: from its beginning everything is shown anew", async () => {
   const place = await scene();
   const before = (page: number) => page === 2 && place.scene.links[0]!.turn(false);

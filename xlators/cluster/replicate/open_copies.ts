@@ -17,8 +17,14 @@ export interface OpenFile {
   readonly directory: boolean;
   /** By copy; undefined where it is not open. */
   readonly fds: (Fd | undefined)[];
-  /** Copy that a listing goes on with, and what it showed. */
-  listing?: { readonly index: number; readonly listed: Listed };
+  /** Copy that a listing goes on with, what it showed, and the copies that are listed together. */
+  listing?: {
+    readonly index: number;
+    readonly listed: Listed;
+    readonly merged: readonly number[];
+    /** Those of `merged` that come after this one. */
+    readonly rest: readonly number[];
+  };
   opening?: Promise<void> | undefined;
   /** When a copy that could not be opened is tried again, in monotonic milliseconds. */
   retryAt: number;
