@@ -24,6 +24,7 @@ import { fuse } from "xlators/mount/fuse/fuse.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
+import { quickRead } from "xlators/performance/quick-read/quick_read.ts";
 import { readAhead } from "xlators/performance/read-ahead/read_ahead.ts";
 import { readdirAhead } from "xlators/performance/readdir-ahead/readdir_ahead.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
@@ -55,6 +56,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   ioThreads,
   mdCache,
   openBehind,
+  quickRead,
   readAhead,
   readdirAhead,
   writeBehind,

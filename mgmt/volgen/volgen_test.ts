@@ -206,12 +206,16 @@ Deno.test("mgmt/volgen: a text for each of a hundred volumes' keys takes no time
   ok(performance.now() - began < 30_000);
 });
 
-Deno.test("mgmt/volgen: our client has md-cache and write-behind, and others where they were asked for", () => {
+Deno.test("mgmt/volgen: our client has md-cache, quick-read and write-behind, and others where they were asked for", () => {
   const types = (options: Record<string, string>) =>
     graph(input(2, { ...REPLICA, options }), "own").map(({ type }) => type)
       .filter((type) => type.startsWith("performance/") && type !== "performance/io-threads");
-  deepEqual(types({}), ["performance/write-behind", "performance/md-cache"]);
-  deepEqual(types({ "performance.stat-prefetch": "off" }), ["performance/write-behind"]);
+  const usual = ["performance/write-behind", "performance/quick-read", "performance/md-cache"];
+  deepEqual(types({}), usual);
+  for (const [key, layer] of [["stat-prefetch", "md-cache"], ["quick-read", "quick-read"]]) {
+    const without = usual.filter((each) => each !== `performance/${layer}`);
+    deepEqual(types({ [`performance.${key}`]: "off" }), without);
+  }
   const all = ["open-behind", "read-ahead", "readdir-ahead"].map((
     key,
   ) => [`performance.${key}`, "on"]);
@@ -220,6 +224,7 @@ Deno.test("mgmt/volgen: our client has md-cache and write-behind, and others whe
     "performance/read-ahead",
     "performance/readdir-ahead",
     "performance/open-behind",
+    "performance/quick-read",
     "performance/md-cache",
   ]);
   // GlusterFS's clients get what its daemon writes.

@@ -70,16 +70,6 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     }],
   ]),
   ...rows("performance/quick-read", [
-    ["performance.quick-read-cache-size", bytes(0), "128MB", "Memory of quick-read.", {
-      option: "cache-size",
-    }],
-    [
-      "performance.quick-read-cache-timeout",
-      whole(0),
-      "1",
-      "Seconds for which quick-read trusts what it has.",
-      { option: "cache-timeout" },
-    ],
     [
       "performance.qr-cache-timeout",
       whole(0),
@@ -91,21 +81,12 @@ export const PERFORMANCE: readonly VolumeOption[] = [
       },
     ],
     [
-      "performance.quick-read-cache-invalidation",
+      "performance.quick-read",
       onOff,
-      "false",
-      "quick-read drops files when bricks tell that they changed.",
+      "on",
+      "Small files come with their lookup (quick-read); in our own client, when they are opened.",
+      { option: "!quick-read", supplied: true },
     ],
-    [
-      "performance.ctime-invalidation",
-      onOff,
-      "false",
-      "quick-read uses a file's change time to see whether it changed.",
-    ],
-    ["performance.quick-read", onOff, "on", "Small files come with their lookup (quick-read).", {
-      option: "!quick-read",
-      supplied: true,
-    }],
   ]),
   ...rows("performance/write-behind", [
     [

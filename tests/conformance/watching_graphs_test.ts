@@ -21,6 +21,7 @@ import { worm } from "xlators/features/worm/worm.ts";
 import { ioThreads } from "xlators/performance/io-threads/io_threads.ts";
 import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
+import { quickRead } from "xlators/performance/quick-read/quick_read.ts";
 import { readAhead } from "xlators/performance/read-ahead/read_ahead.ts";
 import { readdirAhead } from "xlators/performance/readdir-ahead/readdir_ahead.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
@@ -78,6 +79,7 @@ const UNOPENED = [
 ] as const;
 over(openBehind, {}, UNOPENED);
 over(openBehind, { "read-after-open": "off" }, UNOPENED);
+over(quickRead, {}, ["answers: open files are counted, those that can write apart"]);
 over(readAhead, { "page-size": "4096" });
 over(readdirAhead);
 // Nobody knows what attributes a file will have when its writes are done.

@@ -8,6 +8,7 @@ import type { SimRandom } from "tests/sim/random.ts";
 import { VOLUME } from "tests/sim/client.ts";
 import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
+import { quickRead } from "xlators/performance/quick-read/quick_read.ts";
 import { readAhead } from "xlators/performance/read-ahead/read_ahead.ts";
 import { readdirAhead } from "xlators/performance/readdir-ahead/readdir_ahead.ts";
 import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
@@ -37,6 +38,15 @@ export const TUNINGS: readonly Tuning[] = [
   { type: readAhead, options: { "page-size": ["4096", "131072"] }, staleMs: 1000 },
   { type: readdirAhead, options: { "rda-high-wmark": ["0", "4096", "131072"] }, staleMs: 1000 },
   { type: openBehind, options: { "lazy-open": ["on", "off"] }, staleMs: 0 },
+  {
+    type: quickRead,
+    options: {
+      "max-file-size": ["4096", "65536"],
+      "cache-size": ["8192", "1048576"],
+      "quick-read-cache-invalidation": ["off", "on"],
+    },
+    staleMs: 1000,
+  },
   { type: mdCache, options: { "md-cache-timeout": ["1", "5"] }, staleMs: 5000 },
 ];
 
