@@ -127,16 +127,19 @@ export class Finder {
     if (parent && args.name !== "" && args.name !== ".") {
       this.reader.heals.need(parent);
       this.reader.heals.needName(parent, args.name!);
-      const { content } = await this.reader.look(call, parent);
-      const right = this.reader.sure(parent, content);
-      // The arbiter has names, too.
+      const { sound } = await this.reader.look(call, parent);
       const { arbiter } = this.copies;
-      if (right.includes(true)) {
-        told = answers.map((answer, index) =>
-          right[index] || index === arbiter && agreesWith(answer, answers, right)
-            ? answer
-            : undefined
-        );
+      const right = this.reader.sure(parent, sound);
+      const read = right.map((has, index) => has && index !== arbiter);
+      // Where an arbiter alone is right, its word counts; where nobody is, everybody's does.
+      const alone = right.includes(true) ? right : this.reader.sure(parent, sound.map(() => true));
+      const counts = read.includes(true)
+        ? answers.map((answer, index) =>
+          read[index] || index === arbiter && agreesWith(answer, answers, read)
+        )
+        : alone;
+      if (counts.includes(true)) {
+        told = answers.map((answer, index) => counts[index] ? answer : undefined);
       }
     }
     return agree(told) ? told : this.#resolved(told);
