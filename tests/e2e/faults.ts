@@ -102,7 +102,8 @@ export class Campaign {
         "no copy is blamed",
         async () => {
           blamed = await blames(this.cluster);
-          return blamed.length === 0;
+          // A mount may have given a brick up meanwhile.
+          return blamed.length === 0 && (await reached()).every(Boolean);
         },
         PATIENCE_MS,
         100,
