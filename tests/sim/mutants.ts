@@ -181,10 +181,10 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 400,
   },
   {
-    name: "replicate: nobody is asked who is behind when a copy failed",
+    name: "replicate: a copy that may be behind tells what names there are",
     file: `${REPLICATE}/change.ts`,
-    find: "    if (late) await this.#mark(this.#part);\n",
-    replace: "",
+    find: "this.#failure(late && !this.#good ? answers.filter(isOfBrick) : answers)",
+    replace: "this.#failure(answers)",
     system: HEALED,
     seeds: 400,
   },
