@@ -54,30 +54,12 @@ export interface Metrics {
   gauge(name: string, unit: string, read: () => number): void;
 }
 
-/** A file descriptor that somebody waits for. It does not block, and stays its owner's. */
-export interface Watch {
-  /** What shall be told from now on; nothing at first. Told again while it is true. */
-  want(readable: boolean, writable: boolean): void;
-  /** Nothing is told any more. Call it before the descriptor is closed. */
-  end(): void;
-}
-
-/** Waits for file descriptors on this thread; where a process has none, other ways must do. */
-export interface Poller {
-  /**
-   * Calls `ready` when `fd` can be read (false) or written (true), or is broken. Nobody else waits for it
-   * from now on.
-   */
-  watch(fd: number, ready: (writable: boolean) => void): Watch;
-}
-
 /** The world outside, handed to every layer. */
 export interface Env {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
-  readonly poller?: Poller;
 }
 
 export type LogLevel = "error" | "warn" | "info" | "debug" | "none";

@@ -3,7 +3,6 @@
 import { type Env, type LogLevel, makeLog, MetricsTable, realClock, realEnv } from "core/env.ts";
 import { fopError } from "core/errno.ts";
 import { cstring, sys } from "core/sys/calls.ts";
-import { withPoller } from "core/sys/poller.ts";
 import { setCommandLine, setProcessName } from "core/sys/process_look.ts";
 import { redirectSignal, SIGUSR1, SIGUSR2 } from "core/sys/signals.ts";
 import { plain } from "mgmt/plain.ts";
@@ -51,8 +50,6 @@ export interface DaemonLook {
   readonly comm: string;
   /** Absent: "mortar" and its arguments. */
   readonly commandLine?: readonly string[];
-  /** It lives from few descriptors, and waits for them by a poller. */
-  readonly polls?: boolean;
 }
 
 /** A process that runs until a signal ends it. */
@@ -72,8 +69,7 @@ export class Daemon {
    * Opens the log, catches signals, takes the pid file and renames the process. Throws UsageError,
    * CommandError.
    */
-  constructor(look: DaemonLook, values: DaemonValues) {
-    const { comm, commandLine = ["mortar", ...Deno.args], polls = false } = look;
+  constructor({ comm, commandLine = ["mortar", ...Deno.args] }: DaemonLook, values: DaemonValues) {
     const level = LEVELS[(values["log-level"] ?? "info").toLowerCase()];
     if (!level) {
       throw new UsageError(
@@ -88,8 +84,7 @@ export class Daemon {
     const write = this.#log
       ? (line: string) => this.#log!.write(line)
       : (line: string) => void writeAll(Deno.stderr, line);
-    const env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
-    this.env = polls ? withPoller(env) : env;
+    this.env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
     this.#catchSignals();
     if (values["pid-file"] !== undefined) this.#takePidFile(values["pid-file"]);
     setProcessName(comm);

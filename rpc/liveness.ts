@@ -26,7 +26,11 @@ const size = new Uint32Array(1);
  */
 export function keepLively(localPort: number, peerPort: number): boolean {
   let found = false;
-  for (const fd of socketsBetween(localPort, peerPort)) {
+  for (let fd = 3, gap = 0; fd < FDS_MAX && gap < GAP_MAX; fd++, gap++) {
+    const peer = portOf(sys.getpeername, fd);
+    if (peer === undefined) continue;
+    gap = 0;
+    if (peer !== peerPort || portOf(sys.getsockname, fd) !== localPort) continue;
     set(fd, TCP_KEEPIDLE, KEEPIDLE_SEC);
     set(fd, TCP_KEEPINTVL, KEEPINTVL_SEC);
     set(fd, TCP_KEEPCNT, KEEPCNT);
@@ -36,40 +40,12 @@ export function keepLively(localPort: number, peerPort: number): boolean {
   return found;
 }
 
-/** The descriptor of the TCP socket between these two ends; undefined if none was found. */
-export function socketBetween(local: Deno.NetAddr, peer: Deno.NetAddr): number | undefined {
-  for (const fd of socketsBetween(local.port, peer.port)) {
-    const same = addressOf(sys.getsockname, fd) === local.hostname &&
-      addressOf(sys.getpeername, fd) === peer.hostname;
-    if (same) return fd;
-  }
-  return undefined;
-}
-
-function* socketsBetween(localPort: number, peerPort: number): Generator<number> {
-  for (let fd = 3, gap = 0; fd < FDS_MAX && gap < GAP_MAX; fd++, gap++) {
-    const peer = portOf(sys.getpeername, fd);
-    if (peer === undefined) continue;
-    gap = 0;
-    if (peer === peerPort && portOf(sys.getsockname, fd) === localPort) yield fd;
-  }
-}
-
 // The port of one end of the socket; undefined if `fd` is none that is connected over TCP.
 function portOf(ask: typeof sys.getpeername, fd: number): number | undefined {
   size[0] = name.length;
   if (ask(fd, name, new Uint8Array(size.buffer)) < 0) return undefined;
   const family = nameView.getUint16(0, true);
   return family === AF_INET || family === AF_INET6 ? nameView.getUint16(2) : undefined;
-}
-
-// The address of that end, as Deno spells it.
-function addressOf(ask: typeof sys.getpeername, fd: number): string | undefined {
-  if (portOf(ask, fd) === undefined) return undefined;
-  if (nameView.getUint16(0, true) === AF_INET) return name.subarray(4, 8).join(".");
-  const groups = Array.from({ length: 8 }, (_, i) => nameView.getUint16(8 + 2 * i).toString(16));
-  // URLs spell addresses as short as they get.
-  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
 }
 
 function set(fd: number, option: number, value: number): void {

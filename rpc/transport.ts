@@ -3,10 +3,8 @@
  * node:tls or a loop over raw sockets would be others.
  */
 
-import type { Poller } from "core/env.ts";
 import { sys } from "core/sys/calls.ts";
 import { keepLively } from "rpc/liveness.ts";
-import { takeOver } from "rpc/polled_socket.ts";
 
 /** One end of a stream of bytes. */
 export interface Transport {
@@ -50,8 +48,6 @@ export interface Acceptor {
 export interface SocketOptions {
   /** Lets the kernel notice peers that vanished. */
   readonly keepAlive?: boolean | undefined;
-  /** Waits for the socket in Deno's place, which is cheaper; for TCP only. */
-  readonly poller?: Poller | undefined;
 }
 
 /** The text of an endpoint, as in `PeerAddress.text`. */
@@ -129,15 +125,13 @@ function tcpTransport(conn: Deno.TcpConn, options: SocketOptions): Transport {
     address: plainAddress(conn.localAddr.hostname),
     port: conn.localAddr.port,
   };
-  const peer: PeerAddress = {
+  return new SocketTransport(conn, {
     kind: "tcp",
     address,
     port,
     text: hostPort(address, port),
     reached,
-  };
-  const polled = options.poller && takeOver(conn, peer, options.poller);
-  return polled ?? new SocketTransport(conn, peer);
+  });
 }
 
 // A listener on [::] sees IPv4 peers in their mapped form; rules about addresses mean the plain one.

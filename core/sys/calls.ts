@@ -118,13 +118,6 @@ const SYMBOLS = {
   socket: call("socket", ["i32", "i32", "i32"]),
   /** fd, data, size, flags, address, its size. */
   sendto: call("sendto", ["i32", "buffer", "u32", "i32", "buffer", "u32"]),
-  /** fd, where to, room, flags, no address. */
-  recvfrom: call("recvfrom", ["i32", "buffer", "u32", "i32", "pointer", "pointer"]),
-  epollCreate: call("epoll_create1", ["i32"]),
-  /** epoll, EPOLL_CTL_, fd, event. */
-  epollCtl: call("epoll_ctl", ["i32", "i32", "i32", "buffer"]),
-  /** epoll, where events go, how many fit, milliseconds (-1: no limit), signal mask (null), its size. */
-  epollWait: call("epoll_pwait", ["i32", "buffer", "i32", "i32", "pointer", "u32"]),
   /** domain, type, protocol, where the two fds go. */
   socketpair: call("socketpair", ["i32", "i32", "i32", "buffer"]),
   /** fd, msghdr, flags. */

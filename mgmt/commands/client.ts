@@ -99,7 +99,7 @@ export async function runClient(
     return await detachedMount(PROGRAM, [...Deno.args, FOREGROUND, ...argv], log);
   }
   const logLevel = values["log-level"] ?? words.logLevel?.toLowerCase();
-  const daemon = new Daemon({ ...look ?? { comm: "mortar-client" }, polls: true }, {
+  const daemon = new Daemon(look ?? { comm: "mortar-client" }, {
     ...values,
     "log-file": logFile,
     "log-level": logLevel,

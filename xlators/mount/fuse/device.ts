@@ -1,10 +1,10 @@
 /**
  * The kernel's end: /dev/fuse. Requests are read until there are none, some at a time, and only then
- * the process's poller waits for more; where there is none, a thread does: a read costs half a
- * microsecond where there is nothing, waking up on another thread ten or more.
+ * a thread waits for more: a read costs half a microsecond where there is nothing, waking up on
+ * another thread ten or more.
  */
 
-import type { Env, Poller } from "core/env.ts";
+import type { Env } from "core/env.ts";
 import { fopError } from "core/errno.ts";
 import { sys } from "core/sys/calls.ts";
 import { REQUEST_MAX } from "xlators/mount/fuse/protocol.ts";
@@ -60,24 +60,7 @@ export class Device {
   }
 
   /** Serves until the mount is gone; answers why. */
-  run(): Promise<string> {
-    const { poller } = this.#env;
-    return poller ? this.#runPolled(poller) : this.#runAlone();
-  }
-
-  #runPolled(poller: Poller): Promise<string> {
-    return new Promise((resolve) => {
-      const watch = poller.watch(this.#fd, () => {
-        this.#drain();
-        if (this.#gone === undefined) return;
-        watch.end();
-        resolve(this.#gone);
-      });
-      watch.want(true, false);
-    });
-  }
-
-  async #runAlone(): Promise<string> {
+  async run(): Promise<string> {
     const waits = new Uint8Array(8);
     const view = new DataView(waits.buffer);
     view.setInt32(0, this.#fd, true);

@@ -181,8 +181,7 @@ export class Link {
 
   async #connect(endpoint: Endpoint, signal: AbortSignal): Promise<Connection> {
     const keepAlive = this.#joiner.values["transport.socket.keepalive"];
-    const { poller } = this.#env;
-    const transport: Transport = await this.#connectTo(endpoint, { keepAlive, poller }, signal);
+    const transport: Transport = await this.#connectTo(endpoint, { keepAlive }, signal);
     if (signal.aborted) {
       transport.close();
       throw signal.reason;
