@@ -3,6 +3,8 @@
  * test starts ends with it, even if the test dies half-way (the next run sweeps up).
  */
 
+import { realRandom } from "core/env.ts";
+
 const NAME_PREFIX = "mt-e2e-";
 /** How long anything may take on a machine that does much else: only a failure takes that long. */
 export const PATIENCE_MS = 60_000;
@@ -165,7 +167,9 @@ export class Namespace implements AsyncDisposable {
    */
   static async create(ownMounts = false): Promise<Namespace> {
     if (Namespace.#count === 0) await sweep();
-    const space = new Namespace(`${NAME_PREFIX}${Deno.pid}-${Namespace.#count++}`, ownMounts);
+    // What a failed test left does not make the next ones fail: each file of tests counts anew.
+    const name = `${NAME_PREFIX}${Deno.pid}-${Namespace.#count++}-${realRandom.int(0xffff)}`;
+    const space = new Namespace(name, ownMounts);
     await must(["ip", "netns", "add", space.name]);
     await must(["ip", "-n", space.name, "link", "set", "lo", "up"]);
     return space;
