@@ -8,13 +8,13 @@ import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { FopError } from "core/errno.ts";
 import { UP } from "core/events.ts";
-import { type Args, type FopName, O_RDWR, type Reply } from "core/fops.ts";
+import { O_RDWR } from "core/fops.ts";
 import { type Iatt, S_IFREG } from "core/iatt.ts";
 import { type Gfid, type Inode, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { ptr, Xdata } from "core/xdata.ts";
-import { type Node, Uniform } from "core/xlator.ts";
 import { gfidReq } from "tests/conformance/place.ts";
+import { Late } from "tests/fakes/late.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node, testClient, testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
@@ -23,48 +23,13 @@ import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 const STEPS = 300, SIDE_BY_SIDE = 3, NAMES = ["a", "b", "c"] as const;
 const THEIRS = testClient();
 
-/** Every fop begins and ends some turns late, so that they cross; so do the brick's notices. */
-class Late extends Uniform {
-  #below: (below: number) => number;
-  constructor(place: Node, below: (below: number) => number) {
-    super(place);
-    this.#below = below;
-  }
-  protected async around<K extends FopName>(
-    fop: K,
-    call: Parameters<MemoryBrick["stat"]>[0],
-    args: Args<K>,
-  ): Promise<Reply<K>> {
-    await this.turns();
-    const reply = await this.wind(fop, call, args);
-    await this.turns();
-    return reply;
-  }
-  async turns(): Promise<void> {
-    for (let turns = this.#below(12); turns > 0; turns--) await Promise.resolve();
-  }
-  async tell(gfid: Gfid): Promise<void> {
-    await this.turns();
-    this.emit({
-      type: "cache-invalidation",
-      clients: [THEIRS],
-      gfid,
-      flags: UP.TIMES,
-      expireSec: 60,
-      stat: undefined,
-      parent: undefined,
-      oldParent: undefined,
-    });
-  }
-}
-
 function world(below: (below: number) => number) {
   const inodes = new InodeTable();
   const time = { now: 1 };
   const clock = { ...realClock, monotonic: () => 0, now: () => ++time.now * 1000 };
   const env = testEnv({ clock });
   const brick = new MemoryBrick(node("memory", [], { inodes, env }));
-  const late = new Late(node("late", [brick], { inodes, env }), below);
+  const late = new Late(node("late", [brick], { inodes, env }), below, 12);
   const values = readOptions(
     mdCache.options,
     new Map([["md-cache-timeout", "600"], ["xattr-cache-list", "user.v"]]),
@@ -205,7 +170,7 @@ class Applications {
       const made = { ...at, mode: S_IFREG | 0o644, umask: 0, rdev: 0, xdata: gfidReq() };
       await brick.mknod(ROOT, made);
     }
-    this.#told.push(...changed.map((gfid) => late.tell(gfid)));
+    this.#told.push(...changed.map((gfid) => late.tell(gfid, THEIRS, UP.TIMES)));
   }
 
   /** When all was told, all is seen as it is. */

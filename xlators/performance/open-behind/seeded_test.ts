@@ -1,35 +1,18 @@
 /** Random work on a brick in memory whose answers come late: what an open file shows is its content. */
 
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
-import { type Call, ROOT } from "core/call.ts";
-import { type Args, type FopName, O_RDWR, type Reply } from "core/fops.ts";
+import { ROOT } from "core/call.ts";
+import { O_RDWR } from "core/fops.ts";
 import { type Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { type Node, Uniform } from "core/xlator.ts";
 import { gfidReq } from "tests/conformance/place.ts";
+import { Late } from "tests/fakes/late.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
 
 const NAMES = ["a", "b", "c"] as const, STEPS = 250, OPEN_MAX = 6;
-
-class Late extends Uniform {
-  #below: (below: number) => number;
-  constructor(place: Node, below: (below: number) => number) {
-    super(place);
-    this.#below = below;
-  }
-  protected async around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    await this.#turns();
-    const reply = await this.wind(fop, call, args);
-    await this.#turns();
-    return reply;
-  }
-  async #turns(): Promise<void> {
-    for (let turns = this.#below(10); turns > 0; turns--) await Promise.resolve();
-  }
-}
 
 /** One application; what each file holds is known by gfid, and what each name stands for. */
 class Application {
@@ -46,7 +29,7 @@ class Application {
   constructor(below: (below: number) => number) {
     const inodes = this.#inodes;
     this.brick = new MemoryBrick(node("memory", [], { inodes }));
-    const late = new Late(node("late", [this.brick], { inodes }), below);
+    const late = new Late(node("late", [this.brick], { inodes }), below, 10);
     const option = {
       "read-after-open": below(2) ? "on" : "off",
       "lazy-open": below(2) ? "on" : "off",

@@ -8,11 +8,12 @@ import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { FopError } from "core/errno.ts";
 import { UP } from "core/events.ts";
-import { type Args, type FopName, O_RDWR, type Reply } from "core/fops.ts";
+import { O_RDWR } from "core/fops.ts";
 import { type Fd, type Gfid, type Inode, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { type Node, Uniform, type Xlator } from "core/xlator.ts";
+import type { Xlator } from "core/xlator.ts";
 import { gfidReq } from "tests/conformance/place.ts";
+import { Late } from "tests/fakes/late.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node, testClient, testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
@@ -20,41 +21,6 @@ import { quickRead } from "xlators/performance/quick-read/quick_read.ts";
 
 const STEPS = 600, SIDE_BY_SIDE = 3, NAMES = ["a", "b"] as const, OPEN_MAX = 8;
 const THEIRS = testClient();
-
-/** Every fop begins and ends some turns late, so that they cross; so do the brick's notices. */
-class Late extends Uniform {
-  #below: (below: number) => number;
-  constructor(place: Node, below: (below: number) => number) {
-    super(place);
-    this.#below = below;
-  }
-  protected async around<K extends FopName>(
-    fop: K,
-    call: Parameters<MemoryBrick["stat"]>[0],
-    args: Args<K>,
-  ): Promise<Reply<K>> {
-    await this.turns();
-    const reply = await this.wind(fop, call, args);
-    await this.turns();
-    return reply;
-  }
-  async turns(most = 12): Promise<void> {
-    for (let turns = this.#below(most); turns > 0; turns--) await Promise.resolve();
-  }
-  async tell(gfid: Gfid): Promise<void> {
-    await this.turns(300);
-    this.emit({
-      type: "cache-invalidation",
-      clients: [THEIRS],
-      gfid,
-      flags: UP.SIZE | UP.TIMES,
-      expireSec: 60,
-      stat: undefined,
-      parent: undefined,
-      oldParent: undefined,
-    });
-  }
-}
 
 /** A file that an application has open, and the least that it must show. */
 interface Open {
@@ -89,7 +55,7 @@ class Applications {
     this.#below = below;
     this.#invalidation = below(2) === 1;
     this.brick = new MemoryBrick(node("memory", [], { inodes, env }));
-    this.#late = new Late(node("late", [this.brick], { inodes, env }), below);
+    this.#late = new Late(node("late", [this.brick], { inodes, env }), below, 12);
     const values = readOptions(
       quickRead.options,
       new Map([
@@ -189,7 +155,7 @@ class Applications {
       await brick.unlink(ROOT, { ...at, flags: 0 });
       await this.#make(brick, at);
     }
-    this.#told.push(this.#late.tell(gfid));
+    this.#told.push(this.#late.tell(gfid, THEIRS, UP.SIZE | UP.TIMES, 300));
   }
 
   /** When all was told, all that is there is seen as it is; all that was opened can be closed. */

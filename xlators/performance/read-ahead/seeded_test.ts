@@ -1,35 +1,18 @@
 /** Random reads and writes of one client beside another's, on a brick whose answers come late. */
 
 import { ok } from "node:assert/strict";
-import { type Call, ROOT } from "core/call.ts";
-import { type Args, type FopName, O_RDWR, type Reply } from "core/fops.ts";
+import { ROOT } from "core/call.ts";
+import { O_RDWR } from "core/fops.ts";
 import { InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { type Node, Uniform } from "core/xlator.ts";
 import { gfidReq } from "tests/conformance/place.ts";
+import { Late } from "tests/fakes/late.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { readAhead } from "xlators/performance/read-ahead/read_ahead.ts";
 
 const BLOCK = 512, BLOCKS = 40, STEPS = 200;
-
-class Late extends Uniform {
-  #below: (below: number) => number;
-  constructor(place: Node, below: (below: number) => number) {
-    super(place);
-    this.#below = below;
-  }
-  protected async around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    await this.#turns();
-    const reply = await this.wind(fop, call, args);
-    await this.#turns();
-    return reply;
-  }
-  async #turns(): Promise<void> {
-    for (let turns = this.#below(15); turns > 0; turns--) await Promise.resolve();
-  }
-}
 
 function block(number: number): Uint8Array<ArrayBuffer> {
   const data = new Uint8Array(BLOCK);
@@ -41,7 +24,7 @@ async function play(seed: number): Promise<void> {
   const below = seeded(seed);
   const inodes = new InodeTable();
   const brick = new MemoryBrick(node("memory", [], { inodes }));
-  const late = new Late(node("late", [brick], { inodes }), below);
+  const late = new Late(node("late", [brick], { inodes }), below, 15);
   const option = { "page-size": String(4096), "page-count": String(1 + below(4)) };
   const values = readOptions(readAhead.options, new Map(Object.entries(option)));
   const top = readAhead.create(node("ra", [late], { inodes }), values);

@@ -1,15 +1,14 @@
 /** Random work on a brick in memory whose answers come late; every change gets a later time. */
 
 import { ok } from "node:assert/strict";
-import { type Call, ROOT } from "core/call.ts";
+import { ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { FopError } from "core/errno.ts";
-import { type Args, type FopName, type Reply } from "core/fops.ts";
 import { type Iatt, S_IFREG } from "core/iatt.ts";
 import { type Fd, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { type Node, Uniform } from "core/xlator.ts";
 import { gfidReq } from "tests/conformance/place.ts";
+import { Late } from "tests/fakes/late.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node, testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
@@ -17,30 +16,13 @@ import { readdirAhead } from "xlators/performance/readdir-ahead/readdir_ahead.ts
 
 const STEPS = 300, SIDE_BY_SIDE = 3, FILES = 12;
 
-class Late extends Uniform {
-  #below: (below: number) => number;
-  constructor(place: Node, below: (below: number) => number) {
-    super(place);
-    this.#below = below;
-  }
-  protected async around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    await this.#turns();
-    const reply = await this.wind(fop, call, args);
-    await this.#turns();
-    return reply;
-  }
-  async #turns(): Promise<void> {
-    for (let turns = this.#below(15); turns > 0; turns--) await Promise.resolve();
-  }
-}
-
 async function play(seed: number): Promise<void> {
   const below = seeded(seed);
   const inodes = new InodeTable(), { root } = inodes;
   let now = 1;
   const env = testEnv({ clock: { ...realClock, now: () => ++now * 1000 } });
   const brick = new MemoryBrick(node("memory", [], { inodes, env }));
-  const late = new Late(node("late", [brick], { inodes, env }), below);
+  const late = new Late(node("late", [brick], { inodes, env }), below, 15);
   const option = { "rda-request-size": "4096", "rda-high-wmark": String(below(9000)) };
   const values = readOptions(readdirAhead.options, new Map(Object.entries(option)));
   const top = readdirAhead.create(node("rda", [late], { inodes, env }), values);

@@ -6,7 +6,7 @@ import { ENOSPC, FopError } from "core/errno.ts";
 import { type Args, type FopName, O_RDWR, type Reply } from "core/fops.ts";
 import { type Fd, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
-import { type Node, Uniform } from "core/xlator.ts";
+import { Late } from "tests/fakes/late.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
@@ -15,37 +15,28 @@ import { writeBehind } from "xlators/performance/write-behind/write_behind.ts";
 
 const BLOCK = 512, BLOCKS = 12, STEPS = 400;
 
-/** Every fop begins and ends some turns late; every `failing`th write fails, if that is not 0. */
-class Late extends Uniform {
+/** Every `failing`th write fails, if that is not 0. */
+class Failing extends Late {
   failed = 0;
   failing = 0;
-  #below: (below: number) => number;
 
-  constructor(place: Node, below: (below: number) => number) {
-    super(place);
-    this.#below = below;
-  }
-
-  protected async around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    await this.#turns();
-    if (fop === "writev" && this.failing && this.#below(this.failing) === 0) {
-      this.failed++;
-      throw ENOSPC;
+  protected override wind<K extends FopName>(
+    fop: K,
+    call: Call,
+    args: Args<K>,
+  ): Promise<Reply<K>> {
+    if (fop !== "writev" || !this.failing || this.below(this.failing)) {
+      return super.wind(fop, call, args);
     }
-    const reply = await this.wind(fop, call, args);
-    await this.#turns();
-    return reply;
-  }
-
-  async #turns(): Promise<void> {
-    for (let turns = this.#below(20); turns > 0; turns--) await Promise.resolve();
+    this.failed++;
+    return Promise.reject(ENOSPC);
   }
 }
 
 async function world(below: (below: number) => number) {
   const inodes = new InodeTable();
   const brick = new MemoryBrick(node("memory", [], { inodes }));
-  const late = new Late(node("late", [brick], { inodes }), below);
+  const late = new Failing(node("late", [brick], { inodes }), below, 20);
   const options = {
     "aggregate-size": String(BLOCK * (1 + below(4))),
     "trickling-writes": below(2) ? "on" : "off",
