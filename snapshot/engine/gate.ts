@@ -6,11 +6,6 @@ export class Gate {
   #closed: PromiseWithResolvers<void> | undefined;
   #emptied: ((empty: boolean) => void) | undefined;
 
-  /** Changes under way. */
-  get inside(): number {
-    return this.#inside;
-  }
-
   /** Runs a change: at once, or after the gate opened. */
   pass<T>(change: () => Promise<T>): Promise<T> {
     if (this.#closed) return this.#closed.promise.then(() => this.pass(change));

@@ -48,6 +48,8 @@ interface Known {
   /** The inode's state is in the index. */
   versioned: boolean;
   versioning: Promise<void> | undefined;
+  /** Resolves when `units` is known, which is before the state is in the index. */
+  sized: Promise<void> | undefined;
   busy: Busy[];
 }
 
@@ -155,12 +157,6 @@ export class Preserver {
     return await kept.keep(gfid, epoch);
   }
 
-  /** Nothing is known any more: readers or live files were changed by somebody else. */
-  forget(): void {
-    this.#inodes.clear();
-    this.#names.clear();
-  }
-
   #known(gfid: Gfid, epoch: number): Known {
     const known = this.#inodes.get(gfid);
     if (known?.epoch === epoch) return known;
@@ -176,7 +172,7 @@ export class Preserver {
     const row = id === undefined ? undefined : store.version(id, epoch);
     const known: Known = {
       ...{ gfid, epoch, units: 0, preserved: new UnitSet(), read: undefined },
-      ...{ versioned: row !== undefined, versioning: undefined, busy: [] },
+      ...{ versioned: row !== undefined, versioning: undefined, sized: undefined, busy: [] },
     };
     if (row?.state.length) {
       known.units = Math.ceil(unpackState(row.state).iatt.size / UNIT);
@@ -220,7 +216,7 @@ export class Preserver {
     if (version) {
       // What it fails with is told below; how big the file is has to be known before.
       version.catch(() => {});
-      await this.#sized.get(known);
+      await known.sized;
     }
     while (this.#missing(known, start, end)) {
       const until = Math.min(end, known.units);
@@ -289,9 +285,6 @@ export class Preserver {
     return isZero(bytes) ? undefined : bytes;
   }
 
-  /** Resolves when a file's size is known. */
-  #sized = new WeakMap<Known, Promise<void>>();
-
   #version(known: Known): Promise<void> {
     if (known.versioning) return known.versioning;
     const { live, journal, store } = this.#parts;
@@ -299,7 +292,7 @@ export class Preserver {
       if (state) known.units = Math.ceil(state.iatt.size / UNIT);
       return state;
     });
-    this.#sized.set(known, state.then(() => {}));
+    known.sized = state.then(() => {});
     known.versioning = (async () => {
       try {
         const found = await state;

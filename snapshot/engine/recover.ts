@@ -5,11 +5,12 @@
  * data, and the row goes. (With durability `relaxed` the overwrite may have happened.)
  */
 
+import { crc32 } from "node:zlib";
+import { EIO, ENOENT } from "core/errno.ts";
 import type { KeptFiles } from "snapshot/engine/kept.ts";
 import { segmentOf, type Segments } from "snapshot/engine/segments.ts";
-import type { Extent, HistoryStore } from "snapshot/engine/store.ts";
+import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
 import { UNIT } from "snapshot/engine/units.ts";
-import { isSound } from "snapshot/engine/view.ts";
 
 const ROWS_AT_ONCE = 256;
 
@@ -35,4 +36,17 @@ export async function recover(
     }
     after = rows.at(-1);
   }
+}
+
+/** Whether what is kept of an extent is what was written. */
+async function isSound(extent: Extent, segments: Segments): Promise<boolean> {
+  if (extent.place === ZEROS) return true;
+  const bytes = new Uint8Array(extent.units * UNIT);
+  try {
+    await segments.read(extent.place, bytes);
+  } catch (error) {
+    if (EIO.matches(error) || ENOENT.matches(error)) return false;
+    throw error;
+  }
+  return crc32(bytes) === extent.crc;
 }

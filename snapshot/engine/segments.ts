@@ -114,11 +114,6 @@ export class Segments implements Disposable {
     }
   }
 
-  /** Numbers of those on the disk. */
-  list(): number[] {
-    return [...Deno.readDirSync(this.#directory)].map(({ name }) => Number(name));
-  }
-
   /** What was appended before is on the disk afterwards. */
   async sync(): Promise<void> {
     const segments = [...this.#unsynced], names = this.#unsyncedNames;

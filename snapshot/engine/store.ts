@@ -123,12 +123,6 @@ export class HistoryStore {
     this.#statement("PRAGMA wal_checkpoint(PASSIVE)").get();
   }
 
-  /** What is wrong with the database file, a line each; nothing if it is sound. */
-  damage(): string[] {
-    const rows = this.#statement("PRAGMA integrity_check").all() as { integrity_check: string }[];
-    return rows.map((row) => row.integrity_check).filter((line) => line !== "ok");
-  }
-
   /** Rows that say how something was. */
   rows(): number {
     const tables = ["inode_version", "dentry_version", "extent", "kept"];

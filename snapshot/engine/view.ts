@@ -10,8 +10,7 @@
  * what was read and did not move was the old data.
  */
 
-import { crc32 } from "node:zlib";
-import { EIO, ENOENT } from "core/errno.ts";
+import { ENOENT } from "core/errno.ts";
 import type { Gfid } from "core/inode.ts";
 import type { KeptFiles } from "snapshot/engine/kept.ts";
 import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
@@ -251,17 +250,4 @@ function pieceAt(
   while (next < WINDOW_UNITS && at[next] === which) next++;
   const until = Math.min(end, (unit - first + next) * UNIT);
   return { extent: which < 0 ? undefined : extents[which], until };
-}
-
-/** Whether what is kept of an extent is what was written. */
-export async function isSound(extent: Extent, segments: Segments): Promise<boolean> {
-  if (extent.place === ZEROS) return true;
-  const bytes = new Uint8Array(extent.units * UNIT);
-  try {
-    await segments.read(extent.place, bytes);
-  } catch (error) {
-    if (EIO.matches(error) || ENOENT.matches(error)) return false;
-    throw error;
-  }
-  return crc32(bytes) === extent.crc;
 }
