@@ -121,26 +121,64 @@ async function check(counts: Counts, name: string, ...args: string[]): Promise<v
   console.log(`${code === 0 ? "ok" : "FAILED"}: ${name}`);
 }
 
+/** Names of the tests in a JUnit file that failed. */
+export function failedTests(xml: string): string[] {
+  const cases = xml.matchAll(/<testcase name="([^"]*)"[^>]*>\s*<(?:failure|error)\b/g);
+  return [...cases].map((match) => match[1]!.replace(/&(lt|gt|quot|apos|amp);/g, unescaped));
+}
+
+const ESCAPES = { lt: "<", gt: ">", quot: '"', apos: "'", amp: "&" } as const;
+
+function unescaped(_all: string, name: string): string {
+  return ESCAPES[name as keyof typeof ESCAPES];
+}
+
+/** Runs tests; answers the JUnit text with the exit code. */
+async function tested(args: readonly string[]): Promise<{ code: number; xml: string }> {
+  const junit = await Deno.makeTempFile({ suffix: ".xml" });
+  try {
+    const code = await run(Deno.execPath(), [
+      ...["test", "--allow-all", "--no-check", `--junit-path=${junit}`],
+      ...args,
+    ]);
+    return { code, xml: await Deno.readTextFile(junit) };
+  } finally {
+    await Deno.remove(junit);
+  }
+}
+
+interface Suite {
+  readonly name: string;
+  readonly flags: readonly string[];
+  readonly paths: readonly string[];
+  /**
+   * So many failed tests are tried once more, each alone, when all others are done: on a machine that
+   * stood still for seconds a time-out says nothing about us. What passes then is named as unsteady.
+   */
+  readonly secondTries?: number;
+}
+
 async function suite(
   counts: Counts,
-  name: string,
-  flags: readonly string[],
-  paths: readonly string[],
+  { name, flags, paths, secondTries = 0 }: Suite,
 ): Promise<void> {
-  const junit = await Deno.makeTempFile({ suffix: ".xml" });
   const began = performance.now();
-  const code = await run(Deno.execPath(), [
-    "test",
-    "--allow-all",
-    "--no-check",
-    `--junit-path=${junit}`,
-    ...flags,
-    ...paths.filter(exists),
-  ]);
-  const found = countJunit(await Deno.readTextFile(junit));
-  await Deno.remove(junit);
+  const files = paths.filter(exists);
+  const { code, xml } = await tested([...flags, ...files]);
+  const found = countJunit(xml), failed = failedTests(xml);
   // A run that died tells nothing in its file, or too little.
   if (code !== 0 && found.failed === 0) found.failed = 1;
+  else if (failed.length === found.failed && failed.length <= secondTries) {
+    for (const test of failed) {
+      const filter = `--filter=/^${test.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$/`;
+      const again = await tested([...flags, filter, ...files]);
+      const { passed } = countJunit(again.xml);
+      if (again.code !== 0 || passed !== 1) continue;
+      found.failed--;
+      found.passed++;
+      console.log(`UNSTEADY: failed above, passed alone: ${test}`);
+    }
+  }
   for (const key of ["passed", "failed", "skipped"] as const) counts[key] += found[key];
   const seconds = Math.round((performance.now() - began) / 1000);
   console.log(
@@ -157,19 +195,14 @@ async function main(): Promise<void> {
   await check(counts, "tidy", "run", "--allow-read", "scripts/tidy.ts");
   await check(counts, "types", "check", "--quiet", ".");
   await check(counts, "manual", "run", "--allow-all", "scripts/docs.ts", "--check");
-  await suite(counts, "beside the code", ["--parallel"], [
-    "core",
-    "rpc",
-    "xlators",
-    "mgmt",
-    "snapshot",
-    "scripts",
-    "tests/fakes",
-    "tests/conformance",
-    "tests/interop",
-    "tests/fuzz",
-    "tests/sim",
-  ]);
+  await suite(counts, {
+    name: "beside the code",
+    flags: ["--parallel"],
+    paths: [
+      ...["core", "rpc", "xlators", "mgmt", "snapshot", "scripts"],
+      ...["fakes", "conformance", "history", "interop", "fuzz", "sim"].map((at) => `tests/${at}`),
+    ],
+  });
   await check(
     counts,
     "500 simulated seeds",
@@ -178,7 +211,12 @@ async function main(): Promise<void> {
     "--no-check",
     "tests/sim/run.ts",
   );
-  await suite(counts, "real processes", [], ["tests/e2e"]);
+  await suite(counts, {
+    name: "real processes",
+    flags: [],
+    paths: ["tests/e2e"],
+    secondTries: 3,
+  });
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
   if (counts.failed) Deno.exit(1);
 }
