@@ -4,6 +4,7 @@
  */
 
 import { realRandom } from "core/env.ts";
+import { isDeepStrictEqual } from "node:util";
 
 const NAME_PREFIX = "mt-e2e-";
 /** How long anything may take on a machine that does much else: only a failure takes that long. */
@@ -69,6 +70,20 @@ export async function until(
     if (Date.now() > end) throw new Error(`Waited ${timeoutMs} ms in vain: ${what}`);
     await new Promise((done) => setTimeout(done, everyMs));
   }
+}
+
+/** As `until`, for all of `right` at once; what was found last is told if it is another. */
+export async function untilEqual<T>(
+  what: string,
+  right: T,
+  find: () => T | Promise<T>,
+  timeoutMs = PATIENCE_MS,
+): Promise<void> {
+  let found: T | undefined;
+  const same = async () => isDeepStrictEqual(found = await find(), right);
+  await until(what, same, timeoutMs).catch((error) => {
+    throw new Error(`${error}: ${JSON.stringify(found)} instead of ${JSON.stringify(right)}`);
+  });
 }
 
 /** A long-running program; its output goes to a file. */
