@@ -44,4 +44,10 @@ export class Contention<T extends object> {
       this.#emit(this.#notice(held));
     }
   }
+
+  /** Sends one for `held`, whenever the last was. */
+  tellAtOnce(held: T): void {
+    this.#told.set(held, this.#clock.monotonic());
+    this.#emit(this.#notice(held));
+  }
 }

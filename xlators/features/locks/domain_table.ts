@@ -137,6 +137,19 @@ export class DomainTable<L extends DomainLock & Place> {
     this.#contention.tell(this.#options());
   }
 
+  /** The same, though they may have been told a moment ago. */
+  tellAtOnce(held: Iterable<L>): void {
+    if (!this.#options().notify) return;
+    for (const lock of [...held]) this.#contention.tellAtOnce(lock);
+  }
+
+  /** Granted locks in these domains, of all inodes. */
+  *held(domains: ReadonlySet<string>): Generator<L> {
+    for (const inode of this.#inodes.values()) {
+      for (const [domain, locks] of inode) if (domains.has(domain)) yield* locks.granted;
+    }
+  }
+
   /** Granted and waiting locks of an inode, in one domain or in all. */
   count(gfid: Gfid, domain?: string): number {
     const domains = this.#inodes.get(gfid);

@@ -9,6 +9,9 @@ import type { DomainLock } from "xlators/features/locks/domain.ts";
 import { type Holder, holderOf, sameHolder } from "xlators/features/locks/holder.ts";
 import { LAST, overlaps, type Range, rangeOf } from "core/lib/ranges.ts";
 
+/** What the domain of a metadata lock ends with. */
+export const METADATA_SUFFIX = ":metadata";
+
 /** An inode lock: granted, waited for, or asked to be dropped. */
 export interface Inodelk extends DomainLock {
   readonly gfid: Gfid;
@@ -37,7 +40,7 @@ export function inodelkOf(
  */
 function domainOf(domain: string, range: Range): string {
   if (range.start !== LAST - 1n || range.end !== LAST) return domain;
-  return domain.endsWith(":metadata") ? domain : `${domain}:metadata`;
+  return domain.endsWith(METADATA_SUFFIX) ? domain : domain + METADATA_SUFFIX;
 }
 
 /** True if two holders cannot have both. */

@@ -50,6 +50,7 @@ import {
 import { LOCKINFO, LOCKINFO_KEY } from "xlators/features/locks/lockinfo.ts";
 import { PosixTable } from "xlators/features/locks/posix_table.ts";
 import { LAST } from "core/lib/ranges.ts";
+import { Quiet } from "xlators/features/locks/quiet.ts";
 import { Removals } from "xlators/features/locks/removal.ts";
 import { stateOf } from "xlators/features/locks/state.ts";
 
@@ -73,6 +74,8 @@ export class Locks extends PassThrough {
   readonly #posixlks: PosixTable;
   readonly #removals: Removals;
   readonly #commands: Commands;
+  /** Times in which clusters get no new locks. */
+  readonly quiet: Quiet;
   /** Who went away: what they still had on the way down must not lock. */
   #gone = new WeakSet<Client>();
 
@@ -107,6 +110,7 @@ export class Locks extends PassThrough {
       shared,
     );
     this.#posixlks = new PosixTable(node.env.clock);
+    this.quiet = new Quiet(node.env.clock, { inodelks: this.#inodelks, entrylks: this.#entrylks });
     this.#removals = new Removals(this.#inodelks, (client) => this.#mustBeHere(client));
     this.#commands = new Commands(this.name, this.child, node.env.random, {
       inodelks: this.#inodelks,
@@ -461,8 +465,11 @@ export class Locks extends PassThrough {
       if (args.lock.type === "unlock") {
         return this.#inodelks.unlock(lock, (held) => inodelkMatches(held, lock));
       }
-      this.#mustBeHere(call.client);
-      return this.#inodelks.lock(lock, args.cmd === "set-wait", call.deadline);
+      return this.#inQuiet(
+        call,
+        lock,
+        () => this.#inodelks.lock(lock, args.cmd === "set-wait", call.deadline),
+      );
     });
   }
 
@@ -476,8 +483,22 @@ export class Locks extends PassThrough {
       if (args.cmd === "unlock") {
         return this.#entrylks.unlock(lock, (held) => entrylkMatches(held, lock));
       }
-      this.#mustBeHere(call.client);
-      return this.#entrylks.lock(lock, args.cmd === "lock", call.deadline);
+      return this.#inQuiet(
+        call,
+        lock,
+        () => this.#entrylks.lock(lock, args.cmd === "lock", call.deadline),
+      );
+    });
+  }
+
+  /** Asks for a lock, when there is no order against it. */
+  #inQuiet<R>({ client }: Call, lock: Inodelk | Entrylk, go: () => Promise<R>): Promise<R> {
+    this.#mustBeHere(client);
+    const over = this.quiet.wait(lock);
+    if (!over) return go();
+    return over.then(() => {
+      this.#mustBeHere(client);
+      return go();
     });
   }
 
