@@ -7,8 +7,10 @@ import type { Graph } from "core/graph.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { str, textKey, Xdata } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
+import { historyOperations } from "mgmt/brick/history_orders.ts";
 import { diskSpeed } from "mgmt/brick/disk_speed.ts";
 import { isTrue, profileAnswer } from "mgmt/brick/profile.ts";
+import { quietOperations } from "mgmt/brick/quiet_orders.ts";
 import { statusAnswer } from "mgmt/brick/status.ts";
 import { asksTop, topAnswer } from "mgmt/brick/top.ts";
 import { plain } from "mgmt/plain.ts";
@@ -58,7 +60,11 @@ export async function listenForOrders(
 ): Promise<{ stop(): Promise<void> }> {
   await removeStaleSocket(path);
   const listener = new Listener({ kind: "unix", path }, host.env, {
-    programs: () => [brickOperations(host)],
+    programs: () => [
+      brickOperations(host),
+      historyOperations(host.graph),
+      quietOperations(host.graph),
+    ],
     connectionsMax: CONNECTIONS_MAX,
   });
   return {

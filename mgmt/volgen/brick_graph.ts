@@ -30,6 +30,7 @@ function storageLayers(input: VolgenInput, brick: BrickRecord, index: number): L
       "fips-mode-rchecksum": "on",
       "shared-brick-count": String(input.sharing?.(brick) ?? 1),
     }),
+    ...(input.plain ? [] : [own("features/snapshot", { directory: brick.path })]),
     ...(isArbiter(volume, index) ? [own("features/arbiter")] : []),
     ...(isOn(options, "features.acl", true) ? [own("features/access-control")] : []),
     own("features/locks"),

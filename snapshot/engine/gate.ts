@@ -6,14 +6,29 @@ export class Gate {
   #closed: PromiseWithResolvers<void> | undefined;
   #emptied: ((empty: boolean) => void) | undefined;
 
-  /** Runs a change: at once, or after the gate opened. */
+  /** Runs a change: at once, or after the gate opened. Its own promise is the answer. */
   pass<T>(change: () => Promise<T>): Promise<T> {
     if (this.#closed) return this.#closed.promise.then(() => this.pass(change));
-    this.#inside++;
-    return change().finally(() => {
-      if (--this.#inside === 0) this.#emptied?.(true);
-    });
+    const passing = change();
+    this.enter(passing);
+    return passing;
   }
+
+  /** Whether changes have to wait outside. */
+  get isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** A change that began in this turn, while the gate was open, is inside until `passing` settles. */
+  enter(passing: Promise<unknown>): void {
+    this.#inside++;
+    passing.then(this.#left, this.#left);
+  }
+
+  // One function for all: nothing is made for a change but the link to it.
+  readonly #left = () => {
+    if (--this.#inside === 0) this.#emptied?.(true);
+  };
 
   /** Closes it; resolves when nobody is inside, or when it was opened before that: false. */
   async close(): Promise<boolean> {

@@ -7,6 +7,7 @@
  */
 
 import type { Env } from "core/env.ts";
+import type { ReaderUsage } from "core/history_orders.ts";
 import { EEXIST, ENOENT } from "core/errno.ts";
 import { Collector } from "snapshot/engine/collect.ts";
 import type { Sides } from "snapshot/engine/diff.ts";
@@ -19,6 +20,7 @@ import { Readers } from "snapshot/engine/readers.ts";
 import { recover } from "snapshot/engine/recover.ts";
 import { Segments, syncDirectory } from "snapshot/engine/segments.ts";
 import { HistoryStore, type Reader } from "snapshot/engine/store.ts";
+import { usageByReader } from "snapshot/engine/usage.ts";
 import { View } from "snapshot/engine/view.ts";
 
 /** Where a history is, and of what. */
@@ -44,6 +46,8 @@ export class History {
   readonly #live: Live;
   readonly #env: Env;
   #views = new Map<string, View>();
+  /** Resolves when the reader that was asked for last has begun, or not. */
+  #taking: Promise<void> | undefined;
 
   private constructor({ directory, live, durability, env }: HistoryOptions) {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -107,20 +111,52 @@ export class History {
     return this.#gate.pass(change);
   }
 
+  /** Whether a change need not preserve anything, nor wait: then it may begin in this turn, and be `changing`. */
+  get isIdle(): boolean {
+    return !this.readers.any && !this.#gate.isClosed;
+  }
+
+  /** A change began while `isIdle`, and goes on until this settles. */
+  changing(change: Promise<unknown>): void {
+    this.#gate.enter(change);
+  }
+
+  /** The epoch that is going on. */
+  get epoch(): number {
+    return this.#store.epoch();
+  }
+
   /**
    * Begins a reader: it sees all that was changed until now and nothing that comes. Resolves when
-   * that is on the disk. EEXIST: there is a reader with its id, or its epoch has ended. With the
-   * signal it ends at once, with its reason, and nothing has changed.
+   * that is on the disk; changes go on before: their rows come after the reader's there. EEXIST:
+   * there is a reader with its id, or its epoch has ended. With the signal it ends at once, with its
+   * reason, and nothing has changed.
    */
   async take(reader: Reader, signal?: AbortSignal): Promise<void> {
     const store = this.#store;
-    if (this.readers.get(reader.id) || reader.epoch < store.epoch()) throw EEXIST;
     signal?.throwIfAborted();
+    // One after the other.
+    const before = this.#taking;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#taking = promise;
+    await before;
+    try {
+      if (this.readers.get(reader.id) || reader.epoch < store.epoch()) throw EEXIST;
+      await this.#begin(reader, signal);
+    } finally {
+      resolve();
+    }
+    await this.#journal.sync();
+  }
+
+  async #begin(reader: Reader, signal: AbortSignal | undefined): Promise<void> {
+    const store = this.#store;
     const abort = () => this.#gate.open();
     signal?.addEventListener("abort", abort);
     try {
-      if (!await this.#gate.close()) throw signal?.reason;
-      await this.#journal.add(() => {
+      if (signal?.aborted || !await this.#gate.close()) throw signal?.reason;
+      await this.#journal.put(() => {
+        signal?.throwIfAborted();
         store.putReader(reader);
         store.reachEpoch(reader.epoch + 1);
       });
@@ -129,6 +165,19 @@ export class History {
       signal?.removeEventListener("abort", abort);
       this.#gate.open();
     }
+  }
+
+  /**
+   * Begins a reader that sees what another one sees, of that one's file if it sees one only. ENOENT:
+   * there is none; EEXIST: there is a reader with the new one's id.
+   */
+  async join(id: string, reader: Omit<Reader, "epoch">): Promise<void> {
+    const of = this.readers.get(id);
+    if (!of) throw ENOENT;
+    if (this.readers.get(reader.id)) throw EEXIST;
+    const file = of.file ?? reader.file;
+    await this.#journal.add(() => this.#store.putReader({ ...reader, file, epoch: of.epoch }));
+    this.readers.set(this.#store.readers());
     await this.#journal.sync();
   }
 
@@ -181,6 +230,12 @@ export class History {
   /** Resolves when nothing is left of readers that went. */
   collected(): Promise<void> {
     return this.#collector.run();
+  }
+
+  /** Bytes of old data that each reader needs, in the order of `readers.list`. */
+  usageByReader(): Promise<ReaderUsage[]> {
+    const { readers } = this, { clock } = this.#env;
+    return usageByReader({ store: this.#store, kept: this.#kept, readers, clock });
   }
 
   /** Rows of the index, readers aside, and bytes of old data that rows name. */

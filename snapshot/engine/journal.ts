@@ -66,6 +66,17 @@ export class Journal {
     return promise;
   }
 
+  /**
+   * Runs `write` in a transaction of its own that is in the page cache when this resolves, whatever
+   * the durability: on the disk not before what was added earlier, and not after what is added later.
+   */
+  async put(write: () => void): Promise<void> {
+    await this.#held;
+    if (this.#failed) throw this.#failed;
+    this.#commit([{ write }]);
+    this.#count(1);
+  }
+
   /** What was added before, and all old data, is on the disk, whatever the durability. Throws FopError. */
   async sync(): Promise<void> {
     if (this.#failed) throw this.#failed;
@@ -92,13 +103,17 @@ export class Journal {
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
-      this.#logged += group.length + GROUP_COSTS;
-      if (!this.#moving && this.#logged > LOG_MAX) this.#moving = this.#move();
+      this.#count(group.length);
     }
     this.#running = undefined;
   }
 
-  #commit(group: readonly Waiting[]): void {
+  #count(rows: number): void {
+    this.#logged += rows + GROUP_COSTS;
+    if (!this.#moving && this.#logged > LOG_MAX) this.#moving = this.#move();
+  }
+
+  #commit(group: readonly Pick<Waiting, "write">[]): void {
     try {
       this.#store.transaction(() => {
         for (const { write } of group) write();

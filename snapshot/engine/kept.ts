@@ -76,6 +76,11 @@ export class KeptFiles implements Disposable {
     return this.#find(gfid, epoch) ?? this.#live;
   }
 
+  /** Bytes that a kept file takes on the disk. */
+  bytes(gfid: Gfid, epoch: number): number {
+    return (Deno.lstatSync(this.#path(gfid, epoch)).blocks ?? 0) * 512;
+  }
+
   /** Takes a kept file away. */
   remove(gfid: Gfid, epoch: number): void {
     const path = this.#path(gfid, epoch);

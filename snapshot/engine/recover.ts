@@ -20,7 +20,8 @@ export async function recover(
 ): Promise<number> {
   kept.recover();
   const { synced } = store;
-  const newest = store.readers().at(-1)?.epoch ?? 0;
+  // A reader may have begun when what was kept for the one before was not synced yet.
+  const newest = store.readers().at(-2)?.epoch ?? 0;
   let gone = 0;
   let after: Extent | undefined;
   for (;;) {

@@ -7,6 +7,7 @@
  */
 
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { HistoryReader } from "core/history_orders.ts";
 import { type Gfid, gfidFromBytes, gfidToBytes } from "core/inode.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
 import { APPLICATION_ID, UPGRADES } from "snapshot/engine/schema.ts";
@@ -18,20 +19,7 @@ export class HistoryError extends Error {
 }
 
 /** Who reads an old state. */
-export interface Reader {
-  /** A UUID. */
-  readonly id: string;
-  readonly kind: "snapshot" | "clone";
-  /** Undefined: the whole volume; else the one file. */
-  readonly file: Gfid | undefined;
-  /** The epoch that it ended. */
-  readonly epoch: number;
-  readonly name: string;
-  /** Milliseconds since 1970. */
-  readonly created: number;
-  /** May be looked at. */
-  readonly active: boolean;
-}
+export type Reader = HistoryReader;
 
 /** Old data of one file. */
 export interface Extent {
@@ -367,6 +355,22 @@ export class HistoryStore {
     ).all(until, epoch, inode, start, count) as unknown as Extent[];
   }
 
+  /** The next file with extents after this one; undefined: there is none. */
+  nextWithExtents(inode: number): number | undefined {
+    const row = this.#statement("SELECT inode FROM extent WHERE inode > ? ORDER BY inode LIMIT 1")
+      .get(inode);
+    return row && row["inode"] as number;
+  }
+
+  /** The first unit from `from` on that has an extent; undefined: none has. */
+  nextUnit(inode: number, from: number): number | undefined {
+    const row = this.#statement(
+      "SELECT start FROM extent WHERE inode = ? AND start > ? AND start + units > ? " +
+        "ORDER BY start LIMIT 1",
+    ).get(inode, from - EXTENT_UNITS_MAX, from);
+    return row && Math.max(from, row["start"] as number);
+  }
+
   // Files without a name.
 
   putKept(inode: number, epoch: number): void {
@@ -386,7 +390,7 @@ export class HistoryStore {
   }
 
   allKept(): { inode: number; epoch: number }[] {
-    return this.#statement("SELECT inode, epoch FROM kept").all() as {
+    return this.#statement("SELECT inode, epoch FROM kept ORDER BY inode, epoch").all() as {
       inode: number;
       epoch: number;
     }[];

@@ -15,12 +15,14 @@ const DIFFERENT: Readonly<Record<"get" | "help", Readonly<Record<string, string>
   get: {
     "features.changed-ranges": "ours: GlusterFS's bricks do not know what a copy missed",
     "features.selinux": "bricks have no such layer: labels are kept under their own name",
+    "features.snapshot-durability": "ours: GlusterFS's bricks keep no history",
     "performance.enable-least-priority": "off in our bricks",
     "server.outstanding-rpc-limit": "our bricks take more before they slow a client down",
     "storage.export-statfs-size": "GlusterFS has it in volfiles only",
   },
   help: {
     "features.changed-ranges": "ours: GlusterFS's bricks do not know what a copy missed",
+    "features.snapshot-durability": "ours: GlusterFS's bricks keep no history",
     "nfs.rdirplus": "there is no such NFS server",
     "nfs.transport-type": "there is no such NFS server",
     "performance.enable-least-priority": "off in our bricks",

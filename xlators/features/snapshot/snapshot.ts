@@ -11,6 +11,7 @@ import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { History } from "snapshot/engine/history.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
 import { BrickFiles } from "xlators/features/snapshot/brick_files.ts";
+import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
 import { type After, type Before, RULES } from "xlators/features/snapshot/rules.ts";
 
 const options = {
@@ -20,6 +21,7 @@ const options = {
   }),
   "snapshot-durability": oneOf(["strict", "relaxed"], {
     default: "strict",
+    volumeKey: "features.snapshot-durability",
     help: "strict: what a snapshot needs of old data is on the disk before it is overwritten. " +
       "relaxed: it is in the page cache, as the data of applications is; a loss of power may " +
       "then make snapshots inexact where data was overwritten in the last seconds before it.",
@@ -31,10 +33,15 @@ export class Snapshot extends Uniform {
   readonly #directory: string | undefined;
   #durability: "strict" | "relaxed";
   #history: History | undefined;
+  #whyNot: string | undefined;
   #before!: Before;
+  readonly #holds: Holds;
+  readonly histories: Orders;
 
   constructor(node: Node, values: Values<typeof options>) {
     super(node);
+    this.#holds = new Holds(this.env.clock);
+    this.histories = new Orders(this, this.#holds);
     this.#directory = values.directory;
     this.#durability = values["snapshot-durability"];
   }
@@ -46,7 +53,10 @@ export class Snapshot extends Uniform {
 
   /** A history that cannot be used is named in the log: live data is served without it. */
   async start(): Promise<void> {
-    if (this.#directory === undefined) return;
+    if (this.#directory === undefined) {
+      this.#whyNot = "features/snapshot has no directory in the brick's volfile";
+      return;
+    }
     const live = new BrickFiles(this.child, this.inodes, this.#directory);
     try {
       const history = await History.open({
@@ -57,11 +67,13 @@ export class Snapshot extends Uniform {
       this.#before = { preserve: history.preserve, live };
     } catch (error) {
       if (!(error instanceof HistoryError)) throw error;
+      this.#whyNot = error.message;
       this.env.log.error("snapshots of this brick cannot be used", { why: error.message });
     }
   }
 
   async stop(): Promise<void> {
+    this.#holds.endAll();
     await this.#history?.close();
     this.#history = undefined;
   }
@@ -69,6 +81,11 @@ export class Snapshot extends Uniform {
   /** The history; undefined: there is none that can be used. */
   get history(): History | undefined {
     return this.#history;
+  }
+
+  /** Why there is none. */
+  get whyNot(): string | undefined {
+    return this.#whyNot;
   }
 
   state(): Json {
@@ -80,11 +97,26 @@ export class Snapshot extends Uniform {
     const rule = (RULES as Rules)[fop] as Rule<K> | undefined;
     const history = this.#history;
     if (!rule || !history) return this.wind(fop, call, args);
-    return history.change(() => {
+    if (history.isIdle && !this.#holds.any) {
+      const changing = this.wind(fop, call, args);
+      history.changing(changing);
+      return changing;
+    }
+    const done = history.change(() => {
       const waits = history.readers.any ? rule(this.#before, args) : undefined;
       if (!waits) return this.wind(fop, call, args);
       return this.#preserved(waits, fop, call, args);
     });
+    return this.#answered(done);
+  }
+
+  /** The change is over; its answer may have to wait. */
+  async #answered<R>(done: Promise<R>): Promise<R> {
+    try {
+      return await done;
+    } finally {
+      if (this.#holds.any) await this.#holds.over();
+    }
   }
 
   async #preserved<K extends FopName>(

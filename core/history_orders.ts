@@ -1,0 +1,79 @@
+/**
+ * Orders to a layer that keeps the history of a brick: who reads old states (snapshots, clones), and
+ * since when. A management daemon gives them, on the brick's unix socket; one snapshot of a volume is
+ * `hold` at all of its bricks, `take` at all, `release` at all.
+ */
+
+import type { Gfid } from "core/inode.ts";
+
+/** Who reads an old state of a brick. */
+export interface HistoryReader {
+  /** A UUID, lower-case text. */
+  readonly id: string;
+  readonly name: string;
+  readonly kind: "snapshot" | "clone";
+  /** Undefined: the whole volume; else the one file. */
+  readonly file: Gfid | undefined;
+  /** The epoch that it ended: it sees what was done before that. */
+  readonly epoch: number;
+  /** Milliseconds since 1970. */
+  readonly created: number;
+  /** May be looked at. */
+  readonly active: boolean;
+}
+
+/** What of a reader may change. */
+export type ReaderChange = Partial<Pick<HistoryReader, "name" | "kind" | "active">>;
+
+/** Room that old states take. */
+export interface HistoryUsage {
+  /** Rows of the index, readers aside. */
+  readonly rows: number;
+  /** Bytes of old data. */
+  readonly bytes: number;
+  /** In the order of `list`. */
+  readonly readers: readonly ReaderUsage[];
+}
+
+/** Bytes of old data that a reader needs. */
+export interface ReaderUsage {
+  readonly id: string;
+  /** Only it: what its removal gives back. */
+  readonly alone: number;
+  /** Others need them, too. */
+  readonly shared: number;
+}
+
+/** See the head of this file. Methods throw FopError; EIO: there is `trouble`. */
+export interface HistoryOrders {
+  /** Why the history cannot be used, a line for people; undefined: it can. */
+  trouble(): string | undefined;
+  /** The epoch that is going on: what is taken next must not be of an older one. */
+  epoch(): number;
+  /**
+   * From now on answers of fops that change something wait; the fops do not. After `timeoutMs` it
+   * ends by itself. EEXIST: there is one with this id.
+   */
+  hold(id: string, timeoutMs: number): void;
+  /**
+   * Begins a reader when no change is under way: it sees all that was done until then. Resolves when
+   * that is on the disk. `hold`: only if that still holds, and goes on doing so until then: else
+   * ETIMEDOUT. EEXIST: there is a reader with its id, or its epoch has passed. ENOSPC.
+   */
+  take(hold: string | undefined, reader: HistoryReader): Promise<void>;
+  /**
+   * Begins a reader that sees what the reader `id` sees; of a reader of one file, that file. ENOENT:
+   * there is no such reader; EEXIST: there is one with the new one's id.
+   */
+  join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void>;
+  /** Lets answers go. ETIMEDOUT: they went before, so what was taken meanwhile is no clean cut. */
+  release(hold: string): void;
+  /** ENOENT: there is no such reader. */
+  update(id: string, change: ReaderChange): Promise<void>;
+  /** What only it needed goes in the background. ENOENT: there is no such reader. */
+  remove(id: string): Promise<void>;
+  /** Oldest first. */
+  list(): readonly HistoryReader[];
+  /** Looks at all rows: takes seconds for millions of them, with fops in between. */
+  usage(): Promise<HistoryUsage>;
+}

@@ -1,0 +1,103 @@
+/** What a brick does when its management daemon gives an order about its history. */
+
+import { EOPNOTSUPP, FopError } from "core/errno.ts";
+import type { Graph } from "core/graph.ts";
+import type { HistoryOrders, ReaderChange } from "core/history_orders.ts";
+import type { Xlator } from "core/xlator.ts";
+import { plain } from "mgmt/plain.ts";
+import { procedures, type Program, serve, type Signature } from "rpc/program.ts";
+import {
+  HISTORY_OPS_NAME,
+  HISTORY_OPS_PROGRAM,
+  type HistoryState,
+  historyUsage,
+  holdHistory,
+  joinReader,
+  listReaders,
+  type OrderDone,
+  releaseHistory,
+  removeReader,
+  takeHistory,
+  updateReader,
+} from "rpc/programs/history_ops.ts";
+
+/** The program, for a brick with this graph. */
+export function historyOperations(graph: Graph): Program {
+  const histories = historiesOf(graph.top);
+  const on = <A>(
+    order: Signature<A, OrderDone>,
+    carryOut: (histories: HistoryOrders, args: A) => void | Promise<void>,
+  ) =>
+    [
+      order.procedure,
+      serve(order, (args) => told(histories, (known) => carryOut(known, args))),
+    ] as const;
+  return {
+    ...HISTORY_OPS_PROGRAM,
+    name: HISTORY_OPS_NAME,
+    procedures: procedures([
+      [0, (request) => {
+        request.begin();
+        request.end();
+      }],
+      on(holdHistory, (histories, { id, timeoutMs }) => histories.hold(id, timeoutMs)),
+      on(takeHistory, (histories, { hold, reader }) => histories.take(hold, reader)),
+      on(joinReader, (histories, { id, reader }) => histories.join(id, reader)),
+      on(releaseHistory, (histories, { id }) => histories.release(id)),
+      on(updateReader, (histories, { id, change }) => histories.update(id, given(change))),
+      on(removeReader, (histories, { id }) => histories.remove(id)),
+      [listReaders.procedure, serve(listReaders, () => state(histories))],
+      [
+        historyUsage.procedure,
+        serve(historyUsage, async () => {
+          let usage;
+          const done = await told(histories, async (known) => {
+            usage = await known.usage();
+          });
+          return { ...done, usage };
+        }),
+      ],
+    ]),
+  };
+}
+
+const NONE = "this brick keeps no history: its volfile has no features/snapshot";
+
+async function told(
+  histories: HistoryOrders | undefined,
+  carryOut: (histories: HistoryOrders) => void | Promise<void>,
+): Promise<OrderDone> {
+  if (!histories) return { errno: EOPNOTSUPP.errno, error: NONE };
+  try {
+    await carryOut(histories);
+    return { errno: 0, error: "" };
+  } catch (error) {
+    if (!(error instanceof FopError)) throw error;
+    return { errno: error.errno, error: histories.trouble() ?? plain(error) };
+  }
+}
+
+function state(histories: HistoryOrders | undefined): HistoryState {
+  const trouble = histories ? histories.trouble() : NONE;
+  if (!histories || trouble !== undefined) return { trouble: trouble!, epoch: 0, readers: [] };
+  return { trouble: "", epoch: histories.epoch(), readers: histories.list() };
+}
+
+// What stays is left out.
+function given(change: { readonly [K in keyof ReaderChange]: ReaderChange[K] | undefined }) {
+  const { name, kind, active } = change;
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(kind === undefined ? {} : { kind }),
+    ...(active === undefined ? {} : { active }),
+  };
+}
+
+function historiesOf(layer: Xlator): HistoryOrders | undefined {
+  if (layer.histories) return layer.histories;
+  for (const child of layer.children) {
+    const found = historiesOf(child);
+    if (found) return found;
+  }
+  return undefined;
+}

@@ -1,0 +1,141 @@
+/** What a management daemon orders about a brick's history, and the moment in which answers wait. */
+
+import type { Clock, Timer } from "core/env.ts";
+import { EEXIST, EINVAL, EIO, ETIMEDOUT } from "core/errno.ts";
+import type {
+  HistoryOrders,
+  HistoryReader,
+  HistoryUsage,
+  ReaderChange,
+} from "core/history_orders.ts";
+import type { History } from "snapshot/engine/history.ts";
+
+/** Answers wait at most that long, whatever is asked for. */
+const HOLD_MAX_MS = 120_000;
+
+interface Hold {
+  readonly ended: AbortController;
+  readonly timer: Timer;
+}
+
+/** Keeps answers back. */
+export class Holds {
+  readonly #clock: Clock;
+  #holds = new Map<string, Hold>();
+  #none = Promise.withResolvers<void>();
+  /** Whether answers wait. */
+  any = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Begins one. EEXIST: there is one with this id. EINVAL: nobody waits that long. */
+  begin(id: string, timeoutMs: number): void {
+    if (this.#holds.has(id)) throw EEXIST;
+    if (!(timeoutMs > 0 && timeoutMs <= HOLD_MAX_MS)) throw EINVAL;
+    const timer = this.#clock.after(timeoutMs, () => this.end(id));
+    this.#holds.set(id, { ended: new AbortController(), timer });
+    this.any = true;
+  }
+
+  /** Aborted, with ETIMEDOUT, when the hold ends. ETIMEDOUT: there is none. */
+  signal(id: string): AbortSignal {
+    const hold = this.#holds.get(id);
+    if (!hold) throw ETIMEDOUT;
+    return hold.ended.signal;
+  }
+
+  /** False: there was none. */
+  end(id: string): boolean {
+    const hold = this.#holds.get(id);
+    if (!hold) return false;
+    hold.timer.cancel();
+    this.#holds.delete(id);
+    if (this.#holds.size === 0) {
+      this.any = false;
+      this.#none.resolve();
+      this.#none = Promise.withResolvers();
+    }
+    hold.ended.abort(ETIMEDOUT);
+    return true;
+  }
+
+  endAll(): void {
+    for (const id of [...this.#holds.keys()]) this.end(id);
+  }
+
+  /** Resolves when no answer has to wait any more. */
+  async over(): Promise<void> {
+    while (this.any) await this.#none.promise;
+  }
+}
+
+/** What the orders are about. */
+export interface Kept {
+  /** Undefined: there is none that can be used. */
+  readonly history: History | undefined;
+  readonly whyNot: string | undefined;
+}
+
+/** See the head of this file. */
+export class Orders implements HistoryOrders {
+  readonly #of: Kept;
+  readonly #holds: Holds;
+
+  constructor(of: Kept, holds: Holds) {
+    this.#of = of;
+    this.#holds = holds;
+  }
+
+  get #history(): History {
+    const { history } = this.#of;
+    if (!history) throw EIO;
+    return history;
+  }
+
+  trouble(): string | undefined {
+    const { history, whyNot } = this.#of;
+    return history ? undefined : whyNot ?? "the brick is starting, or ending";
+  }
+
+  epoch(): number {
+    return this.#history.epoch;
+  }
+
+  hold(id: string, timeoutMs: number): void {
+    void this.#history;
+    this.#holds.begin(id, timeoutMs);
+  }
+
+  async take(hold: string | undefined, reader: HistoryReader): Promise<void> {
+    const history = this.#history;
+    await history.take(reader, hold === undefined ? undefined : this.#holds.signal(hold));
+  }
+
+  async join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void> {
+    await this.#history.join(id, reader);
+  }
+
+  release(hold: string): void {
+    if (!this.#holds.end(hold)) throw ETIMEDOUT;
+  }
+
+  async update(id: string, change: ReaderChange): Promise<void> {
+    await this.#history.update(id, change);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#history.remove(id);
+  }
+
+  list(): readonly HistoryReader[] {
+    return this.#history.readers.list();
+  }
+
+  async usage(): Promise<HistoryUsage> {
+    const history = this.#history;
+    const readers = await history.usageByReader();
+    return { ...history.usage(), readers };
+  }
+}
