@@ -9,7 +9,7 @@ import { type BrickOp, brickRequest, xlatorInfo } from "rpc/programs/brick_ops.t
 import { connectTo } from "rpc/transport.ts";
 import { DaemonProcess } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
-import { must, processesNaming, run, until } from "tests/e2e/process.ts";
+import { must, processesNaming, run, until, untilEqual } from "tests/e2e/process.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import type { Xdata } from "core/xdata.ts";
 
@@ -106,19 +106,20 @@ e2e(
       await must(["umount", mount]);
       await until("the client is gone", () => processesNaming(mount).length === 0);
     }
-    // Releases come after the client's last answer.
-    await until("all is released", () => {
-      const { OPEN = 0, CREATE = 0, RELEASE = 0 } = traced(process.lines);
-      return RELEASE === OPEN + CREATE;
+    const profile = async () => {
+      const request = profileRequest(INFO.cumulative, true);
+      const [period] = readProfile((await ask(socket, brick, xlatorInfo, request)).output).periods;
+      const hits = period!.fops.map(({ fop, hits }) => [FOPS[fop].label, hits]);
+      return { period, counted: Object.fromEntries(hits) as Record<string, number> };
+    };
+    // Releases come after the client's last answer, and what is traced is read a moment later.
+    await until("all is released", async () => {
+      const { OPEN = 0, CREATE = 0, RELEASE = 0, OPENDIR = 0, RELEASEDIR = 0 } =
+        (await profile()).counted;
+      return RELEASE === OPEN + CREATE && RELEASEDIR === OPENDIR;
     });
-    const { periods } = readProfile(
-      (await ask(socket, brick, xlatorInfo, profileRequest(INFO.cumulative, true))).output,
-    );
-    const [period] = periods;
-    const counted = Object.fromEntries(
-      period!.fops.map(({ fop, hits }) => [FOPS[fop].label, hits]),
-    );
-    deepEqual(counted, traced(process.lines));
+    const { period, counted } = await profile();
+    await untilEqual("the trace has the same fops", counted, () => traced(process.lines));
     equal(counted["WRITE"], 7);
     equal(counted["MKDIR"], 1);
     equal(counted["RENAME"], 1);

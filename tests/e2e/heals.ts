@@ -15,16 +15,15 @@ export interface Compare {
 /** Starts glustershd and waits until nothing is left to heal and all bricks hold the same. */
 export async function healed(cluster: Cluster, compare: Compare = {}): Promise<void> {
   const healer = await cluster.startHealer();
-  try {
-    await until(
-      "nothing is left to heal",
-      async () => (await cluster.pendingHeals()).every((each) => each === 0),
-      HEAL_MS,
-      1000,
-    );
-  } catch (error) {
+  await untilHealed(cluster, compare).catch((error) => {
     throw new Error(`${error}\nglustershd: ${healer.lastWords()}`);
-  }
+  });
+}
+
+/** Waits until nothing is left to heal and all bricks hold the same; some healer is at it. */
+export async function untilHealed(cluster: Cluster, compare: Compare = {}): Promise<void> {
+  const nothing = async () => (await cluster.pendingHeals()).every((each) => each === 0);
+  await until("nothing is left to heal", nothing, HEAL_MS, 500);
   // Names that a heal took away are purged a little after the heal is complete.
   let difference: unknown;
   const same = () =>
@@ -32,13 +31,13 @@ export async function healed(cluster: Cluster, compare: Compare = {}): Promise<v
       difference = error;
       return false;
     });
-  await until("all bricks hold the same", same, SAME_MS, 1000).catch((error) => {
+  await until("all bricks hold the same", same, SAME_MS, 500).catch((error) => {
     throw new Error(`${error}\n${difference}`);
   });
 }
 
 /** Throws unless every brick holds what the first one holds, as far as the layout wants that. */
-export async function expectHealedBricks(
+async function expectHealedBricks(
   { bricks, options }: Cluster,
   { times = true }: Compare = {},
 ): Promise<void> {

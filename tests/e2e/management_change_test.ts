@@ -3,7 +3,7 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { e2e, LONG } from "tests/e2e/harness.ts";
 import { type BrickRow, ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
-import { exists, must, Process, run, until } from "tests/e2e/process.ts";
+import { exists, must, Process, run, until, untilEqual } from "tests/e2e/process.ts";
 
 const LOAD = new URL("./fs_load.py", import.meta.url).pathname;
 const V = "v1";
@@ -130,8 +130,8 @@ e2e(
     equal(graphs.size, 1 + switching.length);
     await load.end();
     deepEqual(pids(await node.allOnline(V)), pids(before));
-    const log = await Deno.readTextFile(`${path}.log`);
-    equal(log.match(/switched to graph/g)?.length, graphs.size);
+    const switches = () => Deno.readTextFileSync(`${path}.log`).match(/switched to graph/g)?.length;
+    await untilEqual("each switch is logged", graphs.size, switches);
   },
 );
 
