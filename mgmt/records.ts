@@ -149,9 +149,11 @@ export function optionsRecord(value: unknown): Readonly<Record<string, string>> 
   return texts({ options: value }, "options");
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+/** A record that is being read: nothing is known of its fields. */
+export type Fields = Readonly<Record<string, unknown>>;
 
-function fields(value: unknown, what: string): Fields {
+/** The fields of `value`. Throws RangeError if it has none; `what` is for people. */
+export function fields(value: unknown, what: string): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
   throw new RangeError(`Cannot read a ${what}: it is no record`);
 }
@@ -160,13 +162,15 @@ function wrong(name: string, expected: string): RangeError {
   return new RangeError(`Cannot read a record: "${name}" is not ${expected}`);
 }
 
-function text(at: Fields, name: string): string {
+/** A field that is a text, and says something. Throws RangeError. */
+export function text(at: Fields, name: string): string {
   const value = at[name];
   if (typeof value !== "string" || value === "") throw wrong(name, "a text");
   return value;
 }
 
-function count(at: Fields, name: string): number {
+/** A field that is a whole number, 0 or more. Throws RangeError. */
+export function count(at: Fields, name: string): number {
   const value = at[name];
   if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
     throw wrong(name, "a count");
@@ -174,13 +178,15 @@ function count(at: Fields, name: string): number {
   return value;
 }
 
-function list(at: Fields, name: string): readonly unknown[] {
+/** A field that is a list. Throws RangeError. */
+export function list(at: Fields, name: string): readonly unknown[] {
   const value = at[name];
   if (!Array.isArray(value)) throw wrong(name, "a list");
   return value;
 }
 
-function oneOf<T extends string>(at: Fields, name: string, words: readonly T[]): T {
+/** A field that is one of a few words. Throws RangeError. */
+export function oneOf<T extends string>(at: Fields, name: string, words: readonly T[]): T {
   const word = words.find((each) => each === at[name]);
   if (word === undefined) throw wrong(name, `one of ${words.join(", ")}`);
   return word;

@@ -2,6 +2,7 @@
 
 import type { Json } from "core/xlator.ts";
 import { KEYS, nodeRecord, optionsRecord, volumeRecord } from "mgmt/records.ts";
+import { checkSnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 import type { Entry } from "mgmt/store/store.ts";
 
 /** Reads a record as its users will. Throws RangeError naming the key. */
@@ -10,6 +11,7 @@ export function checkRecord({ key, value }: Entry): void {
     if (key === KEYS.node) nodeRecord(value);
     else if (key === KEYS.options) optionsRecord(value);
     else if (key.startsWith(KEYS.volumes)) checkVolume(key, value);
+    else checkSnapshotRecord(key, value);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new RangeError(`record "${key}": ${error.message}`);

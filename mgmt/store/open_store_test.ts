@@ -335,8 +335,10 @@ Deno.test("mgmt/store: a newer version is refused and not touched", () =>
     throws(
       () => openStore(home, env),
       new StoreError(
-        `Cannot open the store "${path}": a newer mortar wrote it (version 2, this one reads up to ` +
-          "1); start that one",
+        `Cannot open the store "${path}": a newer mortar wrote it ` +
+          `(version ${
+            UPGRADES.length + 1
+          }, this one reads up to ${UPGRADES.length}); start that one`,
       ),
     );
     deepEqual(Deno.readFileSync(path), before);

@@ -22,4 +22,9 @@ export const UPGRADES: readonly Upgrade[] = [
         "CREATE TABLE records (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
       ),
   },
+  {
+    // Nothing has to change. An older daemon must not open it: it would let a volume with snapshots go.
+    summary: "records of snapshots",
+    apply: () => {},
+  },
 ];
