@@ -141,18 +141,25 @@ for (const kind of ["ours", "glusterfsd"] as const) {
     const { volume } = await pair.ours();
     await Promise.all(numbers.flatMap((i) => [
       volume.mkdir(`/d${i}`).catch((error) => {
-        if (!EEXIST.matches(error)) throw error;
+        if (!EEXIST.matches(error)) throw new Error(`ours cannot make /d${i}: ${error}`);
       }),
       Deno.mkdir(`${mount}/d${i}`).catch((error) => {
         if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       }),
     ]));
     for (const i of numbers) {
-      await volume.writeFile(`/d${i}/f`, text.encode("x"));
-      equal(await Deno.readTextFile(`${mount}/d${i}/f`), "x");
-      const [one, other] = await pair.xattrs(`d${i}`, "trusted.gfid");
-      equal(one, other);
-      ok(one !== "");
+      const gfids = () => pair.xattrs(`d${i}`, "trusted.gfid");
+      try {
+        await volume.writeFile(`/d${i}/f`, text.encode("x"));
+        equal(await Deno.readTextFile(`${mount}/d${i}/f`), "x");
+        const [one, other] = await gfids();
+        equal(one, other);
+        ok(one !== "");
+      } catch (error) {
+        const layouts = await pair.xattrs(`d${i}`, LAYOUT), file = pair.where(`d${i}/f`);
+        const bricks = JSON.stringify({ gfids: await gfids(), layouts, file });
+        throw new Error(`/d${i}: ${error}; the bricks have ${bricks}`);
+      }
     }
     await must(["rm", "-r", ...numbers.map((i) => `${mount}/d${i}`)]);
     deepEqual(await names(volume, "/"), []);
