@@ -9,7 +9,6 @@
  * for it. Files opened with O_DIRECT: see `aligned.ts`.
  */
 
-import { createHash } from "node:crypto";
 import type { Call } from "core/call.ts";
 import { EINVAL, EIO, ENXIO, EOPNOTSUPP, fopError } from "core/errno.ts";
 import {
@@ -37,10 +36,11 @@ import {
 } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode } from "core/inode.ts";
+import { blockSums } from "core/lib/block_sums.ts";
 import { RWF_NOWAIT, sys } from "core/sys/calls.ts";
-import { intKey, withKey, type Xdata } from "core/xdata.ts";
+import { withKey, type Xdata } from "core/xdata.ts";
 import { OPEN_ACTIVE_FD_COUNT, OPEN_FD_COUNT, WRITE_IS_APPEND } from "core/xdata_keys.ts";
-import { addressInto } from "xlators/storage/posix/address.ts";
+import { addressInto } from "core/sys/address.ts";
 import { readAligned, writeAligned } from "xlators/storage/posix/aligned.ts";
 import type { Brick } from "xlators/storage/posix/brick.ts";
 import { fill } from "xlators/storage/posix/fill.ts";
@@ -522,10 +522,6 @@ export function seek(brick: Brick, _call: Call, args: SeekArgs): Promise<SeekRep
   });
 }
 
-const CHECK_ZERO = intKey("check-zero-filled");
-const HAS_ZEROS = intKey("buf-has-zeroes", "uint");
-const SHA256 = intKey("fips-mode-rchecksum");
-
 /** `rchecksum`: what healers compare before they copy. */
 export function rchecksum(
   brick: Brick,
@@ -533,33 +529,7 @@ export function rchecksum(
   args: RchecksumArgs,
 ): Promise<RchecksumReply> {
   if (args.size > RCHECKSUM_MAX) throw EINVAL;
-  return readv(brick, call, { ...args, flags: 0 }).then(({ data }) => {
-    let xdata = withKey(undefined, SHA256, 1);
-    if (args.xdata?.has(CHECK_ZERO)) {
-      xdata = withKey(xdata, HAS_ZEROS, data.every((byte) => byte === 0) ? 1 : 0);
-    }
-    return {
-      weak: weakChecksum(data),
-      strong: new Uint8Array(createHash("sha256").update(data).digest()),
-      xdata,
-    };
-  });
-}
-
-/** Adler-32 that starts from 0 (zlib's `adler32(0, …)`), as rsync's weak sum here. */
-export function weakChecksum(data: Uint8Array): number {
-  const MODULUS = 65521, BLOCK = 5552;
-  let a = 0, b = 0;
-  for (let start = 0; start < data.length; start += BLOCK) {
-    const end = Math.min(start + BLOCK, data.length);
-    for (let i = start; i < end; i++) {
-      a += data[i]!;
-      b += a;
-    }
-    a %= MODULUS;
-    b %= MODULUS;
-  }
-  return ((b << 16) | a) >>> 0;
+  return readv(brick, call, { ...args, flags: 0 }).then(({ data }) => blockSums(data, args.xdata));
 }
 
 /** `copyFileRange`: by reference where the backend can. */

@@ -11,7 +11,7 @@ import { EBADF, EINVAL, ENOSPC, ENXIO } from "core/errno.ts";
 import { O_APPEND, O_DIRECT, O_RDWR, O_SYNC } from "core/fops.ts";
 import { Fd } from "core/inode.ts";
 import { internal, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
-import { weakChecksum } from "xlators/storage/posix/data.ts";
+import { weakChecksum } from "core/lib/block_sums.ts";
 
 const ignore = !IS_ROOT;
 

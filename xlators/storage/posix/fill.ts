@@ -30,7 +30,7 @@ import type { Brick } from "xlators/storage/posix/brick.ts";
 import { GFID_XATTR } from "xlators/storage/posix/handle.ts";
 import { GFID2PATH } from "xlators/storage/posix/names.ts";
 import { VOLUME_ID_XATTR } from "xlators/storage/posix/open_brick.ts";
-import { isPattern, namePattern } from "xlators/storage/posix/name_pattern.ts";
+import { isPattern, namePattern } from "core/lib/name_pattern.ts";
 import type { Target } from "xlators/storage/posix/xattr_space.ts";
 import { pathOf } from "xlators/storage/posix/paths.ts";
 

@@ -28,7 +28,7 @@ import { CTIME, MDATA_XATTR, parseMdata } from "xlators/storage/posix/mdata.ts";
 import { GFID2PATH } from "xlators/storage/posix/names.ts";
 import { VOLUME_ID_XATTR } from "xlators/storage/posix/open_brick.ts";
 import { isPathinfo, isVirtual, virtualXattr } from "xlators/storage/posix/special_xattrs.ts";
-import { namePattern } from "xlators/storage/posix/name_pattern.ts";
+import { namePattern } from "core/lib/name_pattern.ts";
 import { checkValue, type Target } from "xlators/storage/posix/xattr_space.ts";
 
 /** Who a file is: neither set nor removed by any client. */

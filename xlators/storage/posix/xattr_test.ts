@@ -22,7 +22,7 @@ import {
 import { pack, parseMdata } from "xlators/storage/posix/mdata.ts";
 import { gfidReq, internal, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 import { combine } from "xlators/storage/posix/xattrop.ts";
-import { namePattern } from "xlators/storage/posix/name_pattern.ts";
+import { namePattern } from "core/lib/name_pattern.ts";
 
 const ignore = !IS_ROOT;
 const utf8 = (text: string) => new TextEncoder().encode(text);
