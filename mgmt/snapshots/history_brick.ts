@@ -1,0 +1,131 @@
+/** A brick that is given orders about its history; what fails is told with the brick's name. */
+
+import type { HistoryReader, HistoryUsage, ReaderChange } from "core/history_orders.ts";
+import type { Clock } from "core/env.ts";
+import { EEXIST, ENOENT } from "core/errno.ts";
+import type { Bricks } from "mgmt/bricks/bricks.ts";
+import { plain } from "mgmt/plain.ts";
+import { type BrickRecord, brickText, type VolumeRecord } from "mgmt/records.ts";
+import type { AskedBrick } from "mgmt/snapshots/quiet.ts";
+import type { Signature } from "rpc/program.ts";
+import {
+  type HistoryState,
+  historyUsage,
+  holdHistory,
+  listReaders,
+  type OrderDone,
+  releaseHistory,
+  removeReader,
+  takeHistory,
+  updateReader,
+} from "rpc/programs/history_ops.ts";
+
+/** Longest wait for an answer that looks at much, or waits for a disk. Milliseconds. */
+const PATIENCE_MS = 10_000;
+
+/** A brick did not do what it was told. */
+export class OrderFailed extends Error {
+  override readonly name = "OrderFailed";
+  constructor(
+    readonly brick: BrickRecord,
+    readonly why: string,
+    /** Linux error number; 0: it gave no answer. */
+    readonly errno: number,
+  ) {
+    super(`brick ${brickText(brick)}: ${why}`);
+  }
+}
+
+/** See the head of this file. All methods throw OrderFailed. */
+export class HistoryBrick implements AskedBrick {
+  readonly #bricks: Pick<Bricks, "ask" | "status">;
+  readonly #clock: Clock;
+
+  constructor(
+    bricks: Pick<Bricks, "ask" | "status">,
+    clock: Clock,
+    readonly volume: VolumeRecord,
+    readonly record: BrickRecord,
+  ) {
+    this.#bricks = bricks;
+    this.#clock = clock;
+  }
+
+  get name(): string {
+    return this.record.clientName;
+  }
+
+  get isUp(): boolean {
+    return this.#bricks.status(this.volume, this.record).online;
+  }
+
+  /** See `HistoryOrders.hold`. */
+  async hold(id: string, timeoutMs: number): Promise<void> {
+    this.#expect(await this.#ask(holdHistory, { id, timeoutMs }, timeoutMs));
+  }
+
+  /** See `HistoryOrders.take`. `patienceMs`: how long to wait for the answer. */
+  async take(hold: string, reader: HistoryReader, patienceMs: number): Promise<void> {
+    this.#expect(await this.#ask(takeHistory, { hold, reader }, patienceMs));
+  }
+
+  /** See `HistoryOrders.release`. */
+  async release(id: string, patienceMs: number): Promise<void> {
+    this.#expect(await this.#ask(releaseHistory, { id }, patienceMs));
+  }
+
+  /** See `HistoryOrders.update`. */
+  async update(id: string, { name, kind, active }: ReaderChange): Promise<void> {
+    this.#expect(await this.#ask(updateReader, { id, change: { name, kind, active } }));
+  }
+
+  /** See `HistoryOrders.remove`; that it has none is as good. */
+  async remove(id: string): Promise<void> {
+    this.#expect(await this.#ask(removeReader, { id }), ENOENT.errno);
+  }
+
+  state(): Promise<HistoryState> {
+    return this.#ask(listReaders, {});
+  }
+
+  async usage(): Promise<HistoryUsage> {
+    const { usage, ...done } = await this.#ask(historyUsage, {});
+    this.#expect(done);
+    if (!usage) throw new OrderFailed(this.record, "it told nothing", 0);
+    return usage;
+  }
+
+  /** Throws OrderFailed: it does not answer. */
+  ask<A, R>(signature: Signature<A, R>, args: A): Promise<R> {
+    return this.#ask(signature, args);
+  }
+
+  async #ask<A, R>(signature: Signature<A, R>, args: A, patienceMs = PATIENCE_MS): Promise<R> {
+    const answered = new AbortController();
+    const late = this.#clock.delay(patienceMs, answered.signal).then(() => {
+      throw new OrderFailed(this.record, `no answer in ${patienceMs / 1000} s`, 0);
+    });
+    // Who is not waited for any more fails unheard.
+    late.catch(() => {});
+    try {
+      const answer = this.#bricks.ask(this.volume, this.record, signature, args);
+      answer.catch(() => {});
+      return await Promise.race([answer, late]);
+    } catch (error) {
+      if (error instanceof OrderFailed) throw error;
+      throw new OrderFailed(this.record, plain(error), 0);
+    } finally {
+      answered.abort();
+    }
+  }
+
+  #expect({ errno, error }: OrderDone, also = 0): void {
+    if (errno === 0 || errno === also) return;
+    throw new OrderFailed(this.record, error || `errno ${errno}`, errno);
+  }
+}
+
+/** Whether a brick is further than the epoch that it was given. */
+export function isPassed(error: unknown): boolean {
+  return error instanceof OrderFailed && error.errno === EEXIST.errno;
+}

@@ -1,0 +1,393 @@
+/**
+ * Snapshots of volumes: their records, and bricks that follow them. A record in the store is the
+ * truth. Before the first brick takes a snapshot its record is there as `creating`: a daemon that
+ * finds such a one undoes it. Whoever goes leaves a record of the bricks that still have to forget it.
+ */
+
+import type { Env } from "core/env.ts";
+import type { HistoryReader, HistoryUsage } from "core/history_orders.ts";
+import type { Json } from "core/xlator.ts";
+import type { Bricks } from "mgmt/bricks/bricks.ts";
+import { Refusal } from "mgmt/cli/managed.ts";
+import { plain } from "mgmt/plain.ts";
+import { brickText, type VolumeRecord } from "mgmt/records.ts";
+import { takeAtOnce } from "mgmt/snapshots/create.ts";
+import { HistoryBrick, isPassed } from "mgmt/snapshots/history_brick.ts";
+import { SNAPSHOT_ERRNO } from "mgmt/snapshots/names.ts";
+import {
+  type RemovalRecord,
+  removalRecord,
+  SNAPSHOT_KEYS,
+  type SnapshotFile,
+  type SnapshotRecord,
+  snapshotRecord,
+  type SnapshotSettings,
+  snapshotSettings,
+  type VolumeHistoryRecord,
+  volumeHistoryRecord,
+} from "mgmt/snapshots/snapshot_record.ts";
+import type { Store, Transaction } from "mgmt/store/store.ts";
+
+/** What they are made on. */
+export interface SnapshotsParts {
+  readonly env: Env;
+  readonly store: Store;
+  readonly bricks: Pick<Bricks, "ask" | "status">;
+}
+
+/** What a new snapshot is to be. */
+export interface NewSnapshot {
+  readonly name: string;
+  readonly description?: string | undefined;
+  readonly file?: SnapshotFile | undefined;
+  /** Bricks that take it; the others miss it. */
+  readonly bricks: readonly HistoryBrick[];
+}
+
+/** See the head of this file. The only writer of its records, which it keeps in memory. */
+export class Snapshots {
+  readonly #env: Env;
+  readonly #store: Store;
+  readonly #asked: SnapshotsParts["bricks"];
+  #loading: Promise<Map<string, SnapshotRecord>> | undefined;
+
+  constructor({ env, store, bricks }: SnapshotsParts) {
+    this.#env = env;
+    this.#store = store;
+    this.#asked = bricks;
+  }
+
+  /** All, oldest first. */
+  async all(): Promise<SnapshotRecord[]> {
+    return [...(await this.#known()).values()].filter(isShown).sort(byAge);
+  }
+
+  /** Those of a volume, oldest first. */
+  async of(volume: string): Promise<SnapshotRecord[]> {
+    return (await this.all()).filter((each) => each.volume === volume);
+  }
+
+  /** The one of that name; undefined: there is none. */
+  async find(name: string): Promise<SnapshotRecord | undefined> {
+    const found = (await this.#known()).get(name);
+    return found && isShown(found) ? found : undefined;
+  }
+
+  /** The one of that id, which views are asked for by; undefined: there is none. */
+  async byId(id: string): Promise<SnapshotRecord | undefined> {
+    return (await this.all()).find((each) => each.id === id);
+  }
+
+  async settings(): Promise<SnapshotSettings> {
+    return snapshotSettings(await this.#store.get(SNAPSHOT_KEYS.settings));
+  }
+
+  /** Changes what is set for all volumes. */
+  async set(change: Partial<SnapshotSettings>): Promise<void> {
+    await this.#store.transact(async (transaction) => {
+      const before = snapshotSettings(await transaction.get(SNAPSHOT_KEYS.settings));
+      transaction.put(SNAPSHOT_KEYS.settings, { ...before, ...change });
+    });
+  }
+
+  /** What is remembered of a volume. */
+  async history(volume: string): Promise<VolumeHistoryRecord> {
+    return volumeHistoryRecord(await this.#store.get(SNAPSHOT_KEYS.history(volume)));
+  }
+
+  /** Sets most snapshots of one volume. */
+  async setLimit(volume: string, hardLimit: number): Promise<void> {
+    await this.#changeHistory(volume, (before) => ({ ...before, hardLimit }));
+  }
+
+  async #changeHistory(
+    volume: string,
+    change: (before: VolumeHistoryRecord) => VolumeHistoryRecord,
+  ): Promise<void> {
+    const key = SNAPSHOT_KEYS.history(volume);
+    await this.#store.transact(async (transaction) => {
+      transaction.put(key, { ...change(volumeHistoryRecord(await transaction.get(key))) });
+    });
+  }
+
+  /** The bricks of a volume. */
+  bricks(volume: VolumeRecord): HistoryBrick[] {
+    const { clock } = this.#env;
+    return volume.bricks.map((brick) => new HistoryBrick(this.#asked, clock, volume, brick));
+  }
+
+  /**
+   * Takes a snapshot at all of `asked.bricks`, or at none. Throws Refusal: a brick did not, or there
+   * is one of that name.
+   */
+  async create(volume: VolumeRecord, asked: NewSnapshot): Promise<SnapshotRecord> {
+    await this.#finishRemovals(volume);
+    for (let again = false;; again = true) {
+      const record = await this.#begin(volume, asked);
+      try {
+        await takeAtOnce(volume, asked.bricks, readerOf(record), this.#env);
+        return await this.#commit(record);
+      } catch (error) {
+        await this.#undo(volume, record, asked.bricks.map(({ name }) => name));
+        if (again || !isPassed(error)) throw notTaken(volume, error);
+        await this.#catchUp(volume, asked.bricks);
+      }
+    }
+  }
+
+  async #begin(
+    volume: VolumeRecord,
+    { name, description, file, bricks }: NewSnapshot,
+  ): Promise<SnapshotRecord> {
+    const { activateOnCreate } = await this.settings();
+    const taking = new Set(bricks.map((brick) => brick.name));
+    const missing = volume.bricks.map(({ clientName }) => clientName)
+      .filter((each) => !taking.has(each));
+    return await this.#change(async (transaction) => {
+      const key = SNAPSHOT_KEYS.history(volume.name);
+      const history = volumeHistoryRecord(await transaction.get(key));
+      if (await transaction.get(SNAPSHOT_KEYS.snapshot(name)) !== undefined) throw nameTaken(name);
+      const record: SnapshotRecord = {
+        name,
+        id: this.#env.random.uuid(),
+        ...description === undefined ? {} : { description },
+        volume: volume.name,
+        state: "creating",
+        active: activateOnCreate && file === undefined,
+        epoch: history.epoch + 1,
+        createdAt: this.#env.clock.now(),
+        missing,
+        ...file === undefined ? {} : { file },
+      };
+      transaction.put(key, { ...history, epoch: record.epoch });
+      return record;
+    });
+  }
+
+  async #commit(record: SnapshotRecord): Promise<SnapshotRecord> {
+    return await this.#change(() => Promise.resolve({ ...record, state: "kept" }));
+  }
+
+  // Puts the record that `change` answers, then remembers it.
+  async #change(
+    change: (transaction: Transaction) => Promise<SnapshotRecord>,
+  ): Promise<SnapshotRecord> {
+    const known = await this.#known();
+    const record = await this.#store.transact(async (transaction) => {
+      const made = await change(transaction);
+      transaction.put(SNAPSHOT_KEYS.snapshot(made.name), made as unknown as Json);
+      return made;
+    });
+    known.set(record.name, record);
+    return record;
+  }
+
+  async #undo(volume: VolumeRecord, record: SnapshotRecord, bricks: readonly string[]) {
+    const removal = await this.#forget(record, bricks);
+    await this.#finish(volume, removal);
+  }
+
+  // A brick that has seen more than we know, as after an older store was put back.
+  async #catchUp(volume: VolumeRecord, bricks: readonly HistoryBrick[]): Promise<void> {
+    const states = await Promise.all(bricks.map((brick) => brick.state().catch(() => undefined)));
+    const passed = Math.max(0, ...states.map((state) => (state?.epoch ?? 0) - 1));
+    this.#env.log.warn("bricks are further than the records", { volume: volume.name, passed });
+    await this.#changeHistory(volume.name, (before) => ({
+      ...before,
+      epoch: Math.max(before.epoch, passed),
+    }));
+  }
+
+  /** Ends a snapshot. Bricks that are down forget it when they come up. */
+  async remove(volume: VolumeRecord, record: SnapshotRecord): Promise<void> {
+    const missing = new Set(record.missing);
+    const bricks = volume.bricks.map(({ clientName }) => clientName)
+      .filter((name) => !missing.has(name));
+    await this.#undo(volume, record, bricks);
+  }
+
+  // One transaction: the snapshot is gone, and who has to forget it is written down.
+  async #forget(record: SnapshotRecord, bricks: readonly string[]): Promise<RemovalRecord> {
+    const known = await this.#known();
+    const removal = { id: record.id, volume: record.volume, bricks };
+    await this.#store.transact((transaction) => {
+      transaction.delete(SNAPSHOT_KEYS.snapshot(record.name));
+      transaction.put(SNAPSHOT_KEYS.removal(record.id), { ...removal, bricks: [...bricks] });
+      return Promise.resolve();
+    });
+    known.delete(record.name);
+    return removal;
+  }
+
+  async #finish(volume: VolumeRecord, { id, bricks }: RemovalRecord): Promise<void> {
+    const asked = this.bricks(volume).filter((brick) => bricks.includes(brick.name) && brick.isUp);
+    const done = await Promise.all(asked.map(async (brick) => {
+      try {
+        await brick.remove(id);
+        return [brick.name];
+      } catch (error) {
+        this.#env.log.warn("brick keeps a snapshot that is gone for now", {
+          brick: brickText(brick.record),
+          why: plain(error),
+        });
+        return [];
+      }
+    }));
+    await this.#forgotten(id, done.flat());
+  }
+
+  async #forgotten(id: string, done: readonly string[]): Promise<void> {
+    const key = SNAPSHOT_KEYS.removal(id);
+    await this.#store.transact(async (transaction) => {
+      const value = await transaction.get(key);
+      if (value === undefined) return;
+      const removal = removalRecord(value);
+      const left = removal.bricks.filter((name) => !done.includes(name));
+      if (left.length) transaction.put(key, { ...removal, bricks: left });
+      else transaction.delete(key);
+    });
+  }
+
+  async #removals(volume: string): Promise<RemovalRecord[]> {
+    const entries = await this.#store.list(SNAPSHOT_KEYS.removals);
+    return entries.map(({ value }) => removalRecord(value)).filter((each) =>
+      each.volume === volume
+    );
+  }
+
+  async #finishRemovals(volume: VolumeRecord): Promise<void> {
+    for (const removal of await this.#removals(volume.name)) await this.#finish(volume, removal);
+  }
+
+  /** Lets a snapshot be looked at, or no more. Throws Refusal: a brick that has it does not follow. */
+  async setActive(
+    volume: VolumeRecord,
+    record: SnapshotRecord,
+    active: boolean,
+  ): Promise<SnapshotRecord> {
+    const bricks = this.bricks(volume)
+      .filter((brick) => brick.isUp && !record.missing.includes(brick.name));
+    // Who looks is refused from the beginning, or let in at the end.
+    const changed = { ...record, active };
+    if (!active) await this.#change(() => Promise.resolve(changed));
+    const outcomes = await Promise.allSettled(
+      bricks.map((brick) => brick.update(record.id, { active })),
+    );
+    const failed = outcomes.find((each) => each.status === "rejected");
+    if (failed) throw new Refusal(`Cannot change snapshot ${record.name}: ${plain(failed.reason)}`);
+    return active ? await this.#change(() => Promise.resolve(changed)) : changed;
+  }
+
+  /** Room that old states take at each brick, by `BrickRecord.clientName`; those that cannot tell are not there. */
+  async usage(volume: VolumeRecord): Promise<ReadonlyMap<string, HistoryUsage>> {
+    const told = await Promise.all(
+      this.bricks(volume).filter(({ isUp }) => isUp).map(async (brick) => {
+        try {
+          return [[brick.name, await brick.usage()] as const];
+        } catch (error) {
+          this.#env.log.warn("brick does not tell of its history", {
+            brick: brickText(brick.record),
+            why: plain(error),
+          });
+          return [];
+        }
+      }),
+    );
+    return new Map(told.flat());
+  }
+
+  /** Undoes what a crash left half done; bricks hear of it when they come up. Before anything else. */
+  async recover(volumes: readonly VolumeRecord[]): Promise<void> {
+    const byName = new Map(volumes.map((volume) => [volume.name, volume]));
+    for (const record of (await this.#known()).values()) {
+      if (isShown(record)) continue;
+      this.#env.log.warn("snapshot was only half taken: undone", { snapshot: record.name });
+      const missing = new Set(record.missing);
+      const bricks = byName.get(record.volume)?.bricks.map(({ clientName }) => clientName) ?? [];
+      await this.#forget(record, bricks.filter((name) => !missing.has(name)));
+    }
+  }
+
+  /** A brick came up: it forgets what is gone, and what it should have and has not is noted. */
+  async reconcile(volume: VolumeRecord, clientName: string): Promise<void> {
+    const brick = this.bricks(volume).find(({ name }) => name === clientName);
+    const wanted = (await this.of(volume.name)).filter(({ missing }) =>
+      !missing.includes(clientName)
+    );
+    const removals = (await this.#removals(volume.name)).filter(({ bricks }) =>
+      bricks.includes(clientName)
+    );
+    // Nothing was ever taken: not even a question.
+    if (!brick || (!wanted.length && !removals.length)) return;
+    const named = { volume: volume.name, brick: brickText(brick.record) };
+    const { trouble, readers } = await brick.state();
+    if (trouble !== "") {
+      this.#env.log.error("brick cannot use its history", { ...named, why: trouble });
+      return;
+    }
+    for (const { id } of removals) {
+      await brick.remove(id);
+      await this.#forgotten(id, [clientName]);
+    }
+    const has = new Map(readers.map((reader) => [reader.id, reader]));
+    for (const record of wanted) {
+      const reader = has.get(record.id);
+      if (!reader) {
+        this.#env.log.error("brick has lost a snapshot", { ...named, snapshot: record.name });
+        await this.#miss(record, clientName);
+      } else if (reader.active !== record.active || reader.name !== record.name) {
+        await brick.update(record.id, { active: record.active, name: record.name });
+      }
+    }
+  }
+
+  // It may have gone meanwhile.
+  async #miss({ name, id }: SnapshotRecord, clientName: string): Promise<void> {
+    const known = await this.#known(), now = known.get(name);
+    if (now?.id !== id || now.missing.includes(clientName)) return;
+    await this.#change(() => Promise.resolve({ ...now, missing: [...now.missing, clientName] }));
+  }
+
+  /** A volume is gone, that had no snapshots left. */
+  async forgetVolume(volume: string): Promise<void> {
+    const removals = await this.#removals(volume);
+    await this.#store.transact((transaction) => {
+      transaction.delete(SNAPSHOT_KEYS.history(volume));
+      for (const { id } of removals) transaction.delete(SNAPSHOT_KEYS.removal(id));
+      return Promise.resolve();
+    });
+  }
+
+  #known(): Promise<Map<string, SnapshotRecord>> {
+    return this.#loading ??= this.#load();
+  }
+
+  async #load(): Promise<Map<string, SnapshotRecord>> {
+    const entries = await this.#store.list(SNAPSHOT_KEYS.snapshots);
+    const records = entries.map(({ value }) => snapshotRecord(value));
+    return new Map(records.map((record) => [record.name, record]));
+  }
+}
+
+function isShown({ state }: SnapshotRecord): boolean {
+  return state === "kept";
+}
+
+function byAge(one: SnapshotRecord, other: SnapshotRecord): number {
+  return one.createdAt - other.createdAt || one.epoch - other.epoch;
+}
+
+function readerOf({ id, name, file, epoch, createdAt, active }: SnapshotRecord): HistoryReader {
+  return { id, name, kind: "snapshot", file: file?.gfid, epoch, created: createdAt, active };
+}
+
+function nameTaken(name: string): Refusal {
+  return new Refusal(`Snapshot ${name} already exists`, SNAPSHOT_ERRNO.exists);
+}
+
+function notTaken(volume: VolumeRecord, error: unknown): Error {
+  if (error instanceof Refusal) return error;
+  return new Refusal(
+    `Volume ${volume.name} was not snapshotted, and nothing was changed: ${plain(error)}`,
+  );
+}
