@@ -1,36 +1,13 @@
 /** Options of other layers. */
 
-import { anyText, bytes, type Kind, onOff, rows, whole } from "mgmt/volume_options/rows.ts";
+import { bytes, onOff, rows, whole } from "mgmt/volume_options/rows.ts";
 import type { VolumeOption } from "mgmt/volume_options/volume_option.ts";
 
 const MB = 1024 ** 2;
 const TB = 1024 ** 4;
 
-const snapshotDirectory: Kind = (help, shown) => ({
-  ...anyText(help, shown),
-  values: "a dot, then letters, digits, - and _",
-  parse(value: string) {
-    if (/^\.[\w-]{1,254}$/.test(value)) return value;
-    throw new RangeError(`expected a name that begins with a dot, got "${value}"`);
-  },
-});
-
 /** See the head of this file. */
 export const FEATURES: readonly VolumeOption[] = [
-  ...rows("features/snapview-client", [
-    [
-      "features.snapshot-directory",
-      snapshotDirectory,
-      ".snaps",
-      "Name of the directory in which users see snapshots.",
-      {
-        supplied: true,
-      },
-    ],
-    ["features.show-snapshot-directory", onOff, "off", "Listings of the root show it.", {
-      supplied: true,
-    }],
-  ]),
   ...rows("features/shard", [
     [
       "features.shard",

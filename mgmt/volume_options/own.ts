@@ -36,6 +36,8 @@ const SPELLED: Readonly<Record<string, Spelled>> = {
   "features.enforce-mandatory-lock": { supplied: true, hidden: true },
   "features.locks-notify-contention": { shown: "yes" },
   "features.locks-revocation-clear-all": { shown: "false" },
+  "features.show-snapshot-directory": { supplied: true },
+  "features.snapshot-directory": { supplied: true },
   "features.worm": { supplied: true },
   "features.worm-file-level": { supplied: true },
   "features.worm-files-deletable": { supplied: true },

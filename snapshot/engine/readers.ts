@@ -9,9 +9,12 @@ export class Readers {
   #files = new Map<Gfid, number>();
   /** Epoch of the newest reader of the whole volume, 0 if there is none. */
   volume = 0;
+  /** Another number whenever a reader came, went or changed. */
+  version = 0;
 
   /** Replaces all by these. */
   set(readers: readonly Reader[]): void {
+    this.version++;
     this.#all = new Map(readers.map((reader) => [reader.id, reader]));
     this.volume = 0;
     this.#files = new Map();

@@ -5,7 +5,7 @@
 
 import type { Call } from "core/call.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
-import { oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
+import { bool, oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { History } from "snapshot/engine/history.ts";
@@ -13,6 +13,7 @@ import { HistoryError } from "snapshot/engine/store.ts";
 import { BrickFiles } from "xlators/features/snapshot/brick_files.ts";
 import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
 import { type After, type Before, RULES } from "xlators/features/snapshot/rules.ts";
+import { type Browsing, snapshotDirectory, Views } from "xlators/features/snapshot/views.ts";
 
 const options = {
   directory: optionalText({
@@ -26,6 +27,19 @@ const options = {
       "relaxed: it is in the page cache, as the data of applications is; a loss of power may " +
       "then make snapshots inexact where data was overwritten in the last seconds before it.",
   }),
+  "snapshot-directory": snapshotDirectory({
+    default: ".snaps",
+    volumeKey: "features.snapshot-directory",
+    help: "Name of the directory in the volume's root that has the active snapshots, each as a " +
+      "directory of its name, read-only. A file of that name in the root cannot be reached.",
+  }),
+  "show-snapshot-directory": bool({
+    default: false,
+    volumeKey: "features.show-snapshot-directory",
+    help:
+      "List the directory of snapshots in the volume's root: who walks through the volume then " +
+      "walks through all snapshots as well. It can be entered in any case.",
+  }),
 } satisfies OptionTable;
 
 /** See the head of this file. */
@@ -35,6 +49,8 @@ export class Snapshot extends Uniform {
   #history: History | undefined;
   #whyNot: string | undefined;
   #before!: Before;
+  #browsing: Browsing;
+  #views: Views | undefined;
   readonly #holds: Holds;
   readonly histories: Orders;
 
@@ -44,11 +60,14 @@ export class Snapshot extends Uniform {
     this.histories = new Orders(this, this.#holds);
     this.#directory = values.directory;
     this.#durability = values["snapshot-durability"];
+    this.#browsing = browsingOf(values);
   }
 
   reconfigure(values: Values<typeof options>): void {
     this.#durability = values["snapshot-durability"];
     if (this.#history) this.#history.durability = this.#durability;
+    this.#browsing = browsingOf(values);
+    if (this.#views) this.#views.browsing = this.#browsing;
   }
 
   /** A history that cannot be used is named in the log: live data is served without it. */
@@ -65,6 +84,8 @@ export class Snapshot extends Uniform {
       });
       this.#history = history;
       this.#before = { preserve: history.preserve, live };
+      const { child, inodes } = this;
+      this.#views = new Views({ history, live, child, inodes }, this.#browsing);
     } catch (error) {
       if (!(error instanceof HistoryError)) throw error;
       this.#whyNot = error.message;
@@ -74,6 +95,7 @@ export class Snapshot extends Uniform {
 
   async stop(): Promise<void> {
     this.#holds.endAll();
+    this.#views = undefined;
     await this.#history?.close();
     this.#history = undefined;
   }
@@ -94,6 +116,14 @@ export class Snapshot extends Uniform {
   }
 
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    const views = this.#views;
+    const seen = views?.answer(fop, call, args);
+    if (seen) return seen;
+    const live = this.#live(fop, call, args);
+    return views?.isWatchedFor(fop) ? views.orView(live, fop, call, args) : live;
+  }
+
+  #live<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const rule = (RULES as Rules)[fop] as Rule<K> | undefined;
     const history = this.#history;
     if (!rule || !history) return this.wind(fop, call, args);
@@ -135,6 +165,10 @@ export class Snapshot extends Uniform {
       after?.(done);
     }
   }
+}
+
+function browsingOf(values: Values<typeof options>): Browsing {
+  return { name: values["snapshot-directory"], listed: values["show-snapshot-directory"] };
 }
 
 type Rule<K extends FopName> = (before: Before, args: Args<K>) => Promise<After | void> | undefined;

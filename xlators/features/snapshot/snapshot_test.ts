@@ -30,7 +30,10 @@ class Place implements AsyncDisposable {
   async open(): Promise<void> {
     const { brick } = this;
     const at = node("snapshot", [brick.top], { inodes: brick.inodes });
-    this.layer = new Snapshot(at, { directory: brick.path, "snapshot-durability": "relaxed" });
+    this.layer = new Snapshot(at, {
+      ...{ directory: brick.path, "snapshot-durability": "relaxed" },
+      ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": false },
+    });
     await this.layer.start();
   }
 
