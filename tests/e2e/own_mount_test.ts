@@ -32,6 +32,16 @@ e2e("own mount: two mounts see one POSIX file system", ["setfacl"], async () => 
   if (failures.length) throw new Error(failures.join("\n"));
 });
 
+e2e("own mount: the kernel reads ahead as far as the mount is told", [], async () => {
+  await using mounts = await Mounts.start();
+  const readAhead = async (path: string) => {
+    const { dev } = await Deno.stat(path);
+    return (await Deno.readTextFile(`/sys/class/bdi/0:${dev}/read_ahead_kb`)).trim();
+  };
+  equal(await readAhead(await mounts.mount()), "1024");
+  equal(await readAhead(await mounts.mount("kernel-read-ahead=2MB")), "2048");
+});
+
 e2e(
   "own mount: without its brick it answers ENOTCONN, and goes on when that is back",
   [],

@@ -11,6 +11,7 @@ import { Device } from "xlators/mount/fuse/device.ts";
 import { Invalidator } from "xlators/mount/fuse/invalidate.ts";
 import { mount, type Mounted } from "xlators/mount/fuse/mount.ts";
 import { type FuseValues, options } from "xlators/mount/fuse/options.ts";
+import { setReadAhead } from "xlators/mount/fuse/read_ahead.ts";
 import { sys } from "core/sys/calls.ts";
 
 /** See the head of this file. */
@@ -68,6 +69,10 @@ export class Fuse extends PassThrough {
         throw new Error(`Cannot mount on "${values.mountpoint}": ${why}`);
       }),
     ]);
+    const { mountpoint, subtype, "kernel-read-ahead": readAhead } = values;
+    if (readAhead && !setReadAhead(mountpoint, `fuse.${subtype}`, readAhead)) {
+      env.log.info("kernel reads ahead as far as it does by itself", { mountpoint });
+    }
   }
 
   /** Takes the mount off, and waits until the kernel has let go of it. */

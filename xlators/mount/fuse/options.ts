@@ -1,6 +1,6 @@
 /** Options of a mount, as GlusterFS's client spells them. */
 
-import { bool, duration, int, optionalText, text, type Values } from "core/options.ts";
+import { bool, duration, int, optionalText, size, text, type Values } from "core/options.ts";
 
 export const options = {
   mountpoint: text({
@@ -67,6 +67,14 @@ export const options = {
     default: false,
     live: false,
     help: "Let the kernel gather writes. Other clients see them late.",
+  }),
+  "kernel-read-ahead": size({
+    default: 1 << 20,
+    max: 64 << 20,
+    live: false,
+    help:
+      "How far the kernel reads ahead in files that are read in order; 0: as it does by itself. " +
+      "Takes root.",
   }),
   "background-qlen": int({
     default: 64,
