@@ -63,7 +63,9 @@ export class Dispatcher {
       const found = findCommand(this.commands, asked.words);
       command = found.command;
       args = readArguments(command, found.rest);
-      const question = asked.confirmed ? undefined : command.question?.(args);
+      const question = asked.confirmed
+        ? undefined
+        : await command.question?.(args, this.#cluster);
       if (question !== undefined) return { stdout: "", stderr: "", exitCode: 0, question };
       const line = [command.path, ...found.rest].join(" ");
       const value = await this.perform(command, args, line, origin);

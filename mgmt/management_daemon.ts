@@ -127,7 +127,13 @@ export class ManagementDaemon {
       volfiles: this.#volfiles,
       servers: options.servers,
       isOwn: isOwnProcess,
-      ears: bricks.ears,
+      ears: {
+        ...bricks.ears,
+        signedIn: (entry) => {
+          bricks.ears.signedIn(entry);
+          void this.#reconcile(entry.brick);
+        },
+      },
       portOf: (path) => bricks.portOf(path),
       healerPidFile: (name) => `${healerDirectory(places, name)}/${name}-shd.pid`,
       volumeId: async (name) => (await this.cluster.find(name))?.id,
@@ -251,6 +257,14 @@ export class ManagementDaemon {
       await this.cluster.notePort(volume, path, port);
     } catch (error) {
       this.#env.log.warn("port of a brick is not remembered", { volume, path, why: plain(error) });
+    }
+  }
+
+  async #reconcile(path: string): Promise<void> {
+    try {
+      await this.cluster.brickCameUp(path);
+    } catch (error) {
+      this.#env.log.warn("snapshots of a brick are not looked at", { brick: path, why: plain(error) });
     }
   }
 

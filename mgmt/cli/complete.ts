@@ -128,6 +128,7 @@ async function offered(
   if (typeof offers === "object") return offers.map((word) => [word, help]);
   if (offers === "volume") return (await volumes(globals)).map((name) => [name, "volume"]);
   if (offers === "option") return await optionNames();
+  if (offers === "snapshot") return (await snapshots(globals)).map((name) => [name, "snapshot"]);
   return await bricks(given[0], globals);
 }
 
@@ -139,6 +140,10 @@ async function optionNames(): Promise<Candidate[]> {
 
 async function volumes(globals: Globals): Promise<string[]> {
   return namesIn(await asked(["volume", "list"], globals), "volumes");
+}
+
+async function snapshots(globals: Globals): Promise<string[]> {
+  return namesIn(await asked(["snapshot", "list"], globals), "snapshots");
 }
 
 async function bricks(volume: string | undefined, globals: Globals): Promise<Candidate[]> {

@@ -24,7 +24,7 @@ export interface Argument<T> {
   /** May be given more than once: then the command gets a list. */
   readonly many: boolean;
   /** What completion offers: a kind of thing that there is, or fixed words. */
-  readonly offers?: "volume" | "option" | "brick" | readonly string[] | undefined;
+  readonly offers?: "volume" | "option" | "brick" | "snapshot" | readonly string[] | undefined;
   /** Of a keyword: what it stands for alone, where the next word is no value for it. */
   readonly bare?: unknown;
   /** One value from one word. Throws RangeError saying what is expected. */
@@ -190,7 +190,10 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   readonly rest: string;
   readonly examples: readonly Example[];
   /** A question to answer yes to before it is done, in a terminal. */
-  readonly question?: (args: Arguments<A>) => string | undefined;
+  readonly question?: (
+    args: Arguments<A>,
+    cluster: Cluster,
+  ) => string | undefined | Promise<string | undefined>;
   /**
    * Only for who is on this machine, although nothing changes: it writes files here, has a brick
    * work, or tells secrets. Commands that change something always are.
@@ -209,6 +212,8 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   xmlFirst?(value: R, args: Arguments<A>): boolean;
   /** What a person reads on failure, such as "volume start: v1: failed: …"; absent: the message alone. */
   failed?(message: string, args: Arguments<A>): string;
+  /** A line that GlusterFS prints on standard output after a failure, newline at its end. */
+  readonly closing?: string;
   /**
    * The failure in `--xml`; absent: number and message alone, and the Refusal's exit code (0 where
    * we are called as `gluster`, which ends well once it has printed XML).

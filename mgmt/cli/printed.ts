@@ -43,7 +43,8 @@ export function printFailure(
   if (form === "json") return { stdout: failure(message, opErrno), stderr: "", exitCode };
   if (form === "text") {
     const text = command.failed?.(message, args) ?? message;
-    return { stdout: "", stderr: ended(text), exitCode };
+    const stdout = manner === "gluster" ? command.closing ?? "" : "";
+    return { stdout, stderr: ended(text), exitCode };
   }
   const failed = command.failedXml?.(message, args);
   return {

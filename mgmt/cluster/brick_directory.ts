@@ -4,7 +4,7 @@
  */
 
 import { fopError } from "core/errno.ts";
-import { gfidFromBytes, gfidToBytes, parseGfid } from "core/inode.ts";
+import { type Gfid, gfidFromBytes, gfidToBytes, parseGfid } from "core/inode.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { fitsVolfile } from "core/volfile.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
@@ -207,13 +207,17 @@ export function leaveBrick(path: string, id: string, made: boolean): void {
 
 /** Id of the volume that the directory belongs to; undefined: of none, or there is no such directory. */
 export function readVolumeId(path: string): string | undefined {
+  return readId(path || "/", VOLUME_ID);
+}
+
+/** The gfid of what is at that path, below a brick's directory; undefined: it has none, or is not there. */
+export function readGfid(path: string): Gfid | undefined {
+  return readId(path, "trusted.gfid");
+}
+
+function readId(path: string, name: string): Gfid | undefined {
   const value = new Uint8Array(16);
-  const size = sys.lgetxattr(
-    cstring(path || "/"),
-    cstring(attributeName(VOLUME_ID)),
-    value,
-    value.length,
-  );
+  const size = sys.lgetxattr(cstring(path), cstring(attributeName(name)), value, value.length);
   return size === 16 ? gfidFromBytes(value) : undefined;
 }
 

@@ -23,6 +23,7 @@ import {
   type VolumeRecord,
   volumeRecord,
 } from "mgmt/records.ts";
+import { Snapshots } from "mgmt/snapshots/snapshots.ts";
 import type { Store } from "mgmt/store/store.ts";
 
 /** What a cluster is made of. */
@@ -69,6 +70,8 @@ export class Cluster {
   readonly nodeId: string;
   readonly bricks: Bricks;
   readonly healer: HealerLink | undefined;
+  /** Snapshots of volumes. */
+  readonly snapshots: Snapshots;
   readonly isOwn: ClusterParts["isOwn"];
   readonly checkHost: ClusterParts["checkHost"];
   readonly volfile: ClusterParts["volfile"];
@@ -85,6 +88,7 @@ export class Cluster {
     this.nodeId = parts.nodeId;
     this.bricks = parts.bricks;
     this.healer = parts.healer;
+    this.snapshots = new Snapshots(parts);
     this.isOwn = parts.isOwn;
     this.checkHost = parts.checkHost;
     this.volfile = parts.volfile;
@@ -171,6 +175,14 @@ export class Cluster {
     });
   }
 
+  /** A brick of this node signed in: its snapshots are made what the records say. */
+  async brickCameUp(path: string): Promise<void> {
+    for (const volume of await this.started()) {
+      const brick = volume.bricks.find((each) => each.nodeId === this.nodeId && each.path === path);
+      if (brick) await this.snapshots.reconcile(volume, brick.clientName);
+    }
+  }
+
   /** Makes volfiles, then processes, what `volume` says. */
   async converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void> {
     await this.#publish(volume);
@@ -217,6 +229,7 @@ export class Cluster {
   async #finishDelete(volume: VolumeRecord): Promise<void> {
     await this.bricks.forget(volume);
     await this.#unpublish(volume);
+    await this.snapshots.forgetVolume(volume.name);
     await this.#drop(volume);
   }
 
@@ -253,6 +266,7 @@ export class Cluster {
         await this.#finishDelete(volume);
       }
     }
+    await this.snapshots.recover(await this.volumes());
   }
 }
 

@@ -5,6 +5,13 @@ import { getState } from "mgmt/commands/get_state.ts";
 import { peerProbe } from "mgmt/commands/peer_probe.ts";
 import { peerStatus } from "mgmt/commands/peer_status.ts";
 import { poolList } from "mgmt/commands/pool_list.ts";
+import { snapshotActivate, snapshotDeactivate } from "mgmt/commands/snapshot_activate.ts";
+import { snapshotConfig } from "mgmt/commands/snapshot_config.ts";
+import { snapshotCreate } from "mgmt/commands/snapshot_create.ts";
+import { snapshotDelete } from "mgmt/commands/snapshot_delete.ts";
+import { snapshotInfo } from "mgmt/commands/snapshot_info.ts";
+import { snapshotList } from "mgmt/commands/snapshot_list.ts";
+import { snapshotStatus } from "mgmt/commands/snapshot_status.ts";
 import { systemUuidGet } from "mgmt/commands/system_uuid_get.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
@@ -52,6 +59,14 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeClearLocks,
   volumeHeal,
   volumeBarrier,
+  snapshotCreate,
+  snapshotList,
+  snapshotInfo,
+  snapshotStatus,
+  snapshotActivate,
+  snapshotDeactivate,
+  snapshotDelete,
+  snapshotConfig,
   peerProbe,
   peerStatus,
   poolList,

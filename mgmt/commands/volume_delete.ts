@@ -24,6 +24,13 @@ export const volumeDelete = managed({
         `Volume ${name} has been started.Volume needs to be stopped before deletion.`,
       );
     }
+    const { length } = await cluster.snapshots.of(name);
+    if (length) {
+      throw new Refusal(
+        `Cannot delete Volume ${name} ,as it has ${length} snapshots. ` +
+          "To delete the volume, first delete all the snapshots under it.",
+      );
+    }
   },
   apply(cluster, { volume: name }) {
     return cluster.hooked("delete", name, () => remove(cluster, name));

@@ -29,9 +29,12 @@ export const volumeInfo = managed({
     };
     const one = volume !== undefined && volume !== "all";
     const volumes = one ? [await cluster.volume(volume)] : await cluster.volumes();
+    const snapshots = Map.groupBy(await cluster.snapshots.all(), (each) => each.volume);
     return {
       volume: one ? volume : null,
-      volumes: volumes.map((each) => infoOf(each, circumstances)),
+      volumes: volumes.map((each) =>
+        infoOf(each, { ...circumstances, snapshots: snapshots.get(each.name)?.length ?? 0 })
+      ),
     };
   },
   text: ({ volumes }) => volumes.map(infoText).join(""),

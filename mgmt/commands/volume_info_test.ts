@@ -85,7 +85,7 @@ Deno.test("volume info: hand-written volfiles in use are told behind the options
 
 Deno.test("volume info: bricks that no GlusterFS can read say so", () => {
   const volume = striped("v", 2, { kind: "distribute" });
-  const circumstances = { handWritten: [], userAttributes: true };
+  const circumstances = { handWritten: [], snapshots: 0, userAttributes: true };
   match(
     infoText(infoOf(volume, circumstances)),
     /\nOptions Reconfigured:\nbrick-attributes: user\.\*\n$/,

@@ -73,6 +73,7 @@ export interface Circumstances {
   readonly handWritten: readonly string[];
   /** Bricks keep their attributes under `user.*`: no GlusterFS can take them over as they are. */
   readonly userAttributes: boolean;
+  readonly snapshots: number;
 }
 
 /** What there is to tell of a volume. */
@@ -88,7 +89,7 @@ export function volumeInfo(volume: VolumeRecord, circumstances?: Circumstances):
     id: volume.id,
     status,
     statusText: STATUS_TEXTS[status],
-    snapshotCount: 0,
+    snapshotCount: circumstances?.snapshots ?? 0,
     brickCount: bricks.length,
     distCount,
     leafCount: setSize(volume) * volume.stripeCount,
