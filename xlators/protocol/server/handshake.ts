@@ -3,9 +3,10 @@
  * of refusals and error numbers are GlusterFS's (server-handshake.c): clients act on them.
  */
 
-import { type Client, NO_OWNER, ROOT } from "core/call.ts";
+import { type Call, type Client, NO_OWNER, ROOT } from "core/call.ts";
 import { FopError } from "core/errno.ts";
 import type { Inode } from "core/inode.ts";
+import { viewRoot } from "core/view_gfid.ts";
 import { intKey, str, textKey, Xdata } from "core/xdata.ts";
 import { type Procedure, procedures, type Program, serve } from "rpc/program.ts";
 import {
@@ -73,14 +74,14 @@ export function handshakeProgram(session: Session, resolve: Resolve): Program {
 
 async function join(
   session: Session,
-  asked: Xdata | undefined,
+  dict: Xdata | undefined,
   resolve: Resolve,
 ): Promise<Answer> {
   const { server, connection } = session;
   try {
-    const given = asked ?? new Xdata(new Map());
-    const brick = findBrick(server, given);
-    const { subdir, client, trusted } = await admit(session, brick, given, resolve);
+    const given = dict ?? new Xdata(new Map());
+    const asked = findBrick(server, given), { brick } = asked;
+    const { subdir, client, trusted } = await admit(session, asked, given, resolve);
     await server.retireFormer(client.id, client.address);
     // All this took a while: the client may have gone, or asked twice.
     if (!connection.open) throw new Refusal(EACCES, "Disconnected");
@@ -91,6 +92,8 @@ async function join(
       client,
       child: brick.child,
       brick: given.get(REMOTE_SUBVOLUME)!,
+      known: asked.name,
+      readOnly: asked.snapshot !== undefined,
       subdir,
       trusted,
       version,
@@ -109,7 +112,7 @@ async function join(
     if (!(error instanceof Refusal)) throw error;
     server.log.warn("client refused", {
       peer: connection.peer.text,
-      client: asked?.get(PROCESS_UUID),
+      client: dict?.get(PROCESS_UUID),
       reason: error.text,
       errno: error.errno,
     });
@@ -120,10 +123,20 @@ async function join(
 /** What a request may have beside its bulk data. */
 const HEADS_MAX = 64 << 10;
 
-function findBrick(server: Server, given: Xdata): Brick {
-  const name = given.get(REMOTE_SUBVOLUME);
-  if (name === undefined) throw new Refusal(EINVAL, "No remote-subvolume option specified");
-  const brick = server.brick(name);
+/** What a client asks for. */
+interface Asked {
+  readonly brick: Brick;
+  /** As rules about who may come in name it. */
+  readonly name: string;
+  /** Id of the snapshot whose view of the brick it asks for. */
+  readonly snapshot: string | undefined;
+}
+
+function findBrick(server: Server, given: Xdata): Asked {
+  const subvolume = given.get(REMOTE_SUBVOLUME);
+  if (subvolume === undefined) throw new Refusal(EINVAL, "No remote-subvolume option specified");
+  const [, snapshot, inside] = server.brick(subvolume) ? [] : SNAPSHOT.exec(subvolume) ?? [];
+  const name = inside ?? subvolume, brick = server.brick(name);
   if (!brick) throw new Refusal(ENOENT, "Brick not found");
   if (!server.running) {
     throw new Refusal(
@@ -132,12 +145,15 @@ function findBrick(server: Server, given: Xdata): Brick {
     );
   }
   if (!brick.up) throw new Refusal(EAGAIN, "Not received child_up for this xlator");
-  return brick;
+  return { brick, name, snapshot };
 }
+
+/** A brick as a snapshot sees it: the snapshot's id, and the brick's name, which is a path. */
+const SNAPSHOT = /^\/snaps\/([^/]+)(\/.+)$/;
 
 async function admit(
   session: Session,
-  brick: Brick,
+  { brick, name, snapshot }: Asked,
   given: Xdata,
   resolve: Resolve,
 ): Promise<{ client: Client; subdir: Inode | undefined; trusted: boolean }> {
@@ -145,7 +161,8 @@ async function admit(
   const uuid = given.get(PROCESS_UUID);
   if (uuid === undefined) throw new Refusal(EINVAL, "UUID not specified");
   const volumeId = given.get(VOLUME_ID);
-  if (brick.volumeId !== undefined && volumeId !== undefined && volumeId !== brick.volumeId) {
+  const isOther = volumeId !== undefined && ![brick.volumeId, snapshot].includes(volumeId);
+  if (brick.volumeId !== undefined && isOther) {
     throw new Refusal(
       EINVAL,
       "Volume-ID different, possible case of same brick re-used in another volume",
@@ -156,20 +173,21 @@ async function admit(
     throw new Refusal(EINVAL, `version mismatch: client(${fops}) - client-mgmt(0)`);
   }
   const path = given.get(SUBDIR_MOUNT);
-  const { allowed, trusted } = await judge(server.values, connection.peer, given, resolve);
+  const { allowed, trusted } = await judge(server.values, connection.peer, name, given, resolve);
   if (!allowed) throw new Refusal(EACCES, "Authentication failed");
   const client: Client = { id: uuid, address: connection.peer.address };
-  return { client, subdir: await rootOf(server, brick, client, path), trusted };
+  const root = snapshot === undefined ? undefined : await viewOf(server, brick, client, snapshot);
+  return { client, subdir: await rootOf(server, brick, client, path, root), trusted };
 }
 
-/** What the rules say of a client that gave `given`. */
+/** What the rules for the brick `name` say of a client that gave `given`. */
 export async function judge(
   values: ServerValues,
   peer: PeerAddress,
+  name: string,
   given: Xdata,
   resolve: Resolve,
 ): Promise<{ allowed: boolean; trusted: boolean }> {
-  const name = given.get(REMOTE_SUBVOLUME)!;
   const who: Applicant = {
     address: peer.address,
     port: peer.port,
@@ -190,16 +208,38 @@ export async function judge(
   return { allowed: judged([byAddress, byLogin]), trusted: byLogin === "accept" };
 }
 
+function callOf(server: Server, client: Client): Call {
+  return { ...ROOT, client, lkOwner: NO_OWNER, deadline: server.deadline };
+}
+
+/** The root of a snapshot's view. */
+async function viewOf(
+  server: Server,
+  { child }: Brick,
+  client: Client,
+  snapshot: string,
+): Promise<Inode> {
+  const inode = server.inodeOf(viewRoot(snapshot));
+  try {
+    await child.lookup(callOf(server, client), { inode, name: "" });
+    return inode;
+  } catch (error) {
+    if (!(error instanceof FopError)) throw error;
+    throw new Refusal(ENOENT, `snapshot "${snapshot}" is not active on this brick`);
+  }
+}
+
 async function rootOf(
   server: Server,
   brick: Brick,
   client: Client,
   path: string | undefined,
+  root: Inode | undefined,
 ): Promise<Inode | undefined> {
-  if (path === undefined || /^\/*$/.test(path)) return undefined;
+  if (path === undefined || /^\/*$/.test(path)) return root;
   try {
-    const call = { ...ROOT, client, lkOwner: NO_OWNER, deadline: server.deadline };
-    return await findSubdir(brick.child, server.inodeTable, call, path);
+    const from = root ?? server.inodeTable.root;
+    return await findSubdir(brick.child, server.inodeTable, callOf(server, client), path, from);
   } catch (error) {
     if (!(error instanceof FopError)) throw error;
     throw new Refusal(ENOENT, `subdirectory for mount "${path}" is not found`);

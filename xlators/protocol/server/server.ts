@@ -145,7 +145,13 @@ export class Server extends Refuse {
 
   async #judgeAgain({ member, connection }: Session): Promise<void> {
     if (!member) return;
-    const { allowed } = await judge(this.values, connection.peer, member.given, resolve);
+    const { allowed } = await judge(
+      this.values,
+      connection.peer,
+      member.known,
+      member.given,
+      resolve,
+    );
     if (!allowed) connection.close("no longer allowed");
   }
 

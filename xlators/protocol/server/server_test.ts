@@ -15,6 +15,8 @@ import {
   EMFILE,
   ENAMETOOLONG,
   ENOENT,
+  EROFS,
+  ESTALE,
   type FopError,
 } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
@@ -30,6 +32,7 @@ import { buildGraph, type Graph } from "core/graph.ts";
 import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, Inode, ROOT_GFID } from "core/inode.ts";
 import { defineXlator, type XlatorType, xlatorTypes } from "core/registry.ts";
+import { viewRoot } from "core/view_gfid.ts";
 import { parseVolfile } from "core/volfile.ts";
 import { intKey, str, textKey, withKey, Xdata } from "core/xdata.ts";
 import { type Node, PassThrough } from "core/xlator.ts";
@@ -561,6 +564,32 @@ Deno.test("protocol/server: a sub-directory mount sees its directory as the root
     (error) => ENOENT.matches(error) && error.postParent?.gfid === ROOT_GFID,
   );
   client.leave();
+});
+
+Deno.test("protocol/server: a client of a snapshot sees its view as the root, and changes nothing", async () => {
+  const id = "5a5cb0b5-7a52-4f0a-9e0e-3b6b66a3d1c9", view = viewRoot(id);
+  await using brick = await rig({
+    ...opens,
+    lookup: (_call, { inode }) =>
+      inode!.gfid === view
+        ? Promise.resolve({ ...directory(view), postParent: undefined })
+        : Promise.reject(ESTALE),
+  }, `option auth.addr.${BRICK}.allow *\noption volume-id ${GFID}`);
+  const subvolume = `/snaps/${id}${BRICK}`;
+  const asked = { "volume-id": id };
+  const client = await FopClient.join(brick.endpoint, joinDict(subvolume, asked));
+  const { stat } = await client.ask("lookup", { inode: client.root, name: "" });
+  equal(stat.gfid, ROOT_GFID);
+  equal(brick.child.last("lookup").inode!.gfid, view);
+  // Also not by a gfid that is not of the view.
+  const inode = new Inode(GFID);
+  await rejects(client.ask("setattr", { inode, changes: { mode: 0 } }), is(EROFS));
+  await rejects(client.ask("open", { inode, flags: 2 }), is(EROFS));
+  await client.ask("open", { inode, flags: 0 });
+  client.leave();
+  for (const other of [`/snaps/other${BRICK}`, `/snaps/${id}/other`, `/snaps/${id}`]) {
+    equal((await joinedAs(brick, { "remote-subvolume": other })).errno, ENOENT.errno, other);
+  }
 });
 
 Deno.test("protocol/server: a client that goes while it joins leaves nothing behind", async () => {

@@ -4,8 +4,16 @@
  */
 
 import type { Call, Client } from "core/call.ts";
-import { EACCES, EINVAL, EIO, ENAMETOOLONG, FopError } from "core/errno.ts";
-import { type Args, type FopName, FOPS, type Fops, type Reply } from "core/fops.ts";
+import { EACCES, EINVAL, EIO, ENAMETOOLONG, EROFS, FopError } from "core/errno.ts";
+import {
+  type Args,
+  type FopName,
+  FOPS,
+  type Fops,
+  O_ACCMODE,
+  O_TRUNC,
+  type Reply,
+} from "core/fops.ts";
 import { Fd, type Gfid, type Inode, ROOT_GFID } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
 import type { Xdata } from "core/xdata.ts";
@@ -30,6 +38,10 @@ export interface Membership {
   readonly child: Xlator;
   /** As the client named it. */
   readonly brick: string;
+  /** As rules about who may come in name it. */
+  readonly known: string;
+  /** It asked for a snapshot: nothing may be changed through it, whatever gfids it knows. */
+  readonly readOnly: boolean;
   /** The directory that is its root, unless that is the volume's. */
   readonly subdir: Inode | undefined;
   /** True if it gave a user name and password that are right. */
@@ -226,6 +238,7 @@ export class Session implements Peer {
       if (fop === "rename") checkNameSize(named.oldName!), checkNameSize(named.newName!);
     }
     if (fop === "readv" && named.size! > this.server.values["record-size-limit"]) throw EINVAL;
+    if (this.#member!.readOnly && changes(fop, args)) throw EROFS;
     if ((fop === "readdir" || fop === "readdirp") && named.size! > READDIR_BYTES_MAX) {
       return { ...args, size: READDIR_BYTES_MAX };
     }
@@ -301,6 +314,11 @@ export class Session implements Peer {
 }
 
 const NOBODY_ASKS = { uid: 0, gid: 0, groups: [], pid: 0, lkOwner: "" } as unknown as Credentials;
+
+function changes(fop: FopName, args: object): boolean {
+  return FOPS[fop].kind === "modify" ||
+    (fop === "open" && ((args as Args<"open">).flags & (O_ACCMODE | O_TRUNC)) !== 0);
+}
 
 function checkName(fop: FopName, name: string | undefined): void {
   // An xattr's name has rules of its own, kept by the storage.

@@ -1,5 +1,5 @@
 /**
- * Sub-directory mounts: to such a client its directory is the root. Requests that name the root's
+ * Sub-directory mounts, and those of snapshots: to such a client its directory is the root. Requests that name the root's
  * gfid mean the directory, and the directory's attributes go out as the root's. As with GlusterFS,
  * what is outside has no name that leads to it, but a gfid that the client knows from elsewhere is
  * not refused.
@@ -12,14 +12,15 @@ import { type Iatt, isDirectory } from "core/iatt.ts";
 import { type Gfid, type Inode, type InodeTable, ROOT_GFID } from "core/inode.ts";
 import type { Xlator } from "core/xlator.ts";
 
-/** The directory at `path`. Fails as a lookup does; ENOTDIR if something else is there. */
+/** The directory at `path` from `root` on. Fails as a lookup does; ENOTDIR if something else is there. */
 export async function findSubdir(
   child: Xlator,
   inodes: InodeTable,
   call: Call,
   path: string,
+  root: Inode,
 ): Promise<Inode> {
-  let inode = inodes.root;
+  let inode = root;
   for (const name of path.split("/")) {
     if (name === "") continue;
     if (name === "." || name === ".." || name.includes("\0")) throw ENOENT;
