@@ -1,7 +1,7 @@
 /** A layer of locks over a scripted child, and short words for tests: who locks what. */
 
 import { deepStrictEqual as deepEqual, rejects } from "node:assert/strict";
-import { type Call, type Client, type LkOwner, NO_OWNER, ROOT } from "core/call.ts";
+import { type Call, type Client, type LkOwner, ROOT } from "core/call.ts";
 import { type FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Args, DONE, type Flock } from "core/fops.ts";
@@ -10,6 +10,7 @@ import { Fd, type Gfid, Inode } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
+import { flock } from "tests/fakes/flock.ts";
 import { LinesLog, node, testEnv } from "tests/fakes/node.ts";
 import { Locks, locks as locksType } from "xlators/features/locks/locks.ts";
 
@@ -79,22 +80,6 @@ export function setUp(options: Record<string, string> = {}, script: Script = {})
 /** A call of `client`, as `owner`. */
 export function by(client: Client, owner = "01", over: Partial<Call> = {}): Call {
   return { ...ROOT, client, pid: 100, lkOwner: owner as LkOwner, ...over };
-}
-
-/** A range; size 0 reaches to infinity. */
-export function flock(
-  type: Flock["type"],
-  start: number | bigint = 0,
-  size: number | bigint = 0,
-): Flock {
-  return {
-    type,
-    whence: 0,
-    start: BigInt(start),
-    size: BigInt(size),
-    pid: 100,
-    owner: NO_OWNER,
-  };
 }
 
 /** An inode lock that waits, is tried, or is dropped. */

@@ -8,13 +8,13 @@ import * as keys from "core/xdata_keys.ts";
 import { testClient } from "tests/fakes/node.ts";
 import { locks as locksType } from "xlators/features/locks/locks.ts";
 
+import { flock } from "tests/fakes/flock.ts";
 import {
   by,
   DIR,
   entrylk,
   fails,
   FILE,
-  flock,
   inodelk,
   isEmpty,
   LAST,

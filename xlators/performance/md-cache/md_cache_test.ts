@@ -10,6 +10,7 @@ import { ptr, withKey, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
+import { flock } from "tests/fakes/flock.ts";
 import { node, testClient, testEnv } from "tests/fakes/node.ts";
 import { mdCache } from "xlators/performance/md-cache/md_cache.ts";
 
@@ -171,15 +172,7 @@ Deno.test("md-cache: opening and locking a file shows what others did", async ()
   await top.stat(ROOT, { inode });
   await top.open(ROOT, { inode, flags: O_RDWR });
   await top.stat(ROOT, { inode });
-  const lock = {
-    type: "read",
-    whence: 0,
-    start: 0n,
-    size: 0n,
-    pid: 1,
-    owner: ROOT.lkOwner,
-  } as const;
-  await top.lk(ROOT, { fd, cmd: "set", lock });
+  await top.lk(ROOT, { fd, cmd: "set", lock: flock("read") });
   await top.stat(ROOT, { inode });
   equal(child.fops.filter((fop) => fop === "stat").length, 3);
 });

@@ -6,6 +6,7 @@ import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
+import { flock } from "tests/fakes/flock.ts";
 import { node } from "tests/fakes/node.ts";
 import { openBehind } from "xlators/performance/open-behind/open_behind.ts";
 
@@ -130,19 +131,20 @@ Deno.test("open-behind: before a file's rights change it is opened, others are n
 Deno.test("open-behind: a lock is taken through an open file, and flushed", async () => {
   const { top, child, open, anonymous } = bed();
   const fd = await open();
-  const lock = {
-    type: "read",
-    whence: 0,
-    start: 0n,
-    size: 0n,
-    pid: 1,
-    owner: ROOT.lkOwner,
-  } as const;
-  await top.lk(ROOT, { fd, cmd: "set", lock });
+  await top.lk(ROOT, { fd, cmd: "set", lock: flock("read") });
   await top.flush(ROOT, { fd });
   await top.release(ROOT, { fd });
   deepEqual(child.fops, ["open", "lk", "flush", "release"]);
   deepEqual(anonymous(), [undefined, false, false, false]);
+});
+
+Deno.test("open-behind: closing a file that is locked tells bricks, which let go of the locks", async () => {
+  const { top, child, open } = bed();
+  const early = await open();
+  await top.lk(ROOT, { fd: await open(O_RDWR), cmd: "set", lock: flock("write") });
+  await top.flush(ROOT, { fd: early });
+  await top.release(ROOT, { fd: early });
+  deepEqual(child.fops, ["open", "lk", "open", "flush", "release"]);
 });
 
 Deno.test("open-behind: attributes are asked for without opening", async () => {

@@ -1,46 +1,22 @@
 /**
  * A small file that is opened to read is read instead, from one brick, whole: reads are answered
  * from that, and closing it costs nothing. That read is as good as an open: it fails if the file is
- * gone, and shows what others wrote and closed before. What an open file keeps that a name or
- * another mode would lose is kept: before a name goes, or a file's rights change, bricks open what
- * they have not. See contents.ts for what may be answered.
+ * gone, and shows what others wrote and closed before. What an open file keeps is kept: see
+ * core/late_opens.ts. See contents.ts for what may be answered.
  */
 
-import { type Call, isInternal } from "core/call.ts";
+import type { Call } from "core/call.ts";
 import { ENOENT, ESTALE, FopError } from "core/errno.ts";
 import { type GraphEvent } from "core/events.ts";
-import {
-  type Args,
-  DONE,
-  type Empty,
-  type FopName,
-  O_ACCMODE,
-  O_APPEND,
-  O_DIRECT,
-  O_SYNC,
-  O_TRUNC,
-  type Reply,
-} from "core/fops.ts";
+import { type Args, DONE, type Empty, type FopName, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
-import { Fd, type Inode, PerFd, PerInode } from "core/inode.ts";
+import { Fd, type Inode, PerInode } from "core/inode.ts";
+import { inodeOf, type LateOpen, LateOpens } from "core/late_opens.ts";
 import { defineXlator } from "core/registry.ts";
-import { type Json, type Node, settle, Uniform } from "core/xlator.ts";
+import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { type Content, Contents } from "xlators/performance/quick-read/contents.ts";
 import { options, type QuickReadValues } from "xlators/performance/quick-read/options.ts";
 
-/** Opened so, a file is opened on bricks. */
-const AT_ONCE = O_ACCMODE | O_TRUNC | O_APPEND | O_DIRECT | O_SYNC;
-/** After these, a file that was not opened might not be there. */
-const TAKES: ReadonlySet<FopName> = new Set<FopName>(["unlink", "rename"]);
-/** After these, it might not be opened any more. */
-const FORBIDS: ReadonlySet<FopName> = new Set<FopName>([
-  "setattr",
-  "fsetattr",
-  "setxattr",
-  "fsetxattr",
-  "removexattr",
-  "fremovexattr",
-]);
 /** Fops that change what a file holds. */
 const CHANGES: ReadonlySet<FopName> = new Set<FopName>([
   "writev",
@@ -60,29 +36,12 @@ const LOOKS: ReadonlySet<FopName> = new Set<FopName>([
   "fsetattr",
 ]);
 
-/** A file that was answered as open. */
-interface Opened {
-  readonly call: Call;
-  readonly args: Args<"open">;
-  opening: Promise<Fd> | undefined;
-  real: Fd | undefined;
-}
-
 class QuickRead extends Uniform {
   readonly #contents: Contents;
-  readonly #opened = new PerFd<Opened>();
-  /** Those that bricks have not heard of. */
-  readonly #waiting = new Set<Opened>();
+  readonly #late = new LateOpens(this.child);
   /** How many of the opened are of an inode: the last one lets its content go. */
   readonly #holders = new PerInode<number>();
-  /** Inodes that locks were taken on: who closes any file of it lets go of his. */
-  readonly #withLocks = new PerInode<true>();
   #values: QuickReadValues;
-  /** Fops under way that take names, and how many began. */
-  #taking = 0;
-  #takes = 0;
-  #answered = 0;
-  #sent = 0;
 
   constructor(node: Node, values: QuickReadValues) {
     super(node);
@@ -98,7 +57,8 @@ class QuickRead extends Uniform {
 
   state(): Json {
     const { files, bytes } = this.#contents;
-    return { files, bytes, answered: this.#answered, sent: this.#sent };
+    const { answered, sent } = this.#late;
+    return { files, bytes, answered, sent };
   }
 
   #tune(): void {
@@ -122,51 +82,25 @@ class QuickRead extends Uniform {
 
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     if (fop === "open") return this.#open(call, args as Args<"open">) as Promise<Reply<K>>;
-    if (TAKES.has(fop)) return this.#take(fop, call, args);
-    const of = inodeOf(args);
-    if (this.#waiting.size && of && FORBIDS.has(fop)) {
-      const first = [...this.#waiting].filter((each) => each.args.inode === of);
-      if (first.length) return this.#openAll(first).then(() => this.#use(fop, call, args));
-    }
-    return this.#use(fop, call, args);
-  }
-
-  async #take<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
-    this.#taking++;
-    this.#takes++;
-    try {
-      if (this.#waiting.size) await this.#openAll([...this.#waiting]);
-      return await this.wind(fop, call, args);
-    } finally {
-      this.#taking--;
-    }
-  }
-
-  // What cannot be opened stays so: whoever uses it hears of it.
-  async #openAll(all: readonly Opened[]): Promise<void> {
-    await settle(all.map((each) => this.#really(each)));
+    if (!this.#late.concerns(fop)) return this.#use(fop, call, args);
+    return this.#late.guard(fop, args, () => this.#use(fop, call, args));
   }
 
   async #open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
     const { inode, flags } = args;
     if (flags & O_TRUNC) return await this.#changing(inode, () => this.child.open(call, args));
-    const takes = this.#takes;
+    const { takes } = this.#late;
     const content = this.#mayRead(call, args) && await this.#content(call, inode);
     // While it was read, a fop began that may take its name, and did not see that it is open.
-    const isSafe = content && takes === this.#takes && grantsReading(content.stat, call);
+    const isSafe = content && takes === this.#late.takes && grantsReading(content.stat, call);
     if (!isSafe) return await this.child.open(call, args);
-    const fd = new Fd(inode, flags);
-    const opened: Opened = { call, args, opening: undefined, real: undefined };
-    this.#opened.set(fd, opened);
-    this.#waiting.add(opened);
     this.#holders.set(inode, (this.#holders.get(inode) ?? 0) + 1);
-    this.#answered++;
-    return { fd };
+    return { fd: this.#late.hand(call, args).fd };
   }
 
-  #mayRead(call: Call, { flags, xdata }: Args<"open">): boolean {
+  #mayRead(call: Call, args: Args<"open">): boolean {
     const { "pass-through": off, "max-file-size": most } = this.#values;
-    return !off && most > 0 && !(flags & AT_ONCE) && !xdata && !isInternal(call) && !this.#taking;
+    return !off && most > 0 && this.#late.mayWait(call, args);
   }
 
   // What the file holds now; undefined if it is large, or cannot be read that way.
@@ -196,26 +130,9 @@ class QuickRead extends Uniform {
     }
   }
 
-  #really(opened: Opened): Promise<Fd> {
-    return opened.opening ??= this.#sendOpen(opened);
-  }
-
-  async #sendOpen(opened: Opened): Promise<Fd> {
-    this.#sent++;
-    try {
-      const { fd } = await this.child.open(opened.call, opened.args);
-      this.#waiting.delete(opened);
-      return opened.real = fd;
-    } catch (error) {
-      // Whoever uses it next tries again.
-      opened.opening = undefined;
-      throw error;
-    }
-  }
-
   #use<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const { fd, source } = args as { fd?: Fd; source?: Fd };
-    const opened = fd && this.#opened.get(fd), from = source && this.#opened.get(source);
+    const opened = this.#late.of(fd), from = this.#late.of(source);
     if (!opened && !from) return this.#pass(fop, call, args);
     if (opened && fop === "release") {
       return this.#release(call, args as Args<"release">, opened) as Promise<Reply<K>>;
@@ -224,70 +141,55 @@ class QuickRead extends Uniform {
     if (answer) return answer as Promise<Reply<K>>;
     // The common case once it is open: nothing to wait for.
     if (opened?.real && !from) return this.#pass(fop, call, { ...args, fd: opened.real });
-    return this.#through(fop, call, args, opened, from);
-  }
-
-  async #through<K extends FopName>(
-    fop: K,
-    call: Call,
-    args: Args<K>,
-    opened: Opened | undefined,
-    from: Opened | undefined,
-  ): Promise<Reply<K>> {
-    const own = opened ? { fd: await this.#really(opened) } : {};
-    const source = from ? { source: await this.#really(from) } : {};
-    return await this.#pass(fop, call, { ...args, ...own, ...source });
+    return this.#late.through(args).then((own) => this.#pass(fop, call, own));
   }
 
   // What can be done without an open file.
-  #unopened(fop: FopName, call: Call, args: never, opened: Opened): Promise<unknown> | undefined {
+  #unopened(fop: FopName, call: Call, args: never, opened: LateOpen): Promise<unknown> | undefined {
     switch (fop) {
       case "readv":
         return this.#read(call, args, opened);
       case "fstat":
         return this.#stat(call, args, opened);
       case "flush":
-        return this.#withLocks.get(opened.args.inode) ? undefined : Promise.resolve(DONE);
+        return this.#late.mayFlush(opened) ? Promise.resolve(DONE) : undefined;
     }
     return undefined;
   }
 
-  #read(call: Call, args: Args<"readv">, opened: Opened): Promise<Reply<"readv">> | undefined {
+  #read(call: Call, args: Args<"readv">, opened: LateOpen): Promise<Reply<"readv">> | undefined {
     if (args.xdata) return undefined;
     const { inode } = opened.args, content = this.#contents.fresh(inode);
     // Behind the end there may be more by now.
     if (content && args.offset < content.data.length) return Promise.resolve(part(content, args));
-    return this.#through("readv", call, args, opened, undefined).catch((error) => {
+    const read = this.#late.through(args).then((own) => this.#pass("readv", call, own));
+    return read.catch((error) => {
       const last = isGone(error) ? this.#contents.held(inode) : undefined;
       if (!last) throw error;
       return part(last, args);
     });
   }
 
-  #stat(call: Call, args: Args<"fstat">, opened: Opened): Promise<Reply<"fstat">> {
-    const { inode } = opened.args, fd = new Fd(inode, opened.args.flags, true);
-    return this.#pass("fstat", call, { ...args, fd }).catch((error) => {
-      const last = isGone(error) ? this.#contents.held(inode) : undefined;
+  #stat(call: Call, args: Args<"fstat">, opened: LateOpen): Promise<Reply<"fstat">> {
+    return this.#pass("fstat", call, { ...args, fd: opened.unopened }).catch((error) => {
+      const last = isGone(error) ? this.#contents.held(opened.args.inode) : undefined;
       if (!last) throw error;
       return { stat: { ...last.stat, nlink: 0 } };
     });
   }
 
-  async #release(call: Call, args: Args<"release">, opened: Opened): Promise<Empty> {
+  #release(call: Call, args: Args<"release">, opened: LateOpen): Promise<Empty> {
     const { inode } = opened.args;
-    this.#opened.delete(args.fd);
     const holders = this.#holders.get(inode)! - 1;
     this.#holders.set(inode, holders);
     if (!holders && !this.#values["quick-read-cache-invalidation"]) this.#contents.release(inode);
-    if (opened.opening) await settle([opened.opening]);
-    this.#waiting.delete(opened);
-    const fd = opened.real;
-    return fd ? await this.child.release(call, { ...args, fd }) : DONE;
+    return this.#late.release(call, args, opened);
   }
 
   // Down it goes; what is answered tells whether contents are as they were.
   #pass<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const of = inodeOf(args);
+    if (fop === "lk") this.#late.locks(args as Args<"lk">);
     if (of && CHANGES.has(fop)) return this.#changing(of, () => this.wind(fop, call, args));
     const answer = this.wind(fop, call, args);
     if (of && LOOKS.has(fop)) return answer.then((reply) => this.#looked(of, reply));
@@ -332,7 +234,6 @@ class QuickRead extends Uniform {
   #locked<R>({ fd, cmd, lock }: Args<"lk">, reply: R): R {
     if (cmd === "get" || lock.type === "unlock") return reply;
     this.#contents.invalidate(fd.inode);
-    this.#withLocks.set(fd.inode, true);
     return reply;
   }
 
@@ -347,11 +248,6 @@ class QuickRead extends Uniform {
       this.#contents.changed(inode, post);
     }
   }
-}
-
-function inodeOf(args: object): Inode | undefined {
-  const { inode, fd } = args as { inode?: Inode; fd?: Fd };
-  return inode ?? fd?.inode;
 }
 
 function part(content: Content, { offset, size, into }: Args<"readv">): Reply<"readv"> {

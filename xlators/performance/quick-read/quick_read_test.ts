@@ -8,6 +8,7 @@ import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
+import { flock } from "tests/fakes/flock.ts";
 import { node, testClient, testEnv } from "tests/fakes/node.ts";
 import { quickRead } from "xlators/performance/quick-read/quick_read.ts";
 
@@ -164,18 +165,10 @@ Deno.test("quick-read: attributes that differ take a content away", async () => 
 
 Deno.test("quick-read: own writes, locks and what bricks tell take a content away", async () => {
   const { top, child, file, inode, look, open, read, close } = bed();
-  const lock = {
-    type: "read",
-    whence: 0,
-    start: 0n,
-    size: 0n,
-    pid: 1,
-    owner: ROOT.lkOwner,
-  } as const;
   const writer = await open(O_RDWR);
   const acts = [
     () => top.writev(ROOT, { fd: writer, offset: 0, data: new Uint8Array(1), flags: 0 }),
-    () => top.lk(ROOT, { fd: writer, cmd: "set", lock }),
+    () => top.lk(ROOT, { fd: writer, cmd: "set", lock: flock("read") }),
     () => top.open(ROOT, { inode, flags: O_RDWR | O_TRUNC }),
     () =>
       child.say({
@@ -256,17 +249,9 @@ Deno.test("quick-read: before a name goes or rights change what waits is opened"
 
 Deno.test("quick-read: closing a file that is locked tells bricks, which let go of the locks", async () => {
   const { top, child, look, open, close } = bed();
-  const lock = {
-    type: "write",
-    whence: 0,
-    start: 0n,
-    size: 0n,
-    pid: 1,
-    owner: ROOT.lkOwner,
-  } as const;
   await look();
   const early = await open();
-  await top.lk(ROOT, { fd: await open(O_RDWR), cmd: "set", lock });
+  await top.lk(ROOT, { fd: await open(O_RDWR), cmd: "set", lock: flock("write") });
   await close(early);
   await close(await open());
   deepEqual(child.fops.filter((fop) => fop === "flush").length, 2);
