@@ -10,7 +10,8 @@
 export const APPLICATION_ID = 0x6d686973;
 
 /** Step `i` makes version `i + 1` of version `i`. Steps that were released never change. */
-export const UPGRADES: readonly string[] = [`
+export const UPGRADES: readonly string[] = [
+  `
   CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;
   INSERT INTO counter VALUES ('epoch', 1), ('open', 0), ('synced', 0);
 
@@ -60,4 +61,20 @@ export const UPGRADES: readonly string[] = [`
 
   -- Bytes of each segment that extents name.
   CREATE TABLE segment (id INTEGER PRIMARY KEY, live INTEGER NOT NULL) STRICT;
-`];
+`,
+  `
+  -- Files that begin as another's old state, the reader's. kept: the epoch with which the file was
+  -- kept, 0 while it is alive. Units from \`units\` on are all its own; blocks: of the origin.
+  CREATE TABLE clone (
+    inode INTEGER, kept INTEGER, reader TEXT NOT NULL,
+    units INTEGER NOT NULL, blocks INTEGER NOT NULL,
+    PRIMARY KEY (inode, kept)
+  ) WITHOUT ROWID, STRICT;
+
+  -- A bit for each of 2048 units: own ones, and those of them that may be holes.
+  CREATE TABLE own (
+    inode INTEGER, kept INTEGER, piece INTEGER, own BLOB NOT NULL, holes BLOB NOT NULL,
+    PRIMARY KEY (inode, kept, piece)
+  ) WITHOUT ROWID, STRICT;
+`,
+];

@@ -1,0 +1,187 @@
+/**
+ * Data that clones read from their origins. `clones.ts` says how.
+ *
+ * A read of a live origin races with its preserve, as in `view.ts`: what was read and did not move
+ * into the history meanwhile was the old data.
+ */
+
+import type { Clone, CloneOf, Link, OriginWindow } from "snapshot/engine/clone.ts";
+import type { KeptFiles } from "snapshot/engine/kept.ts";
+import type { Segments } from "snapshot/engine/segments.ts";
+import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts";
+
+/** The parts of a history that this uses. */
+export interface OriginsParts {
+  readonly store: HistoryStore;
+  readonly segments: Segments;
+  readonly kept: KeptFiles;
+  /** The clone that a reader of that epoch sees behind the gfid. */
+  readonly find: (link: Link) => CloneOf | undefined;
+}
+
+const WINDOW_UNITS = EXTENT_UNITS_MAX, WINDOW_BYTES = WINDOW_UNITS * UNIT;
+/** Windows that are remembered of a clone: 2 GiB of it in 2.5 MiB. */
+const WINDOWS_MAX = 2048;
+
+interface Piece {
+  readonly source: Extent | Link;
+  readonly until: number;
+}
+
+/** See the head of this file. Methods throw FopError. */
+export class Origins {
+  readonly #parts: OriginsParts;
+
+  constructor(parts: OriginsParts) {
+    this.#parts = parts;
+  }
+
+  /** Fills `into` with units that are not the clone's own, from byte `offset` on. */
+  async read(clone: Clone, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+    for (let done = 0; done < into.length;) {
+      const at = offset + done, number = Math.floor(at / WINDOW_BYTES);
+      const until = Math.min(into.length, (number + 1) * WINDOW_BYTES - offset);
+      await this.#readIn(clone, number, at, into.subarray(done, until));
+      done = until;
+    }
+  }
+
+  async #readIn(
+    clone: Clone,
+    number: number,
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
+    for (let window = this.#window(clone, number);;) {
+      for (let at = offset; at < offset + into.length;) {
+        const { source, until } = pieceAt(window, at, offset + into.length);
+        await this.#readPiece(source, at, into.subarray(at - offset, until - offset));
+        at = until;
+      }
+      const now = this.#window(clone, number);
+      if (now === window) return;
+      window = now;
+    }
+  }
+
+  async #readPiece(
+    source: Extent | Link,
+    at: number,
+    into: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
+    const { kept, segments } = this.#parts;
+    if (!("place" in source)) into.fill(0, await kept.read(source.gfid, source.epoch, at, into));
+    else if (source.place === ZEROS) into.fill(0);
+    else await segments.read(source.place + at - source.start * UNIT, into);
+  }
+
+  /** Start of the first data from `offset` to before `until`, which are not the clone's own. */
+  nextData(clone: Clone, offset: number, until: number): number | undefined {
+    const { kept } = this.#parts;
+    for (const { at, source, end } of this.#pieces(clone, offset, until)) {
+      if ("place" in source) {
+        if (source.place !== ZEROS) return at;
+        continue;
+      }
+      const data = kept.nextData(source.gfid, source.epoch, at);
+      if (data !== undefined && data < end) return data;
+    }
+    return undefined;
+  }
+
+  /** The same for holes. */
+  nextHole(clone: Clone, offset: number, until: number): number | undefined {
+    const { kept } = this.#parts;
+    for (const { at, source, end } of this.#pieces(clone, offset, until)) {
+      if ("place" in source) {
+        if (source.place === ZEROS) return at;
+        continue;
+      }
+      const hole = kept.nextHole(source.gfid, source.epoch, at);
+      if (hole < end) return hole;
+    }
+    return undefined;
+  }
+
+  *#pieces(
+    clone: Clone,
+    offset: number,
+    until: number,
+  ): Generator<{ at: number; source: Extent | Link; end: number }> {
+    for (let at = offset; at < until;) {
+      const number = Math.floor(at / WINDOW_BYTES);
+      const end = Math.min(until, (number + 1) * WINDOW_BYTES);
+      const piece = pieceAt(this.#window(clone, number), at, end);
+      yield { at, source: piece.source, end: piece.until };
+      at = piece.until;
+    }
+  }
+
+  /** Something of the range moved into the history, of a file that the clone reads from. */
+  forget({ windows }: Clone, { start, end }: UnitRange): void {
+    if (windows.size === 0) return;
+    const last = Math.floor((end - 1) / WINDOW_UNITS);
+    for (let number = Math.floor(start / WINDOW_UNITS); number <= last; number++) {
+      windows.delete(number);
+    }
+  }
+
+  #window(clone: Clone, number: number): OriginWindow {
+    const known = clone.windows.get(number);
+    if (known) return known;
+    if (clone.windows.size >= WINDOWS_MAX) clone.windows.clear();
+    const window = this.#lookUp(clone, number * WINDOW_UNITS);
+    clone.windows.set(number, window);
+    return window;
+  }
+
+  #lookUp(clone: Clone, from: number): OriginWindow {
+    const at = new Int32Array(WINDOW_UNITS).fill(-1);
+    const sources: (Extent | Link)[] = [];
+    for (const link of clone.chain) {
+      const old = this.#extents(link, from);
+      const raw = sources.push(link) - 1;
+      const owner = this.#parts.find(link);
+      let left = 0;
+      for (let unit = 0; unit < WINDOW_UNITS; unit++) {
+        if (at[unit]! >= 0) continue;
+        const extent = old?.at[unit] ?? -1;
+        if (extent >= 0) at[unit] = sources.length + extent;
+        else if (!owner || owner.owns(from + unit, from + unit + 1)) at[unit] = raw;
+        else left++;
+      }
+      if (old) sources.push(...old.extents);
+      if (left === 0) break;
+    }
+    return { at, sources };
+  }
+
+  #extents(
+    { gfid, epoch }: Link,
+    from: number,
+  ): { at: Int32Array; extents: readonly Extent[] } | undefined {
+    const { store } = this.#parts;
+    const id = store.findId(gfid);
+    if (id === undefined) return undefined;
+    const rows = store.extents(id, from, from + WINDOW_UNITS, epoch);
+    if (!rows.length) return undefined;
+    // What came after the file was kept belongs to another file with its gfid.
+    const last = store.kept(id, epoch) ?? Infinity;
+    const at = new Int32Array(WINDOW_UNITS).fill(-1);
+    // Newest first: what is painted last is the oldest, and that is what the reader sees.
+    for (const [index, { start, units, epoch }] of rows.entries()) {
+      if (epoch > last) continue;
+      at.fill(index, Math.max(0, start - from), Math.min(WINDOW_UNITS, start + units - from));
+    }
+    return { at, extents: rows };
+  }
+}
+
+function pieceAt({ at, sources }: OriginWindow, byte: number, end: number): Piece {
+  const unit = Math.floor(byte / UNIT), first = unit % WINDOW_UNITS;
+  const which = at[first]!;
+  let next = first + 1;
+  while (next < WINDOW_UNITS && at[next] === which) next++;
+  return { source: sources[which]!, until: Math.min(end, (unit - first + next) * UNIT) };
+}
