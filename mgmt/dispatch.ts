@@ -63,9 +63,8 @@ export class Dispatcher {
       const found = findCommand(this.commands, asked.words);
       command = found.command;
       args = readArguments(command, found.rest);
-      const question = asked.confirmed
-        ? undefined
-        : await command.question?.(args, this.#cluster);
+      const asks = asked.confirmed ? undefined : command.question?.(args, this.#cluster);
+      const question = asks instanceof Promise ? await asks : asks;
       if (question !== undefined) return { stdout: "", stderr: "", exitCode: 0, question };
       const line = [command.path, ...found.rest].join(" ");
       const value = await this.perform(command, args, line, origin);

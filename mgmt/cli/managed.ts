@@ -214,6 +214,8 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   failed?(message: string, args: Arguments<A>): string;
   /** A line that GlusterFS prints on standard output after a failure, newline at its end. */
   readonly closing?: string;
+  /** GlusterFS's own number for what is wrong is in its `--xml`, too, instead of the general one. */
+  readonly numbered?: true;
   /**
    * The failure in `--xml`; absent: number and message alone, and the Refusal's exit code (0 where
    * we are called as `gluster`, which ends well once it has printed XML).

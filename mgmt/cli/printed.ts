@@ -51,7 +51,8 @@ export function printFailure(
     stdout: frame(
       -1,
       // GlusterFS's knows only the one number, but for the few commands that say another.
-      failed?.opErrno ?? (manner === "gluster" ? OP_ERRNO.internal : opErrno),
+      failed?.opErrno ??
+        (manner === "gluster" && !command.numbered ? OP_ERRNO.internal : opErrno),
       failed?.opErrstr ?? message,
       failed?.elements ?? [],
     ),

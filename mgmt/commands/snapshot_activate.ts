@@ -1,10 +1,11 @@
 /** `snapshot activate`, `snapshot deactivate`: whether a snapshot can be looked at. */
 
+import { EINVAL } from "core/errno.ts";
 import { managed, operand, Refusal, word } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { snapshotOf } from "mgmt/snapshots/look_up.ts";
-import { doneXml, FAILED, type SnapshotDone } from "mgmt/snapshots/shown.ts";
+import { doneXml, FAILING, type SnapshotDone } from "mgmt/snapshots/shown.ts";
 
 const snapshotName = operand("<snapname>", { help: "Name of the snapshot.", offers: "snapshot" });
 
@@ -30,13 +31,15 @@ export const snapshotActivate = managed({
           `"snapshot export" writes what it holds`,
       );
     }
-    if (snapshot.active && !force) throw new Refusal(`Snapshot ${name} is already activated.`);
+    if (snapshot.active && !force) {
+      throw new Refusal(`Snapshot ${name} is already activated.`, EINVAL.errno);
+    }
   },
   apply: (cluster, { snapshot }) => setActive(cluster, snapshot, true),
   text: ({ name }) => `Snapshot activate: ${name}: Snap activated successfully\n`,
   xml: (done) => [element("snapActivate", [doneXml(done)])],
   failed: (message) => `snapshot activate: failed: ${message}`,
-  closing: FAILED,
+  ...FAILING,
 });
 
 /** The way back. */
@@ -50,13 +53,15 @@ export const snapshotDeactivate = managed({
   question: () => "Deactivating snap will make its data inaccessible. Do you want to continue?",
   async check(cluster, { snapshot: name }) {
     const { snapshot } = await snapshotOf(cluster, name, ".");
-    if (!snapshot.active) throw new Refusal(`Snapshot ${name} is already deactivated.`);
+    if (!snapshot.active) {
+      throw new Refusal(`Snapshot ${name} is already deactivated.`, EINVAL.errno);
+    }
   },
   apply: (cluster, { snapshot }) => setActive(cluster, snapshot, false),
   text: ({ name }) => `Snapshot deactivate: ${name}: Snap deactivated successfully\n`,
   xml: (done) => [element("snapDeactivate", [doneXml(done)])],
   failed: (message) => `snapshot deactivate: failed: ${message}`,
-  closing: FAILED,
+  ...FAILING,
 });
 
 async function setActive(cluster: Cluster, name: string, active: boolean): Promise<SnapshotDone> {

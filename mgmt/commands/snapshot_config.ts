@@ -8,7 +8,7 @@ import { bool } from "core/options.ts";
 import type { VolumeRecord } from "mgmt/records.ts";
 import { limitsOf } from "mgmt/snapshots/limits.ts";
 import { volumeNamed } from "mgmt/snapshots/look_up.ts";
-import { FAILED } from "mgmt/snapshots/shown.ts";
+import { FAILING } from "mgmt/snapshots/shown.ts";
 import { HARD_LIMIT_MAX, type SnapshotSettings } from "mgmt/snapshots/snapshot_record.ts";
 
 const SOFT_LIMIT_MAX = 100;
@@ -103,7 +103,7 @@ export const snapshotConfig = managed({
     element("snapConfig", config.changed ? changedXml(config.changed) : shownXml(config)),
   ],
   failed: (message) => `Snapshot Config : failed: ${message}`,
-  closing: FAILED,
+  ...FAILING,
 });
 
 function question(hard: number | undefined, soft: number | undefined): string | undefined {

@@ -6,7 +6,7 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { limitsOf } from "mgmt/snapshots/limits.ts";
 import { fileAt, takingBricks, volumeNamed } from "mgmt/snapshots/look_up.ts";
 import { newSnapshotName, SNAPSHOT_ERRNO, stampedName } from "mgmt/snapshots/names.ts";
-import { FAILED } from "mgmt/snapshots/shown.ts";
+import { FAILING } from "mgmt/snapshots/shown.ts";
 
 /** Longest description (MAX_SNAP_DESCRIPTION_LEN); GlusterFS cuts longer ones. */
 const DESCRIPTION_MAX = 1024;
@@ -88,7 +88,7 @@ export const snapshotCreate = managed({
     ]),
   ],
   failed: (message) => `snapshot create: failed: ${message}`,
-  closing: FAILED,
+  ...FAILING,
 });
 
 async function checkLimit(cluster: Cluster, volume: string): Promise<void> {
@@ -114,9 +114,7 @@ interface Wanted {
 async function create(cluster: Cluster, wanted: Wanted): Promise<SnapshotCreated> {
   const { snapshots } = cluster, volume = await cluster.volume(wanted.volume);
   const { name: given, noTimestamp, description, file } = wanted;
-  const name = newSnapshotName(
-    noTimestamp ? given : stampedName(given, cluster.env.clock.now()),
-  );
+  const name = noTimestamp ? given : stampedName(given, cluster.env.clock.now());
   const bricks = takingBricks(cluster, volume, wanted.force);
   const made = await snapshots.create(volume, {
     name,

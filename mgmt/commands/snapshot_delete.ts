@@ -5,7 +5,7 @@ import { WrongArguments } from "mgmt/cli/words.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { snapshotOf, volumeNamed } from "mgmt/snapshots/look_up.ts";
-import { FAILED, NONE, type SnapshotDone } from "mgmt/snapshots/shown.ts";
+import { FAILING, NONE, type SnapshotDone } from "mgmt/snapshots/shown.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 
 const ALL = "all";
@@ -84,7 +84,20 @@ export const snapshotDelete = managed({
     ]),
   ],
   failed: (message) => `snapshot delete: failed: ${message}`,
-  closing: FAILED,
+  failedXml: (message, { snapshot }) => ({
+    elements: snapshot === undefined || snapshot === ALL ? [] : [
+      element("snapDelete", [
+        element("snapshots", [
+          element("snapshot", [
+            element("status", "Failure"),
+            element("opErrstr", message),
+            element("name", snapshot),
+          ]),
+        ]),
+      ]),
+    ],
+  }),
+  ...FAILING,
 });
 
 async function wanted(cluster: Cluster, { snapshot, volume }: Wanted): Promise<SnapshotRecord[]> {

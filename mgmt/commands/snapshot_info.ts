@@ -6,7 +6,7 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { brickText } from "mgmt/records.ts";
 import { snapshotOf, volumeNamed } from "mgmt/snapshots/look_up.ts";
 import { timeText } from "mgmt/snapshots/names.ts";
-import { type Counts, countsOf, FAILED, NONE, volumeOf } from "mgmt/snapshots/shown.ts";
+import { type Counts, countsOf, FAILING, NONE, volumeOf } from "mgmt/snapshots/shown.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 
 /** One snapshot. */
@@ -83,7 +83,7 @@ export const snapshotInfo = managed({
     ]),
   ],
   failed: (message) => `Snapshot info : failed: ${message}`,
-  closing: FAILED,
+  ...FAILING,
 });
 
 async function infos(

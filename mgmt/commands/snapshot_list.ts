@@ -3,7 +3,7 @@
 import { managed, optional } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
 import { volumeNamed } from "mgmt/snapshots/look_up.ts";
-import { FAILED, NONE } from "mgmt/snapshots/shown.ts";
+import { FAILING, NONE } from "mgmt/snapshots/shown.ts";
 
 /** What it answers: names, oldest first. */
 export type SnapshotList = { readonly snapshots: readonly string[] };
@@ -33,5 +33,5 @@ export const snapshotList = managed({
     ]),
   ],
   failed: (message) => `Snapshot list : failed: ${message}`,
-  closing: FAILED,
+  ...FAILING,
 });

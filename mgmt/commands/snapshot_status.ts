@@ -5,7 +5,7 @@ import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { brickText } from "mgmt/records.ts";
 import { snapshotOf, volumeNamed } from "mgmt/snapshots/look_up.ts";
-import { FAILED, NONE } from "mgmt/snapshots/shown.ts";
+import { FAILING, NONE } from "mgmt/snapshots/shown.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 import { humanSize } from "mgmt/status/human_size.ts";
 
@@ -62,7 +62,7 @@ export const snapshotStatus = managed({
     element("snapStatus", [element("snapshots", snapshots.map(statusXml))]),
   ],
   failed: (message) => `Snapshot status : failed: ${message}`,
-  closing: FAILED,
+  ...FAILING,
 });
 
 async function statuses(

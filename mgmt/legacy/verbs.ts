@@ -14,6 +14,7 @@ import { heal } from "mgmt/legacy/heal.ts";
 import { profile } from "mgmt/legacy/profile.ts";
 import { type Entries, type RequestDict, type Told, wrong } from "mgmt/legacy/request_dict.ts";
 import { answerOf, type Run } from "mgmt/legacy/run.ts";
+import { snapshot } from "mgmt/legacy/snapshot.ts";
 import { volumeStatus } from "mgmt/legacy/status.ts";
 import type { GetStateAnswer } from "mgmt/status/answers.ts";
 import { GLUSTER_CLI } from "rpc/programs/gluster_cli.ts";
@@ -69,6 +70,7 @@ export const VERBS: ReadonlyMap<number, LegacyVerb> = new Map<number, LegacyVerb
   [GLUSTER_CLI.syncVolume, line(syncWords)],
   [GLUSTER_CLI.probe, { perform: probe, bare: true }],
   [GLUSTER_CLI.getState, telling(getState)],
+  [GLUSTER_CLI.snapshot, { ...telling(snapshot), errno: ({ opErrno }) => opErrno }],
 ]);
 
 /** What this daemon does not do yet, by the words of the `gluster` program. */
@@ -84,7 +86,6 @@ export const NOT_YET: ReadonlyMap<number, string> = new Map([
   [GLUSTER_CLI.uuidReset, "system:: uuid reset"],
   [GLUSTER_CLI.copyFile, "system:: copy file"],
   [GLUSTER_CLI.sysExec, "system:: execute"],
-  [GLUSTER_CLI.snapshot, "snapshot"],
   [GLUSTER_CLI.ganesha, "nfs-ganesha"],
   [GLUSTER_CLI.bitrot, "volume bitrot"],
 ]);

@@ -27,10 +27,15 @@ export function newSnapshotName(name: string): string {
   return name;
 }
 
-/** The name with the time behind it, as GlusterFS makes it unless told not to. `now`: milliseconds since 1970. */
+/**
+ * The name with the time behind it, as GlusterFS makes it unless told not to. `now`: milliseconds
+ * since 1970. Throws Refusal: that is too long.
+ */
 export function stampedName(name: string, now: number): string {
   const [date = "", time = ""] = new Date(now).toISOString().split(/[T.]/);
-  return `${name}_GMT-${date.replaceAll("-", ".")}-${time.replaceAll(":", ".")}`;
+  const stamped = `${name}_GMT-${date.replaceAll("-", ".")}-${time.replaceAll(":", ".")}`;
+  if (stamped.length <= NAME_MAX) return stamped;
+  throw new Refusal(`snapname cannot exceed ${NAME_MAX} characters`);
 }
 
 /** A time as GlusterFS tells it: "2026-01-31 12:00:00 +0000". */

@@ -7,8 +7,8 @@ import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 
 /** What GlusterFS says instead of an empty list. */
 export const NONE = "No snapshots present\n";
-/** What it says after each failure. */
-export const FAILED = "Snapshot command failed\n";
+/** What it says after each failure, and that it tells its number. */
+export const FAILING = { closing: "Snapshot command failed\n", numbered: true } as const;
 
 /** A snapshot that something was done to. */
 export type SnapshotDone = { readonly name: string; readonly id: string };
