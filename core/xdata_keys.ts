@@ -88,3 +88,13 @@ export const SET_CTIME_MDATA = mdataKey("set-ctime-mdata");
 export const LEASE_ID = textKey("lease-id");
 /** Sent with lk: 1 for a lock that features/locks shall enforce on reads and writes, 0 for an advisory one. */
 export const LOCK_MODE = intKey("glusterfs.lk.lkmode", "uint");
+
+// Histories: features/snapshot and the storage/posix below it.
+
+/**
+ * Sent with unlink and rename: should the inode lose its last name, it is to be kept in the brick's
+ * history under that name, which begins with its gfid. Acted on by storage/posix.
+ */
+export const KEEP_AS = textKey("mortar.keep-as");
+/** Answer of storage/posix, 1: it was, and is. */
+export const KEPT = intKey("mortar.kept", "uint");

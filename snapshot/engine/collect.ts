@@ -45,6 +45,7 @@ const PAUSE_MS = 1;
 /** See the head of this file. */
 export class Collector {
   readonly #parts: CollectParts;
+  #epochs: number[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -52,7 +53,12 @@ export class Collector {
     this.#parts = parts;
   }
 
-  /** Looks through what readers that went left; resolves when nothing is left of them. Throws FopError. */
+  /** A reader of this epoch went, and nothing is kept for it any more: its rows may be looked through. */
+  add(epoch: number): void {
+    this.#epochs.push(epoch);
+  }
+
+  /** Looks through the rows of readers that went; resolves when nothing is left of them. Throws FopError. */
   run(): Promise<void> {
     return this.#running ??= this.#run().finally(() => this.#running = undefined);
   }
@@ -65,9 +71,13 @@ export class Collector {
 
   async #run(): Promise<void> {
     const { store, journal } = this.#parts;
-    for (let epoch; (epoch = store.removed()[0]) !== undefined && !this.#stopped;) {
+    while (this.#epochs.length && !this.#stopped) {
+      const epoch = this.#epochs[0]!;
       await this.#collect(epoch);
       if (this.#stopped) return;
+      this.#epochs.shift();
+      // Another reader of the same epoch may have gone meanwhile.
+      if (this.#epochs.includes(epoch)) continue;
       await journal.add(() => store.collected(epoch));
     }
   }
@@ -91,7 +101,7 @@ export class Collector {
     );
     for (const kept of store.allKept()) {
       if (kept.epoch >= epoch && !this.#isKeptNeeded(kept)) {
-        this.#parts.kept.remove(store.gfidOf(kept.inode), kept.epoch);
+        await this.#parts.kept.remove(store.gfidOf(kept.inode), kept.epoch);
       }
     }
   }

@@ -2,9 +2,10 @@
 
 /** See above. */
 export class Gate {
-  #inside = 0;
+  #now = new Stretch();
+  /** Resolves when all that began in earlier stretches are over. */
+  #before = Promise.resolve();
   #closed: PromiseWithResolvers<void> | undefined;
-  #emptied: ((empty: boolean) => void) | undefined;
 
   /** Runs a change: at once, or after the gate opened. Its own promise is the answer. */
   pass<T>(change: () => Promise<T>): Promise<T> {
@@ -21,31 +22,46 @@ export class Gate {
 
   /** A change that began in this turn, while the gate was open, is inside until `passing` settles. */
   enter(passing: Promise<unknown>): void {
-    this.#inside++;
-    passing.then(this.#left, this.#left);
+    const { left } = this.#now;
+    this.#now.inside++;
+    passing.then(left, left);
   }
 
-  // One function for all: nothing is made for a change but the link to it.
-  readonly #left = () => {
-    if (--this.#inside === 0) this.#emptied?.(true);
-  };
+  /** Resolves when all changes that are inside now are over; others may have come in. */
+  over(): Promise<void> {
+    const stretch = this.#now;
+    this.#now = new Stretch();
+    return this.#before = this.#before.then(() => stretch.over());
+  }
 
   /** Closes it; resolves when nobody is inside, or when it was opened before that: false. */
   async close(): Promise<boolean> {
     while (this.#closed) await this.#closed.promise;
-    this.#closed = Promise.withResolvers();
-    if (this.#inside === 0) return true;
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#emptied = resolve;
-    return await promise;
+    const closed = this.#closed = Promise.withResolvers<void>();
+    await Promise.race([this.over(), closed.promise]);
+    return this.#closed === closed;
   }
 
   /** Lets those who wait in; one that is open stays open. */
   open(): void {
     const closed = this.#closed;
     this.#closed = undefined;
-    this.#emptied?.(false);
-    this.#emptied = undefined;
     closed?.resolve();
+  }
+}
+
+/** Changes that began between two questions whether all are over. */
+class Stretch {
+  inside = 0;
+  #ended: (() => void) | undefined;
+
+  // One function for all: nothing is made for a change but the link to it.
+  readonly left = () => {
+    if (--this.inside === 0) this.#ended?.();
+  };
+
+  /** Resolves when none is inside; nobody comes in any more. */
+  over(): Promise<void> {
+    return this.inside === 0 ? Promise.resolve() : new Promise((resolve) => this.#ended = resolve);
   }
 }

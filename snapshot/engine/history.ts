@@ -46,6 +46,8 @@ export class History {
   readonly #live: Live;
   readonly #env: Env;
   #views = new Map<string, View>();
+  /** Resolves when nothing is kept any more for readers that went. */
+  #left: Promise<void> = Promise.resolve();
   /** Resolves when the reader that was asked for last has begun, or not. */
   #taking: Promise<void> | undefined;
 
@@ -84,6 +86,7 @@ export class History {
     await this.#journal.sync();
     await syncDirectory(this.#directory);
     this.readers.set(this.#store.readers());
+    for (const epoch of this.#store.removed()) this.#collector.add(epoch);
     this.#collect();
   }
 
@@ -201,6 +204,8 @@ export class History {
     this.readers.set(this.#store.readers());
     this.#views.delete(id);
     await this.#journal.sync();
+    // What is under way may still keep something for it.
+    this.#left = this.#gate.over().then(() => this.#collector.add(reader.epoch));
     this.#collect();
   }
 
@@ -228,8 +233,9 @@ export class History {
   }
 
   /** Resolves when nothing is left of readers that went. */
-  collected(): Promise<void> {
-    return this.#collector.run();
+  async collected(): Promise<void> {
+    await this.#left;
+    await this.#collector.run();
   }
 
   /** Bytes of old data that each reader needs, in the order of `readers.list`. */
@@ -245,7 +251,7 @@ export class History {
   }
 
   #collect(): void {
-    this.#collector.run().catch((error) => {
+    this.collected().catch((error) => {
       this.#env.log.warn("old data of removed snapshots stays for now", { error: String(error) });
     });
   }

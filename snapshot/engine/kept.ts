@@ -1,11 +1,14 @@
 /**
- * Files that lost their last name while a reader sees them: `kept/GFID.EPOCH`, a hard link that is
- * made before the name goes. A crash in between leaves a link whose file is still alive:
- * `recover` takes it back.
+ * Files that lost their last name while a reader sees them: `kept/GFID.EPOCH`.
+ *
+ * Which name is the last only the storage knows: names go at the same time. So a row is put before
+ * a name goes, the storage moves the file there if that was the last one and says so, and if it did
+ * not, the row goes. A row without a file means nothing until then: readers look at the live file.
+ * After a crash rows without files go, and files that have a name, or no row, too: `recover`.
  */
 
 import { AT_FDCWD, cstring, LOCAL_O_NOFOLLOW, O_CLOEXEC, sys } from "core/sys/calls.ts";
-import { FopError, fopError } from "core/errno.ts";
+import { ENOENT, FopError, fopError } from "core/errno.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
 import type { Live } from "snapshot/engine/live.ts";
@@ -15,6 +18,21 @@ type DataSource = Pick<Live, "read" | "nextData">;
 
 const SEEK_DATA = 3, ENXIO = -6;
 
+/** A name that is about to go. */
+export interface Leaving {
+  /** Under which the file is kept if it was its last. */
+  readonly name: string;
+  /** Has to be told, once, whether it was kept. */
+  readonly done: (kept: boolean) => void;
+}
+
+interface Names {
+  count: number;
+  kept: boolean;
+  /** No reader sees the file any more. */
+  unneeded: boolean;
+}
+
 /** See the head of this file. */
 export class KeptFiles implements Disposable {
   readonly #directory: string;
@@ -22,6 +40,9 @@ export class KeptFiles implements Disposable {
   readonly #journal: Journal;
   readonly #live: Live;
   #open = new Map<string, KeptFile>();
+  /** Names that are on their way, and rows of such that were not the last. */
+  #leaving = new Map<string, Names>();
+  #unkeeping = new Map<string, Promise<void>>();
 
   /** `directory` is made if it is not there. */
   constructor(directory: string, store: HistoryStore, journal: Journal, live: Live) {
@@ -32,13 +53,41 @@ export class KeptFiles implements Disposable {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   }
 
-  /** Keeps a file that is about to lose its last name; the answer is told whether it did. Throws FopError. */
-  async keep(gfid: Gfid, epoch: number): Promise<(gone: boolean) => void> {
-    this.#live.keep(gfid, this.#path(gfid, epoch));
-    await this.#journal.add(() => this.#store.putKept(this.#store.idOf(gfid), epoch));
-    return (gone) => {
-      if (!gone) this.remove(gfid, epoch);
-    };
+  /** Before a name goes that may be a file's last. Undefined: what readers see is kept already. Throws FopError. */
+  async leaving(gfid: Gfid, epoch: number): Promise<Leaving | undefined> {
+    const name = `${gfid}.${epoch}`;
+    await this.#unkeeping.get(name);
+    const id = this.#store.findId(gfid);
+    let names = this.#leaving.get(name);
+    if (!names && id !== undefined && this.#store.kept(id, epoch) === epoch) return undefined;
+    if (!names) this.#leaving.set(name, names = { count: 0, kept: false, unneeded: false });
+    names.count++;
+    const done = (kept: boolean) => this.#left(gfid, epoch, names, kept);
+    try {
+      await this.#journal.add(() => this.#store.putKept(this.#store.idOf(gfid), epoch));
+    } catch (error) {
+      done(false);
+      throw error;
+    }
+    return { name, done };
+  }
+
+  #left(gfid: Gfid, epoch: number, names: Names, kept: boolean): void {
+    const name = `${gfid}.${epoch}`;
+    names.kept ||= kept;
+    if (--names.count) return;
+    this.#leaving.delete(name);
+    if (names.kept && !names.unneeded) return;
+    const unkeeping = (names.kept ? this.remove(gfid, epoch) : this.#removeRow(gfid, epoch))
+      // `check` finds it.
+      .catch(() => {})
+      .finally(() => this.#unkeeping.delete(name));
+    this.#unkeeping.set(name, unkeeping);
+  }
+
+  async #removeRow(gfid: Gfid, epoch: number): Promise<void> {
+    const id = this.#store.findId(gfid);
+    if (id !== undefined) await this.#journal.add(() => this.#store.removeKept(id, epoch));
   }
 
   #find(gfid: Gfid, epoch: number): KeptFile | undefined {
@@ -76,34 +125,45 @@ export class KeptFiles implements Disposable {
     return this.#find(gfid, epoch) ?? this.#live;
   }
 
-  /** Bytes that a kept file takes on the disk. */
+  /** Bytes that a kept file takes on the disk; 0 if it is not there yet. */
   bytes(gfid: Gfid, epoch: number): number {
-    return (Deno.lstatSync(this.#path(gfid, epoch)).blocks ?? 0) * 512;
+    try {
+      return (Deno.lstatSync(this.#path(gfid, epoch)).blocks ?? 0) * 512;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return 0;
+      throw error;
+    }
   }
 
   /** Takes a kept file away. */
-  remove(gfid: Gfid, epoch: number): void {
-    const path = this.#path(gfid, epoch);
+  async remove(gfid: Gfid, epoch: number): Promise<void> {
+    const leaving = this.#leaving.get(`${gfid}.${epoch}`), path = this.#path(gfid, epoch);
+    if (leaving) {
+      leaving.unneeded = true;
+      return;
+    }
     this.#open.get(path)?.[Symbol.dispose]();
     this.#open.delete(path);
-    const id = this.#store.findId(gfid);
-    if (id !== undefined) this.#store.transaction(() => this.#store.removeKept(id, epoch));
+    await this.#removeRow(gfid, epoch);
     removeFile(path);
   }
 
-  /** After a process that did not end by itself: removes links that nothing names, and those of files alive. */
-  recover(): void {
-    const rows = new Set(
-      this.#store.allKept().map(({ inode, epoch }) => `${this.#store.gfidOf(inode)}.${epoch}`),
+  /** After a process that did not end by itself. */
+  async recover(): Promise<void> {
+    const rows = new Map(
+      this.#store.allKept().map(({ inode, epoch }) => {
+        const gfid = this.#store.gfidOf(inode);
+        return [`${gfid}.${epoch}`, { gfid, epoch }];
+      }),
     );
     for (const { name } of Deno.readDirSync(this.#directory)) {
-      const [text = "", epoch] = name.split(".");
-      const gfid = parseGfid(text);
+      const gfid = parseGfid(name.slice(0, name.indexOf(".")));
       if (gfid === undefined) continue;
-      const { nlink } = Deno.lstatSync(`${this.#directory}/${name}`);
-      if (rows.has(name) && nlink === 1) continue;
-      this.remove(gfid, Number(epoch));
+      const path = `${this.#directory}/${name}`;
+      if (rows.has(name) && !this.#live.hasName(gfid, path)) rows.delete(name);
+      else removeFile(path);
     }
+    for (const { gfid, epoch } of rows.values()) await this.#removeRow(gfid, epoch);
   }
 
   [Symbol.dispose](): void {
@@ -111,13 +171,14 @@ export class KeptFiles implements Disposable {
     this.#open.clear();
   }
 
-  #opened(gfid: Gfid, epoch: number): KeptFile {
+  #opened(gfid: Gfid, epoch: number): KeptFile | undefined {
     const path = this.#path(gfid, epoch);
-    let file = this.#open.get(path);
-    if (!file) {
-      if (this.#open.size >= OPEN_MAX) this[Symbol.dispose]();
-      this.#open.set(path, file = new KeptFile(path, epoch));
-    }
+    const known = this.#open.get(path);
+    if (known) return known;
+    const file = KeptFile.open(path);
+    if (!file) return undefined;
+    if (this.#open.size >= OPEN_MAX) this[Symbol.dispose]();
+    this.#open.set(path, file);
     return file;
   }
 
@@ -141,9 +202,16 @@ async function answer(read: () => number | Promise<number>): Promise<number | Fo
 class KeptFile implements DataSource, Disposable {
   readonly #fd: number;
 
-  constructor(path: string, readonly epoch: number) {
-    this.#fd = sys.openat(AT_FDCWD, cstring(path), LOCAL_O_NOFOLLOW | O_CLOEXEC, 0);
-    if (this.#fd < 0) throw fopError(this.#fd);
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Undefined: it is not there. */
+  static open(path: string): KeptFile | undefined {
+    const fd = sys.openat(AT_FDCWD, cstring(path), LOCAL_O_NOFOLLOW | O_CLOEXEC, 0);
+    if (fd === -ENOENT.errno) return undefined;
+    if (fd < 0) throw fopError(fd);
+    return new KeptFile(fd);
   }
 
   read(_gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number {

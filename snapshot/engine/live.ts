@@ -1,6 +1,6 @@
 /** What the engine needs of the live files: a layer answers it from its child, tests from a model. */
 
-import type { Iatt } from "core/iatt.ts";
+import { type Iatt, isRegular } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 
 /** An inode without its data. */
@@ -10,6 +10,11 @@ export interface InodeState {
   readonly xattrs: ReadonlyMap<string, Uint8Array>;
   /** Where a symbolic link leads. */
   readonly target?: string;
+}
+
+/** Whether a file has no name any more, and lives on because it is open: no reader that begins sees it. */
+export function hasNoName({ iatt }: InodeState): boolean {
+  return isRegular(iatt) && iatt.nlink === 0;
 }
 
 /** A name in a directory. */
@@ -32,6 +37,6 @@ export interface Live {
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number>;
   /** Start of the first data at or after `offset`, undefined if only holes follow. */
   nextData(gfid: Gfid, offset: number): number | undefined;
-  /** Gives a file that is about to lose its last name another one, `path`, outside of the volume. */
-  keep(gfid: Gfid, path: string): void;
+  /** Whether the file at `path`, where files without a name are kept, has one in the volume after all. */
+  hasName(gfid: Gfid, path: string): boolean;
 }

@@ -8,21 +8,21 @@
  *
  * - Data: units of 4 KiB below the size that the file had. Changes that meet a unit being preserved
  *   wait for that preserve only. Zeros take no room.
- * - An inode whose last name goes away is kept whole: it gets a name in the private directory. Who
- *   has it open may go on writing to it; such units are preserved from there.
- * - What was made since is noted as absent: its changes need no preserving.
+ * - A file whose last name goes away is kept whole (`kept.ts`). Who has it open may go on writing to
+ *   it; such units are preserved for the readers that it is kept for, from there.
+ * - What was made since, or has no name, is noted as absent: its changes need no preserving.
  *
  * Nobody preserves while the newest reader changes: `gate.ts` sees to that.
  */
 
 import { crc32 } from "node:zlib";
 import type { FopError } from "core/errno.ts";
-import { S_IFDIR, S_IFMT } from "core/iatt.ts";
+import { S_IFREG } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import { settle } from "core/xlator.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
-import type { KeptFiles } from "snapshot/engine/kept.ts";
-import type { Live } from "snapshot/engine/live.ts";
+import type { KeptFiles, Leaving } from "snapshot/engine/kept.ts";
+import { hasNoName, type Live } from "snapshot/engine/live.ts";
 import type { Readers } from "snapshot/engine/readers.ts";
 import { segmentOf, type Segments } from "snapshot/engine/segments.ts";
 import { ABSENT, packState, unpackState } from "snapshot/engine/state.ts";
@@ -40,6 +40,8 @@ import {
 interface Known {
   readonly gfid: Gfid;
   readonly epoch: number;
+  /** Epoch of rows of data: an older one if the file lost its last name before. */
+  dataEpoch: number;
   /** Units of data that the reader sees. */
   units: number;
   readonly preserved: UnitSet;
@@ -92,6 +94,9 @@ export class Preserver {
     const known = this.#known(gfid, epoch);
     const { start, end } = unitsOf(offset, size);
     if (known.versioned && !this.#missing(known, start, end)) return undefined;
+    if (known.versioned && known.dataEpoch !== epoch && !this.#isKeptFor(gfid, known.dataEpoch)) {
+      return undefined;
+    }
     return this.#preserve(known, start, end);
   }
 
@@ -116,45 +121,20 @@ export class Preserver {
     return inode || entry ? all([inode, entry]) : undefined;
   }
 
-  /** Before an inode is made: readers do not see it. */
-  made(gfid: Gfid): Promise<void> | undefined {
-    const { readers, store, journal } = this.#parts;
-    const epoch = readers.volume;
-    if (epoch === 0) return undefined;
-    const known = this.#known(gfid, epoch);
-    if (known.versioned) return undefined;
-    known.read = undefined;
-    return journal.add(() => store.putVersion(store.idOf(gfid), epoch, ABSENT)).then(() => {
-      known.versioned = true;
-    });
-  }
-
   /**
-   * Before a name goes away, or another inode gets it. If it is the last of an inode that a reader
-   * sees, the answer has to be told whether the inode is gone. `withOthers`: other names of it may go
-   * at the same time.
+   * Before a name goes away, or another inode gets it. The answer, if there is one, says where the
+   * file is kept if that was its last name, and has to be told.
    */
-  async leaving(
-    parent: Gfid,
-    name: string,
-    { withOthers = false } = {},
-  ): Promise<((gone: boolean) => void) | undefined> {
-    const { live, readers } = this.#parts;
+  async leaving(parent: Gfid, name: string): Promise<Leaving | undefined> {
+    const { live, kept, readers } = this.#parts;
     if (!readers.any) return undefined;
     const entry = await live.entry(parent, name);
     if (!entry) return undefined;
     await all([this.entry(parent, name), this.inode(entry.gfid)]);
-    if ((entry.type & S_IFMT) === S_IFDIR) return undefined;
-    const state = await live.inode(entry.gfid);
-    if (!state || (state.iatt.nlink > 1 && !withOthers)) return undefined;
-    return this.#keep(entry.gfid);
-  }
-
-  async #keep(gfid: Gfid): Promise<((gone: boolean) => void) | undefined> {
-    const { kept, readers } = this.#parts;
-    const epoch = readers.newest(gfid);
-    if (epoch === 0 || this.#known(gfid, epoch).units === 0) return undefined;
-    return await kept.keep(gfid, epoch);
+    if (entry.type !== S_IFREG) return undefined;
+    const epoch = readers.newest(entry.gfid);
+    if (epoch === 0 || this.#known(entry.gfid, epoch).units === 0) return undefined;
+    return await kept.leaving(entry.gfid, epoch);
   }
 
   #known(gfid: Gfid, epoch: number): Known {
@@ -171,14 +151,33 @@ export class Preserver {
     const id = store.findId(gfid);
     const row = id === undefined ? undefined : store.version(id, epoch);
     const known: Known = {
-      ...{ gfid, epoch, units: 0, preserved: new UnitSet(), read: undefined },
+      ...{ gfid, epoch, dataEpoch: epoch, units: 0, preserved: new UnitSet(), read: undefined },
       ...{ versioned: row !== undefined, versioning: undefined, sized: undefined, busy: [] },
     };
     if (row?.state.length) {
       known.units = Math.ceil(unpackState(row.state).iatt.size / UNIT);
       known.read = new Set();
-    }
+    } else if (row) this.#withoutName(known);
     return known;
+  }
+
+  /** The newest reader does not see it; older ones may, if it lost its last name since. */
+  #withoutName(known: Known): void {
+    const { store } = this.#parts;
+    const id = store.findId(known.gfid);
+    const epoch = id === undefined ? undefined : store.keptBefore(id, known.epoch);
+    const row = epoch === undefined ? undefined : store.version(id!, epoch);
+    if (epoch === undefined || !row?.state.length || !this.#isKeptFor(known.gfid, epoch)) return;
+    known.dataEpoch = epoch;
+    known.units = Math.ceil(unpackState(row.state).iatt.size / UNIT);
+    known.read = new Set();
+  }
+
+  /** Whether there still is a reader that finds a file's data where it was kept for this epoch. */
+  #isKeptFor(gfid: Gfid, epoch: number): boolean {
+    const { readers, store } = this.#parts;
+    const id = store.idOf(gfid);
+    return readers.epochs(gfid).some((of) => of <= epoch && store.kept(id, of) === epoch);
   }
 
   #evict(): void {
@@ -206,7 +205,7 @@ export class Preserver {
       }
       read.add(piece);
       const from = piece * PIECE_UNITS;
-      const rows = store.extents(store.idOf(known.gfid), from, from + PIECE_UNITS, known.epoch);
+      const rows = store.extents(store.idOf(known.gfid), from, from + PIECE_UNITS, known.dataEpoch);
       for (const row of rows) known.preserved.add(row.start, row.start + row.units);
     }
   }
@@ -253,7 +252,7 @@ export class Preserver {
 
   async #extent(known: Known, { start, end }: UnitRange): Promise<void> {
     const { store, journal, segments, moved } = this.#parts;
-    const { gfid, epoch } = known;
+    const { gfid, dataEpoch: epoch } = known;
     const bytes = await this.#oldBytes(known, start, end);
     const kept = bytes && segments.append(bytes);
     await kept?.written;
@@ -273,7 +272,7 @@ export class Preserver {
 
   /** What is there now, in whole units; undefined: zeros. */
   async #oldBytes(
-    { gfid, epoch }: Known,
+    { gfid, dataEpoch: epoch }: Known,
     start: number,
     end: number,
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -289,7 +288,11 @@ export class Preserver {
     if (known.versioning) return known.versioning;
     const { live, journal, store } = this.#parts;
     const state = live.inode(known.gfid).then((state) => {
-      if (state) known.units = Math.ceil(state.iatt.size / UNIT);
+      if (!state || hasNoName(state)) {
+        this.#withoutName(known);
+        return undefined;
+      }
+      known.units = Math.ceil(state.iatt.size / UNIT);
       return state;
     });
     known.sized = state.then(() => {});

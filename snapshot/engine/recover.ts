@@ -18,7 +18,7 @@ const ROWS_AT_ONCE = 256;
 export async function recover(
   { store, segments, kept }: { store: HistoryStore; segments: Segments; kept: KeptFiles },
 ): Promise<number> {
-  kept.recover();
+  await kept.recover();
   const { synced } = store;
   // A reader may have begun when what was kept for the one before was not synced yet.
   const newest = store.readers().at(-2)?.epoch ?? 0;

@@ -389,6 +389,14 @@ export class HistoryStore {
     return row && row["epoch"] as number;
   }
 
+  /** The newest epoch before `epoch` for which a file was kept; undefined: there is none. */
+  keptBefore(inode: number, epoch: number): number | undefined {
+    const row = this.#statement(
+      "SELECT epoch FROM kept WHERE inode = ? AND epoch < ? ORDER BY epoch DESC LIMIT 1",
+    ).get(inode, epoch);
+    return row && row["epoch"] as number;
+  }
+
   allKept(): { inode: number; epoch: number }[] {
     return this.#statement("SELECT inode, epoch FROM kept ORDER BY inode, epoch").all() as {
       inode: number;

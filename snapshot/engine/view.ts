@@ -13,7 +13,7 @@
 import { ENOENT } from "core/errno.ts";
 import type { Gfid } from "core/inode.ts";
 import type { KeptFiles } from "snapshot/engine/kept.ts";
-import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
+import { type Entry, hasNoName, type InodeState, type Live } from "snapshot/engine/live.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { unpackState } from "snapshot/engine/state.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
@@ -56,7 +56,8 @@ export class View {
     const now = await this.#parts.live.inode(gfid);
     // It may have changed while we asked.
     const since = this.#version(gfid);
-    return since === undefined ? now : since ?? undefined;
+    if (since !== undefined) return since ?? undefined;
+    return now && !hasNoName(now) ? now : undefined;
   }
 
   /** Null: it was not there; undefined: it is as it is now. */

@@ -74,16 +74,17 @@ export class SmallVolume implements Live {
     this.files.get(gfid)!.nlink++;
   }
 
-  /** Answers whether the file is gone. */
-  unlink(parent: Gfid, name: string): boolean {
+  /** Answers whether the file was kept at `keep`, because that was its last name. */
+  unlink(parent: Gfid, name: string, keep?: string): boolean {
     const names = this.directories.get(parent)!;
     const gfid = names.get(name)!;
     names.delete(name);
     const file = this.files.get(gfid)!;
     if (--file.nlink > 0) return false;
     this.files.delete(gfid);
-    Deno.removeSync(this.path(gfid));
-    return true;
+    if (keep) Deno.renameSync(this.path(gfid), keep);
+    else Deno.removeSync(this.path(gfid));
+    return keep !== undefined;
   }
 
   write(gfid: Gfid, offset: number, data: Uint8Array): void {
@@ -156,8 +157,8 @@ export class SmallVolume implements Live {
     return offset;
   }
 
-  keep(gfid: Gfid, path: string): void {
-    Deno.linkSync(this.path(gfid), path);
+  hasName(gfid: Gfid): boolean {
+    return this.files.has(gfid);
   }
 }
 

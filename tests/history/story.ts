@@ -149,7 +149,7 @@ export class Story {
       const gfid = this.#newGfid();
       if (volume.directories.get(parent)?.has(name) !== false) return;
       await preserve.entry(parent, name);
-      await preserve.made(gfid);
+      await preserve.inode(gfid);
       if (!volume.directories.has(parent)) return;
       this.lines.push(`${isDirectory ? "mkdir" : "make"} ${gfid.slice(0, 4)} ${name}`);
       if (isDirectory) volume.makeDirectory(parent, name, gfid);
@@ -162,15 +162,16 @@ export class Story {
       const { preserve } = this.#history, volume = this.#volume;
       const gfid = volume.directories.get(parent)?.get(name);
       if (gfid === undefined) return;
-      const told = await preserve.leaving(parent, name);
+      const leaving = await preserve.leaving(parent, name);
       if (volume.directories.has(gfid)) {
-        if (volume.directories.get(gfid)!.size || this.#busyIn(gfid)) return;
+        if (volume.directories.get(gfid)!.size || this.#busyIn(gfid)) return leaving?.done(false);
         this.lines.push(`rmdir ${gfid.slice(0, 4)} ${name}`);
         return volume.removeDirectory(parent, name);
       }
-      const gone = volume.unlink(parent, name);
-      this.lines.push(`unlink ${gfid.slice(0, 4)} ${name}${gone ? ", the last name" : ""}`);
-      told?.(gone);
+      const keep = leaving && `${volume.directory}/../history/kept/${leaving.name}`;
+      const kept = volume.unlink(parent, name, keep);
+      this.lines.push(`unlink ${gfid.slice(0, 4)} ${name}${kept ? ", kept" : ""}`);
+      leaving?.done(kept);
     });
   }
 

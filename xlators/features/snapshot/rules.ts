@@ -2,23 +2,24 @@
 
 import { type Args, FOPS, O_APPEND, O_TRUNC } from "core/fops.ts";
 import type { FopName } from "core/fops.ts";
-import type { Fd, Gfid, Inode } from "core/inode.ts";
+import type { Fd, Inode } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { settle } from "core/xlator.ts";
-import type { Entry, Live } from "snapshot/engine/live.ts";
+import type { Leaving } from "snapshot/engine/kept.ts";
+import type { Live } from "snapshot/engine/live.ts";
 import type { Preserver } from "snapshot/engine/preserve.ts";
-import { S_IFDIR } from "core/iatt.ts";
 
-/** Is told whether the fop did what it was to do. */
-export type After = (done: boolean) => void;
-type Waits = Promise<After | void> | undefined;
+type Waits = Promise<Leaving | void> | undefined;
 
 /** Who keeps, and what is there now. */
 export interface Before {
   readonly preserve: Preserver;
   readonly live: Live;
 }
+
+/** Distribute: what is there gives way. */
+const FORCE_REPLACE = "force-replace";
 
 type Rule<K extends FopName> = (before: Before, args: Args<K>) => Waits;
 
@@ -63,18 +64,16 @@ export const RULES: { readonly [K in ChangingFop]: Rule<K> } = {
 
   create: ({ preserve, live }, args) => opened(preserve, live, args),
   put: ({ preserve, live }, args) => opened(preserve, live, { ...args, flags: O_TRUNC }),
-  mknod: made,
+  mknod: madeNode,
   mkdir: made,
   symlink: made,
-  icreate: ({ preserve }, { inode }) => preserve.made(inode.gfid),
+  icreate: ({ preserve }, { inode, xdata }) => preserve.inode(xdata?.get(GFID_REQ) ?? inode.gfid),
   namelink: ({ preserve }, { parent, name }) => preserve.entry(parent.gfid, name),
   link: ({ preserve }, { parent, name, inode }) =>
     all([preserve.entry(parent.gfid, name), preserve.inode(inode.gfid)]),
   unlink: ({ preserve }, { parent, name }) => preserve.leaving(parent.gfid, name),
-  rmdir: ({ preserve, live }, { parent, name, flags }) =>
-    flags & 1
-      ? leavingTree(preserve, live, parent.gfid, name)
-      : preserve.leaving(parent.gfid, name),
+  // With all that is in it: the layer removes one name after the other.
+  rmdir: ({ preserve }, { parent, name }) => preserve.leaving(parent.gfid, name),
   rename: ({ preserve, live }, args) => renamed(preserve, live, args),
 };
 
@@ -84,9 +83,19 @@ interface NewName {
   readonly xdata?: Xdata | undefined;
 }
 
+// Usually there is no such inode; healers make a directory that moved anew with the gfid that it has,
+// and distribute gives a file that is there one more name.
 function made({ preserve }: Before, { parent, name, xdata }: NewName): Waits {
   const gfid = xdata?.get(GFID_REQ);
-  return all([preserve.entry(parent.gfid, name), gfid && preserve.made(gfid)]);
+  return all([preserve.entry(parent.gfid, name), gfid && preserve.inode(gfid)]);
+}
+
+// Distribute may have another inode's link file give way.
+async function madeNode(before: Before, args: NewName): Promise<void> {
+  const { parent, name, xdata } = args;
+  // Link files have no data: there is nothing to keep.
+  if (xdata?.has(FORCE_REPLACE)) (await before.preserve.leaving(parent.gfid, name))?.done(false);
+  await made(before, args);
 }
 
 async function opened(
@@ -103,7 +112,7 @@ async function renamed(
   preserve: Preserver,
   live: Live,
   { oldParent, oldName, newParent, newName }: Args<"rename">,
-): Promise<After | undefined> {
+): Promise<Leaving | undefined> {
   const moved = await live.entry(oldParent.gfid, oldName);
   await all([
     preserve.entry(oldParent.gfid, oldName),
@@ -114,32 +123,6 @@ async function renamed(
   // Two names of one file: nothing happens.
   if (replaced?.gfid === moved?.gfid) return undefined;
   return await preserve.leaving(newParent.gfid, newName);
-}
-
-/** A directory with all that is in it: a file goes if all of its names are in there. */
-async function leavingTree(
-  preserve: Preserver,
-  live: Live,
-  parent: Gfid,
-  name: string,
-): Promise<After> {
-  const kept = new Map<Gfid, { tell: (gone: boolean) => void; namesElsewhere: number }>();
-  const leave = async (parent: Gfid, entry: Entry) => {
-    if (entry.type === S_IFDIR) {
-      for (const child of await live.entries(entry.gfid)) await leave(entry.gfid, child);
-    }
-    const known = kept.get(entry.gfid);
-    if (known) known.namesElsewhere--;
-    // Being kept is one more name for the disk, so they are counted before.
-    const links = known ? 0 : (await live.inode(entry.gfid))?.iatt.nlink ?? 1;
-    const tell = await preserve.leaving(parent, entry.name, { withOthers: !known });
-    if (tell) kept.set(entry.gfid, { tell, namesElsewhere: links - 1 });
-  };
-  const top = await live.entry(parent, name);
-  if (top) await leave(parent, top);
-  return (done) => {
-    for (const { tell, namesElsewhere } of kept.values()) tell(done && namesElsewhere === 0);
-  };
 }
 
 async function all(waits: readonly (Promise<unknown> | undefined)[]): Promise<void> {

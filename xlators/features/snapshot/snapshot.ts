@@ -7,12 +7,16 @@ import type { Call } from "core/call.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
 import { bool, oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
+import { withKey, type Xdata } from "core/xdata.ts";
+import { KEEP_AS, KEPT } from "core/xdata_keys.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { History } from "snapshot/engine/history.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
+import type { Leaving } from "snapshot/engine/kept.ts";
 import { BrickFiles } from "xlators/features/snapshot/brick_files.ts";
 import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
-import { type After, type Before, RULES } from "xlators/features/snapshot/rules.ts";
+import { type Before, RULES } from "xlators/features/snapshot/rules.ts";
+import { removeTree, WHOLE_TREE } from "xlators/features/snapshot/tree.ts";
 import { type Browsing, snapshotDirectory, Views } from "xlators/features/snapshot/views.ts";
 
 const options = {
@@ -132,6 +136,15 @@ export class Snapshot extends Uniform {
       history.changing(changing);
       return changing;
     }
+    if (fop === "rmdir" && history.readers.any && (args as Args<"rmdir">).flags & WHOLE_TREE) {
+      return removeTree(
+        this,
+        this.#before.live,
+        this.inodes,
+        call,
+        args as Args<"rmdir">,
+      ) as Promise<Reply<K>>;
+    }
     const done = history.change(() => {
       const waits = history.readers.any ? rule(this.#before, args) : undefined;
       if (!waits) return this.wind(fop, call, args);
@@ -150,19 +163,24 @@ export class Snapshot extends Uniform {
   }
 
   async #preserved<K extends FopName>(
-    waits: Promise<After | void>,
+    waits: Promise<Leaving | void>,
     fop: K,
     call: Call,
     args: Args<K>,
   ): Promise<Reply<K>> {
-    const after = await waits;
-    let done = false;
+    const leaving = await waits;
+    if (!leaving) return await this.wind(fop, call, args);
+    let kept = false;
     try {
-      const reply = await this.wind(fop, call, args);
-      done = true;
-      return reply;
+      const reply = await this.wind(fop, call, {
+        ...args,
+        xdata: withKey(args.xdata, KEEP_AS, leaving.name),
+      });
+      const xdata = reply.xdata as Xdata | undefined;
+      kept = xdata?.has(KEPT) === true;
+      return kept ? { ...reply, xdata: xdata!.without(KEPT) } : reply;
     } finally {
-      after?.(done);
+      leaving.done(kept);
     }
   }
 }
@@ -171,7 +189,10 @@ function browsingOf(values: Values<typeof options>): Browsing {
   return { name: values["snapshot-directory"], listed: values["show-snapshot-directory"] };
 }
 
-type Rule<K extends FopName> = (before: Before, args: Args<K>) => Promise<After | void> | undefined;
+type Rule<K extends FopName> = (
+  before: Before,
+  args: Args<K>,
+) => Promise<Leaving | void> | undefined;
 type Rules = { readonly [K in FopName]?: Rule<K> };
 
 /** `features/snapshot`: a brick's history. */

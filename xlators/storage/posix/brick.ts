@@ -7,6 +7,7 @@ import { ENOENT, ENOSPC, ENOTDIR, ESTALE, fopError } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT } from "core/iatt.ts";
 import { type Gfid, type InodeTable, NULL_GFID, ROOT_GFID } from "core/inode.ts";
+import { equalBytes } from "core/lib/bytes.ts";
 import type { Xdata } from "core/xdata.ts";
 import { INTERNAL_FOP } from "core/xdata_keys.ts";
 import { sys } from "core/sys/calls.ts";
@@ -103,7 +104,7 @@ export class Brick {
     this.#hiddenDev = hiddenId.dev;
     this.#hiddenIno = hiddenId.ino;
     this.handles = new Handles(parts.root, parts.hidden, parts.xattrs, parts.dirLimit);
-    this.files = new OpenFiles(parts.hidden, (gfid) => this.#purgeUnlinked(gfid));
+    this.files = new OpenFiles(parts.hidden, (gfid, place) => this.#purgeUnlinked(gfid, place));
     this.times = new Times(parts.xattrs, parts.inodes, parts.options.ctime);
     this.space = new Space(parts.root, parts.options);
   }
@@ -193,10 +194,11 @@ export class Brick {
     return { gfid, fd: directory.fd, name, target };
   }
 
-  #purgeUnlinked(gfid: Gfid): void {
-    const name = unlinkedName(gfid);
+  #purgeUnlinked(gfid: Gfid, name: Uint8Array<ArrayBuffer>): void {
     this.times.forget(gfid);
     this.inodes.forget(gfid);
+    // What a history keeps stays.
+    if (!equalBytes(name, unlinkedName(gfid))) return;
     sys.unlinkatAsync(this.hidden, name, 0).then((result) => {
       if (result < 0 && result !== ENOENT_RESULT) {
         this.env.log.warn("cannot remove an unlinked file", { gfid, errno: -result });

@@ -55,7 +55,7 @@ function lookupUnlinked(
   xdata: Xdata | undefined,
 ): Promise<LookupReply> {
   if (!xdata?.get(UNLINKED_LOOKUP)) throw ENOENT;
-  const result = statAt(brick.hidden, unlinkedName(gfid));
+  const result = statAt(brick.hidden, brick.files.unlinkedPlace(gfid) ?? unlinkedName(gfid));
   if (result < 0) throw fopError(result);
   return Promise.resolve({ stat: { ...iattOf(gfid), nlink: 0 }, postParent: undefined });
 }

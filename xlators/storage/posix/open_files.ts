@@ -97,11 +97,14 @@ export function openFlags(flags: number): number {
 /** The open files of one brick. */
 export class OpenFiles {
   #byGfid = new Map<Gfid, Set<OpenFile>>();
-  /** Gfids whose last name went away while open. */
-  #unlinked = new Set<Gfid>();
+  /** Gfids whose last name went away while open, and where they are now. */
+  #unlinked = new Map<Gfid, Uint8Array<ArrayBuffer>>();
 
   /** `hidden`: an open `.glusterfs`. `purge` removes a file of `.glusterfs/unlink` for good. */
-  constructor(private readonly hidden: number, private readonly purge: (gfid: Gfid) => void) {}
+  constructor(
+    private readonly hidden: number,
+    private readonly purge: (gfid: Gfid, place: Uint8Array<ArrayBuffer>) => void,
+  ) {}
 
   /** Files open now. */
   get size(): number {
@@ -133,9 +136,14 @@ export class OpenFiles {
     return this.#unlinked.has(gfid);
   }
 
-  /** Notes that the last name went and the handle is in `.glusterfs/unlink`. */
-  noteUnlinked(gfid: Gfid): void {
-    this.#unlinked.add(gfid);
+  /** Where such an inode is, relative to `.glusterfs`, with NUL. */
+  unlinkedPlace(gfid: Gfid): Uint8Array<ArrayBuffer> | undefined {
+    return this.#unlinked.get(gfid);
+  }
+
+  /** Notes that the last name went and the handle is in `.glusterfs/unlink`, or in `place`, where it stays. */
+  noteUnlinked(gfid: Gfid, place = unlinkedName(gfid)): void {
+    this.#unlinked.set(gfid, place);
   }
 
   /** Notes that the file has a name again. */
@@ -145,8 +153,7 @@ export class OpenFiles {
 
   /** Opens a regular file by its handle. Throws EISDIR, ELOOP, EINVAL for what is none. */
   open(inode: Inode, flags: number): OpenFile {
-    const kept = this.#unlinked.has(inode.gfid);
-    const path = kept ? unlinkedName(inode.gfid) : handleName(inode.gfid);
+    const path = this.#unlinked.get(inode.gfid) ?? handleName(inode.gfid);
     const found = statAt(this.hidden, path);
     if (found < 0) throw found === -2 ? ESTALE : fopError(found);
     const type = statMode() & S_IFMT;
@@ -191,10 +198,7 @@ export class OpenFiles {
     if (!fd.anonymous) throw EBADF;
     const flags = fd.flags & ~(O_TRUNC | O_ACCMODE | O_DIRECT);
     let sysfd = -1;
-    const kept = this.any(fd.inode.gfid);
-    const path = kept && this.#unlinked.has(fd.inode.gfid)
-      ? unlinkedName(fd.inode.gfid)
-      : handleName(fd.inode.gfid);
+    const path = this.#unlinked.get(fd.inode.gfid) ?? handleName(fd.inode.gfid);
     const found = statAt(this.hidden, path);
     if (found < 0) throw found === -2 ? ESTALE : fopError(found);
     if ((statMode() & S_IFMT) !== S_IFREG) {
@@ -240,7 +244,10 @@ export class OpenFiles {
     if (last) this.#byGfid.delete(gfid);
     sys.close(file.sysfd);
     // After the close: whichever comes last frees the blocks, and `purge` does it on another thread.
-    if (last && this.#unlinked.delete(gfid)) this.purge(gfid);
+    if (!last) return;
+    const place = this.#unlinked.get(gfid);
+    this.#unlinked.delete(gfid);
+    if (place) this.purge(gfid, place);
   }
 
   /** Closes all: the brick stops. */

@@ -6,12 +6,17 @@
  * makes again; the other way round it would leave a file that nobody finds. Rename: the new
  * `gfid2path` attribute, the rename, then the old attribute and a directory's handle; a kill leaves an
  * attribute too many (readers check it) or a handle that the next lookup points right.
+ *
+ * A file that a snapshot sees lives on in `history/kept`, if features/snapshot asks for it: its handle
+ * is moved there. A kill before the name is gone leaves both: features/snapshot takes the file out
+ * of there again when it starts.
  */
 
 import type { Call } from "core/call.ts";
 import {
   EBUSY,
   EEXIST,
+  EINVAL,
   EISDIR,
   ENOENT,
   ENOTDIR,
@@ -28,6 +33,8 @@ import { intKey, withKey, type Xdata } from "core/xdata.ts";
 import {
   GET_LINK_COUNT,
   IATT_IN_XDATA,
+  KEEP_AS,
+  KEPT,
   REQUEST_LINK_COUNT,
   RESPONSE_LINK_COUNT,
 } from "core/xdata_keys.ts";
@@ -45,6 +52,7 @@ import type { Target } from "xlators/storage/posix/xattr_space.ts";
 /** Freeing the blocks of more than this takes long enough to be done on another thread. */
 const LARGE_BYTES = 64 << 20;
 const LINKTO = "trusted.glusterfs.dht.linkto";
+const RENAME_NOREPLACE = 1;
 const S_ISVTX = 0o1000, PERMISSIONS = 0o7777;
 
 // Conditions that distribute sets for its own unlinks.
@@ -81,13 +89,27 @@ export function unlink(brick: Brick, call: Call, args: UnlinkArgs): ParentReply 
   if (!found) throw ENOENT;
   if (isDirectory(found.stat)) throw EISDIR;
   checkConditions(brick, found, args.xdata);
-  removeName(brick, call, directory, args.name, bytes, found);
+  const keep = keptName(args.xdata, found);
+  removeName(brick, call, directory, args.name, bytes, found, keep);
   brick.times.touch(call, directory.gfid, directory.target, CTIME | MTIME);
+  const counts = linkCounts(args.xdata, found.stat);
   return {
     preParent,
     postParent: brick.statDir(directory),
-    xdata: linkCounts(args.xdata, found.stat),
+    xdata: keep ? withKey(counts, KEPT, 1) : counts,
   };
+}
+
+// Where a file is to be kept, relative to `.glusterfs`; undefined: nowhere, or it has other names.
+function keptName(
+  xdata: Xdata | undefined,
+  { gfid, stat }: Victim,
+): Uint8Array<ArrayBuffer> | undefined {
+  const name = xdata?.get(KEEP_AS);
+  if (name === undefined || gfid === undefined || stat.nlink > 1) return undefined;
+  // Extra data may come from a client.
+  if (!name.startsWith(`${gfid}.`) || !/^\d+$/.test(name.slice(gfid.length + 1))) throw EINVAL;
+  return cstring(`history/kept/${name}`);
 }
 
 /**
@@ -140,6 +162,7 @@ function removeName(
   name: string,
   bytes: Uint8Array<ArrayBuffer>,
   found: Victim,
+  keep?: Uint8Array<ArrayBuffer>,
 ): void {
   const { gfid, stat, target } = found;
   if (gfid && stat.nlink > 1) {
@@ -149,14 +172,14 @@ function removeName(
     if (result < 0) throw fopError(result);
     return;
   }
-  if (gfid) dropHandle(brick, gfid, found.ino);
-  const large = isRegular(stat) && stat.blocks * 512 > LARGE_BYTES &&
+  if (gfid) dropHandle(brick, gfid, found.ino, keep && { directory, bytes, keep });
+  const large = !keep && isRegular(stat) && stat.blocks * 512 > LARGE_BYTES &&
     !(gfid && brick.files.isUnlinked(gfid));
   const result = large
     ? sys.renameat2(directory.fd, bytes, brick.hidden, landfillName(brick, gfid), 0)
     : sys.unlinkat(directory.fd, bytes, 0);
   if (result < 0) {
-    if (gfid) restoreHandle(brick, directory, name, bytes, gfid, stat.mode);
+    if (gfid) restoreHandle(brick, directory, name, bytes, gfid, stat.mode, keep);
     throw fopError(result);
   }
   if (large) purgeLandfill(brick);
@@ -174,10 +197,14 @@ function restoreHandle(
   bytes: Uint8Array<ArrayBuffer>,
   gfid: Gfid,
   mode: number,
+  keep: Uint8Array<ArrayBuffer> | undefined,
 ): void {
-  if (brick.files.isUnlinked(gfid)) {
+  const aside = brick.files.unlinkedPlace(gfid) ?? keep;
+  if (aside) {
     brick.files.noteLinked(gfid);
-    sys.renameat2(brick.hidden, unlinkedName(gfid), brick.hidden, handleName(gfid), 0);
+    sys.renameat2(brick.hidden, aside, brick.hidden, handleName(gfid), 0);
+    // Two names of one file: the kernel does nothing.
+    if (keep) sys.unlinkat(brick.hidden, keep, 0);
   } else makeHandle(brick, directory, name, bytes, gfid, mode);
 }
 
@@ -186,10 +213,12 @@ function forgetName(brick: Brick, target: Target, parent: Gfid, name: string): v
   if (brick.options.gfid2path) brick.xattrs.remove(target, gfid2path(parent, name).key);
 }
 
-// The handle of a file whose last name goes: kept aside while the file is open.
-function dropHandle(brick: Brick, gfid: Gfid, ino: number): void {
+// The handle of a file whose last name goes: kept aside while the file is open, or for snapshots.
+function dropHandle(brick: Brick, gfid: Gfid, ino: number, kept?: KeptName): void {
   // Not if the handle is another file's: two names may claim one gfid after a restore from elsewhere.
-  if (statAt(brick.hidden, handleName(gfid)) < 0 || statIno() !== ino) return;
+  const own = statAt(brick.hidden, handleName(gfid)) === 0 && statIno() === ino;
+  if (kept) return keepFile(brick, gfid, own, kept);
+  if (!own) return;
   if (brick.files.count(gfid) > 0) {
     const moved = sys.renameat2(
       brick.hidden,
@@ -206,6 +235,28 @@ function dropHandle(brick: Brick, gfid: Gfid, ino: number): void {
   brick.xattrs.dropShadow(ino);
   brick.times.forget(gfid);
   brick.inodes.forget(gfid);
+}
+
+/** A file's last name, and where the file is to be kept. */
+interface KeptName {
+  readonly directory: Directory;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly keep: Uint8Array<ArrayBuffer>;
+}
+
+// By its handle, if that is its own.
+function keepFile(brick: Brick, gfid: Gfid, own: boolean, kept: KeptName): void {
+  const { directory, bytes, keep } = kept;
+  const result = own
+    ? sys.renameat2(brick.hidden, handleName(gfid), brick.hidden, keep, RENAME_NOREPLACE)
+    : sys.linkat(directory.fd, bytes, brick.hidden, keep, 0);
+  if (result < 0) throw fopError(result);
+  if (!own) return;
+  if (brick.files.count(gfid) > 0) brick.files.noteUnlinked(gfid, keep);
+  else {
+    brick.times.forget(gfid);
+    brick.inodes.forget(gfid);
+  }
 }
 
 /** `rmdir`; flags bit 0: with all that is in it, which is moved away at once and removed later. */
@@ -254,8 +305,9 @@ export function rename(brick: Brick, call: Call, args: RenameArgs): RenameReply 
   if (over && isDirectory(over.stat) && !isDirectory(moved.stat)) throw EISDIR;
   if (over && isDirectory(moved.stat) && !isDirectory(over.stat)) throw ENOTDIR;
   const file = !isDirectory(moved.stat);
+  const keep = over && !same ? keptName(args.xdata, over) : undefined;
   if (file && !same) noteNewName(brick, moved, args);
-  const result = same ? 0 : replace(brick, call, from, oldBytes, to, newBytes, args, over);
+  const result = same ? 0 : replace(brick, call, from, oldBytes, to, newBytes, args, over, keep);
   if (result < 0) {
     if (file) forgetName(brick, moved.target, args.newParent.gfid, args.newName);
     throw fopError(result);
@@ -265,14 +317,14 @@ export function rename(brick: Brick, call: Call, args: RenameArgs): RenameReply 
   if (moved.gfid) brick.times.touch(call, moved.gfid, target, CTIME);
   brick.times.touch(call, from.gfid, from.target, CTIME | MTIME);
   if (to !== from) brick.times.touch(call, to.gfid, to.target, CTIME | MTIME);
-  const gfid = moved.gfid;
+  const gfid = moved.gfid, counts = over && linkCounts(args.xdata, over.stat);
   return {
     stat: gfid ? brick.stat(brick.entryPlace(gfid, to, newBytes, target)) : undefined,
     preOldParent,
     postOldParent: brick.statDir(from),
     preNewParent,
     postNewParent: brick.statDir(to),
-    xdata: over && linkCounts(args.xdata, over.stat),
+    xdata: keep ? withKey(counts, KEPT, 1) : counts,
   };
 }
 
@@ -293,11 +345,13 @@ function replace(
   newBytes: Uint8Array<ArrayBuffer>,
   args: RenameArgs,
   over: Victim | undefined,
+  keep: Uint8Array<ArrayBuffer> | undefined,
 ): number {
   const gfid = over?.gfid;
   const lastName = over && gfid && !isDirectory(over.stat) && over.stat.nlink <= 1;
-  if (over && gfid && lastName) dropHandle(brick, gfid, over.ino);
-  else if (over && gfid && !isDirectory(over.stat)) {
+  if (over && gfid && lastName) {
+    dropHandle(brick, gfid, over.ino, keep && { directory: to, bytes: newBytes, keep });
+  } else if (over && gfid && !isDirectory(over.stat)) {
     forgetName(brick, over.target, args.newParent.gfid, args.newName);
     brick.times.touch(call, gfid, over.target, CTIME);
   }
@@ -307,7 +361,7 @@ function replace(
   } else if (result < 0 && over && gfid) {
     try {
       if (lastName) {
-        restoreHandle(brick, to, args.newName, newBytes, gfid, over.stat.mode);
+        restoreHandle(brick, to, args.newName, newBytes, gfid, over.stat.mode, keep);
       } else noteNewName(brick, over, args);
     } catch (error) {
       if (!(error instanceof FopError)) throw error;
