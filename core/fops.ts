@@ -165,15 +165,26 @@ export interface ReadvArgs extends OnFd {
    * again when the promise settles. The reply's `data` need not be in it.
    */
   readonly into?: Uint8Array<ArrayBuffer> | undefined;
+  /** The caller gives back what it was lent: the data may stay where it came in. */
+  readonly lend?: boolean | undefined;
 }
-/** What was read; the data belongs to the receiver. */
+/** Memory of somebody else. */
+export interface Lent {
+  /** It is not needed any more. Once. */
+  release(): void;
+}
+/** What was read; the data belongs to the receiver, unless it is lent. */
 export interface ReadvReply extends WithXdata {
   /** At most `size` bytes; fewer only at the end of the file. */
   readonly data: Uint8Array;
   readonly stat: Iatt | undefined;
   /** True if the data reaches the end of the file. */
   readonly eof: boolean;
+  /** Only where `lend` asked for it: what the data lies in. `LENT_FRONT` bytes before it are lent, too. */
+  readonly lent?: Lent | undefined;
 }
+/** Bytes in front of data that was lent: room for a head. */
+export const LENT_FRONT = 16;
 /** Writes all of `data`, or fails; the data is borrowed until the answer. */
 export interface WritevArgs extends OnFd {
   readonly offset: number;

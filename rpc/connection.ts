@@ -84,6 +84,8 @@ const TURN_BYTES = 1 << 20;
 const CALL_COST = 16 << 10;
 /** Turns of the microtask queue that answers of one turn have, to be ready and leave together. */
 const HOPS = 12;
+/** And so many has who was lent a result, to give it back before more is read. */
+const LENT_HOPS = 32;
 const SETTLED = Promise.resolve();
 
 /** Details of one call of ours. */
@@ -94,8 +96,15 @@ export interface CallOptions {
   readonly deadline?: number | undefined;
 }
 
+/** What a result lies in: it stays as long as somebody holds it. */
+export interface Held {
+  hold(): void;
+  /** Once for each `hold`. */
+  release(): void;
+}
+
 interface Pending {
-  readonly read: (from: XdrReader) => unknown;
+  readonly read: (from: XdrReader, record: Held) => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   readonly deadline: number;
@@ -148,6 +157,8 @@ export class Connection {
   #received = 0;
   #sent = 0;
   #dispatching = false;
+  // A result of this turn is held.
+  #lent = false;
   // What may still be served in this turn; the next begins when something was sent, or nothing is to be.
   #turnLeft = TURN_BYTES;
   #draining: (() => void) | undefined;
@@ -202,7 +213,7 @@ export class Connection {
 
   /**
    * Calls the peer. `write` puts the arguments, `read` takes the result, whose views live only until
-   * it returns. Fails with ENOTCONN if the connection is or gets closed, ETIMEDOUT at the deadline,
+   * it returns, or as long as it holds what they lie in. Fails with ENOTCONN if the connection is or gets closed, ETIMEDOUT at the deadline,
    * RpcError if the peer did not carry the call out, and with what `read` throws.
    */
   call<T>(
@@ -210,7 +221,7 @@ export class Connection {
     procedure: number,
     credentials: Credentials,
     write: (to: XdrWriter) => void,
-    read: (from: XdrReader) => T,
+    read: (from: XdrReader, record: Held) => T,
     options: CallOptions = {},
   ): Promise<T> {
     if (!this.#open) return Promise.reject(ENOTCONN);
@@ -318,6 +329,7 @@ export class Connection {
           this.#resume = undefined;
           if (this.#open) this.#dispatch();
         }
+        if (this.#lent) await this.#returned();
         if (!this.#open) break;
         const count = await this.#transport.read(this.#stream.space());
         if (!this.#open) break;
@@ -334,6 +346,13 @@ export class Connection {
     } finally {
       this.#stream.close();
     }
+  }
+
+  // Whoever was lent a result mostly gives it back in this turn: the next bytes go where the processor
+  // still has these.
+  async #returned(): Promise<void> {
+    this.#lent = false;
+    for (let hops = LENT_HOPS; hops > 0 && !this.#stream.block.sole; hops--) await SETTLED;
   }
 
   #dispatch(): void {
@@ -423,7 +442,9 @@ export class Connection {
     this.#slots.shift()?.();
     try {
       readReplyHead(from);
-      pending.resolve(pending.read(from));
+      const { block } = this.#stream;
+      pending.resolve(pending.read(from, block));
+      this.#lent ||= !block.sole;
     } catch (error) {
       pending.reject(error);
       if (error instanceof XdrError) throw error;

@@ -170,6 +170,22 @@ Deno.test("mount/fuse: what was written is read, and the file has its size", asy
   equal(u64(view, 16 + 8), 3 + DATA.length);
 });
 
+Deno.test("mount/fuse: data that is lent is answered from where it lies, and given back", async () => {
+  const { kernel, brick } = memory();
+  const { nodeid, handle } = await kernel.create("f");
+  const whole = new Uint8Array(64).fill(9);
+  let released = 0;
+  brick.readv = (_call, { lend }) => {
+    equal(lend, true);
+    const lent = { release: () => void released++ };
+    return Promise.resolve({ data: whole.subarray(32, 40), stat: undefined, eof: true, lent });
+  };
+  const { bytes } = await kernel.ask(OP.READ, nodeid, handle, 0n, 4096, 0, 0n, 2, 0);
+  deepEqual([...bytes], Array(8).fill(9));
+  equal(released, 1);
+  deepEqual(whole.subarray(0, 16), new Uint8Array(16).fill(9));
+});
+
 Deno.test("mount/fuse: mapped memory is written to its place, though the file was opened to append", async () => {
   const { kernel, brick } = memory();
   const { nodeid, handle } = await kernel.create("f", 0o100644);

@@ -7,7 +7,6 @@ import type { Iatt } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
 import { attributesOf, dropPrivileges, modeAfterWrite } from "xlators/mount/fuse/attributes.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
-import { ReplyBuffers } from "xlators/mount/fuse/buffers.ts";
 import type { Handle } from "xlators/mount/fuse/handles.ts";
 import { unlockFlock } from "xlators/mount/fuse/locks.ts";
 import {
@@ -15,7 +14,6 @@ import {
   FOPEN,
   FSYNC_DATA_ONLY,
   OPEN_KILL_SUIDGID,
-  OUT_HEADER,
   RELEASE_FLOCK_UNLOCK,
   WRITE_CACHE,
   WRITE_IN,
@@ -27,8 +25,6 @@ const SEEK_DATA = 3, SEEK_HOLE = 4;
 const KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
 /** What one copy inside a brick moves at most: longer ones are asked for in parts. */
 const COPY_MAX = 128 << 20;
-
-const buffers = new ReplyBuffers();
 
 /**
  * How the kernel shall treat a file that is opened with `flags`, as numbers of `FOPEN`. What is
@@ -58,22 +54,16 @@ export async function open(bridge: Bridge, request: Request): Promise<void> {
   await bridge.top.release(call, { fd });
 }
 
-/** READ: the data lies in the answer from the moment it comes from the connection. */
+/** READ: the data goes to the kernel from where it came in. */
 export function read(bridge: Bridge, request: Request): Promise<void> {
   const { unique } = request;
   const { fd } = bridge.handles.of(request.u64(0));
   const offset = request.u64(8), size = Math.min(request.u32(16), DATA_MAX);
-  const buffer = buffers.take(size);
-  const args = { fd, offset, size, flags: request.u32(32), into: buffer.data(size) };
-  return bridge.top.readv(bridge.call(request), args).then(({ data }) => {
-    if (data.buffer !== buffer.bytes.buffer || data.byteOffset !== OUT_HEADER) {
-      buffer.bytes.set(data, OUT_HEADER);
-    }
-    bridge.reply.filled(buffer, unique, data.length);
-    buffers.give(buffer);
-  }, (error) => {
-    buffers.give(buffer);
-    throw error;
+  const args = { fd, offset, size, flags: request.u32(32), lend: true };
+  return bridge.top.readv(bridge.call(request), args).then(({ data, lent }) => {
+    if (!lent) return void bridge.reply.data(unique, data);
+    bridge.reply.lent(unique, data as Uint8Array<ArrayBuffer>);
+    lent.release();
   });
 }
 

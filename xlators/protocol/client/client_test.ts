@@ -7,7 +7,7 @@ import {
 import { type Client, NO_OWNER, ROOT } from "core/call.ts";
 import { EBADF, EBADFD, ENOENT, ENOTCONN } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import { O_RDWR } from "core/fops.ts";
+import { LENT_FRONT, O_RDWR } from "core/fops.ts";
 import { Fd, type Gfid } from "core/inode.ts";
 import { str, withKey, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
@@ -98,6 +98,31 @@ Deno.test("protocol/client: what is read lies where the caller wants it, and is 
   await c.top.writev(ROOT, { fd, offset: 0, data: new Uint8Array(data.length), flags: 0 });
   deepEqual(into, data);
   deepEqual(own.data, data);
+  await c.stop();
+  await brick.stop();
+});
+
+Deno.test("protocol/client: what was lent stays until it is given back, with room in front of it", async () => {
+  const brick = await serveBrick(memoryBrick());
+  const c = await connect(brick.port);
+  const { fd } = await create(c.top, c.inodes, "f");
+  const data = new Uint8Array(1 << 20).map((_, i) => i * 7 >> 3);
+  await c.top.writev(ROOT, { fd, offset: 0, data, flags: 0 });
+  const lend = (offset: number, size: number) =>
+    c.top.readv(ROOT, { fd, offset, size, flags: 0, lend: true });
+  const sizes = [1, 4096, 100_000, 1 << 20];
+  const kept = await Promise.all(
+    sizes.flatMap((size) => [lend(0, size), lend(data.length - size, size)]),
+  );
+  for (let i = 0; i < 40; i++) (await lend(i * 1000, 200_000)).lent!.release();
+  for (const [i, { data: found, lent }] of kept.entries()) {
+    const size = sizes[i >> 1]!, from = i % 2 ? data.length - size : 0;
+    deepEqual(found, data.subarray(from, from + size));
+    new Uint8Array(found.buffer, found.byteOffset - LENT_FRONT, LENT_FRONT).fill(255);
+    lent!.release();
+  }
+  deepEqual((await lend(0, 5)).data, data.subarray(0, 5));
+  equal((await c.top.readv(ROOT, { fd, offset: 0, size: 5, flags: 0 })).lent, undefined);
   await c.stop();
   await brick.stop();
 });

@@ -3,8 +3,8 @@
 import type { Call } from "core/call.ts";
 import { ENOTCONN, EREMOTEIO, ETIMEDOUT, FopError } from "core/errno.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
-import { FOPS } from "core/fops.ts";
-import type { Connection } from "rpc/connection.ts";
+import { FOPS, LENT_FRONT } from "core/fops.ts";
+import type { Connection, Held } from "rpc/connection.ts";
 import { RpcError } from "rpc/message.ts";
 import type { ProgramId } from "rpc/program.ts";
 import { GFX_PROGRAM, GFX_VERSION, WIRES } from "rpc/programs/gfx.ts";
@@ -36,8 +36,10 @@ export function exchange<K extends FopName>(
     FOPS[fop].proc,
     call,
     (to) => wire.request(to, args, peer),
-    (from) =>
-      fop === "readv" ? readReply(wire, from, args, peer) : wire.reply(own(from), args, peer),
+    (from, record) =>
+      fop === "readv"
+        ? readReply(wire, from, args, peer, record)
+        : wire.reply(own(from), args, peer),
     { bulk: wire.payload?.(args), deadline },
   );
   // One more promise a fop, not two: this is the path of all of them.
@@ -75,28 +77,34 @@ function own(from: XdrReader): XdrReader {
   return copied(from.bytes, from.at, from.end);
 }
 
-// The data of a read is by far the most there is: it is copied once, to where the caller wants it.
+// The data of a read is by far the most there is: it stays where it is, or is copied once, to where the
+// caller wants it.
 function readReply<K extends FopName>(
   wire: Wire<K>,
   from: XdrReader,
   args: Args<K>,
   peer: Peer,
+  record: Held,
 ): Reply<K> {
   const head = from.at;
   const reply = wire.reply(from, args, peer) as Reply<"readv">;
-  const { into } = args as Args<"readv">;
+  const { into, lend } = args as Args<"readv">;
   const { data } = reply;
-  let owned: Uint8Array;
-  if (into && into.length >= data.length) {
+  let owned: Uint8Array, lent: Held | undefined;
+  if (lend && data.byteOffset - from.bytes.byteOffset >= head + LENT_FRONT) {
+    record.hold();
+    owned = data;
+    lent = record;
+  } else if (into && into.length >= data.length) {
     into.set(data);
     owned = into.subarray(0, data.length);
   } else {
     const copy = copied(data, 0, data.length);
     owned = copy.bytes.subarray(copy.at, copy.end);
   }
-  if (!reply.xdata) return { ...reply, data: owned } as Reply<K>;
+  if (!reply.xdata) return { ...reply, data: owned, lent } as Reply<K>;
   const again = copied(from.bytes, head, from.end);
-  return { ...wire.reply(again, args, peer), data: owned } as Reply<K>;
+  return { ...wire.reply(again, args, peer), data: owned, lent } as Reply<K>;
 }
 
 function asFopError(error: unknown): unknown {
