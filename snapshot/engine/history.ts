@@ -8,7 +8,11 @@
 
 import type { Env } from "core/env.ts";
 import type { ReaderUsage } from "core/history_orders.ts";
-import { EEXIST, ENOENT } from "core/errno.ts";
+import { EBUSY, EEXIST, ENOENT } from "core/errno.ts";
+import type { Iatt } from "core/iatt.ts";
+import type { Gfid } from "core/inode.ts";
+import type { Clone } from "snapshot/engine/clone.ts";
+import { Clones } from "snapshot/engine/clones.ts";
 import { Collector } from "snapshot/engine/collect.ts";
 import type { Sides } from "snapshot/engine/diff.ts";
 import { Gate } from "snapshot/engine/gate.ts";
@@ -21,6 +25,7 @@ import { recover } from "snapshot/engine/recover.ts";
 import { Segments, syncDirectory } from "snapshot/engine/segments.ts";
 import { HistoryStore, type Reader } from "snapshot/engine/store.ts";
 import { usageByReader } from "snapshot/engine/usage.ts";
+import { UNIT } from "snapshot/engine/units.ts";
 import { View } from "snapshot/engine/view.ts";
 
 /** Where a history is, and of what. */
@@ -36,6 +41,7 @@ export interface HistoryOptions {
 export class History {
   readonly readers = new Readers();
   readonly preserve: Preserver;
+  readonly clones: Clones;
   readonly #store: HistoryStore;
   readonly #segments: Segments;
   readonly #journal: Journal;
@@ -62,9 +68,14 @@ export class History {
     this.#live = live;
     this.#env = env;
     const { readers } = this;
+    const clones = this.clones = new Clones({
+      ...{ store, journal, segments, kept, readers, live, env },
+      end: (reader) => this.remove(reader),
+    });
     this.preserve = new Preserver({
-      ...{ store, journal, segments, kept, live, readers },
+      ...{ store, journal, segments, kept, live, readers, clones },
       moved: (gfid, units) => {
+        clones.moved(gfid, units);
         for (const view of this.#views.values()) view.moved(gfid, units);
       },
     });
@@ -81,17 +92,20 @@ export class History {
 
   async #start(): Promise<void> {
     const parts = { store: this.#store, segments: this.#segments, kept: this.#kept };
-    if (this.#store.isOpen) await recover(parts);
+    const crashed = this.#store.isOpen;
+    if (crashed) await recover(parts);
     this.#store.isOpen = true;
     await this.#journal.sync();
     await syncDirectory(this.#directory);
     this.readers.set(this.#store.readers());
+    await this.clones.load(crashed);
     for (const epoch of this.#store.removed()) this.#collector.add(epoch);
     this.#collect();
   }
 
   /** Ends what is under way; changes have ended before. */
   async close(): Promise<void> {
+    await this.clones.settled();
     await this.#collector.stop();
     await this.#journal.settled();
     await this.#journal.sync();
@@ -184,6 +198,23 @@ export class History {
     await this.#journal.sync();
   }
 
+  /**
+   * Makes a live file a clone of a reader's: it begins as what that one sees of `reader.file`, of
+   * which `size` bytes and `blocks`. Its own size has to be set after that. ENOENT, EEXIST: as `join`.
+   */
+  async clone(
+    gfid: Gfid,
+    id: string,
+    reader: Omit<Reader, "epoch">,
+    { size, blocks }: Pick<Iatt, "size" | "blocks">,
+  ): Promise<Clone> {
+    await this.join(id, reader);
+    const joined = this.readers.get(reader.id)!;
+    const clone = await this.clones.make(gfid, joined, Math.floor(size / UNIT), blocks);
+    await this.#journal.sync();
+    return clone;
+  }
+
   /** Changes the name of a reader, what it is, or whether it may be looked at. ENOENT: there is none. */
   async update(
     id: string,
@@ -196,12 +227,21 @@ export class History {
     await this.#journal.sync();
   }
 
-  /** Ends a reader; what only it needed goes in the background. ENOENT: there is none. */
+  /** Ends a reader; what only it needed goes in the background. ENOENT: there is none; EBUSY: a clone reads by it. */
   async remove(id: string): Promise<void> {
     const reader = this.readers.get(id);
     if (!reader) throw ENOENT;
-    await this.#journal.add(() => this.#store.removeReader(reader));
-    this.readers.set(this.#store.readers());
+    if (this.clones.reads(id)) throw EBUSY;
+    // At once, so that who collects does not find it gone there and still here.
+    const changed = () => this.readers.set(this.#store.readers());
+    await this.#journal.add(() => {
+      this.#store.removeReader(reader);
+      this.#collector.went(reader.epoch);
+      changed();
+    }).catch((error) => {
+      changed();
+      throw error;
+    });
     this.#views.delete(id);
     await this.#journal.sync();
     // What is under way may still keep something for it.
@@ -217,7 +257,7 @@ export class History {
     if (!view) {
       const parts = {
         ...{ store: this.#store, segments: this.#segments },
-        ...{ kept: this.#kept, live: this.#live },
+        ...{ clones: this.clones, live: this.#live },
       };
       this.#views.set(id, view = new View(parts, reader.epoch));
     }
@@ -234,8 +274,11 @@ export class History {
 
   /** Resolves when nothing is left of readers that went. */
   async collected(): Promise<void> {
-    await this.#left;
-    await this.#collector.run();
+    do {
+      await this.clones.settled();
+      await this.#left;
+      await this.#collector.run();
+    } while (this.clones.sweep());
   }
 
   /** Bytes of old data that each reader needs, in the order of `readers.list`. */

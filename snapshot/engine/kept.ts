@@ -14,9 +14,24 @@ import type { Journal } from "snapshot/engine/journal.ts";
 import type { Live } from "snapshot/engine/live.ts";
 import type { HistoryStore } from "snapshot/engine/store.ts";
 
-type DataSource = Pick<Live, "read" | "nextData">;
+type DataSource = Pick<Live, "read" | "nextData" | "nextHole">;
 
-const SEEK_DATA = 3, ENXIO = -6;
+const SEEK_DATA = 3, SEEK_HOLE = 4, ENXIO = -6;
+
+/** A name that is about to go. */
+export interface Leaving {
+  /** Under which the file is kept if it was its last. */
+  readonly name: string;
+  /** Has to be told, once, whether it was kept. */
+  readonly done: (kept: boolean) => void;
+}
+
+interface Names {
+  count: number;
+  kept: boolean;
+  /** No reader sees the file any more. */
+  unneeded: boolean;
+}
 
 /** A name that is about to go. */
 export interface Leaving {
@@ -119,6 +134,11 @@ export class KeptFiles implements Disposable {
   /** Start of the first data at or after `offset` in the same; undefined if only holes follow. */
   nextData(gfid: Gfid, epoch: number, offset: number): number | undefined {
     return this.#source(gfid, epoch).nextData(gfid, offset);
+  }
+
+  /** The same of holes; at the latest the file's end. */
+  nextHole(gfid: Gfid, epoch: number, offset: number): number {
+    return this.#source(gfid, epoch).nextHole(gfid, offset);
   }
 
   #source(gfid: Gfid, epoch: number): DataSource {
@@ -224,6 +244,11 @@ class KeptFile implements DataSource, Disposable {
     const at = Number(sys.lseek(this.#fd, offset, SEEK_DATA));
     if (at === ENXIO) return undefined;
     // A file system without holes has data everywhere.
+    return at < 0 ? offset : at;
+  }
+
+  nextHole(_gfid: Gfid, offset: number): number {
+    const at = Number(sys.lseek(this.#fd, offset, SEEK_HOLE));
     return at < 0 ? offset : at;
   }
 

@@ -37,6 +37,8 @@ export interface Live {
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number>;
   /** Start of the first data at or after `offset`, undefined if only holes follow. */
   nextData(gfid: Gfid, offset: number): number | undefined;
+  /** Start of the first hole at or after `offset`, at the latest the file's end. */
+  nextHole(gfid: Gfid, offset: number): number;
   /** Whether the file at `path`, where files without a name are kept, has one in the volume after all. */
   hasName(gfid: Gfid, path: string): boolean;
 }

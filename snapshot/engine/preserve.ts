@@ -20,6 +20,7 @@ import type { FopError } from "core/errno.ts";
 import { S_IFREG } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import { settle } from "core/xlator.ts";
+import type { Clones } from "snapshot/engine/clones.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
 import type { KeptFiles, Leaving } from "snapshot/engine/kept.ts";
 import { hasNoName, type Live } from "snapshot/engine/live.ts";
@@ -65,6 +66,7 @@ export interface PreserveParts {
   readonly journal: Journal;
   readonly segments: Segments;
   readonly kept: KeptFiles;
+  readonly clones: Clones;
   readonly live: Live;
   readonly readers: Readers;
   /** Told when old data of a file moved into the history. */
@@ -276,11 +278,11 @@ export class Preserver {
     start: number,
     end: number,
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    const { kept } = this.#parts;
-    const data = kept.nextData(gfid, epoch, start * UNIT);
+    const { clones } = this.#parts;
+    const data = clones.nextData(gfid, epoch, start * UNIT, end * UNIT);
     if (data === undefined || data >= end * UNIT) return undefined;
     const bytes = new Uint8Array((end - start) * UNIT);
-    await kept.read(gfid, epoch, start * UNIT, bytes);
+    await clones.read(gfid, epoch, start * UNIT, bytes);
     return isZero(bytes) ? undefined : bytes;
   }
 

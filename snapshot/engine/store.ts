@@ -10,6 +10,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { HistoryReader } from "core/history_orders.ts";
 import { type Gfid, gfidFromBytes, gfidToBytes } from "core/inode.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { CloneRows } from "snapshot/engine/clone_rows.ts";
 import { APPLICATION_ID, UPGRADES } from "snapshot/engine/schema.ts";
 import { EXTENT_UNITS_MAX } from "snapshot/engine/units.ts";
 
@@ -65,9 +66,11 @@ export class HistoryStore {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #ids = new Map<Gfid, number>();
+  readonly clones: CloneRows;
 
   private constructor(database: DatabaseSync) {
     this.#db = database;
+    this.clones = new CloneRows(database);
   }
 
   /** Opens or makes the index at `path`. Throws HistoryError if it is damaged, newer or another's. */
@@ -497,7 +500,9 @@ function prepare(database: DatabaseSync, path: string): void {
     );
   }
   // Reads the schema and a page of each table: a file cut short fails here, not under a write.
-  for (const table of ["reader", "inode", "inode_version", "dentry_version", "extent", "kept"]) {
+  for (
+    const table of ["reader", "inode", "inode_version", "dentry_version", "extent", "kept", "clone"]
+  ) {
     database.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get();
   }
 }

@@ -12,7 +12,7 @@
 
 import { ENOENT } from "core/errno.ts";
 import type { Gfid } from "core/inode.ts";
-import type { KeptFiles } from "snapshot/engine/kept.ts";
+import type { Clones } from "snapshot/engine/clones.ts";
 import { type Entry, hasNoName, type InodeState, type Live } from "snapshot/engine/live.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { unpackState } from "snapshot/engine/state.ts";
@@ -23,7 +23,7 @@ import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts
 export interface ViewParts {
   readonly store: HistoryStore;
   readonly segments: Segments;
-  readonly kept: KeptFiles;
+  readonly clones: Clones;
   readonly live: Live;
 }
 
@@ -173,7 +173,7 @@ export class View {
   }
 
   async #readBeneath(gfid: Gfid, at: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
-    const count = await this.#parts.kept.read(gfid, this.epoch, at, into);
+    const count = await this.#parts.clones.read(gfid, this.epoch, at, into);
     // The reader's file was longer: what was cut since is in extents.
     if (count < into.length) into.fill(0, count);
   }
@@ -191,7 +191,7 @@ export class View {
         if (extent) {
           if (extent.place !== ZEROS) return at;
         } else {
-          const data = this.#parts.kept.nextData(gfid, this.epoch, at);
+          const data = this.#parts.clones.nextData(gfid, this.epoch, at, until);
           if (data !== undefined && data < until) return data;
         }
         at = until;

@@ -3,9 +3,10 @@
  * (so that a file can be kept by a second name), the rest in memory. `copy` is a naive snapshot.
  */
 
-import { ENOENT } from "core/errno.ts";
+import { ENOENT, fopError } from "core/errno.ts";
 import { type Iatt, S_IFDIR, S_IFREG } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
+import { AT_FDCWD, cstring, sys } from "core/sys/calls.ts";
 import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
 
 /** A file of a naive snapshot. */
@@ -29,6 +30,7 @@ interface SmallFile {
 }
 
 const XATTR = "user.number";
+const SEEK_DATA = 3, SEEK_HOLE = 4, ENXIO = -6;
 
 /** See the head of this file. */
 export class SmallVolume implements Live {
@@ -153,8 +155,24 @@ export class SmallVolume implements Live {
     return done;
   }
 
-  nextData(_gfid: Gfid, offset: number): number {
-    return offset;
+  nextData(gfid: Gfid, offset: number): number | undefined {
+    const at = this.#seek(gfid, offset, SEEK_DATA);
+    return at === ENXIO ? undefined : at;
+  }
+
+  nextHole(gfid: Gfid, offset: number): number {
+    const at = this.#seek(gfid, offset, SEEK_HOLE);
+    return at === ENXIO ? offset : at;
+  }
+
+  #seek(gfid: Gfid, offset: number, whence: number): number {
+    const fd = sys.openat(AT_FDCWD, cstring(this.path(gfid)), 0, 0);
+    if (fd < 0) throw fopError(fd);
+    try {
+      return Number(sys.lseek(fd, offset, whence));
+    } finally {
+      sys.close(fd);
+    }
   }
 
   hasName(gfid: Gfid): boolean {

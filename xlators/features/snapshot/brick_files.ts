@@ -15,7 +15,7 @@ import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
 /** A daemon's: nothing is checked. */
 const CALL: Call = { ...ROOT, pid: PID_SERVER_TRASH };
 const PATH_MAX = 4096, LISTING_BYTES = 65_536, DIRECT_MAX = 131_072;
-const SEEK_DATA = 3, ENXIO = -6;
+const SEEK_DATA = 3, SEEK_HOLE = 4, ENXIO = -6;
 
 /** See the head of this file. */
 export class BrickFiles implements Live {
@@ -94,6 +94,13 @@ export class BrickFiles implements Live {
     sys.close(fd);
     if (at === ENXIO) return undefined;
     // A file system that knows no holes has data everywhere.
+    return at < 0 ? offset : at;
+  }
+
+  nextHole(gfid: Gfid, offset: number): number {
+    const fd = this.#open(gfid);
+    const at = Number(sys.lseek(fd, offset, SEEK_HOLE));
+    sys.close(fd);
     return at < 0 ? offset : at;
   }
 
