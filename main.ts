@@ -15,6 +15,7 @@ const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
   mgmt: async () => [(await import("mgmt/commands/mgmt.ts")).mgmt],
   heal: async () => [(await import("mgmt/commands/heal.ts")).heal],
   file: async () => (await import("mgmt/commands/file.ts")).file(await types()),
+  nbd: async () => [(await import("mgmt/commands/nbd.ts")).nbd(await types())],
   completion: async () => [(await import("mgmt/commands/completion.ts")).completion],
 };
 

@@ -5,6 +5,7 @@ import { EBADF, FopError } from "core/errno.ts";
 import type { LockType } from "core/fops.ts";
 import type { Iatt, Timespec } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
+import { dataRuns } from "core/lib/bytes.ts";
 import type { Xlator } from "core/xlator.ts";
 
 /** Largest single read or write that is sent, in bytes. */
@@ -36,7 +37,15 @@ export interface LockOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How a file is written from a source. */
+export interface WriteOptions extends ChunkOptions {
+  /** Zeros are left out, in steps of 64 KiB: for what is new, and gets its size afterwards. */
+  readonly sparse?: boolean;
+}
+
 const KEEP_SIZE = 1;
+/** Least run of zeros that is left out: smaller ones cost more requests than they save. */
+const SPARSE_GRAIN = 65_536;
 
 /**
  * Close it, or hold it in `await using`. All fails with EBADF after that. Buffers given to `write`
@@ -85,7 +94,8 @@ export class VolumeFile implements AsyncDisposable {
   /** Writes what `source` yields from `offset` on, and answers how many bytes that were. */
   async writeFrom(
     source: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-    { offset = 0, chunkBytes = CHUNK_BYTES, parallel = CHUNKS_PARALLEL }: ChunkOptions = {},
+    { offset = 0, chunkBytes = CHUNK_BYTES, parallel = CHUNKS_PARALLEL, sparse = false }:
+      WriteOptions = {},
   ): Promise<number> {
     const line = new Line(parallel);
     const most = Math.min(chunkBytes, CHUNK_BYTES);
@@ -94,7 +104,10 @@ export class VolumeFile implements AsyncDisposable {
       for await (const data of source) {
         for (let from = 0; from < data.length; from += most) {
           const part = data.subarray(from, from + most);
-          await line.add(this.#writeOne(at, part));
+          const whole = [{ start: 0, end: part.length }];
+          for (const { start, end } of sparse ? dataRuns(part, SPARSE_GRAIN) : whole) {
+            await line.add(this.#writeOne(at + start, part.subarray(start, end)));
+          }
           at += part.length;
         }
       }

@@ -8,8 +8,8 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   "xlators/protocol": ["core", "rpc"],
   "xlators/features/snapshot": ["core", "snapshot"],
   "xlators/features/qcow2": ["core", "snapshot"],
-  gateways: ["core", "gateways", "rpc"],
-  mgmt: ["core", "mgmt", "rpc", "snapshot"],
+  gateways: ["core", "gateways"],
+  mgmt: ["core", "gateways", "mgmt", "rpc", "snapshot"],
   "": ["core", "rpc", "snapshot", "xlators", "mgmt", "gateways", "tests", "scripts"],
 };
 

@@ -14,6 +14,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   glfsheal: "glusterfs-server",
   fio: "fio",
   "qemu-img": "qemu-utils",
+  nbdinfo: "libnbd-bin",
   getfattr: "attr",
   setfacl: "acl",
   rsync: "rsync",
@@ -199,7 +200,7 @@ async function main(): Promise<void> {
     name: "beside the code",
     flags: ["--parallel"],
     paths: [
-      ...["core", "rpc", "xlators", "mgmt", "snapshot", "scripts"],
+      ...["core", "rpc", "xlators", "mgmt", "gateways", "snapshot", "scripts"],
       ...["fakes", "conformance", "history", "interop", "fuzz", "sim"].map((at) => `tests/${at}`),
     ],
   });

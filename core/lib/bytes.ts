@@ -130,3 +130,30 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
+
+/** Whether all bytes are zero. */
+export function isZero(bytes: Uint8Array): boolean {
+  const { buffer, byteOffset, length } = bytes;
+  const before = Math.min(length, -byteOffset & 3), words = (length - before) >> 2;
+  for (let at = 0; at < before; at++) if (bytes[at]) return false;
+  for (let at = before + 4 * words; at < length; at++) if (bytes[at]) return false;
+  if (words === 0) return true;
+  const numbers = new Uint32Array(buffer, byteOffset + before, words);
+  for (let at = 0; at < words; at++) if (numbers[at]) return false;
+  return true;
+}
+
+/** The runs of `bytes` that hold data, in steps of `grain`: what lies between them is zeros. */
+export function* dataRuns(
+  bytes: Uint8Array,
+  grain: number,
+): Generator<{ readonly start: number; readonly end: number }> {
+  let start = -1;
+  for (let at = 0; at < bytes.length; at += grain) {
+    const zero = isZero(bytes.subarray(at, at + grain));
+    if (zero && start >= 0) yield { start, end: at };
+    if (zero) start = -1;
+    else if (start < 0) start = at;
+  }
+  if (start >= 0) yield { start, end: bytes.length };
+}

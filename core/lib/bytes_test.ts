@@ -1,5 +1,13 @@
 import { deepStrictEqual, strictEqual, throws } from "node:assert/strict";
-import { decodeName, encodeName, equalBytes, fromHex, toHex } from "core/lib/bytes.ts";
+import {
+  dataRuns,
+  decodeName,
+  encodeName,
+  equalBytes,
+  fromHex,
+  isZero,
+  toHex,
+} from "core/lib/bytes.ts";
 
 Deno.test("core/lib/bytes: names that are UTF-8 read as they should", () => {
   for (
@@ -80,4 +88,23 @@ Deno.test("core/lib/bytes: bytes are compared by what they hold", () => {
   strictEqual(equalBytes(Uint8Array.of(1, 2), Uint8Array.of(0, 1, 2).subarray(1)), true);
   strictEqual(equalBytes(Uint8Array.of(1, 2), Uint8Array.of(1, 3)), false);
   strictEqual(equalBytes(Uint8Array.of(1), Uint8Array.of(1, 2)), false);
+});
+
+Deno.test("core/lib/bytes: zeros are zeros wherever they begin, and one bit is none", () => {
+  const all = new Uint8Array(64);
+  for (let from = 0; from < 16; from++) {
+    for (let to = from; to < 48; to++) strictEqual(isZero(all.subarray(from, to)), true);
+  }
+  for (let at = 3; at < 40; at++) {
+    all[at] = 1;
+    strictEqual(isZero(all.subarray(3, 40)), false, String(at));
+    all[at] = 0;
+  }
+});
+
+Deno.test("core/lib/bytes: runs of data are found between zeros, in steps", () => {
+  const all = new Uint8Array(100);
+  deepStrictEqual([...dataRuns(all, 16)], []);
+  all[17] = all[47] = all[99] = 1;
+  deepStrictEqual([...dataRuns(all, 16)], [{ start: 16, end: 48 }, { start: 96, end: 100 }]);
 });

@@ -88,8 +88,8 @@ function interrupted(): CommandError {
   return new CommandError("Cannot go on: interrupted");
 }
 
-// The bricks decide by who runs the command, as they would for a mount.
-function caller(): Call {
+/** Whoever runs this process: bricks decide by that what may be done, as they would for a mount. */
+export function caller(): Call {
   const groups = new Uint32Array(GROUPS_MAX);
   const count = Math.max(0, sys.getgroups(GROUPS_MAX, groups));
   return {

@@ -61,7 +61,9 @@ export async function putContent(
     const part = directoryOf(target.path) + temporary(session, name);
     try {
       await volume.using(part, { write: true, exclusive: true, mode }, async (file) => {
-        const size = await file.writeFrom(chunksOf(session, from));
+        const size = await file.writeFrom(chunksOf(session, from), { sparse: true });
+        // It may end in zeros, which were left out.
+        await file.truncate(size);
         await file.sync();
         const stored = (await file.stat()).size;
         if (stored !== size) {

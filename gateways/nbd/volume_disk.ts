@@ -1,0 +1,102 @@
+/** A file of a volume as a disk. */
+
+import { EIO, ENXIO } from "core/errno.ts";
+import type { VolumeFile } from "core/volume_file.ts";
+import { ALLOCATION, type Disk, type Extent, type Extents, HOLE, ZERO } from "gateways/nbd/disk.ts";
+
+/** How to serve it. */
+export interface VolumeDiskOptions {
+  readonly readOnly: boolean;
+  readonly description: string;
+}
+
+/** Bytes of one fop that makes zeros: bricks may have to write them. */
+const ZEROED_AT_ONCE = 64 << 20;
+/** What goes well through caches and locks of a volume. */
+const PREFERRED_BLOCK = 4096;
+/** Runs of one answer: each is a request to a brick. */
+const RUNS_MAX = 64;
+
+/** See the head of this file. It owns the file. */
+export class VolumeDisk implements Disk {
+  readonly #file: VolumeFile;
+  readonly readOnly: boolean;
+  readonly description: string;
+  readonly preferredBlock = PREFERRED_BLOCK;
+  readonly contexts: ReadonlyMap<string, Extents>;
+
+  private constructor(
+    file: VolumeFile,
+    readonly size: number,
+    { readOnly, description }: VolumeDiskOptions,
+  ) {
+    this.#file = file;
+    this.readOnly = readOnly;
+    this.description = description;
+    this.contexts = new Map([
+      [ALLOCATION, (offset: number, length: number) => this.#allocation(offset, length)],
+    ]);
+  }
+
+  /** The disk is as long as the file is now. Throws FopError. */
+  static async of(file: VolumeFile, options: VolumeDiskOptions): Promise<VolumeDisk> {
+    return new VolumeDisk(file, (await file.stat()).size, options);
+  }
+
+  async read(offset: number, size: number): Promise<Uint8Array> {
+    const data = await this.#file.read(offset, size);
+    if (data.length === size) return data;
+    // Cut since it was opened: what is not there reads as zeros, as long as the export says it is there.
+    const all = new Uint8Array(size);
+    all.set(data);
+    return all;
+  }
+
+  write(offset: number, data: Uint8Array): Promise<void> {
+    return this.#file.write(offset, data);
+  }
+
+  async zero(offset: number, length: number, mayPunch: boolean): Promise<void> {
+    for (let at = offset, end = offset + length; at < end; at += ZEROED_AT_ONCE) {
+      const some = Math.min(ZEROED_AT_ONCE, end - at);
+      await (mayPunch ? this.#file.discard(at, some) : this.#file.zero(at, some));
+    }
+  }
+
+  async trim(offset: number, length: number): Promise<void> {
+    await this.zero(offset, length, true);
+  }
+
+  async flush(): Promise<void> {
+    if (!this.readOnly) await this.#file.sync({ dataOnly: true });
+  }
+
+  async close(): Promise<void> {
+    await this.#file.abandon();
+  }
+
+  async #allocation(offset: number, length: number): Promise<readonly Extent[]> {
+    const extents: Extent[] = [];
+    const end = offset + length;
+    for (let at = offset; at < end && extents.length < RUNS_MAX;) {
+      const data = await this.#next(at, "data", end);
+      if (data > at) extents.push({ length: data - at, flags: HOLE | ZERO });
+      if (data >= end) break;
+      const hole = await this.#next(data, "hole", end);
+      if (hole <= data) throw EIO;
+      extents.push({ length: hole - data, flags: 0 });
+      at = hole;
+    }
+    return extents;
+  }
+
+  async #next(from: number, what: "data" | "hole", end: number): Promise<number> {
+    try {
+      return Math.min(end, await this.#file.seek(from, what));
+    } catch (error) {
+      // Only a hole up to the end follows.
+      if (ENXIO.matches(error)) return end;
+      throw error;
+    }
+  }
+}

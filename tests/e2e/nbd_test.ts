@@ -1,0 +1,216 @@
+/** `mortar nbd` as its clients see it: libnbd, QEMU and fio, on a replicated volume. */
+
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
+import { e2e } from "tests/e2e/harness.ts";
+import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
+import { must, run, until } from "tests/e2e/process.ts";
+
+const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
+const MIB = 2 ** 20, DISK_BYTES = 64 * MIB;
+/** What the image is that goes in and out: sparse, so that holes count. */
+const COPIED_BYTES = Deno.env.get("MORTAR_LONG") ? 4096 * MIB : 256 * MIB;
+
+/** A volume of two copies with an empty disk in it, and its server. */
+class Served implements AsyncDisposable {
+  #server: DaemonProcess | undefined;
+
+  private constructor(readonly node: ManagedNode) {}
+
+  static async start(...exports: string[]): Promise<Served> {
+    const node = await ManagedNode.start();
+    const served = new Served(node);
+    try {
+      await node.volume("v", 2, "replica 2");
+      const empty = `${node.dir}/empty`;
+      await must(["truncate", "-s", String(DISK_BYTES), empty]);
+      await served.file("put", empty, served.at("disk"));
+      await served.serve(...exports);
+      return served;
+    } catch (error) {
+      await served[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Runs `mortar file …`. */
+  async file(...words: string[]): Promise<void> {
+    const argv = this.node.space.inside([MORTAR, "file", ...words]);
+    await must(argv, { env: { DENO: Deno.execPath() } });
+  }
+
+  at(path: string): string {
+    return `${NODE_HOST}:v/${path}`;
+  }
+
+  get socket(): string {
+    return `${this.node.dir}/nbd.sock`;
+  }
+
+  uri(name = "disk"): string {
+    return `nbd+unix:///${name}?socket=${this.socket}`;
+  }
+
+  /** Starts a server for these exports besides the disk. */
+  async serve(...exports: string[]): Promise<void> {
+    const words = [`disk=${this.at("disk")}`, ...exports].flatMap((each) => ["--export", each]);
+    const argv = ["nbd", "--socket", this.socket, ...words];
+    this.#server = new DaemonProcess(argv, {}, (words) => this.node.space.inside(words));
+    await this.#server.said(/ serving /);
+  }
+
+  /** Ends the server at once. */
+  async kill(): Promise<void> {
+    const { pid } = this.#server!;
+    const children = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`);
+    for (const child of [pid, ...children.trim().split(" ").filter(Boolean).map(Number)]) {
+      Deno.kill(child, "SIGKILL");
+    }
+    await this.#server![Symbol.asyncDispose]();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server?.[Symbol.asyncDispose]();
+    await this.node[Symbol.asyncDispose]();
+  }
+}
+
+e2e("mortar nbd: libnbd finds what the disk is and can do", ["nbdinfo"], async () => {
+  await using served = await Served.start();
+  const { exports } = JSON.parse(await must(["nbdinfo", "--json", "--list", served.uri("")]));
+  const [{ "export-name": name, "export-size": size, ...can }] = exports;
+  deepEqual([name, size], ["disk", DISK_BYTES]);
+  deepEqual(
+    [can.can_flush, can.can_fua, can.can_trim, can.can_zero, can.can_multi_conn, can.is_read_only],
+    [true, true, true, true, true, false],
+  );
+  deepEqual(can.contexts, ["base:allocation"]);
+  const none = await run(["nbdinfo", served.uri("nothing")]);
+  ok(none.code !== 0);
+  match(none.err, /export: nothing/);
+});
+
+e2e("mortar nbd: QEMU writes, makes zeros and trims, and finds it in the volume", [
+  "qemu-io",
+  "qemu-img",
+], async () => {
+  await using served = await Served.start();
+  const commands = [
+    ...["write -P 5 64k 1M", "write -P 6 -f 4M 4k", "write -z 128k 64k", "write -z -u 8M 1M"],
+    ...["discard 4M 4k", "read -P 5 64k 64k", "read -P 0 128k 64k", "read -P 5 192k 896k"],
+    ...["read -P 0 4M 4k", "write -P 9 20M 2M", "flush", "read -P 9 20M 2M"],
+  ].flatMap((command) => ["-c", command]);
+  const out = await must(["qemu-io", "-f", "raw", ...commands, served.uri()]);
+  ok(!/Pattern verification failed/.test(out), out);
+  const mapped = JSON.parse(
+    await must(["qemu-img", "map", "-f", "raw", "--output=json", served.uri()]),
+  );
+  ok(mapped.some(({ data, start }: { data: boolean; start: number }) => !data && start > 0));
+  const copy = `${served.node.dir}/copy`;
+  await served.file("get", served.at("disk"), copy);
+  await must(["qemu-img", "compare", "-f", "raw", "-F", "raw", copy, served.uri()]);
+});
+
+e2e("mortar nbd: fio verifies what it wrote, one and sixteen at a time", ["fio"], async () => {
+  await using served = await Served.start();
+  for (const [depth, size] of [[1, "4k"], [16, "4k"], [4, "1m"]] as const) {
+    const bytes = size === "4k" ? "4m" : "32m";
+    await must([
+      ...["fio", "--name=nbd", "--ioengine=nbd", `--uri=${served.uri()}`, "--rw=randwrite"],
+      ...[`--bs=${size}`, `--iodepth=${depth}`, `--size=${bytes}`, "--verify=crc32c"],
+      "--verify_state_save=0",
+    ]);
+  }
+});
+
+e2e("mortar nbd: nbdcopy brings a sparse image in and out, holes kept", ["nbdcopy"], async () => {
+  await using served = await Served.start();
+  const { dir } = served.node, image = `${dir}/image`, back = `${dir}/back`;
+  await must(["truncate", "-s", String(COPIED_BYTES), image]);
+  for (const at of [0, 37, 133, COPIED_BYTES / MIB - 3]) {
+    await must([
+      "dd",
+      "if=/dev/urandom",
+      `of=${image}`,
+      "bs=1M",
+      "count=3",
+      `seek=${at}`,
+      "conv=notrunc",
+    ]);
+  }
+  const sparse = `${dir}/sparse`;
+  await must(["truncate", "-s", String(COPIED_BYTES), sparse]);
+  await served.file("put", sparse, served.at("sparse"));
+  await served.kill();
+  await served.serve(`image=${served.at("sparse")}`);
+  await must(["nbdcopy", "--destination-is-zero", image, served.uri("image")]);
+  await must(["nbdcopy", served.uri("image"), back]);
+  await must(["cmp", image, back]);
+  const blocks = async (path: string) => (await Deno.stat(path)).blocks! * 512;
+  ok(await blocks(back) < 32 * MIB, `${await blocks(back)} bytes for 12 MiB of data`);
+  for (const { path } of await served.node.bricks("v")) {
+    ok(await blocks(`${path}/sparse`) < 32 * MIB, `${path}: ${await blocks(`${path}/sparse`)}`);
+  }
+});
+
+e2e("mortar nbd: what was answered with forced unit access is there after kill -9", [
+  "qemu-io",
+], async () => {
+  await using served = await Served.start();
+  const writes = Array.from(
+    { length: 50 },
+    (_, at) => ["-c", `write -f -P ${at + 1} ${at * 64}k 4k`],
+  );
+  await must(["qemu-io", "-f", "raw", ...writes.flat(), served.uri()]);
+  await served.kill();
+  await served.serve();
+  const reads = Array.from({ length: 50 }, (_, at) => ["-c", `read -P ${at + 1} ${at * 64}k 4k`]);
+  const out = await must(["qemu-io", "-f", "raw", "-r", ...reads.flat(), served.uri()]);
+  ok(!/Pattern verification failed/.test(out), out);
+});
+
+e2e("mortar nbd: a client that connects again goes on after kill -9", ["qemu-img"], async () => {
+  await using served = await Served.start();
+  const source = `${served.node.dir}/source`;
+  await must(["dd", "if=/dev/urandom", `of=${source}`, "bs=1M", `count=${DISK_BYTES / MIB}`]);
+  const server = { type: "unix", path: served.socket };
+  const target = { driver: "nbd", server, export: "disk", "reconnect-delay": 60 };
+  const copying = run([
+    ...["qemu-img", "convert", "-n", "-f", "raw", "-W", "-r", "16M", "--target-image-opts", source],
+    Object.entries({
+      ...target,
+      server: undefined,
+      "server.type": "unix",
+      "server.path": served.socket,
+    })
+      .filter(([, value]) => value !== undefined).map(([key, value]) => `${key}=${value}`).join(
+        ",",
+      ),
+  ]);
+  const holds = `${(await served.node.bricks("v"))[0]!.path}/disk`;
+  await until(
+    "the copy is under way",
+    async () => (await Deno.stat(holds)).blocks! * 512 > 4 * MIB,
+  );
+  await served.kill();
+  await served.serve();
+  const { code, err } = await copying;
+  equal(code, 0, err);
+  await must(["qemu-img", "compare", "-f", "raw", "-F", "raw", source, served.uri()]);
+});
+
+Deno.test("mortar nbd: what cannot be served is named in one line", async () => {
+  const tries: [number, RegExp, ...string[]][] = [
+    [2, /give --export/],
+    [2, /expected NAME=HOST/, "--export", "x"],
+    [2, /expected the path of a file/, "--export", "x=h:v"],
+    [2, /twice|give one of them/, "--export", "x=h:v/a", "--socket", "/tmp/x", "--listen", "::"],
+    [1, /nothing listens there/, "--export", "x=127.0.0.1:1:v/a"],
+  ];
+  for (const [code, line, ...words] of tries) {
+    const found = await mortar("nbd", ...words);
+    equal(found.code, code, found.err);
+    match(found.err, line);
+    equal(found.err.trimEnd().split("\n").length, 1, found.err);
+  }
+});
