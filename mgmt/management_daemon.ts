@@ -24,6 +24,7 @@ import { isOwnProcess } from "mgmt/peer_user.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
 import { KEYS, nodeRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
+import { isSnapshotKey, servedBy, snapshotVolfile } from "mgmt/snapshots/snapshot_volume.ts";
 import { makeDirectory } from "mgmt/state/replace_file.ts";
 import {
   readNodeId,
@@ -135,6 +136,7 @@ export class ManagementDaemon {
         },
       },
       portOf: (path) => bricks.portOf(path),
+      servedBy: (name) => servedBy(this.cluster, name),
       healerPidFile: (name) => `${healerDirectory(places, name)}/${name}-shd.pid`,
       volumeId: async (name) => (await this.cluster.find(name))?.id,
       programs: (connection) => [
@@ -264,7 +266,10 @@ export class ManagementDaemon {
     try {
       await this.cluster.brickCameUp(path);
     } catch (error) {
-      this.#env.log.warn("snapshots of a brick are not looked at", { brick: path, why: plain(error) });
+      this.#env.log.warn("snapshots of a brick are not looked at", {
+        brick: path,
+        why: plain(error),
+      });
     }
   }
 
@@ -337,6 +342,7 @@ export class ManagementDaemon {
     const volume = await this.cluster.find(volumeOfKey(key));
     if (!volume) return undefined;
     const input = await this.#input(volume);
+    if (isSnapshotKey(key)) return await snapshotVolfile(this.cluster, input, key, trusted);
     // Only bricks wait for their disks: clients must get theirs even if one hangs.
     if (!isBrickKey(volume, key)) return volfileText(input, key, trusted);
     return volfileText({ ...input, sharing: await this.#sharing(volume) }, key, trusted);

@@ -69,6 +69,8 @@ export interface VolfileServerOptions {
   readonly ears?: PortmapEars;
   /** Port of a brick that serves, but has not signed in yet. */
   readonly portOf?: (brick: string) => number | undefined;
+  /** The brick that serves what a name of a snapshot's brick stands for; undefined: it is none, or not to be had. */
+  readonly servedBy?: (name: string) => Promise<string | undefined>;
 }
 
 /** See the head of this file. */
@@ -279,7 +281,8 @@ export class VolfileServer {
       procedures: procedures([
         [
           portByBrick.procedure,
-          serve(portByBrick, ({ brick }) => {
+          serve(portByBrick, async ({ brick: name }) => {
+            const brick = await this.#options.servedBy?.(name) ?? name;
             const port = map.portOf(brick) ?? this.#options.portOf?.(brick);
             return port === undefined
               ? { ...missed, port: 0 }

@@ -75,7 +75,10 @@ export class Snapshots {
 
   /** The one of that id, which views are asked for by; undefined: there is none. */
   async byId(id: string): Promise<SnapshotRecord | undefined> {
-    return (await this.all()).find((each) => each.id === id);
+    for (const each of (await this.#known()).values()) {
+      if (each.id === id && isShown(each)) return each;
+    }
+    return undefined;
   }
 
   async settings(): Promise<SnapshotSettings> {

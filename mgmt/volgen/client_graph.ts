@@ -45,7 +45,7 @@ export function clientGraph(input: VolgenInput, given: ClientOptions): VolumeBlo
 }
 
 /** The same, not yet printed. */
-export function clientLayers({ volume }: VolgenInput, given: ClientOptions): Layer[] {
+export function clientLayers({ volume, readOnly }: VolgenInput, given: ClientOptions): Layer[] {
   const { asker, top = volume.name, has = () => true, off } = given;
   const settings = clientSettings(volume);
   const bottom = clusterLayers(volume, asker, has);
@@ -55,6 +55,7 @@ export function clientLayers({ volume }: VolgenInput, given: ClientOptions): Lay
     ...PERFORMANCE.filter(([key, , on]) => isOn(settings, key, on && !off?.has(key)))
       .filter(([key]) => !isBelow(settings, key))
       .map(([, type]) => layerOf(volume.name, type)),
+    ...(readOnly ? [layerOf(volume.name, "features/read-only", { "read-only": "on" })] : []),
     ...debugLayers(volume, "client"),
   ].filter(({ type }) => has(type));
   const layers = stacked([...upper, layer(top, "debug/io-stats")], bottom.at(-1));

@@ -12,6 +12,8 @@ export interface VolgenInput {
   readonly bindToHost: boolean;
   /** Only layers that GlusterFS has, too: for files that its programs may read. */
   readonly plain?: boolean;
+  /** Nothing may be changed: of what a snapshot has. */
+  readonly readOnly?: boolean;
   /** How many bricks of the volume are on a brick's file system; 1 each if absent. `df` divides by it. */
   readonly sharing?: (brick: BrickRecord) => number;
 }
