@@ -51,6 +51,8 @@ export interface Parts {
   readonly dataFile: ImageFile | undefined;
   readonly backing: Opened | undefined;
   snapshots: SnapshotEntry[];
+  /** Size of the list of snapshots in the file. */
+  snapshotBytes: number;
 }
 
 /** A file of a chain: an image, or a plain file. */
@@ -87,7 +89,7 @@ async function openLinked(
       ? undefined
       : await openBacking(file, header, options, seen);
     if (backing) held.push(backing);
-    const snapshots = await readSnapshots(file.store, header, fileSize);
+    const table = await readSnapshots(file.store, header, fileSize);
     const clusterSize = 1 << header.clusterBits;
     const pages = new Pages(file.store, clusterSize, options.cacheBytes ?? CACHE_BYTES);
     const mapping = new Mapping(header, pages, fileSize);
@@ -99,7 +101,10 @@ async function openLinked(
       compression: header.compression,
       backing: backing?.disk,
     });
-    return new Image({ file, header, pages, mapping, reader, dataFile, backing, snapshots });
+    const { snapshots, bytes: snapshotBytes } = table;
+    return new Image({
+      ...{ file, header, pages, mapping, reader, dataFile, backing, snapshots, snapshotBytes },
+    });
   } catch (failure) {
     for (const each of held) await each.close();
     throw failure;

@@ -4,7 +4,15 @@
  */
 
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
-import { firstDifference, io, openIn, QEMU, randomWrites, run } from "tests/fakes/qemu_images.ts";
+import {
+  firstDifference,
+  inFolder,
+  io,
+  openIn,
+  QEMU,
+  randomWrites,
+  run,
+} from "tests/fakes/qemu_images.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 
 const LONG = Deno.env.get("MORTAR_LONG") === "1";
@@ -61,14 +69,7 @@ const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test({
     name: `snapshot/qcow2: ${name}`,
     ignore: !QEMU,
-    async fn() {
-      const folder = await Deno.makeTempDir({ prefix: "qc-" });
-      try {
-        await body(folder);
-      } finally {
-        await Deno.remove(folder, { recursive: true });
-      }
-    },
+    fn: () => inFolder(body),
   });
 
 // The disk as it is now and each snapshot against what QEMU says.

@@ -27,12 +27,12 @@ const FIXED = 40;
 // QEMU's limits.
 const TABLE_MAX = 16 << 20, EXTRA_MAX = 1024, L1_ENTRIES_MAX = (32 << 20) / 8;
 
-/** Reads the list; throws `corrupt` for one that leaves the file or the format's bounds. */
+/** Reads the list, and how large it is in the file; throws `corrupt` for one that leaves the file or the format's bounds. */
 export async function readSnapshots(
   store: Store,
   header: Header,
   fileSize: number,
-): Promise<SnapshotEntry[]> {
+): Promise<{ snapshots: SnapshotEntry[]; bytes: number }> {
   const found: SnapshotEntry[] = [];
   // Read in one piece, no larger than the file and QEMU's limit. Most are tiny: look at a little first.
   let bytes = new Uint8Array(0);
@@ -43,14 +43,15 @@ export async function readSnapshots(
     bytes = new Uint8Array(Math.min(most, Math.max(end, bytes.length * 4, 4096)));
     await store.read(header.snapshotsOffset, bytes);
   };
-  for (let at = 0; found.length < header.snapshotCount;) {
+  let at = 0;
+  while (found.length < header.snapshotCount) {
     await upTo(at + FIXED);
     const size = entrySize(viewOf(bytes), at);
     await upTo(at + size);
     found.push(parseEntry(bytes.subarray(at, at + size), header, fileSize));
     at += roundUp(size, 8);
   }
-  return found;
+  return { snapshots: found, bytes: at };
 }
 
 function entrySize(view: DataView, at: number): number {

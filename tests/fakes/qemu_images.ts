@@ -4,6 +4,7 @@ import { type Image, openImage, type OpenOptions } from "snapshot/qcow2/image.ts
 import type { Disk } from "snapshot/qcow2/disk.ts";
 import { LocalFile, openLocalFile } from "snapshot/qcow2/local_file.ts";
 import { LocalResolver } from "snapshot/qcow2/resolve.ts";
+import { seeded } from "tests/fakes/seeded.ts";
 
 /** QEMU's tools are installed. */
 export const QEMU = ["qemu-img", "qemu-io"].every((program) => {
@@ -16,6 +17,21 @@ export const QEMU = ["qemu-img", "qemu-io"].every((program) => {
   });
 });
 
+/**
+ * Runs `body` with a folder of its own, removed afterwards; in memory where that can be had, since
+ * what is tested flushes often.
+ */
+export async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const memory = "/dev/shm";
+  const dir = await Deno.stat(memory).then(() => memory, () => undefined);
+  const folder = await Deno.makeTempDir({ prefix: "qc-", ...dir ? { dir } : {} });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
 /** Runs a program in `folder`; answers its output, or throws what it complained about. */
 export async function run(folder: string, program: string, args: string[]): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd: folder })
@@ -25,9 +41,20 @@ export async function run(folder: string, program: string, args: string[]): Prom
   throw new Error(`${program} ${args.join(" ")}: ${new TextDecoder().decode(stderr)} ${text}`);
 }
 
-/** `qemu-io` with these commands, as one process. */
-export function io(folder: string, image: string, commands: readonly string[]): Promise<string> {
-  return run(folder, "qemu-io", [...commands.flatMap((each) => ["-c", each]), image]);
+/**
+ * `qemu-io` with these commands, as one process. `write -s noise` writes bytes that differ from place
+ * to place.
+ */
+export async function io(
+  folder: string,
+  image: string,
+  commands: readonly string[],
+): Promise<string> {
+  // No power of two, so that it does not repeat from cluster to cluster.
+  const noise = new Uint8Array(60_001), random = seeded(60_001);
+  for (let at = 0; at < noise.length; at++) noise[at] = random(256);
+  await Deno.writeFile(`${folder}/noise`, noise);
+  return await run(folder, "qemu-io", [...commands.flatMap((each) => ["-c", each]), image]);
 }
 
 /** The commands for `count` random writes, zero writes and discards on a disk of `size` bytes. */
@@ -41,6 +68,7 @@ export function randomWrites(
     const offset = random(Math.floor(size / 512)) * 512;
     const length = Math.min(512 * (1 + random(Math.ceil(most / 512))), size - offset);
     const kind = random(10);
+    if (kind < 5) return `write -q -s noise ${offset} ${length}`;
     if (kind < 7) return `write -q -P ${1 + random(255)} ${offset} ${length}`;
     if (kind === 7) return `write -q -z ${offset} ${length}`;
     if (kind === 8) return `write -q -z -u ${offset} ${length}`;
@@ -88,7 +116,8 @@ export async function firstDifference(disk: Disk, path: string): Promise<number>
   }
 }
 
-function differsAt(a: Uint8Array, b: Uint8Array): number {
+/** The first place where two arrays differ, or -1. */
+export function differsAt(a: Uint8Array, b: Uint8Array): number {
   for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return at;
   return -1;
 }
