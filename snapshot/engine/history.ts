@@ -232,16 +232,8 @@ export class History {
     const reader = this.readers.get(id);
     if (!reader) throw ENOENT;
     if (this.clones.reads(id)) throw EBUSY;
-    // At once, so that who collects does not find it gone there and still here.
-    const changed = () => this.readers.set(this.#store.readers());
-    await this.#journal.add(() => {
-      this.#store.removeReader(reader);
-      this.#collector.went(reader.epoch);
-      changed();
-    }).catch((error) => {
-      changed();
-      throw error;
-    });
+    await this.#journal.add(() => this.#store.removeReader(reader));
+    this.readers.set(this.#store.readers());
     this.#views.delete(id);
     await this.#journal.sync();
     // What is under way may still keep something for it.

@@ -33,21 +33,6 @@ interface Names {
   unneeded: boolean;
 }
 
-/** A name that is about to go. */
-export interface Leaving {
-  /** Under which the file is kept if it was its last. */
-  readonly name: string;
-  /** Has to be told, once, whether it was kept. */
-  readonly done: (kept: boolean) => void;
-}
-
-interface Names {
-  count: number;
-  kept: boolean;
-  /** No reader sees the file any more. */
-  unneeded: boolean;
-}
-
 /** See the head of this file. */
 export class KeptFiles implements Disposable {
   readonly #directory: string;

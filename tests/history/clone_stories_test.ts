@@ -1,6 +1,6 @@
 import { CloneStory } from "tests/history/clone_story.ts";
 
-const SEEDS = Number(Deno.env.get("MORTAR_STORIES") ?? 60), STEPS = 40;
+const SEEDS = Number(Deno.env.get("MORTAR_STORIES") ?? 25), STEPS = 40;
 
 Deno.test(`snapshot/engine: ${SEEDS} random stories of clones, every file is what a copy is`, async () => {
   const root = Deno.makeTempDirSync({ prefix: "clones-" });
