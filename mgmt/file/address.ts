@@ -1,4 +1,7 @@
-/** Where a file in a volume is, as people write it: `HOST[:PORT]:VOLUME/PATH`. */
+/**
+ * Where a file in a volume is, as people write it: `HOST[:PORT]:VOLUME/PATH`. A snapshot's volume is
+ * `/snaps/SNAPSHOT/VOLUME`, with its first slash.
+ */
 
 import { UsageError } from "mgmt/cli/command.ts";
 import { MANAGEMENT_PORT, parsePort } from "mgmt/endpoints.ts";
@@ -14,17 +17,18 @@ export interface Address {
   readonly text: string;
 }
 
-const FORM = /^(?:\[([^\]/]+)\]|([^:[\]/]+)):(?:(\d+):)?\/?([^/:]+)(\/.*)?$/s;
+const FORM =
+  /^(?:\[([^\]/]+)\]|([^:[\]/]+)):(?:(\d+):)?(?:(?=\/snaps\/)\/(snaps\/[^/:]+\/[^/:]+)|\/?([^/:]+))(\/.*)?$/s;
 
 /** Reads an address; undefined if `text` has no such form: it may be a local path. */
 export function readAddress(text: string): Address | undefined {
   const match = FORM.exec(text);
   if (!match) return undefined;
-  const [, bracketed, plain, port, volume, path] = match;
+  const [, bracketed, plain, port, snapshot, named, path] = match;
   return {
     host: bracketed ?? plain!,
     port: port === undefined ? MANAGEMENT_PORT : parsePort(port, "address"),
-    volume: volume!,
+    volume: snapshot ?? named!,
     path: path ?? "/",
     text,
   };

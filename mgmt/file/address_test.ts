@@ -10,6 +10,10 @@ Deno.test("mgmt/file: addresses name host, port, volume and path", () => {
     ["10.0.0.1:123/a", ["10.0.0.1", 24007, "123", "/a"]],
     ["[fe80::1]:v1/a:b", ["fe80::1", 24007, "v1", "/a:b"]],
     ["[::1]:24010:v1/", ["::1", 24010, "v1", "/"]],
+    ["server:/snaps/one/v1", ["server", 24007, "snaps/one/v1", "/"]],
+    ["server:/snaps/one/v1/a/b", ["server", 24007, "snaps/one/v1", "/a/b"]],
+    ["server:snaps/one/v1", ["server", 24007, "snaps", "/one/v1"]],
+    ["server:/snaps/one", ["server", 24007, "snaps", "/one"]],
     ["s:v/with\nline", ["s", 24007, "v", "/with\nline"]],
   ];
   for (const [text, [host, port, volume, path]] of cases) {
