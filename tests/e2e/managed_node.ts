@@ -119,13 +119,13 @@ export class ManagedNode implements AsyncDisposable {
     return rows;
   }
 
-  /** Mounts a volume by GlusterFS's client. */
-  async mount(name: string): Promise<Mount> {
+  /** Mounts a volume by GlusterFS's client; `more`: options of the mount. */
+  async mount(name: string, more = ""): Promise<Mount> {
     const path = `${this.dir}/mnt-${this.#mounts.length}`;
     await Deno.mkdir(path);
     const mount = new Mount(path, `${path}.log`);
     this.#mounts.push(mount);
-    const argv = ["mount", "-t", "glusterfs", "-o", `log-file=${path}.log`];
+    const argv = ["mount", "-t", "glusterfs", "-o", `log-file=${path}.log${more && `,${more}`}`];
     const { code, out, err } = await run(
       this.space.inside([...argv, `${NODE_HOST}:/${name}`, path]),
     );
