@@ -75,13 +75,13 @@ export class Pages {
   }
 
   #makeRoom(): void {
-    if (this.#pages.size < this.#most) return;
     // A page that was used goes to the end of the line once, without its mark. Changed ones stay, so
-    // that many of them let the cache grow: whoever changes pages bounds how many.
-    for (let tries = this.#pages.size * 2; tries > 0; tries--) {
+    // that many of them let the cache grow: whoever changes pages bounds how many. A few tries for each
+    // page that comes: a line of changed pages is not walked again and again.
+    for (let tries = 32; tries > 0 && this.#pages.size >= this.#most; tries--) {
       const [start, page] = this.#pages.entries().next().value!;
       this.#pages.delete(start);
-      if (!page.used && !page.stage) return;
+      if (!page.used && !page.stage) continue;
       page.used = false;
       this.#pages.set(start, page);
     }

@@ -215,6 +215,7 @@ async function copyWithFlags(tables: Tables, from: number, to: number): Promise<
     target.bytes.set(source.bytes);
     for (let at = 0; at < pages.pageSize; at += mapping.entrySize) {
       const high = target.view.getUint32(at), low = target.view.getUint32(at + 4);
+      if (high === 0 && low === 0) continue;
       const flag = await wantedFlag(tables, high, low);
       target.view.setUint32(at, ((high & ~COPIED_HIGH) | flag) >>> 0);
     }

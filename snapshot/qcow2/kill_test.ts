@@ -1,0 +1,184 @@
+/**
+ * A writer that is killed between any two of its writes leaves an image in which `qemu-img check` finds
+ * leaked clusters at worst, `-r leaks` takes them back, and everything that a flush acknowledged is
+ * there. Every write of the series is tried. `MORTAR_LONG=1`: longer series and more of them.
+ */
+
+import { ok, strictEqual as equal } from "node:assert/strict";
+import { createImage, type CreateOptions } from "snapshot/qcow2/create.ts";
+import { Editor } from "snapshot/qcow2/editor.ts";
+import { openImage } from "snapshot/qcow2/image.ts";
+import { applySnapshot, createSnapshot, deleteSnapshot } from "snapshot/qcow2/snapshots.ts";
+import { applied, MemoryStore } from "tests/fakes/memory_store.ts";
+import { differsAt, inFolder, QEMU } from "tests/fakes/qemu_images.ts";
+import { seeded } from "tests/fakes/seeded.ts";
+
+const LONG = Deno.env.get("MORTAR_LONG") === "1";
+
+/** What a kill after `changes` writes of the store has to leave at least. */
+interface Promised {
+  readonly changes: number;
+  readonly now: Uint8Array<ArrayBuffer>;
+  readonly then: ReadonlyMap<string, Uint8Array<ArrayBuffer>>;
+}
+/** Bytes that may be old or new from that many writes of the store on. */
+interface Touched {
+  readonly changes: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
+class Series {
+  readonly store = new MemoryStore();
+  readonly promised: Promised[] = [];
+  readonly touched: Touched[] = [];
+  readonly deleted = new Map<string, number>();
+  readonly #random: (below: number) => number;
+  readonly #then = new Map<string, Uint8Array<ArrayBuffer>>();
+  #now: Uint8Array<ArrayBuffer>;
+  #editor!: Editor;
+  /** The image as it was made. */
+  start!: Uint8Array<ArrayBuffer>;
+
+  constructor(seed: number, size: number) {
+    this.#random = seeded(seed);
+    this.#now = new Uint8Array(size);
+  }
+
+  async run(options: CreateOptions, steps: number, snapshots: boolean): Promise<void> {
+    await createImage(this.store, options);
+    this.start = this.store.bytes.slice();
+    this.store.changes.length = 0;
+    const image = await openImage({ store: this.store, id: "1", path: "a" }, { cacheBytes: 1 });
+    this.#editor = await Editor.open(image);
+    this.#promise();
+    for (let each = 0; each < steps; each++) await this.#step(each, snapshots);
+    await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    await this.#editor.flush();
+    this.#promise();
+  }
+
+  #promise(): void {
+    const { changes } = this.store;
+    const then = new Map(this.#then);
+    this.promised.push({ changes: changes.length, now: this.#now.slice(), then });
+  }
+
+  #touch(offset: number, length: number): void {
+    this.touched.push({ changes: this.store.changes.length, offset, length });
+  }
+
+  async #step(number: number, snapshots: boolean): Promise<void> {
+    const random = this.#random, size = this.#now.length;
+    const offset = random(size), length = Math.min(1 + random(60_000), size - offset);
+    const kind = random(snapshots ? 16 : 10);
+    if (kind < 6) {
+      const data = new Uint8Array(length).fill(1 + number % 255);
+      this.#touch(offset, length);
+      await this.#editor.write(offset, data);
+      this.#now.set(data, offset);
+    } else if (kind < 8) {
+      this.#touch(offset, length);
+      await this.#editor.zero(offset, length);
+      this.#now.fill(0, offset, offset + length);
+    } else if (kind < 10) await this.#flush();
+    else await this.#snapshotStep(number, kind);
+  }
+
+  async #snapshotStep(number: number, kind: number): Promise<void> {
+    const names = [...this.#then.keys()], name = names[this.#random(names.length)];
+    const { image } = this.#editor;
+    if (name === undefined || kind < 13) {
+      await this.#editor.alone((tables) => createSnapshot(tables, `s${number}`, 0));
+      this.#then.set(`s${number}`, this.#now.slice());
+    } else if (kind < 15) {
+      this.deleted.set(name, this.store.changes.length);
+      await this.#editor.alone((tables) => deleteSnapshot(tables, image.snapshot(name)));
+      this.#then.delete(name);
+    } else {
+      this.#touch(0, this.#now.length);
+      await this.#editor.alone((tables) => applySnapshot(tables, image.snapshot(name)));
+      this.#now = this.#then.get(name)!.slice();
+    }
+    // A snapshot is acknowledged by its own flush.
+    this.#promise();
+  }
+}
+
+interface Check {
+  readonly "check-errors": number;
+  readonly corruptions?: number;
+  readonly leaks?: number;
+}
+
+async function check(folder: string, ...args: string[]): Promise<Check> {
+  const { stdout } = await new Deno.Command("qemu-img", {
+    args: ["check", "--output=json", ...args, "a.qcow2"],
+    cwd: folder,
+  }).output();
+  return JSON.parse(new TextDecoder().decode(stdout)) as Check;
+}
+
+async function checkKill(folder: string, series: Series, bytes: Uint8Array, at: number) {
+  await Deno.writeFile(`${folder}/a.qcow2`, bytes);
+  const found = await check(folder);
+  equal(found["check-errors"], 0, `errors after ${at} writes`);
+  equal(found.corruptions ?? 0, 0, `corruptions after ${at} writes`);
+  if (found.leaks) {
+    await check(folder, "-r", "leaks");
+    const left = await check(folder);
+    equal((left.leaks ?? 0) + (left.corruptions ?? 0), 0, `after -r leaks, ${at} writes`);
+  }
+  await checkContents(series, await Deno.readFile(`${folder}/a.qcow2`), at);
+}
+
+async function checkContents(series: Series, bytes: Uint8Array<ArrayBuffer>, at: number) {
+  const image = await openImage({ store: new MemoryStore(bytes), id: "1", path: "a" });
+  const promised = series.promised.findLast(({ changes }) => changes <= at)!;
+  const seen = new Uint8Array(promised.now.length), wanted = promised.now.slice();
+  await image.disk.read(0, seen);
+  for (const { changes, offset, length } of series.touched) {
+    if (changes < promised.changes || changes > at) continue;
+    wanted.set(seen.subarray(offset, offset + length), offset);
+  }
+  equal(differsAt(seen, wanted), -1, `the disk after ${at} writes`);
+  for (const [name, then] of promised.then) {
+    if ((series.deleted.get(name) ?? Infinity) <= at) continue;
+    await image.snapshotDisk(image.snapshot(name)).read(0, seen);
+    equal(differsAt(seen, then), -1, `snapshot ${name} after ${at} writes`);
+  }
+}
+
+const FORMS: readonly (CreateOptions & { readonly snapshots: boolean; readonly steps: number })[] =
+  [
+    { size: 1 << 20, clusterSize: 4096, snapshots: true, steps: 22 },
+    { size: 256 << 10, clusterSize: 512, refcountBits: 64, snapshots: true, steps: 14 },
+    { size: 1 << 20, clusterSize: 16384, extendedL2: true, snapshots: true, steps: 16 },
+    { size: 1 << 20, clusterSize: 1024, refcountBits: 1, snapshots: false, steps: 20 },
+    { size: 1 << 20, version: 2, snapshots: true, steps: 16 },
+  ];
+
+for (const [index, { snapshots, steps, ...options }] of FORMS.entries()) {
+  const { size, clusterSize = 65536, version = 3 } = options;
+  Deno.test({
+    name: `snapshot/qcow2: a kill between any two writes leaves leaks at worst ` +
+      `(version ${version}, clusters of ${clusterSize})`,
+    ignore: !QEMU,
+    fn: () =>
+      inFolder(async (folder) => {
+        for (let seed = 1; seed <= (LONG ? 10 : 1); seed++) {
+          const series = new Series(seed * 100 + index, size);
+          await series.run(options, LONG ? steps * 3 : steps, snapshots);
+          let bytes = series.start.slice();
+          ok(series.store.changes.length > 20, "a series with few writes shows little");
+          for (const [at, change] of series.store.changes.entries()) {
+            bytes = applied(bytes, change);
+            await checkKill(folder, series, bytes, at + 1);
+          }
+        }
+      }),
+  });
+}
