@@ -1,5 +1,7 @@
+import { ok } from "node:assert/strict";
 import { Story } from "tests/history/story.ts";
 
+const LONG = Deno.env.has("MORTAR_LONG");
 const SEEDS = Number(Deno.env.get("MORTAR_STORIES") ?? 100), STEPS = 40;
 
 Deno.test(`snapshot/engine: ${SEEDS} random stories, every snapshot is what a copy is`, async () => {
@@ -10,6 +12,27 @@ Deno.test(`snapshot/engine: ${SEEDS} random stories, every snapshot is what a co
       await Story.tell(seed, STEPS, directory);
       Deno.removeSync(directory, { recursive: true });
     }
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+});
+
+const [KILLED_SEEDS, KILLED_STEPS] = LONG ? [40, 30] : [8, 24];
+
+Deno.test(`snapshot/engine: ${KILLED_SEEDS} stories, killed at every call, keep every snapshot`, async () => {
+  // Memory, if there is some: thousands of disks are copied.
+  const shared = "/dev/shm", has = await Deno.stat(shared).then(() => true, () => false);
+  const root = Deno.makeTempDirSync({ prefix: "kills-", ...(has ? { dir: shared } : {}) });
+  try {
+    let kills = 0;
+    for (let seed = 1; seed <= KILLED_SEEDS; seed++) {
+      const directory = `${root}/${seed}`;
+      const story = await Story.tell(seed, KILLED_STEPS, directory, { kills: true });
+      kills += story.killPoints;
+      Deno.removeSync(directory, { recursive: true });
+    }
+    // Some for each step: else nobody would notice that nothing was looked at.
+    ok(kills > KILLED_SEEDS * KILLED_STEPS, `only ${kills} kills`);
   } finally {
     Deno.removeSync(root, { recursive: true });
   }

@@ -10,6 +10,7 @@ import { changedInodes, changedNames, changedRanges } from "snapshot/engine/diff
 import { History } from "snapshot/engine/history.ts";
 import type { Durability } from "snapshot/engine/journal.ts";
 import type { View } from "snapshot/engine/view.ts";
+import { atKillPoints, copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { SmallVolume, type VolumeCopy, xattrOf } from "tests/fakes/small_volume.ts";
@@ -21,6 +22,15 @@ export class StoryFailure extends Error {
 
 const FILE_UNITS = 12, UNIT = 4096;
 const NAMES = ["a", "b", "c", "d", "e"];
+
+interface Killed {
+  /** The call that was not made any more. */
+  readonly before: string;
+  readonly place: string;
+  readonly volume: SmallVolume;
+  /** What had been acknowledged. */
+  readonly taken: ReadonlyMap<string, Taken>;
+}
 
 interface Taken {
   readonly copy: VolumeCopy;
@@ -38,6 +48,8 @@ export class Story {
   #epoch = 0;
   /** What happened, a line each. */
   readonly lines: string[] = [];
+  /** Disks that a kill would have left in this step; undefined: nobody looks. */
+  #killed: Killed[] | undefined;
 
   private constructor(seed: number, directory: string) {
     this.#random = seeded(seed);
@@ -45,13 +57,24 @@ export class Story {
     this.#volume = new SmallVolume(`${directory}/0/data`, () => this.#random(3) * this.#random(20));
   }
 
-  /** Tells `steps` steps of the story of a seed in `directory`. Throws StoryFailure. */
-  static async tell(seed: number, steps: number, directory: string): Promise<Story> {
+  /**
+   * Tells `steps` steps of the story of a seed in `directory`. `kills`: every disk that a kill would
+   * leave is looked at. Throws StoryFailure.
+   */
+  static async tell(
+    seed: number,
+    steps: number,
+    directory: string,
+    { kills = false } = {},
+  ): Promise<Story> {
     const story = new Story(seed, directory);
     const durability: Durability = story.#random(4) ? "relaxed" : "strict";
     story.#history = await story.#opened(`${directory}/0`, durability);
     try {
-      for (let step = 0; step < steps; step++) await story.#step();
+      for (let step = 0; step < steps; step++) {
+        if (kills) await story.#stepWithKills();
+        else await story.#step();
+      }
       await story.#check("at the end");
       await story.#end();
     } catch (error) {
@@ -80,10 +103,61 @@ export class Story {
     else if (kind < 15) await this.#take();
     else if (kind < 17) await this.#remove();
     else if (kind < 18) await this.#restart();
-    else if (kind < 19) await this.#kill();
+    else if (kind < 19) await (this.#killed ? this.#changes() : this.#kill());
     else if (this.#random(2)) await this.#readBeside();
     else await this.#differences();
     if (this.#random(3) === 0) await this.#check("after it");
+  }
+
+  /** One step, and then all disks that a kill in it would have left. */
+  async #stepWithKills(): Promise<void> {
+    const killed: Killed[] = this.#killed = [];
+    {
+      using _ = atKillPoints((before) => {
+        const place = `${this.#directory}/killed-${killed.length}`;
+        copyFiles(`${this.#directory}/0`, place);
+        const volume = this.#volume.movedTo(`${place}/data`);
+        killed.push({ before, place, volume, taken: new Map(this.#taken) });
+      });
+      await this.#step();
+      await this.#history.collected();
+    }
+    this.#killed = undefined;
+    this.killPoints += killed.length;
+    for (const [number, kill] of killed.entries()) {
+      try {
+        await this.#afterKill(kill);
+      } catch (error) {
+        const { message } = error as Error;
+        throw new StoryFailure(`kill ${number}, before ${kill.before}: ${message}`, {
+          cause: error,
+        });
+      }
+    }
+  }
+
+  /** How many disks of kills were looked at. */
+  killPoints = 0;
+
+  async #afterKill({ place, volume, taken }: Killed): Promise<void> {
+    const lived = this.#volume, history = this.#history;
+    this.#volume = volume;
+    const after = await this.#opened(place, history.durability);
+    this.#volume = lived;
+    try {
+      // All files are there.
+      volume.copy();
+      for (const [id, { copy, file }] of taken) await compare(id, after.view(id), copy, file);
+      for (const { id } of after.readers.list()) await after.remove(id);
+      await after.collected();
+      const { rows, bytes } = after.usage(), kept = [...Deno.readDirSync(`${place}/history/kept`)];
+      if (rows || bytes || kept.length) {
+        throw new StoryFailure(`${rows} rows, ${bytes} bytes, ${kept.length} files are left`);
+      }
+    } finally {
+      await after.close();
+      Deno.removeSync(place, { recursive: true });
+    }
   }
 
   /** Several changes at a time. */
