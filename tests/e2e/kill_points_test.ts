@@ -1,11 +1,15 @@
 /**
- * The daemon dies at every step of create, start, set, stop and delete: afterwards the volume is
- * there wholly or not at all, and nothing is left over.
+ * The daemon dies at every step of create, start, set, stop and delete of a volume, and of create and
+ * delete of a snapshot: afterwards it is there wholly or not at all, and nothing is left over.
  */
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { BrickLink } from "mgmt/bricks/brick_link.ts";
+import { listReaders } from "rpc/programs/history_ops.ts";
 import { mortar } from "tests/e2e/daemon.ts";
+import { LONG } from "tests/e2e/harness.ts";
 import { exists, processesNaming, until, untilEqual } from "tests/e2e/process.ts";
+import { testEnv } from "tests/fakes/node.ts";
 
 const PROGRAM = new URL("killable_mgmt.ts", import.meta.url).pathname;
 /** More points than any command has. */
@@ -92,6 +96,26 @@ class Home implements AsyncDisposable {
     return /^Status: (\w+)$/m.exec(out)?.[1] ?? "none";
   }
 
+  /** Its snapshot: "one", or "none". */
+  async snapshot(): Promise<string> {
+    return (await this.do("snapshot", "list")).trim() === "one" ? "one" : "none";
+  }
+
+  /** Ids of snapshots that each brick has. */
+  async taken(): Promise<string[][]> {
+    const env = testEnv(), run = `${this.home}/run`;
+    return await Promise.all(
+      names(run).filter((name) => SOCKET.test(name)).map(async (name) => {
+        const link = new BrickLink(env, `${run}/${name}`);
+        try {
+          return (await link.ask(listReaders, {})).readers.map(({ id }) => id);
+        } finally {
+          link.close();
+        }
+      }),
+    );
+  }
+
   /** Waits until everything that could be left over is just what `state` has. */
   async checkWhole(state: string, what: string): Promise<void> {
     const each = state === "Started" ? 2 : 0;
@@ -128,8 +152,12 @@ class Home implements AsyncDisposable {
 interface Trial {
   readonly words: (at: Home) => readonly string[];
   readonly before: (at: Home) => Promise<void>;
+  /** What it is about, if not the volume. */
+  readonly state?: (at: Home) => Promise<string>;
   /** States after a kill, that before the command first. */
   readonly states: readonly string[];
+  /** Killed at each so many points; at each one if absent, and in long runs. */
+  readonly stride?: number;
   readonly check?: (at: Home, state: string) => Promise<void>;
 }
 
@@ -201,17 +229,62 @@ const TRIALS: Readonly<Record<string, Trial>> = {
   },
 };
 
-for (const [name, { words, before, states, check }] of Object.entries(TRIALS)) {
+const SNAPSHOTS: Readonly<Record<string, Trial>> = {
+  create: {
+    words: () => ["snapshot", "create", "one", "v1", "no-timestamp"],
+    async before(at) {
+      await STARTED(at);
+      await at.do("snapshot", "delete", "all");
+    },
+    state: (at) => at.snapshot(),
+    states: ["none", "one"],
+    stride: 7,
+    check: haveAllOrNone,
+  },
+  delete: {
+    words: () => ["snapshot", "delete", "one"],
+    async before(at) {
+      await STARTED(at);
+      if (await at.snapshot() === "none") {
+        await at.do("snapshot", "create", "one", "v1", "no-timestamp");
+      }
+    },
+    state: (at) => at.snapshot(),
+    states: ["one", "none"],
+    stride: 4,
+    check: haveAllOrNone,
+  },
+};
+
+// Bricks forget what was undone when they know their daemon again.
+async function haveAllOrNone(at: Home, state: string): Promise<void> {
+  const each = state === "one" ? 1 : 0;
+  await untilEqual(
+    "bricks have it all, or none",
+    [each, each],
+    async () => (await at.taken()).map((ids) => ids.length),
+    WHOLE_MS,
+  );
+  equal(new Set((await at.taken()).flat()).size, each);
+}
+
+const ALL: readonly (readonly [name: string, trial: Trial])[] = [
+  ...Object.entries(TRIALS).map(([name, trial]) => [`volume ${name}`, trial] as const),
+  ...Object.entries(SNAPSHOTS).map(([name, trial]) => [`snapshot ${name}`, trial] as const),
+];
+
+for (const [name, { words, before, states, check, ...trial }] of ALL) {
   Deno.test({
-    name: `volume ${name}: the daemon killed at any step leaves all or nothing`,
+    name: `${name}: the daemon killed at any step leaves all or nothing`,
     // Output of killed processes may end a turn later.
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
       await using at = await Home.make();
       const seen = new Set<string>();
+      const stride = LONG ? 1 : trial.stride ?? 1;
       let points = 0;
-      for (let killAt = 1;; killAt++) {
+      for (let killAt = 1;; killAt += stride) {
         ok(killAt < POINTS_MAX, "the command never ends");
         await at.start(0);
         await before(at);
@@ -225,14 +298,16 @@ for (const [name, { words, before, states, check }] of Object.entries(TRIALS)) {
         points++;
         await at.start(0);
         const what = `${name} killed at point ${killAt}`;
-        const state = await at.state();
-        ok(states.includes(state), `${what}: the volume is ${state}`);
+        const volume = await at.state();
+        const state = trial.state ? await trial.state(at) : volume;
+        ok(states.includes(state), `${what}: it is ${state}`);
         seen.add(state);
-        await at.checkWhole(state, what);
+        await at.checkWhole(volume, what);
         await check?.(at, state);
         await at.end();
       }
       ok(points >= 2, `only ${points} points`);
+      if (stride > 1) return;
       deepEqual([...seen].sort(), [...states].sort(), "both outcomes were met");
     },
   });

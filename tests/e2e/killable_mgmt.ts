@@ -1,6 +1,6 @@
 /**
- * The management daemon with a kill point before and after every operation on its store and its
- * processes: `killable_mgmt.ts HOME PORT COUNT` kills itself with SIGKILL at the COUNTth of them that
+ * The management daemon with a kill point before and after every operation on its store, its
+ * processes and its bricks: `killable_mgmt.ts HOME PORT COUNT` kills itself with SIGKILL at the COUNTth of them that
  * comes while the file HOME.armed is there. It logs to HOME.log and says there when it is ready.
  */
 
@@ -10,8 +10,10 @@ import { program } from "mgmt/bricks/program.ts";
 import { type CommandLine, type Runner, type Running, SystemRunner } from "mgmt/bricks/runner.ts";
 import { placesUnder } from "mgmt/home.ts";
 import { ManagementDaemon } from "mgmt/management_daemon.ts";
+import type { BrickRecord, VolumeRecord } from "mgmt/records.ts";
 import { openStore } from "mgmt/store/open_store.ts";
 import type { Store } from "mgmt/store/store.ts";
+import type { Signature } from "rpc/program.ts";
 import { exists } from "tests/e2e/process.ts";
 
 const [home = "", port = "0", count = "0"] = Deno.args;
@@ -85,6 +87,20 @@ class KillableRunner implements Runner {
   }
 }
 
+class KillableBricks extends BrickProcesses {
+  override async ask<A, R>(
+    volume: VolumeRecord,
+    brick: BrickRecord,
+    signature: Signature<A, R>,
+    args: A,
+  ): Promise<R> {
+    point("before a brick is asked");
+    const answer = await super.ask(volume, brick, signature, args);
+    point("after a brick was asked");
+    return answer;
+  }
+}
+
 if (import.meta.main) {
   const log = makeLog({ level: "info", format: "text", write, clock: realClock });
   const env = realEnv(log, new MetricsTable());
@@ -98,7 +114,7 @@ if (import.meta.main) {
     volfiles: undefined,
     openStore: (directory, env) => killableStore(openStore(directory, env)),
     makeBricks: (parts) =>
-      new BrickProcesses({ ...parts, runner: new KillableRunner(), program, restart: true }),
+      new KillableBricks({ ...parts, runner: new KillableRunner(), program, restart: true }),
   });
   await daemon.settled;
   write(`ready ${Deno.pid}\n`);

@@ -1,0 +1,270 @@
+/**
+ * Snapshots by commands, ours and those of GlusterFS's own `gluster` program, of volumes with real
+ * bricks; and what real clients find in them.
+ */
+
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { e2e, LONG } from "tests/e2e/harness.ts";
+import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
+import { OurMount } from "tests/e2e/our_mount.ts";
+import { must, Process, run, until } from "tests/e2e/process.ts";
+
+const WRITER = new URL("stamped_writer.py", import.meta.url).pathname;
+
+/** GlusterFS's command line, asking this node's daemon. */
+function gluster(node: ManagedNode, line: string) {
+  const argv = ["gluster", `--glusterd-sock=${node.run}/mgmt.socket`, "--mode=script"];
+  return run(node.space.inside([...argv, ...line.split(" ")]));
+}
+
+/** Elements of that name in XML. */
+function texts(xml: string, name: string): string[] {
+  return [...xml.matchAll(new RegExp(`<${name}>([^<]*)</${name}>`, "g"))].map(([, text]) => text!);
+}
+
+/** Without what differs from run to run. */
+function shape(text: string): string {
+  return text.replace(/[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}/g, "ID")
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "TIME");
+}
+
+e2e("snapshot: all verbs, by our command line and by GlusterFS's", ["gluster"], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 2, "replica 2");
+  equal(await node.must("snapshot list"), "No snapshots present\n");
+  equal(
+    await node.must("snapshot create one v1 no-timestamp description first"),
+    "snapshot create: success: Snap one created successfully\n",
+  );
+  const theirs = await gluster(node, "snapshot create two v1 no-timestamp description second");
+  equal(theirs.out, "snapshot create: success: Snap two created successfully\n", theirs.err);
+  match(await node.must("snapshot create stamped v1"), /Snap stamped_GMT-\d{4}\.\d\d\.\d\d-/);
+  await node.must("snapshot activate one");
+  // What both print is the same, line by line and element by element.
+  const looks = ["list", "list v1", "info", "info one", "info volume v1", "config", "config v1"];
+  for (const line of looks.map((each) => `snapshot ${each}`)) {
+    const [ours, theirs] = [await node.must(line), await gluster(node, line)];
+    equal(shape(ours), shape(theirs.out), `${line}: ${theirs.err}`);
+    const xml = [await node.must(`--xml ${line}`), (await gluster(node, `--xml ${line}`)).out];
+    equal(xml[0], xml[1], `--xml ${line}`);
+  }
+  const status = await node.must("snapshot status one");
+  const known = status.split("\n").filter((each) => !/Held/.test(each)).join("\n");
+  equal(known, (await gluster(node, "snapshot status one")).out);
+  equal([...status.matchAll(/Held alone +: +\d/g)].length, 2, status);
+  equal(texts(await node.must("--xml volume info v1"), "snapshotCount")[0], "3");
+
+  match((await gluster(node, "snapshot config snap-max-hard-limit 4")).out, /set successfully/);
+  match(await node.must("snapshot config auto-delete enable"), /auto-delete successfully set/);
+  // Four are more than the soft limit, 90 % of four: the oldest goes.
+  await node.must("snapshot create three v1 no-timestamp");
+  deepEqual((await node.must("snapshot list v1")).split("\n").map((each) => each.slice(0, 7)), [
+    ...["two", "stamped", "three"],
+    "",
+  ]);
+  await node.must("snapshot config v1 snap-max-hard-limit 3");
+  const full = await node.try("snapshot create four v1");
+  match(full.err, /has reached the effective maximum limit of 3, for the volume \(v1\)/);
+
+  equal((await gluster(node, "snapshot activate two")).code, 0);
+  match((await gluster(node, "snapshot deactivate two")).out, /Snap deactivated successfully/);
+  await node.must("volume stop v1");
+  const kept = await node.try("volume delete v1");
+  match(kept.err, /Cannot delete Volume v1 ,as it has 3 snapshots\./);
+  match((await gluster(node, "snapshot delete two")).out, /two: snap removed successfully/);
+  equal(texts((await gluster(node, "--xml snapshot delete volume v1")).out, "status").length, 2);
+  equal(await node.must("snapshot delete all"), "No snapshots present\n");
+  await node.must("volume delete v1");
+});
+
+e2e("snapshot: what is wrong is one clear line, and changes nothing", [], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 1);
+  const mount = await node.mount("v1");
+  await Deno.mkdir(`${mount.path}/dir`);
+  await Deno.symlink("/etc", `${mount.path}/etc`);
+  await node.must("snapshot create one v1 no-timestamp");
+  const long = "x".repeat(256);
+  const refused: readonly (readonly [line: string, why: RegExp])[] = [
+    ["create one v1 no-timestamp", /^snapshot create: failed: Snapshot one already exists\n$/],
+    ["create two nope", /^snapshot create: failed: Volume \(nope\) does not exist \n$/],
+    [`create ${long} v1`, /^snapshot create: failed: snapname cannot exceed 255 characters/],
+    [`create ${"x".repeat(250)} v1`, /^snapshot create: failed: snapname cannot exceed 255/],
+    ["create ../two v1", /^snapshot create: failed: Snapname can contain only alphanumeric/],
+    ["create all v1", /^snapshot create: failed: "all" cannot be a snapname\n$/],
+    ["create two v1 --file /dir", /it is a directory; leave --file away/],
+    ["create two v1 --file /none", /there is no such file in volume v1/],
+    ["create two v1 --file /dir/../../x", /"\." and "\.\." are not allowed/],
+    ["create two v1 --file /etc/passwd", /there is no such file in volume v1/],
+    ["create two v1 --file /.glusterfs/x", /that is no part of the volume/],
+    ["delete nope", /^snapshot delete: failed: Snapshot \(nope\) does not exist\n$/],
+    ["delete", /say which: a name, all, or volume <volname>/],
+    ["activate nope", /^snapshot activate: failed: Snapshot \(nope\) does not exist\.\n$/],
+    ["deactivate one", /Snapshot one is already deactivated\./],
+    ["info nope", /^Snapshot info : failed: Snapshot \(nope\) does not exist\n$/],
+    ["list nope", /^Snapshot list : failed: Volume \(nope\) does not exist\n$/],
+    ["status volume nope", /^Snapshot status : failed: Volume \(nope\) does not exist\n$/],
+    ["config snap-max-hard-limit 10001", /Invalid snap-max-hard-limit 10001\. Expected range/],
+    ["config v1 snap-max-hard-limit 257", /Invalid snap-max-hard-limit 257\. Expected range/],
+    ["config v1 auto-delete enable", /auto-delete option cannot be set to volumes/],
+    ["config auto-delete maybe", /enter a valid boolean value for auto-delete/],
+  ];
+  for (const [line, why] of refused) {
+    const { code, err } = await node.try(`snapshot ${line}`);
+    match(err, why, line);
+    ok(code > 0, line);
+    equal(err.trimEnd().split("\n").length, 1, `${line}: ${err}`);
+  }
+  await node.must("volume stop v1");
+  match((await node.try("snapshot create two v1")).err, /volume v1 is not started/);
+  equal(await node.must("snapshot list"), "one\n");
+});
+
+e2e("snapshot: an active one is mounted as a volume, by GlusterFS's client and by ours", [
+  "qemu-img",
+], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 4, "replica 2");
+  const live = await node.mount("v1");
+  await Deno.mkdir(`${live.path}/dir/deep`, { recursive: true });
+  for (let n = 0; n < 20; n++) await Deno.writeTextFile(`${live.path}/dir/deep/f${n}`, `old ${n}`);
+  const image = `${live.path}/image`;
+  await must(["sh", "-c", `head -c 3145728 /dev/urandom >${image} && sync ${image}`]);
+  await must(["cp", "-a", live.path, `${node.dir}/copy`]);
+  await node.must("snapshot create one v1 no-timestamp");
+  for (let n = 0; n < 20; n += 2) await Deno.writeTextFile(`${live.path}/dir/deep/f${n}`, "new");
+  await Deno.remove(`${live.path}/dir/deep/f1`);
+  await Deno.rename(`${live.path}/dir/deep`, `${live.path}/moved`);
+  await Deno.writeFile(image, new Uint8Array(3 << 20));
+
+  const inactive = await run(
+    node.space.inside(["mount", "-t", "glusterfs", `${NODE_HOST}:/snaps/one/v1`, "/mnt"]),
+  );
+  ok(inactive.code !== 0, "a snapshot that is not active was mounted");
+  await node.must("snapshot activate one");
+  const old = await node.mount("snaps/one/v1");
+  await must(["diff", "-r", `${node.dir}/copy`, old.path]);
+  const refused = await run(["sh", "-c", `echo x >${old.path}/image`]);
+  match(refused.err, /Read-only file system/);
+  {
+    await using ours = await OurMount.at(
+      node.space,
+      node.dir,
+      `${NODE_HOST}:/snaps/one/v1`,
+      "ro",
+    );
+    await must(["diff", "-r", `${node.dir}/copy`, ours.path]);
+  }
+  // QEMU by libgfapi: the snapshot's volume, and the directory of snapshots in the live one.
+  const server = `file.server.0.type=tcp,file.server.0.host=${NODE_HOST},file.server.0.port=24007`;
+  const volume = "file.driver=gluster,file.volume=/snaps/one/v1,file.path=image";
+  const sources = [
+    ["--image-opts", `driver=raw,${volume},${server}`],
+    ["-f", "raw", `gluster://${NODE_HOST}/v1/.snaps/one/image`],
+  ];
+  for (const source of sources) {
+    const out = `${node.dir}/converted`;
+    await must(node.space.inside(["qemu-img", "convert", "-O", "raw", ...source, out]));
+    await must(["cmp", `${node.dir}/copy/image`, out]);
+  }
+  equal(await Deno.readTextFile(`${live.path}/moved/f0`), "new");
+});
+
+e2e("snapshot: a brick that was down has no part in it, and forgets what is gone", [], async () => {
+  await using node = await ManagedNode.start("--no-restart");
+  await node.volume("v1", 3, "replica 3");
+  const mount = await node.mount("v1");
+  await Deno.writeTextFile(`${mount.path}/file`, "first");
+  await node.must("snapshot create gone v1 no-timestamp");
+  const [brick] = await node.bricks("v1");
+  Deno.kill(brick!.pid, "SIGKILL");
+  await until("the brick is down", async () => !(await node.bricks("v1"))[0]!.online);
+  match((await node.try("snapshot create two v1")).err, /One or more bricks are not running/);
+  match(
+    (await node.try("snapshot create two v1 no-timestamp force")).err,
+    new RegExp(`Missing on ${NODE_HOST}:${brick!.path}`),
+  );
+  await node.must("snapshot delete gone");
+  await node.must("volume start v1 force");
+  const up = await node.allOnline("v1");
+  await Deno.writeTextFile(`${mount.path}/file`, "second");
+  await node.must("snapshot activate two");
+  const old = await node.mount("snaps/two/v1");
+  equal(await Deno.readTextFile(`${old.path}/file`), "first");
+  const status = await node.must("--json snapshot status two");
+  const { value } = JSON.parse(status);
+  deepEqual(value.snapshots[0].bricks.map((each: { missing: boolean }) => each.missing), [
+    true,
+    false,
+    false,
+  ]);
+  await until("the brick knows nothing any more", async () => {
+    const all = await node.must("--json snapshot status two");
+    return JSON.parse(all).value.snapshots[0].bricks[0].alone === null;
+  });
+  // The daemon and all bricks anew: it is still there.
+  await node.endDaemon();
+  for (const { pid } of up) Deno.kill(pid, "SIGKILL");
+  await node.startDaemon("--no-restart");
+  await node.allOnline("v1");
+  equal(await node.must("snapshot list"), "two\n");
+  const later = await node.mount("snaps/two/v1");
+  equal(await Deno.readTextFile(`${later.path}/file`), "first");
+});
+
+e2e(
+  "snapshot: all that was acknowledged before is in it, nothing is torn, and copies are equal",
+  [],
+  async () => {
+    await using node = await ManagedNode.start();
+    await node.volume("v1", 3, "replica 3");
+    const mount = await node.mount("v1"), acked = `${node.dir}/acked`;
+    const writer = new Process(
+      ["python3", WRITER, "write", `${mount.path}/stamps`, acked],
+      `${node.dir}/writer.log`,
+    );
+    const last = () => Number(Deno.readTextFileSync(acked));
+    try {
+      await until("blocks are written", () => run(["test", "-s", acked]).then(({ code }) => !code));
+      const rounds = LONG ? 60 : 2;
+      let before = 0;
+      for (let round = 0; round < rounds; round++) {
+        await until("the writer goes on", () => last() > before + 70);
+        before = last();
+        await node.must(`snapshot create s${round} v1 no-timestamp`);
+        await node.must(`snapshot activate s${round}`);
+        const sums = new Set<string>();
+        for (const index of [0, 1, 2]) {
+          const found = await stamps(node, `s${round}`, index);
+          ok(found.last >= before, `${found.last} of ${before} acknowledged ones are in it`);
+          sums.add(found.sum);
+        }
+        equal(sums.size, 1, "copies differ");
+        if (round % 2) await node.must(`snapshot delete s${round}`);
+      }
+      ok(writer.running, writer.lastWords());
+    } finally {
+      await writer.end("SIGKILL");
+    }
+  },
+);
+
+/** The last number in a snapshot's file as one copy has it, and the sum of the file. */
+async function stamps(node: ManagedNode, name: string, copy: number) {
+  const path = `${node.dir}/copy-${name}-${copy}`;
+  await Deno.mkdir(path);
+  const options = `log-file=${path}.log,xlator-option=*replicate*.read-subvolume-index=${copy}`;
+  await must(
+    node.space.inside([
+      ...["mount", "-t", "glusterfs", "-o", options],
+      `${NODE_HOST}:/snaps/${name}/v1`,
+      path,
+    ]),
+  );
+  try {
+    const last = Number(await must(["python3", WRITER, "check", `${path}/stamps`]));
+    return { last, sum: (await must(["md5sum", `${path}/stamps`])).split(" ")[0]! };
+  } finally {
+    await must(["umount", "-l", path]);
+  }
+}
