@@ -14,6 +14,7 @@ import {
   type Mapping,
   type Run,
   UNALLOCATED,
+  ZERO,
 } from "snapshot/qcow2/mapping.ts";
 import type { Pages } from "snapshot/qcow2/pages.ts";
 import type { Store } from "snapshot/qcow2/store.ts";
@@ -99,7 +100,16 @@ export class Reader {
 
   /** The stretches of the disk that `table` describes, `offset` to `end`. */
   async *extents(table: L1Table, offset: number, end: number): AsyncGenerator<Extent> {
-    const { mapping, pages, backing } = this.#source;
+    const { backing } = this.#source;
+    for await (const extent of this.ownExtents(table, offset, end)) {
+      if (extent.kind !== "hole" || !backing) yield extent;
+      else yield* backing.extents(extent.offset, extent.offset + extent.length);
+    }
+  }
+
+  /** The same without what is below: a hole is what this image has nothing to say of. */
+  async *ownExtents(table: L1Table, offset: number, end: number): AsyncGenerator<Extent> {
+    const { mapping, pages } = this.#source;
     const run = emptyRun();
     for (let at = offset; at < end;) {
       const missing = mapping.locate(table, at, end, run);
@@ -108,15 +118,8 @@ export class Reader {
         continue;
       }
       const { kind, length } = run;
-      if (kind === UNALLOCATED && backing) yield* backing.extents(at, at + length);
-      else {
-        const named = kind === DATA || kind === COMPRESSED
-          ? "data"
-          : kind === UNALLOCATED
-          ? "hole"
-          : "zero";
-        yield { offset: at, length, kind: named };
-      }
+      const named = kind === UNALLOCATED ? "hole" : kind === ZERO ? "zero" : "data";
+      yield { offset: at, length, kind: named };
       at += length;
     }
   }

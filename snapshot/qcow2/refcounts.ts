@@ -78,12 +78,15 @@ export class Refcounts {
     await store.read(header.refcountTableOffset, bytes);
     const view = viewOf(bytes);
     const table = new Float64Array(bytes.length / 8);
+    const seen = new Set<number>();
     for (let index = 0; index < table.length; index++) {
       const offset = offsetOf(view.getUint32(index * 8), view.getUint32(index * 8 + 4)) +
         (view.getUint32(index * 8) >>> 24) * 2 ** 56;
       if (offset % clusterSize || (offset && offset + clusterSize > fileSize)) {
         throw corrupt(`A refcount block at ${offset}, where none can be`);
       }
+      if (offset && seen.has(offset)) throw corrupt(`The refcount block at ${offset} comes twice`);
+      seen.add(offset);
       table[index] = offset;
     }
     return new Refcounts(store, header, pages, mapping, table);
@@ -92,6 +95,18 @@ export class Refcounts {
   /** Where the refcount blocks are. */
   get blocks(): readonly number[] {
     return [...this.#table].filter((offset) => offset !== 0);
+  }
+
+  /** The clusters that blocks describe: first and how many, for each block. */
+  *described(): Generator<[number, number]> {
+    for (let number = 0; number < this.#table.length; number++) {
+      if (this.#table[number]) yield [number * this.#perBlock, this.#perBlock];
+    }
+  }
+
+  /** Whether there is a block for that cluster. */
+  describes(cluster: number): boolean {
+    return !!this.#table[Math.floor(cluster / this.#perBlock)];
   }
 
   /** The largest count that this image can hold. */

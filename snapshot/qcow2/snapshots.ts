@@ -90,6 +90,16 @@ export async function applySnapshot(tables: Tables, snapshot: SnapshotEntry): Pr
   });
 }
 
+/** Takes all that the active disk has from it: everything is as in the backing file then. */
+export async function emptyActive(tables: Tables): Promise<void> {
+  const { header } = tables.parts;
+  await tables.switch(async () => {
+    await dropTree(tables, { l1Offset: header.l1Offset, l1Entries: header.l1Entries });
+    header.l1Entries = Math.max(1, header.l1Entries);
+    header.l1Offset = await tables.place(new Uint8Array(header.l1Entries * 8));
+  });
+}
+
 function needsOwnData(tables: Tables): void {
   if (tables.counted) return;
   throw refused("An image with an external data file cannot have snapshots");
@@ -114,6 +124,7 @@ async function eachReference(
 ): Promise<void> {
   const { pages, mapping } = tables.parts;
   const { clusterSize, entrySize } = mapping;
+  if (!tables.counted) return;
   for (let start = l2Offset; start < l2Offset + clusterSize; start += pages.pageSize) {
     const { view } = await pages.load(start);
     for (let at = 0; at < pages.pageSize; at += entrySize) {
