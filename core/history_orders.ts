@@ -25,6 +25,18 @@ export interface HistoryReader {
 /** What of a reader may change. */
 export type ReaderChange = Partial<Pick<HistoryReader, "name" | "kind" | "active">>;
 
+/** A new file that begins as what a snapshot has of another one. */
+export interface FileClone {
+  /** A UUID, lower-case text: of the reader that keeps what the clone reads. */
+  readonly id: string;
+  /** Id of the snapshot. */
+  readonly snapshot: string;
+  /** The file in it. */
+  readonly source: Gfid;
+  /** An empty file on the same brick: it becomes the clone, with its own owner, mode and attributes. */
+  readonly gfid: Gfid;
+}
+
 /** Room that old states take. */
 export interface HistoryUsage {
   /** Rows of the index, readers aside. */
@@ -66,6 +78,14 @@ export interface HistoryOrders {
    * there is no such reader; EEXIST: there is one with the new one's id.
    */
   join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void>;
+  /**
+   * Makes an empty file a clone, at once whatever its size; it is one on the disk when this resolves,
+   * or an empty file as before. ENOENT: no such snapshot or file; ENOTEMPTY: it has data; EEXIST: it is
+   * a clone, or there is a reader with its id; EINVAL: one of them is no regular file.
+   */
+  cloneFile(clone: FileClone): Promise<void>;
+  /** Copies what a clone still reads from its origin; resolves when it is an ordinary file. ENOENT: it is no clone. */
+  flattenFile(gfid: Gfid): Promise<void>;
   /** Lets answers go. ETIMEDOUT: they went before, so what was taken meanwhile is no clean cut. */
   release(hold: string): void;
   /** ENOENT: there is no such reader. */

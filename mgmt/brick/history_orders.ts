@@ -7,6 +7,8 @@ import type { Xlator } from "core/xlator.ts";
 import { plain } from "mgmt/plain.ts";
 import { procedures, type Program, serve, type Signature } from "rpc/program.ts";
 import {
+  cloneFile,
+  flattenFile,
   HISTORY_OPS_NAME,
   HISTORY_OPS_PROGRAM,
   type HistoryState,
@@ -43,6 +45,8 @@ export function historyOperations(graph: Graph): Program {
       on(holdHistory, (histories, { id, timeoutMs }) => histories.hold(id, timeoutMs)),
       on(takeHistory, (histories, { hold, reader }) => histories.take(hold, reader)),
       on(joinReader, (histories, { id, reader }) => histories.join(id, reader)),
+      on(cloneFile, (histories, clone) => histories.cloneFile(clone)),
+      on(flattenFile, (histories, { gfid }) => histories.flattenFile(gfid)),
       on(releaseHistory, (histories, { id }) => histories.release(id)),
       on(updateReader, (histories, { id, change }) => histories.update(id, given(change))),
       on(removeReader, (histories, { id }) => histories.remove(id)),

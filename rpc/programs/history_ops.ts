@@ -4,7 +4,7 @@
  */
 
 import type { HistoryReader, HistoryUsage } from "core/history_orders.ts";
-import { parseGfid } from "core/inode.ts";
+import { type Gfid, parseGfid } from "core/inode.ts";
 import type { ProgramId, Signature } from "rpc/program.ts";
 import { array, type Codec, i32, string, struct, u32, u53, XdrError } from "rpc/xdr.ts";
 
@@ -115,3 +115,18 @@ export const historyUsage = order(
 
 /** A reader begins that sees what the reader `id` sees. */
 export const joinReader = order(8, struct({ id, reader: struct(READER) }), done);
+
+const gfid: Codec<Gfid> = {
+  write: (to, value) => id.write(to, value),
+  read(from) {
+    const found = parseGfid(id.read(from));
+    if (found === undefined) throw new XdrError("Cannot read order: no gfid");
+    return found;
+  },
+};
+
+/** An empty file becomes a clone of what the snapshot has of `source`. */
+export const cloneFile = order(9, struct({ id, snapshot: id, source: gfid, gfid }), done);
+
+/** A clone becomes an ordinary file; answered when it is. */
+export const flattenFile = order(10, struct({ gfid }), done);

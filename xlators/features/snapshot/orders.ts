@@ -3,11 +3,13 @@
 import type { Clock, Timer } from "core/env.ts";
 import { EEXIST, EINVAL, EIO, ETIMEDOUT } from "core/errno.ts";
 import type {
+  FileClone,
   HistoryOrders,
   HistoryReader,
   HistoryUsage,
   ReaderChange,
 } from "core/history_orders.ts";
+import type { Gfid } from "core/inode.ts";
 import type { History } from "snapshot/engine/history.ts";
 
 /** Answers wait at most that long, whatever is asked for. */
@@ -76,6 +78,8 @@ export interface Kept {
   /** Undefined: there is none that can be used. */
   readonly history: History | undefined;
   readonly whyNot: string | undefined;
+  cloneFile(clone: FileClone): Promise<void>;
+  flattenFile(gfid: Gfid): Promise<void>;
 }
 
 /** See the head of this file. */
@@ -115,6 +119,16 @@ export class Orders implements HistoryOrders {
 
   async join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void> {
     await this.#history.join(id, reader);
+  }
+
+  async cloneFile(clone: FileClone): Promise<void> {
+    void this.#history;
+    await this.#of.cloneFile(clone);
+  }
+
+  async flattenFile(gfid: Gfid): Promise<void> {
+    void this.#history;
+    await this.#of.flattenFile(gfid);
   }
 
   release(hold: string): void {

@@ -4,7 +4,9 @@
  */
 
 import type { Call } from "core/call.ts";
-import type { Args, FopName, Reply } from "core/fops.ts";
+import type { Args, FopName, Fops, Reply } from "core/fops.ts";
+import type { FileClone } from "core/history_orders.ts";
+import type { Gfid } from "core/inode.ts";
 import { bool, oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
 import { withKey, type Xdata } from "core/xdata.ts";
@@ -14,6 +16,8 @@ import { History } from "snapshot/engine/history.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
 import type { Leaving } from "snapshot/engine/kept.ts";
 import { BrickFiles } from "xlators/features/snapshot/brick_files.ts";
+import { CloneFops } from "xlators/features/snapshot/clone_fops.ts";
+import { cloneFile, flattenFile } from "xlators/features/snapshot/file_clones.ts";
 import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
 import { type Before, RULES } from "xlators/features/snapshot/rules.ts";
 import { removeTree, WHOLE_TREE } from "xlators/features/snapshot/tree.ts";
@@ -55,6 +59,7 @@ export class Snapshot extends Uniform {
   #before!: Before;
   #browsing: Browsing;
   #views: Views | undefined;
+  #clones: CloneFops | undefined;
   readonly #holds: Holds;
   readonly histories: Orders;
 
@@ -90,6 +95,8 @@ export class Snapshot extends Uniform {
       this.#before = { preserve: history.preserve, live };
       const { child, inodes } = this;
       this.#views = new Views({ history, live, child, inodes }, this.#browsing);
+      const { clones } = history, { clock } = this.env;
+      this.#clones = new CloneFops({ child, inodes, clones, clock });
     } catch (error) {
       if (!(error instanceof HistoryError)) throw error;
       this.#whyNot = error.message;
@@ -102,6 +109,7 @@ export class Snapshot extends Uniform {
     this.#views = undefined;
     await this.#history?.close();
     this.#history = undefined;
+    this.#clones = undefined;
   }
 
   /** The history; undefined: there is none that can be used. */
@@ -112,6 +120,29 @@ export class Snapshot extends Uniform {
   /** Why there is none. */
   get whyNot(): string | undefined {
     return this.#whyNot;
+  }
+
+  /** See `core/history_orders.ts`. */
+  async cloneFile(clone: FileClone): Promise<void> {
+    const history = this.#history;
+    if (history) await cloneFile(history, this.#clones!, this.env.clock, clone);
+  }
+
+  async flattenFile(gfid: Gfid): Promise<void> {
+    const history = this.#history;
+    if (history) await flattenFile(history, this.#clones!, gfid);
+  }
+
+  /** Below are the files; of clones, only a part of each. */
+  protected override wind<K extends FopName>(
+    fop: K,
+    call: Call,
+    args: Args<K>,
+  ): Promise<Reply<K>> {
+    const history = this.#history;
+    return history?.clones.any
+      ? this.#clones!.wind(fop, call, args)
+      : (this.child[fop] as Fops[K])(call, args);
   }
 
   state(): Json {
