@@ -14,7 +14,7 @@
  *   again are set.
  */
 
-import { refused, usage } from "snapshot/qcow2/failures.ts";
+import { corrupt, refused, usage } from "snapshot/qcow2/failures.ts";
 import { l1EntriesFor } from "snapshot/qcow2/header.ts";
 import type { L1Table } from "snapshot/qcow2/mapping.ts";
 import { COMPRESSED_HIGH, COPIED_HIGH, offsetOf, writeU64 } from "snapshot/qcow2/numbers.ts";
@@ -125,16 +125,21 @@ async function eachReference(
   const { pages, mapping } = tables.parts;
   const { clusterSize, entrySize } = mapping;
   if (!tables.counted) return;
+  const end = Math.ceil(mapping.fileSize / clusterSize);
+  const checked = (cluster: number): Promise<void> => {
+    if (cluster < end) return visit(cluster);
+    throw corrupt(`A data cluster past the end of the file, number ${cluster}`);
+  };
   for (let start = l2Offset; start < l2Offset + clusterSize; start += pages.pageSize) {
     const { view } = await pages.load(start);
     for (let at = 0; at < pages.pageSize; at += entrySize) {
       const high = view.getUint32(at), low = view.getUint32(at + 4);
       if (high & COMPRESSED_HIGH) {
         const { first, count } = tables.compressedClusters(high, low);
-        for (let each = 0; each < count; each++) await visit(first + each);
+        for (let each = 0; each < count; each++) await checked(first + each);
       } else {
         const host = offsetOf(high, low);
-        if (host) await visit(host / clusterSize);
+        if (host) await checked(host / clusterSize);
       }
     }
   }

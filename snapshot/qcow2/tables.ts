@@ -124,18 +124,22 @@ export class Tables {
 
   /** Writes guest data to `host`. Refuses what would hit a table. */
   async writeData(host: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (this.counted) {
-      const last = Math.floor((host + bytes.length - 1) / this.clusterSize);
-      for (let each = Math.floor(host / this.clusterSize); each <= last; each++) {
-        if (this.refcounts.guarded.has(each)) {
-          await this.markCorrupt();
-          throw corrupt(`A data cluster at ${each * this.clusterSize}, where there is a table`);
-        }
-      }
-      this.parts.mapping.fileSize = Math.max(this.parts.mapping.fileSize, host + bytes.length);
-    }
+    if (this.counted) await this.#checkPlace(host, bytes.length);
     this.#dataWritten = true;
     await this.data.write(host, bytes);
+  }
+
+  // What was allocated is within the file as `mapping` knows it, written or not yet.
+  async #checkPlace(host: number, length: number): Promise<void> {
+    const { mapping } = this.parts;
+    const last = Math.floor((host + length - 1) / this.clusterSize);
+    let wrong = last >= Math.ceil(mapping.fileSize / this.clusterSize);
+    for (let each = Math.floor(host / this.clusterSize); !wrong && each <= last; each++) {
+      wrong = this.refcounts.guarded.has(each);
+    }
+    if (!wrong) return;
+    await this.markCorrupt();
+    throw corrupt(`A data cluster at ${host}, where there is a table, or no file`);
   }
 
   /** Sets the corrupt bit, where the version has one: nobody writes before a repair. */
