@@ -7,6 +7,7 @@ import { S_IFMT } from "core/iatt.ts";
 import type { Inode } from "core/inode.ts";
 import { withKey } from "core/xdata.ts";
 import {
+  CONTENT,
   ENTRYLK_COUNT,
   INODELK_COUNT,
   LINK_COUNT,
@@ -79,15 +80,18 @@ export class Finder {
     if (mayDecide && !readable.includes(true) && await favorites.decide(inode)) {
       return await this.#lookup(call, args, false);
     }
-    const index = this.reader.choice.of(inode, readable) ?? this.#anyway(inode, told, readable);
+    const read = this.reader.choice.of(inode, readable);
+    const index = read ?? this.#anyway(inode, told, readable);
     const reply = told[index]!;
     if (!reply.ok) throw reply.error;
+    // What a file holds is told by nobody who is not right in all.
+    const xdata = read === undefined ? reply.value.xdata?.without(CONTENT) : reply.value.xdata;
     const parent = pick(told, index, copies.arbiter);
     const own = [...copies.keys.pending, copies.keys.dirty, ...OWN];
     return {
       ...reply.value,
       postParent: reply.value.postParent ?? parent?.postParent,
-      xdata: forCaller(reply.value.xdata, args.xdata, own),
+      xdata: forCaller(xdata, args.xdata, own),
     };
   }
 

@@ -1,8 +1,11 @@
 /** Names on which copies differ, where an arbiter is among those that answer. */
 
+import { strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { ENOTCONN } from "core/errno.ts";
-import { fails } from "tests/conformance/place.ts";
+import { withKey } from "core/xdata.ts";
+import { CONTENT, CONTENT_LIMIT } from "core/xdata_keys.ts";
+import { fails, text } from "tests/conformance/place.ts";
 import { Scene } from "tests/fakes/replica_scene.ts";
 
 function lookup(scene: Scene, name: string): Promise<unknown> {
@@ -38,4 +41,22 @@ Deno.test("cluster/replicate lookup: of a copy and an arbiter that each miss som
   await without(scene, 2, "g");
   scene.links[1]!.turn(false);
   await fails(lookup(scene, "f"), ENOTCONN);
+});
+
+Deno.test("cluster/replicate lookup: what a file holds is told by a copy that is right, or by none", async () => {
+  const scene = await Scene.of();
+  const content = async (name: string) => {
+    const xdata = withKey(undefined, CONTENT_LIMIT, 100);
+    const { xdata: told } = await scene.top.lookup(ROOT, { parent: scene.root, name, xdata });
+    const data = told?.get(CONTENT);
+    return data && text(data);
+  };
+  const { fd } = await scene.create("f");
+  scene.links[0]!.turn(false);
+  await scene.write(fd, "new");
+  await scene.top.release(ROOT, { fd });
+  scene.links[0]!.turn(true);
+  equal(await content("f"), "new");
+  await scene.split("g", ["one", "two", "six"]);
+  equal(await content("g"), undefined);
 });

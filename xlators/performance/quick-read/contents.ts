@@ -71,10 +71,10 @@ export class Contents {
     return this.#known.get(inode)?.stat?.size;
   }
 
-  /** A content that may be answered. */
-  fresh(inode: Inode): Content | undefined {
+  /** A content that may be answered: it was asked for less than `ageMs` ago. */
+  fresh(inode: Inode, ageMs: number = this.timeoutMs): Content | undefined {
     const content = this.held(inode);
-    return content && this.#clock.monotonic() - content.at < this.timeoutMs ? content : undefined;
+    return content && this.#clock.monotonic() - content.at < ageMs ? content : undefined;
   }
 
   /** A content that nothing tells to be old, whenever it was asked for. */

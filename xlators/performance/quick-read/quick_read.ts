@@ -13,7 +13,10 @@ import type { Iatt } from "core/iatt.ts";
 import { Fd, type Inode, PerInode } from "core/inode.ts";
 import { inodeOf, type LateOpen, LateOpens } from "core/late_opens.ts";
 import { defineXlator } from "core/registry.ts";
+import { Xdata } from "core/xdata.ts";
+import { CONTENT } from "core/xdata_keys.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
+import { Carried } from "xlators/performance/quick-read/carried.ts";
 import { type Content, Contents } from "xlators/performance/quick-read/contents.ts";
 import { options, type QuickReadValues } from "xlators/performance/quick-read/options.ts";
 
@@ -38,6 +41,7 @@ const LOOKS: ReadonlySet<FopName> = new Set<FopName>([
 
 class QuickRead extends Uniform {
   readonly #contents: Contents;
+  readonly #carried: Carried;
   readonly #late = new LateOpens(this.child);
   /** How many of the opened are of an inode: the last one lets its content go. */
   readonly #holders = new PerInode<number>();
@@ -46,7 +50,9 @@ class QuickRead extends Uniform {
   constructor(node: Node, values: QuickReadValues) {
     super(node);
     this.#values = values;
-    this.#contents = new Contents(this.env.clock);
+    const contents = this.#contents = new Contents(this.env.clock);
+    const isOpen = (inode: Inode) => (this.#holders.get(inode) ?? 0) > 0;
+    this.#carried = new Carried(contents, this.inodes, isOpen);
     this.#tune();
   }
 
@@ -90,12 +96,16 @@ class QuickRead extends Uniform {
     const { inode, flags } = args;
     if (flags & O_TRUNC) return await this.#changing(inode, () => this.child.open(call, args));
     const { takes } = this.#late;
-    const content = this.#mayRead(call, args) && await this.#content(call, inode);
+    const mayRead = this.#mayRead(call, args), carried = mayRead && this.#carried.open(inode);
+    const content = carried || mayRead && await this.#content(call, inode);
     // While it was read, a fop began that may take its name, and did not see that it is open.
     const isSafe = content && takes === this.#late.takes && grantsReading(content.stat, call);
     if (!isSafe) return await this.child.open(call, args);
     this.#holders.set(inode, (this.#holders.get(inode) ?? 0) + 1);
-    return { fd: this.#late.hand(call, args).fd };
+    const { fd } = this.#late.hand(call, args);
+    if (!carried) return { fd };
+    // Attributes that everybody was told belong to it: whoever keeps contents may keep this one.
+    return { fd, xdata: Xdata.of([[CONTENT.name, CONTENT.write(carried.data)]]) };
   }
 
   #mayRead(call: Call, args: Args<"open">): boolean {
@@ -191,6 +201,12 @@ class QuickRead extends Uniform {
     const of = inodeOf(args);
     if (fop === "lk") this.#late.locks(args as Args<"lk">);
     if (of && CHANGES.has(fop)) return this.#changing(of, () => this.wind(fop, call, args));
+    if (fop === "unlink" || fop === "rename") this.#carried.drop();
+    const most = this.#values["pass-through"] ? 0 : this.#values["max-file-size"];
+    if (fop === "lookup" && most > 0 && this.#carried.wanted(call, args as Args<"lookup">)) {
+      const look = (more: Args<"lookup">) => this.child.lookup(call, more);
+      return this.#carried.lookup(args as Args<"lookup">, most, look) as Promise<Reply<K>>;
+    }
     const answer = this.wind(fop, call, args);
     if (of && LOOKS.has(fop)) return answer.then((reply) => this.#looked(of, reply));
     switch (fop) {

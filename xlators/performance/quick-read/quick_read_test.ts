@@ -1,4 +1,9 @@
-import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  ok,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { EACCES, ESTALE } from "core/errno.ts";
 import { type GraphEvent, UP } from "core/events.ts";
@@ -10,6 +15,8 @@ import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { flock } from "tests/fakes/flock.ts";
 import { node, testClient, testEnv } from "tests/fakes/node.ts";
+import { withKey, type Xdata } from "core/xdata.ts";
+import { CONTENT, CONTENT_LIMIT } from "core/xdata_keys.ts";
 import { quickRead } from "xlators/performance/quick-read/quick_read.ts";
 
 const gfid = "aaaaaaaa-0000-4000-8000-000000000001" as Gfid;
@@ -39,7 +46,12 @@ function bed(option: Record<string, string> = {}, script: Script = {}) {
   const done = () => Promise.resolve(DONE);
   const changed = () => Promise.resolve({ pre: undefined, post: stat() });
   const child = new Talking({
-    lookup: () => Promise.resolve({ stat: stat(), postParent: undefined }),
+    lookup: (_call, { xdata }) => {
+      const content = new TextEncoder().encode(file.text);
+      const isWanted = (xdata?.get(CONTENT_LIMIT) ?? 0) >= content.length;
+      const answers = isWanted ? { xdata: withKey(undefined, CONTENT, content) } : {};
+      return Promise.resolve({ stat: stat(), postParent: undefined, ...answers });
+    },
     open: (_call, { inode, flags }) => Promise.resolve({ fd: new Fd(inode, flags) }),
     readv: (_call, { offset, size }) => {
       const data = new TextEncoder().encode(file.text).subarray(offset, offset + size);
@@ -82,6 +94,68 @@ Deno.test("quick-read: opening, reading and closing a small file is one read", a
   await close(fd);
   deepEqual(child.fops, ["lookup", "readv"]);
   equal(child.last("readv").fd.anonymous, true);
+});
+
+Deno.test("quick-read: where files are opened, lookups bring along what they hold", async () => {
+  const { top, child, inode, file, look, open, read, close } = bed();
+  await look();
+  await close(await open());
+  file.text = "abcd";
+  equal((await look()).xdata, undefined);
+  const { fd, xdata } = await top.open(ROOT, { inode, flags: 0 });
+  equal(new TextDecoder().decode(xdata?.get(CONTENT)), "abcd");
+  equal(await read(fd), "abcd");
+  await close(fd);
+  deepEqual(child.fops, ["lookup", "readv", "lookup"]);
+  await look();
+  equal(await read(await open()), "abcd");
+  deepEqual(child.fops.slice(3), ["lookup"]);
+});
+
+Deno.test("quick-read: where files are only looked at, no more lookups bring contents along", async () => {
+  const { child, look, open } = bed();
+  const asked = () =>
+    child.seen.map(({ args }) => (args as { xdata?: Xdata }).xdata?.has(CONTENT) ?? false);
+  await look();
+  await open();
+  for (let i = 0; i < 4; i++) await look();
+  deepEqual(asked(), [false, false, true, true, false, false]);
+});
+
+Deno.test("quick-read: what a lookup brought along is not as good as an open for long, nor after a removal", async () => {
+  const { top, child, clock, inodes, inode, file, look, open, read, close } = bed();
+  await look();
+  await close(await open());
+  await look();
+  file.text = "new", file.time = 2;
+  clock.advance(20);
+  const late = await top.open(ROOT, { inode, flags: 0 });
+  equal(late.xdata, undefined);
+  equal(await read(late.fd), "new");
+  await close(late.fd);
+  await look();
+  await top.unlink(ROOT, { parent: inodes.root, name: "other", flags: 0 });
+  child.seen.length = 0;
+  await open();
+  deepEqual(child.fops, ["readv"]);
+});
+
+Deno.test("quick-read: what lookups brought along and nobody opened is let go", async () => {
+  const other = (i: number) => `aaaaaaaa-0000-4000-8000-0000000001${10 + i}` as Gfid;
+  const { top, inodes, look, open, close } = bed({}, {
+    lookup: (_call, { name }) =>
+      Promise.resolve({
+        stat: { gfid: name === "f" ? gfid : other(Number(name)), mode: S_IFREG, size: 3 } as Iatt,
+        postParent: undefined,
+        xdata: withKey(undefined, CONTENT, new Uint8Array(3)),
+      }),
+  });
+  for (let i = 0; i < 40; i++) {
+    await look();
+    await close(await open());
+    await top.lookup(ROOT, { parent: inodes.root, name: String(i) });
+  }
+  ok((top.state!() as { files: number }).files <= 16);
 });
 
 Deno.test("quick-read: what was not looked up, is large, writes or heals is opened", async () => {

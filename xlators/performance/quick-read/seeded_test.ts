@@ -100,9 +100,11 @@ class Applications {
 
   async #openOne(at: Place, flags: number): Promise<void> {
     if (this.#open.length >= OPEN_MAX) return await this.#close();
+    // A file is opened as it was when it was looked up right before. With invalidation what others
+    // did is seen when it was told, and not before.
+    const written = new Map(this.#written);
     const { stat: { gfid } } = await this.#top.lookup(ROOT, at);
-    // With invalidation what others did is seen when it was told, and not before.
-    const least = this.#invalidation ? 0 : this.#written.get(gfid) ?? 0;
+    const least = this.#invalidation ? 0 : written.get(gfid) ?? 0;
     const { fd } = await this.#top.open(ROOT, { inode: this.#inodes.of(gfid), flags });
     this.#open.push({ fd, least, users: 0 });
   }
