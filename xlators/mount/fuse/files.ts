@@ -5,6 +5,7 @@ import { EINVAL, EOPNOTSUPP } from "core/errno.ts";
 import { O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_TRUNC, O_WRONLY } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
+import { CONTENT } from "core/xdata_keys.ts";
 import { attributesOf, dropPrivileges, modeAfterWrite } from "xlators/mount/fuse/attributes.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import type { Handle } from "xlators/mount/fuse/handles.ts";
@@ -43,15 +44,26 @@ export async function open(bridge: Bridge, request: Request): Promise<void> {
   const node = bridge.nodes.of(request.nodeid);
   const flags = request.u32(0), how = request.u32(4);
   const call = bridge.call(request);
-  const { fd } = await bridge.top.open(call, { inode: node.inode, flags });
+  const { fd, xdata } = await bridge.top.open(call, { inode: node.inode, flags });
   if (how & OPEN_KILL_SUIDGID && flags & O_TRUNC) {
     await dropPrivileges(bridge, fd, await attributesOf(bridge, ROOT, node, fd));
   }
   const handle = bridge.handles.add(fd, node, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
-  if (bridge.reply.opened(unique, handle.number, openMode(bridge, flags)) >= 0) return;
+  const mode = openMode(bridge, flags) | stored(bridge, handle, xdata?.get(CONTENT));
+  if (bridge.reply.opened(unique, handle.number, mode) >= 0) return;
   // Nobody waits for it any more: the kernel will not close it.
   bridge.handles.remove(handle);
   await bridge.top.release(call, { fd });
+}
+
+/**
+ * What the file holds came along: it goes to the kernel's cache, and no read will be asked for. Not if
+ * others have it open: the kernel would wait for what they are reading, and they for us.
+ */
+function stored(bridge: Bridge, { node, flags }: Handle, content: Uint8Array | undefined): number {
+  if (!content?.length || node.handles!.size > 1) return 0;
+  if (openMode(bridge, flags) & FOPEN.DIRECT_IO) return 0;
+  return bridge.reply.store(node.id, content) >= 0 ? FOPEN.KEEP_CACHE : 0;
 }
 
 /** READ: the data goes to the kernel from where it came in. */

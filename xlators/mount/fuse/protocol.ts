@@ -109,10 +109,16 @@ export const RELEASE_FLOCK_UNLOCK = 2;
 export const RENAME_NOREPLACE = 1;
 
 /** What we tell the kernel without being asked. */
-export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3 } as const;
+export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3, STORE: 4 } as const;
 
 /** Sizes in bytes. */
-export const IN_HEADER = 40, OUT_HEADER = 16, WRITE_IN = 40, ATTR = 88, ENTRY = 128, DIRENT = 24;
+export const IN_HEADER = 40,
+  OUT_HEADER = 16,
+  WRITE_IN = 40,
+  ATTR = 88,
+  ENTRY = 128,
+  DIRENT = 24,
+  STORE = 24;
 
 /** A single write or read never has more data. */
 export const DATA_MAX = 1 << 20;

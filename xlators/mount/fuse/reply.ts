@@ -3,10 +3,11 @@
 import type { Statfs } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
-import { ATTR, DATA_MAX, ENTRY, NOTIFY, OUT_HEADER } from "xlators/mount/fuse/protocol.ts";
+import { ATTR, DATA_MAX, ENTRY, NOTIFY, OUT_HEADER, STORE } from "xlators/mount/fuse/protocol.ts";
 
 const TWO_32 = 2 ** 32;
-const SMALL = 4096;
+/** Room for most answers, and for what a small file holds. */
+const SMALL = 8192;
 
 /** A buffer for an answer. */
 export class ReplyBuffer {
@@ -159,6 +160,22 @@ export class Replier {
     bytes.fill(0, OUT_HEADER, OUT_HEADER + ENTRY);
     putTime(view, OUT_HEADER + 16, OUT_HEADER + 32, missing);
     return this.#finish(this.#small, unique, 0, ENTRY);
+  }
+
+  /**
+   * Puts the first bytes of a node's data into the kernel's cache. Waits for pages that are being read:
+   * only for a node that nobody has open.
+   */
+  store(nodeid: number, data: Uint8Array): number {
+    const size = STORE + data.length;
+    const buffer = size <= SMALL ? this.#small : this.#roomy(size);
+    const { bytes, view } = buffer;
+    putU64(view, OUT_HEADER, nodeid);
+    putU64(view, OUT_HEADER + 8, 0);
+    view.setUint32(OUT_HEADER + 16, data.length, true);
+    view.setUint32(OUT_HEADER + 20, 0, true);
+    bytes.set(data, OUT_HEADER + STORE);
+    return this.#finish(buffer, 0, NOTIFY.STORE, size);
   }
 
   opened(unique: number, handle: number, flags: number): number {
