@@ -8,7 +8,7 @@
 
 import type { Env } from "core/env.ts";
 import type { ReaderUsage } from "core/history_orders.ts";
-import { EBUSY, EEXIST, ENOENT } from "core/errno.ts";
+import { EBUSY, EEXIST, EIO, ENOENT, ENOSPC } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import type { Clone } from "snapshot/engine/clone.ts";
@@ -22,8 +22,9 @@ import type { Live } from "snapshot/engine/live.ts";
 import { Preserver } from "snapshot/engine/preserve.ts";
 import { Readers } from "snapshot/engine/readers.ts";
 import { recover } from "snapshot/engine/recover.ts";
+import { Reserve } from "snapshot/engine/reserve.ts";
 import { Segments, syncDirectory } from "snapshot/engine/segments.ts";
-import { HistoryStore, type Reader } from "snapshot/engine/store.ts";
+import { HistoryError, HistoryStore, type Reader } from "snapshot/engine/store.ts";
 import { usageByReader } from "snapshot/engine/usage.ts";
 import { UNIT } from "snapshot/engine/units.ts";
 import { View } from "snapshot/engine/view.ts";
@@ -48,6 +49,7 @@ export class History {
   readonly #kept: KeptFiles;
   readonly #collector: Collector;
   readonly #gate = new Gate();
+  readonly #reserve: Reserve;
   readonly #directory: string;
   readonly #live: Live;
   readonly #env: Env;
@@ -60,7 +62,9 @@ export class History {
   private constructor({ directory, live, durability, env }: HistoryOptions) {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const path = `${directory}/index.sqlite`;
+    refuseWithoutIndex(directory, path);
     const store = this.#store = HistoryStore.open(path);
+    this.#reserve = new Reserve(directory);
     const segments = this.#segments = Segments.open(`${directory}/segments`);
     const journal = this.#journal = new Journal(store, segments, path, durability);
     const kept = this.#kept = new KeptFiles(`${directory}/kept`, store, journal, live);
@@ -85,9 +89,30 @@ export class History {
 
   /** Opens the history of a brick, or begins one. Throws HistoryError: it cannot be used. */
   static async open(options: HistoryOptions): Promise<History> {
+    const { directory } = options;
+    try {
+      return await History.#started(options);
+    } catch (error) {
+      // The disk may be full.
+      if (new Reserve(directory).giveUp()) return await History.open(options);
+      if (error instanceof HistoryError) throw error;
+      const why = error instanceof Error ? error.message : String(error);
+      throw new HistoryError(
+        `the history "${directory}" cannot be opened (${why}); mend that and start the brick again`,
+        { cause: error },
+      );
+    }
+  }
+
+  static async #started(options: HistoryOptions): Promise<History> {
     const history = new History(options);
-    await history.#start();
-    return history;
+    try {
+      await history.#start();
+      return history;
+    } catch (error) {
+      history.#end();
+      throw error;
+    }
   }
 
   async #start(): Promise<void> {
@@ -108,8 +133,18 @@ export class History {
     await this.clones.settled();
     await this.#collector.stop();
     await this.#journal.settled();
-    await this.#journal.sync();
-    this.#store.isOpen = false;
+    try {
+      await this.#journal.sync();
+      this.#store.isOpen = false;
+    } catch (error) {
+      // The next start looks through it as after a crash.
+      this.#env.log.warn("a history did not end in order", { error: String(error) });
+    } finally {
+      this.#end();
+    }
+  }
+
+  #end(): void {
     this.#kept[Symbol.dispose]();
     this.#segments[Symbol.dispose]();
     this.#store.close();
@@ -159,6 +194,7 @@ export class History {
     await before;
     try {
       if (this.readers.get(reader.id) || reader.epoch < store.epoch()) throw EEXIST;
+      await this.#reserve.make();
       await this.#begin(reader, signal);
     } finally {
       resolve();
@@ -232,13 +268,24 @@ export class History {
     const reader = this.readers.get(id);
     if (!reader) throw ENOENT;
     if (this.clones.reads(id)) throw EBUSY;
-    await this.#journal.add(() => this.#store.removeReader(reader));
+    await this.#unreserved(() => this.#journal.add(() => this.#store.removeReader(reader)));
     this.readers.set(this.#store.readers());
     this.#views.delete(id);
     await this.#journal.sync();
     // What is under way may still keep something for it.
     this.#left = this.#gate.over().then(() => this.#collector.add(reader.epoch));
     this.#collect();
+  }
+
+  /** What gives room back may use the reserve, if the disk is full. */
+  async #unreserved(change: () => Promise<void>): Promise<void> {
+    try {
+      await change();
+    } catch (error) {
+      const isFull = ENOSPC.matches(error) || EIO.matches(error);
+      if (!isFull || !this.#reserve.giveUp()) throw error;
+      await change();
+    }
   }
 
   /** What a reader sees; undefined: there is none with this id. */
@@ -269,8 +316,10 @@ export class History {
     do {
       await this.clones.settled();
       await this.#left;
-      await this.#collector.run();
+      await this.#unreserved(() => this.#collector.run());
     } while (this.clones.sweep());
+    // Should there be no room yet, the next snapshot is refused.
+    if (this.readers.any) await this.#reserve.make().catch(() => {});
   }
 
   /** Bytes of old data that each reader needs, in the order of `readers.list`. */
@@ -289,5 +338,33 @@ export class History {
     this.collected().catch((error) => {
       this.#env.log.warn("old data of removed snapshots stays for now", { error: String(error) });
     });
+  }
+}
+
+// A new index beside old data would pass for a brick that never had a snapshot.
+function refuseWithoutIndex(directory: string, path: string): void {
+  const has = (name: string) => {
+    try {
+      return !Deno.readDirSync(`${directory}/${name}`)[Symbol.iterator]().next().done;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  };
+  if (!isThere(path) && (has("segments") || has("kept"))) {
+    throw new HistoryError(
+      `the history "${directory}" has old data but no index.sqlite; put the index back, or remove ` +
+        "the directory: the brick's snapshots are lost then",
+    );
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }

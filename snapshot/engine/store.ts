@@ -75,7 +75,27 @@ export class HistoryStore {
 
   /** Opens or makes the index at `path`. Throws HistoryError if it is damaged, newer or another's. */
   static open(path: string): HistoryStore {
-    const database = new DatabaseSync(path);
+    return HistoryStore.#opened(path, new DatabaseSync(path), prepare);
+  }
+
+  /** The same to look at only. HistoryError as well if there is none, or if it is older. */
+  static look(path: string): HistoryStore {
+    let database: DatabaseSync;
+    try {
+      database = new DatabaseSync(path, { readOnly: true });
+    } catch (error) {
+      throw new HistoryError(`there is no history "${path}" (${messageOf(error)})`, {
+        cause: error,
+      });
+    }
+    return HistoryStore.#opened(path, database, refuseOthers);
+  }
+
+  static #opened(
+    path: string,
+    database: DatabaseSync,
+    prepare: (database: DatabaseSync, path: string) => void,
+  ): HistoryStore {
     try {
       prepare(database, path);
     } catch (error) {
@@ -112,6 +132,12 @@ export class HistoryStore {
   /** Moves what the log holds into the database file; the caller syncs. */
   checkpoint(): void {
     this.#statement("PRAGMA wal_checkpoint(PASSIVE)").get();
+  }
+
+  /** What is wrong with the database itself, a line each; nothing if it is sound. */
+  damage(): string[] {
+    const rows = this.#statement("PRAGMA integrity_check").all() as { integrity_check: string }[];
+    return rows.map((row) => row.integrity_check).filter((line) => line !== "ok");
   }
 
   /** Rows that say how something was. */
@@ -475,9 +501,22 @@ function entryOf({ name, epoch, gfid, type }: EntryRow): OldEntry {
   };
 }
 
+function refuseOthers(database: DatabaseSync, path: string): void {
+  const version = numberOf(database, "user_version");
+  if (numberOf(database, "application_id") !== APPLICATION_ID || version !== UPGRADES.length) {
+    throw new HistoryError(
+      `"${path}" is no history of this version (${UPGRADES.length}); start the brick once, so that ` +
+        "an older one becomes one",
+    );
+  }
+}
+
+function numberOf(database: DatabaseSync, pragma: string): number {
+  return Object.values(database.prepare(`PRAGMA ${pragma}`).get()!)[0] as number;
+}
+
 function prepare(database: DatabaseSync, path: string): void {
-  const number = (pragma: string) =>
-    Object.values(database.prepare(`PRAGMA ${pragma}`).get()!)[0] as number;
+  const number = (pragma: string) => numberOf(database, pragma);
   database.exec(
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; " +
       "PRAGMA cache_size = -4096",
