@@ -86,6 +86,12 @@ export interface HistoryOrders {
   cloneFile(clone: FileClone): Promise<void>;
   /** Copies what a clone still reads from its origin; resolves when it is an ordinary file. ENOENT: it is no clone. */
   flattenFile(gfid: Gfid): Promise<void>;
+  /**
+   * Makes a live file what the snapshot with this id has of it: data, size, owner, mode, times and
+   * attributes. To be given to all bricks that have the file, all of them up. ENOENT: no such snapshot,
+   * or no such file there or now; EINVAL: it is no regular file; EBUSY: it is open for writing.
+   */
+  restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
   /** Lets answers go. ETIMEDOUT: they went before, so what was taken meanwhile is no clean cut. */
   release(hold: string): void;
   /** ENOENT: there is no such reader. */

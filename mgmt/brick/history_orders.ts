@@ -19,6 +19,7 @@ import {
   type OrderDone,
   releaseHistory,
   removeReader,
+  restoreFile,
   takeHistory,
   updateReader,
 } from "rpc/programs/history_ops.ts";
@@ -46,6 +47,7 @@ export function historyOperations(graph: Graph): Program {
       on(takeHistory, (histories, { hold, reader }) => histories.take(hold, reader)),
       on(joinReader, (histories, { id, reader }) => histories.join(id, reader)),
       on(cloneFile, (histories, clone) => histories.cloneFile(clone)),
+      on(restoreFile, (histories, { snapshot, gfid }) => histories.restoreFile(snapshot, gfid)),
       on(flattenFile, (histories, { gfid }) => histories.flattenFile(gfid)),
       on(releaseHistory, (histories, { id }) => histories.release(id)),
       on(updateReader, (histories, { id, change }) => histories.update(id, given(change))),

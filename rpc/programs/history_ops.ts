@@ -130,3 +130,6 @@ export const cloneFile = order(9, struct({ id, snapshot: id, source: gfid, gfid 
 
 /** A clone becomes an ordinary file; answered when it is. */
 export const flattenFile = order(10, struct({ gfid }), done);
+
+/** A live file becomes what the snapshot has of it. */
+export const restoreFile = order(11, struct({ snapshot: id, gfid }), done);

@@ -80,6 +80,7 @@ export interface Kept {
   readonly whyNot: string | undefined;
   cloneFile(clone: FileClone): Promise<void>;
   flattenFile(gfid: Gfid): Promise<void>;
+  restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
 }
 
 /** See the head of this file. */
@@ -129,6 +130,11 @@ export class Orders implements HistoryOrders {
   async flattenFile(gfid: Gfid): Promise<void> {
     void this.#history;
     await this.#of.flattenFile(gfid);
+  }
+
+  async restoreFile(snapshot: string, gfid: Gfid): Promise<void> {
+    void this.#history;
+    await this.#of.restoreFile(snapshot, gfid);
   }
 
   release(hold: string): void {

@@ -3,8 +3,18 @@
  * `rules.ts`, if a snapshot sees it. docs/design/snapshots.md.
  */
 
-import type { Call } from "core/call.ts";
-import type { Args, FopName, Fops, Reply } from "core/fops.ts";
+import { type Call, PID_SERVER_TRASH, ROOT } from "core/call.ts";
+import type {
+  Args,
+  Empty,
+  FopName,
+  Fops,
+  GetxattrArgs,
+  OnFd,
+  Reply,
+  SetxattrArgs,
+  XattrReply,
+} from "core/fops.ts";
 import type { FileClone } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
 import { bool, oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
@@ -15,10 +25,17 @@ import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { History } from "snapshot/engine/history.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
 import type { Leaving } from "snapshot/engine/kept.ts";
+import {
+  blockOrder,
+  doBlockOrder,
+  SNAPSHOTS_XATTR,
+  snapshotsOf,
+} from "xlators/features/snapshot/block_xattrs.ts";
 import { BrickFiles } from "xlators/features/snapshot/brick_files.ts";
 import { CloneFops } from "xlators/features/snapshot/clone_fops.ts";
 import { cloneFile, flattenFile } from "xlators/features/snapshot/file_clones.ts";
 import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
+import { restoreFile } from "xlators/features/snapshot/restore.ts";
 import { type Before, RULES } from "xlators/features/snapshot/rules.ts";
 import { removeTree, WHOLE_TREE } from "xlators/features/snapshot/tree.ts";
 import { type Browsing, snapshotDirectory, Views } from "xlators/features/snapshot/views.ts";
@@ -49,6 +66,8 @@ const options = {
       "walks through all snapshots as well. It can be entered in any case.",
   }),
 } satisfies OptionTable;
+
+const DAEMON: Call = { ...ROOT, pid: PID_SERVER_TRASH };
 
 /** See the head of this file. */
 export class Snapshot extends Uniform {
@@ -133,6 +152,11 @@ export class Snapshot extends Uniform {
     if (history) await flattenFile(history, this.#clones!, gfid);
   }
 
+  async restoreFile(snapshot: string, gfid: Gfid): Promise<void> {
+    const history = this.#history;
+    if (history) await restoreFile(history, this, DAEMON, snapshot, this.inodes.of(gfid));
+  }
+
   /** Below are the files; of clones, only a part of each. */
   protected override wind<K extends FopName>(
     fop: K,
@@ -154,8 +178,23 @@ export class Snapshot extends Uniform {
     const views = this.#views;
     const seen = views?.answer(fop, call, args);
     if (seen) return seen;
+    const block = XATTR_FOPS.has(fop) ? this.#blockOrder(call, args) : undefined;
+    if (block) return block as Promise<Reply<K>>;
     const live = this.#live(fop, call, args);
     return views?.isWatchedFor(fop) ? views.orView(live, fop, call, args) : live;
+  }
+
+  // Snapshots of a file, by its attributes.
+  #blockOrder(call: Call, args: unknown): Promise<Empty | XattrReply> | undefined {
+    const { inode, fd, name, xattrs } = args as Partial<SetxattrArgs & GetxattrArgs & OnFd>;
+    const history = this.#history, of = inode ?? fd?.inode;
+    if (!history || !of) return undefined;
+    if (name === SNAPSHOTS_XATTR) {
+      return Promise.resolve({ xattrs: snapshotsOf(history, of.gfid) });
+    }
+    const order = blockOrder(xattrs);
+    const parts = { history, layer: this, clock: this.env.clock };
+    return order && doBlockOrder(parts, call, of, order);
   }
 
   #live<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
@@ -224,6 +263,10 @@ type Rule<K extends FopName> = (
   before: Before,
   args: Args<K>,
 ) => Promise<Leaving | void> | undefined;
+const XATTR_FOPS: ReadonlySet<FopName> = new Set<FopName>([
+  ...["setxattr", "fsetxattr", "getxattr", "fgetxattr"] as const,
+]);
+
 type Rules = { readonly [K in FopName]?: Rule<K> };
 
 /** `features/snapshot`: a brick's history. */

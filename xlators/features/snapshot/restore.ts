@@ -1,0 +1,102 @@
+/**
+ * Makes a live file what a snapshot has of it, through the layer's own fops: newer snapshots keep what
+ * is overwritten. Only what changed since is copied; what was a hole becomes one. A crash in between
+ * leaves a file that is partly restored: whoever asked was not answered, and asks again.
+ *
+ * At every brick that has the file by itself: the views of replicas are equal, and nobody may have the
+ * file open for writing, so the files are equal afterwards. That all of them are up is for who asks.
+ */
+
+import type { Call } from "core/call.ts";
+import { EBUSY, EINVAL, ENODATA, ENOENT } from "core/errno.ts";
+import { type Fops, O_RDWR } from "core/fops.ts";
+import { isRegular } from "core/iatt.ts";
+import { Fd, type Gfid, type Inode } from "core/inode.ts";
+import { ptr, withKey, Xdata } from "core/xdata.ts";
+import { OPEN_ACTIVE_FD_COUNT } from "core/xdata_keys.ts";
+import { type ByteRange, changedRanges } from "snapshot/engine/diff.ts";
+import type { History } from "snapshot/engine/history.ts";
+import type { InodeState } from "snapshot/engine/live.ts";
+import type { View } from "snapshot/engine/view.ts";
+
+const CHUNK = 1 << 20;
+/** What belongs to the brick, to replication, or follows from the rest. */
+const NOT_RESTORED = /^trusted\.(afr\.|gfid|glusterfs\.mdata$|pgfid\.)/;
+
+/** ENOENT: no such snapshot, or no such file, there or now; EINVAL: it is no regular file; EBUSY: it is open for writing. */
+export async function restoreFile(
+  history: History,
+  layer: Fops,
+  call: Call,
+  snapshot: string,
+  inode: Inode,
+): Promise<void> {
+  const { gfid } = inode;
+  const sides = history.sides(snapshot);
+  const was = await sides?.before.inode(gfid);
+  if (!sides || !was) throw ENOENT;
+  if (!isRegular(was.iatt)) throw EINVAL;
+  const xdata = withKey(undefined, OPEN_ACTIVE_FD_COUNT, 1);
+  const { stat, xdata: told } = await layer.lookup(call, { inode, name: "", xdata });
+  if (told?.get(OPEN_ACTIVE_FD_COUNT)) throw EBUSY;
+  const { size } = was.iatt, fd = new Fd(inode, O_RDWR, true);
+  const ranges = (await changedRanges(sides, gfid))
+    .map(({ start, end }) => ({ start, end: Math.min(end, size) }));
+  if (stat.size < size) ranges.push({ start: stat.size, end: size });
+  if (stat.size !== size) await layer.ftruncate(call, { fd, offset: size });
+  for (const range of ranges) await restoreRange(sides.before, layer, call, fd, range);
+  await restoreAttributes(layer, call, inode, was);
+  await layer.fsync(call, { fd, dataOnly: false });
+}
+
+async function restoreRange(
+  view: View,
+  layer: Fops,
+  call: Call,
+  fd: Fd,
+  { start, end }: ByteRange,
+): Promise<void> {
+  const { gfid } = fd.inode;
+  for (let offset = start; offset < end;) {
+    const until = Math.min(end, offset + CHUNK), size = until - offset;
+    const data = await view.nextData(gfid, offset);
+    if (data === undefined || data >= until) {
+      await layer.discard(call, { fd, offset, size });
+    } else {
+      const bytes = new Uint8Array(size);
+      await view.read(gfid, offset, bytes);
+      await layer.writev(call, { fd, offset, data: bytes, flags: 0 });
+    }
+    offset = until;
+  }
+}
+
+async function restoreAttributes(
+  layer: Fops,
+  call: Call,
+  inode: Inode,
+  { iatt, xattrs }: InodeState,
+): Promise<void> {
+  const { xattrs: now } = await layer.getxattr(call, { inode, name: "" });
+  for (const name of now?.names() ?? []) {
+    if (NOT_RESTORED.test(name) || xattrs.has(name)) continue;
+    await layer.removexattr(call, { inode, name }).catch((error) => {
+      if (!ENODATA.matches(error)) throw error;
+    });
+  }
+  const old = [...xattrs].filter(([name]) => !NOT_RESTORED.test(name))
+    .map(([name, value]) => [name, ptr(value)] as const);
+  if (old.length) await layer.setxattr(call, { inode, xattrs: Xdata.of(old), flags: 0 });
+  const { mode, uid, gid } = iatt;
+  await layer.setattr(call, { inode, changes: { uid, gid, mode } });
+  const atime = { sec: iatt.atime, nsec: iatt.atimeNsec };
+  const mtime = { sec: iatt.mtime, nsec: iatt.mtimeNsec };
+  await layer.setattr(call, { inode, changes: { atime, mtime } });
+}
+
+/** The id of the snapshot that the file has under a name, by the attributes of GlusterFS 3.5. */
+export function fileSnapshot(history: History, gfid: Gfid, name: string): string | undefined {
+  return history.readers.list().find((reader) =>
+    reader.kind === "snapshot" && reader.file === gfid && reader.name === name
+  )?.id;
+}
