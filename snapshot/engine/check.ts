@@ -60,7 +60,8 @@ async function checkExtents(
 ): Promise<Map<number, number>> {
   using segments = Segments.open(`${directory}/segments`);
   const used = new Map<number, number>();
-  for (let after: Extent | undefined;;) {
+  let after: Extent | undefined;
+  for (;;) {
     const rows = store.extentsOfEpochs(0, Number.MAX_SAFE_INTEGER, after, ROWS_AT_ONCE);
     if (!rows.length) return used;
     for (const extent of rows) {
