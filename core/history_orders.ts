@@ -1,7 +1,7 @@
 /**
  * Orders to a layer that keeps the history of a brick: who reads old states (snapshots, clones), and
  * since when. A management daemon gives them, on the brick's unix socket; one snapshot of a volume is
- * `hold` at all of its bricks, `take` at all, `release` at all.
+ * `hold` at all of its bricks, `take` at all, `release` at all, `secure` at all.
  */
 
 import type { Gfid } from "core/inode.ts";
@@ -68,9 +68,10 @@ export interface HistoryOrders {
    */
   hold(id: string, timeoutMs: number): void;
   /**
-   * Begins a reader when no change is under way: it sees all that was done until then. Resolves when
-   * that is on the disk. `hold`: only if that still holds, and goes on doing so until then: else
-   * ETIMEDOUT. EEXIST: there is a reader with its id, or its epoch has passed. ENOSPC.
+   * Begins a reader when no change is under way: it sees all that was done until then. Without a
+   * hold it is on the disk when this resolves, with one after `secure`. `hold`: only if that still
+   * holds, and goes on doing so until then: else ETIMEDOUT. EEXIST: there is a reader with its id, or
+   * its epoch has passed. ENOSPC.
    */
   take(hold: string | undefined, reader: HistoryReader): Promise<void>;
   /**
@@ -92,6 +93,11 @@ export interface HistoryOrders {
    * or no such file there or now; EINVAL: it is no regular file; EBUSY: it is open for writing.
    */
   restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
+  /**
+   * What was taken is on the disk when this resolves: also the live files, as far as readers see
+   * them. It may take seconds, and nobody waits for it: after the release.
+   */
+  secure(): Promise<void>;
   /** Lets answers go. ETIMEDOUT: they went before, so what was taken meanwhile is no clean cut. */
   release(hold: string): void;
   /** ENOENT: there is no such reader. */

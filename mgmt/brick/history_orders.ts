@@ -20,6 +20,7 @@ import {
   releaseHistory,
   removeReader,
   restoreFile,
+  secureHistory,
   takeHistory,
   updateReader,
 } from "rpc/programs/history_ops.ts";
@@ -49,6 +50,7 @@ export function historyOperations(graph: Graph): Program {
       on(cloneFile, (histories, clone) => histories.cloneFile(clone)),
       on(restoreFile, (histories, { snapshot, gfid }) => histories.restoreFile(snapshot, gfid)),
       on(flattenFile, (histories, { gfid }) => histories.flattenFile(gfid)),
+      on(secureHistory, (histories) => histories.secure()),
       on(releaseHistory, (histories, { id }) => histories.release(id)),
       on(updateReader, (histories, { id, change }) => histories.update(id, given(change))),
       on(removeReader, (histories, { id }) => histories.remove(id)),

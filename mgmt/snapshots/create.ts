@@ -46,6 +46,7 @@ export async function takeAtOnce(
   } finally {
     if (sets.length) await resume(sets, id);
   }
+  await all(bricks, (brick) => brick.secure());
 }
 
 async function takeHeld(

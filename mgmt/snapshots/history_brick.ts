@@ -16,12 +16,15 @@ import {
   type OrderDone,
   releaseHistory,
   removeReader,
+  secureHistory,
   takeHistory,
   updateReader,
 } from "rpc/programs/history_ops.ts";
 
 /** Longest wait for an answer that looks at much, or waits for a disk. Milliseconds. */
 const PATIENCE_MS = 10_000;
+/** What applications wrote and did not sync may be much, and goes to the disk first. */
+const SECURE_MS = 30_000;
 
 /** A brick did not do what it was told. */
 export class OrderFailed extends Error {
@@ -72,6 +75,11 @@ export class HistoryBrick implements AskedBrick {
   /** See `HistoryOrders.release`. */
   async release(id: string, patienceMs: number): Promise<void> {
     this.#expect(await this.#ask(releaseHistory, { id }, patienceMs));
+  }
+
+  /** See `HistoryOrders.secure`. */
+  async secure(): Promise<void> {
+    this.#expect(await this.#ask(secureHistory, {}, SECURE_MS));
   }
 
   /** See `HistoryOrders.update`. */

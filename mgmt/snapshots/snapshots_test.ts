@@ -102,7 +102,7 @@ Deno.test("mgmt/snapshots: all bricks hold answers before the first takes, and t
   const made = await scene.create("one");
   deepEqual(
     order,
-    [..."hhh", ..."ttt", ..."rrr"].map((each) => ({ h: "hold", t: "take", r: "release" })[each]),
+    ["hold", "take", "release", "secure"].flatMap((step) => [step, step, step]),
   );
   deepEqual([made.epoch, made.state, made.missing, made.active], [1, "kept", [], false]);
   deepEqual(await scene.names(), [["one"], ["one"], ["one"], ["one"]]);
@@ -111,7 +111,7 @@ Deno.test("mgmt/snapshots: all bricks hold answers before the first takes, and t
 });
 
 Deno.test("mgmt/snapshots: one brick that fails, is late or dies at any step leaves nothing anywhere", async () => {
-  const steps: Step[] = ["hold", "take", "release"];
+  const steps: Step[] = ["hold", "take", "release", "secure"];
   const faults: Fault[] = ["refused", "late", "dead before", "dead after"];
   for (const step of steps) {
     for (const how of faults) {

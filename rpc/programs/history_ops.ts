@@ -133,3 +133,6 @@ export const flattenFile = order(10, struct({ gfid }), done);
 
 /** A live file becomes what the snapshot has of it. */
 export const restoreFile = order(11, struct({ snapshot: id, gfid }), done);
+
+/** What was taken is on the disk when this is answered. */
+export const secureHistory = order(20, struct({}), done);

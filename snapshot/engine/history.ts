@@ -23,7 +23,7 @@ import { Preserver } from "snapshot/engine/preserve.ts";
 import { Readers } from "snapshot/engine/readers.ts";
 import { recover } from "snapshot/engine/recover.ts";
 import { Reserve } from "snapshot/engine/reserve.ts";
-import { Segments, syncDirectory } from "snapshot/engine/segments.ts";
+import { Segments, syncDirectory, syncFileSystem } from "snapshot/engine/segments.ts";
 import { HistoryError, HistoryStore, type Reader } from "snapshot/engine/store.ts";
 import { usageByReader } from "snapshot/engine/usage.ts";
 import { UNIT } from "snapshot/engine/units.ts";
@@ -179,10 +179,9 @@ export class History {
   }
 
   /**
-   * Begins a reader: it sees all that was changed until now and nothing that comes. Resolves when
-   * that is on the disk; changes go on before: their rows come after the reader's there. EEXIST:
-   * there is a reader with its id, or its epoch has ended. With the signal it ends at once, with its
-   * reason, and nothing has changed.
+   * Begins a reader: it sees all that was changed until now and nothing that comes. On the disk it is
+   * when `secure` was called since. EEXIST: there is a reader with its id, or its epoch has ended.
+   * With the signal it ends at once, with its reason, and nothing has changed.
    */
   async take(reader: Reader, signal?: AbortSignal): Promise<void> {
     const store = this.#store;
@@ -199,7 +198,15 @@ export class History {
     } finally {
       resolve();
     }
+  }
+
+  /**
+   * What readers that began see is on the disk when this resolves, with durability `strict`: also the
+   * live files, of which they see all that did not change since. Throws FopError.
+   */
+  async secure(): Promise<void> {
     await this.#journal.sync();
+    if (this.durability === "strict") await syncFileSystem(this.#directory);
   }
 
   async #begin(reader: Reader, signal: AbortSignal | undefined): Promise<void> {

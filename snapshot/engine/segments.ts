@@ -183,11 +183,20 @@ function done(result: number): void {
 }
 
 /** Makes names that were made in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
+export function syncDirectory(path: string): Promise<void> {
+  return syncThrough(path, (fd) => sys.fsyncAsync(fd));
+}
+
+/** Makes all durable that is on the file system of a directory. */
+export function syncFileSystem(path: string): Promise<void> {
+  return syncThrough(path, (fd) => sys.syncfsAsync(fd));
+}
+
+async function syncThrough(path: string, sync: (fd: number) => Promise<number>): Promise<void> {
   const fd = sys.openat(AT_FDCWD, cstring(path), LOCAL_O_DIRECTORY | O_CLOEXEC, 0);
   if (fd < 0) throw fopError(-fd);
   try {
-    done(await sys.fsyncAsync(fd));
+    done(await sync(fd));
   } finally {
     sys.close(fd);
   }

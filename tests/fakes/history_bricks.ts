@@ -14,13 +14,14 @@ import {
   listReaders,
   releaseHistory,
   removeReader,
+  secureHistory,
   takeHistory,
   updateReader,
 } from "rpc/programs/history_ops.ts";
 import type { FakeClock } from "tests/fakes/clock.ts";
 
 /** An order that can fail. */
-export type Step = "hold" | "take" | "release" | "update" | "remove" | "state" | "usage";
+export type Step = "hold" | "take" | "release" | "secure" | "update" | "remove" | "state" | "usage";
 
 /**
  * How it fails: it is refused; it is carried out, but told too late; or the brick is dead before, or
@@ -32,6 +33,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map([
   [holdHistory.procedure, "hold"],
   [takeHistory.procedure, "take"],
   [releaseHistory.procedure, "release"],
+  [secureHistory.procedure, "secure"],
   [updateReader.procedure, "update"],
   [removeReader.procedure, "remove"],
   [listReaders.procedure, "state"],
@@ -69,6 +71,8 @@ export class FakeHistoryBrick {
         return this.#take(args.hold, args.reader);
       case "release":
         return this.holds.delete(args.id) ? DONE : failed(ETIMEDOUT);
+      case "secure":
+        return DONE;
       case "update":
         return this.#update(args.id, args.change);
       case "remove":

@@ -66,6 +66,7 @@ export async function doBlockOrder(
     if (!isRegular(stat)) throw EINVAL;
     const id = snapshotId(gfid, name), created = clock.now(), { epoch } = history;
     await history.take({ id, name, kind: "snapshot", file: gfid, epoch, created, active: true });
+    await history.secure();
     return DONE;
   }
   if (known === undefined) throw ENOENT;

@@ -116,6 +116,11 @@ export class Orders implements HistoryOrders {
   async take(hold: string | undefined, reader: HistoryReader): Promise<void> {
     const history = this.#history;
     await history.take(reader, hold === undefined ? undefined : this.#holds.signal(hold));
+    if (hold === undefined) await history.secure();
+  }
+
+  async secure(): Promise<void> {
+    await this.#history.secure();
   }
 
   async join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void> {
