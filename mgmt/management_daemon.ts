@@ -110,6 +110,7 @@ export class ManagementDaemon {
       nodeId,
       bricks,
       healer: this.#healer,
+      server: () => this.#own(),
       isOwn: isOwnHost,
       checkHost: (brick) => checkBrickHost(brick, listens),
       volfile: (key) => this.#volfiles.peek(key).catch(() => undefined),

@@ -12,6 +12,7 @@ import type { Bricks, ConvergeOptions } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { isWithin, leaveBrick, notAvailable } from "mgmt/cluster/brick_directory.ts";
 import { isVolumeName } from "mgmt/cluster/names.ts";
+import { MANAGEMENT_PORT } from "mgmt/endpoints.ts";
 import type { HealerLink } from "mgmt/heal/supervised_healer.ts";
 import type { Places } from "mgmt/home.ts";
 import type { HookEvent, HookFacts } from "mgmt/hooks.ts";
@@ -34,6 +35,8 @@ export interface ClusterParts {
   /** UUID of this node. */
   readonly nodeId: string;
   readonly bricks: Bricks;
+  /** Where this daemon listens, for clients of its own; absent: nowhere. */
+  readonly server?: () => { readonly host: string; readonly port: number };
   /** The self-heal daemon; absent: there is none. */
   readonly healer?: HealerLink | undefined;
   /** Whether a host's name or address is this node's. */
@@ -72,6 +75,7 @@ export class Cluster {
   readonly healer: HealerLink | undefined;
   /** Snapshots of volumes. */
   readonly snapshots: Snapshots;
+  readonly server: NonNullable<ClusterParts["server"]>;
   readonly isOwn: ClusterParts["isOwn"];
   readonly checkHost: ClusterParts["checkHost"];
   readonly volfile: ClusterParts["volfile"];
@@ -89,6 +93,7 @@ export class Cluster {
     this.bricks = parts.bricks;
     this.healer = parts.healer;
     this.snapshots = new Snapshots(parts);
+    this.server = parts.server ?? (() => ({ host: "127.0.0.1", port: MANAGEMENT_PORT }));
     this.isOwn = parts.isOwn;
     this.checkHost = parts.checkHost;
     this.volfile = parts.volfile;

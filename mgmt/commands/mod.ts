@@ -6,6 +6,7 @@ import { peerProbe } from "mgmt/commands/peer_probe.ts";
 import { peerStatus } from "mgmt/commands/peer_status.ts";
 import { poolList } from "mgmt/commands/pool_list.ts";
 import { snapshotActivate, snapshotDeactivate } from "mgmt/commands/snapshot_activate.ts";
+import { snapshotClone } from "mgmt/commands/snapshot_clone.ts";
 import { snapshotConfig } from "mgmt/commands/snapshot_config.ts";
 import { snapshotCreate } from "mgmt/commands/snapshot_create.ts";
 import { snapshotDelete } from "mgmt/commands/snapshot_delete.ts";
@@ -66,6 +67,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   snapshotActivate,
   snapshotDeactivate,
   snapshotDelete,
+  snapshotClone,
   snapshotConfig,
   peerProbe,
   peerStatus,

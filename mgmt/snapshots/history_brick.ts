@@ -1,6 +1,6 @@
 /** A brick that is given orders about its history; what fails is told with the brick's name. */
 
-import type { HistoryReader, HistoryUsage, ReaderChange } from "core/history_orders.ts";
+import type { FileClone, HistoryReader, HistoryUsage, ReaderChange } from "core/history_orders.ts";
 import type { Clock } from "core/env.ts";
 import { EEXIST, ENOENT } from "core/errno.ts";
 import type { Bricks } from "mgmt/bricks/bricks.ts";
@@ -9,6 +9,7 @@ import { type BrickRecord, brickText, type VolumeRecord } from "mgmt/records.ts"
 import type { AskedBrick } from "mgmt/snapshots/quiet.ts";
 import type { Signature } from "rpc/program.ts";
 import {
+  cloneFile,
   type HistoryState,
   historyUsage,
   holdHistory,
@@ -90,6 +91,13 @@ export class HistoryBrick implements AskedBrick {
   /** See `HistoryOrders.remove`; that it has none is as good. */
   async remove(id: string): Promise<void> {
     this.#expect(await this.#ask(removeReader, { id }), ENOENT.errno);
+  }
+
+  /** See `HistoryOrders.cloneFile`; false: the brick does not have the origin. */
+  async cloneFile(clone: FileClone): Promise<boolean> {
+    const done = await this.#ask(cloneFile, { ...clone });
+    this.#expect(done, ENOENT.errno);
+    return done.errno === 0;
   }
 
   state(): Promise<HistoryState> {
