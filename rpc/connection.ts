@@ -530,9 +530,10 @@ export class Connection {
     SETTLED.then(this.#hop);
   }
 
-  // Lets other answers of this turn get ready, unless none is awaited.
+  // Lets other answers of this turn get ready, unless none is awaited. Calls of ours wait as long: an
+  // application whose write was answered before it is sent goes on while it is.
   #hopped(): void {
-    if (--this.#hopsLeft > 0 && this.#calls > 0) {
+    if (--this.#hopsLeft > 0 && (this.#calls > 0 || this.#pending.size > 0)) {
       return void SETTLED.then(this.#hop);
     }
     this.#hopsLeft = 0;

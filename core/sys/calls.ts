@@ -118,6 +118,9 @@ const SYMBOLS = {
   socket: call("socket", ["i32", "i32", "i32"]),
   /** fd, data, size, flags, address, its size. */
   sendto: call("sendto", ["i32", "buffer", "u32", "i32", "buffer", "u32"]),
+  epollCreate: call("epoll_create1", ["i32"]),
+  /** epoll, EPOLL_CTL_, fd, event. */
+  epollCtl: call("epoll_ctl", ["i32", "i32", "i32", "buffer"]),
   /** domain, type, protocol, where the two fds go. */
   socketpair: call("socketpair", ["i32", "i32", "i32", "buffer"]),
   /** fd, msghdr, flags. */
