@@ -19,6 +19,7 @@ const VALUED = [
   "gid-timeout",
   "background-qlen",
   "congestion-threshold",
+  "lru-limit",
   "fuse-mountopts",
 ];
 const SWITCHES = [

@@ -6,7 +6,7 @@
 import { type Call, type Client, type LkOwner, NO_OWNER } from "core/call.ts";
 import type { Env } from "core/env.ts";
 import { EIO, EOPNOTSUPP, FopError } from "core/errno.ts";
-import type { Iatt } from "core/iatt.ts";
+import { type Iatt, isDirectory } from "core/iatt.ts";
 import type { InodeTable } from "core/inode.ts";
 import type { Xlator } from "core/xlator.ts";
 import { Groups } from "xlators/mount/fuse/groups.ts";
@@ -36,6 +36,8 @@ export interface BridgeParts {
   /** Where answers go. */
   readonly send: Send;
   readonly notify: Notify;
+  /** The kernel knows more than `lru-limit`. */
+  readonly crowded: () => void;
 }
 
 /** See the head of this file. */
@@ -55,13 +57,14 @@ export class Bridge {
   /** Waits that were given up and may still be granted, by node and owner. */
   readonly abandoned = new Map<string, object>();
   readonly #notify: Notify;
+  readonly #crowded: () => void;
   readonly #groups: Groups;
   readonly #initialized = Promise.withResolvers<void>();
   readonly #client: Client = { id: "mount", address: "" };
   #calls = 0;
   #underWay = 0;
 
-  constructor({ top, inodes, env, values, send, notify }: BridgeParts) {
+  constructor({ top, inodes, env, values, send, notify, crowded }: BridgeParts) {
     this.top = top;
     this.inodes = inodes;
     this.env = env;
@@ -70,6 +73,7 @@ export class Bridge {
     this.nodes = new Nodes(inodes.root);
     this.reply = new Replier(send);
     this.#notify = notify;
+    this.#crowded = crowded;
     this.#groups = new Groups(env.clock, () => this.values["gid-timeout"]);
   }
 
@@ -170,9 +174,19 @@ export class Bridge {
     await this.#notify(invalidation(id));
   }
 
-  /** The node of what a reply told of. */
-  tell(stat: Iatt): Node {
-    return this.nodes.tell(this.inodes.of(stat.gfid));
+  /** The node of what a reply told of: what `name` stands for in the directory of node `parent`. */
+  tell(stat: Iatt, parent: number, name: string): Node {
+    const node = this.nodes.tell(this.inodes.of(stat.gfid), parent, isDirectory(stat) ? "" : name);
+    if (this.nodes.isCrowded(this.values["lru-limit"] || Infinity)) this.#crowded();
+    return node;
+  }
+
+  /** What the kernel knows by another name has `name` in the directory of node `parent` now. */
+  moved(stat: Iatt | undefined, parent: number, name: string): void {
+    const node = stat && this.nodes.known(this.inodes.of(stat.gfid));
+    if (!node || isDirectory(stat)) return;
+    node.parent = parent;
+    node.name = name;
   }
 
   /** Takes back that the kernel was told of `node`, if it did not hear the answer. */
@@ -180,9 +194,9 @@ export class Bridge {
     if (sent < 0) this.nodes.forget(node.id, 1);
   }
 
-  /** Answers a name's node and attributes. */
-  entry(unique: number, stat: Iatt): void {
-    const node = this.tell(stat);
+  /** Answers the node and attributes of `name` in the directory that `request` is about. */
+  entry({ unique, nodeid }: Request, name: string, stat: Iatt): void {
+    const node = this.tell(stat, nodeid, name);
     this.untold(node, this.reply.entry(unique, node.id, stat, this.validity));
   }
 }

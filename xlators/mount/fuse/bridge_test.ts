@@ -32,6 +32,8 @@ class Kernel {
   readonly dropped: number[] = [];
   /** What dropping takes. */
   drop: () => Promise<void> = () => Promise.resolve();
+  /** How often it was found to know too much. */
+  crowded = 0;
 
   constructor(top: Xlator, inodes: InodeTable, given: Record<string, string> = {}) {
     const values = readOptions(options, new Map(Object.entries({ mountpoint: "/m", ...given })));
@@ -47,6 +49,7 @@ class Kernel {
         this.dropped.push(u64(view, OUT_HEADER));
         return this.drop().then(() => bytes.length);
       },
+      crowded: () => void this.crowded++,
     });
   }
 
@@ -120,6 +123,24 @@ function memory(given: Record<string, string> = {}) {
 }
 
 const DATA = new TextEncoder().encode("hello, kernel");
+
+Deno.test("mount/fuse: the kernel knows too much beyond the limit, and a moved file by its new name", async () => {
+  const { kernel } = memory({ "lru-limit": "8" });
+  const { nodes } = kernel.bridge;
+  for (let i = 0; i < 7; i++) await kernel.create(`f${i}`);
+  equal(kernel.crowded, 0);
+  const { nodeid, handle } = await kernel.create("f7");
+  equal(kernel.crowded, 1);
+  deepEqual([nodes.of(nodeid).parent, nodes.of(nodeid).name], [ROOT_NODE, "f7"]);
+  await kernel.ask(OP.RELEASE, nodeid, handle, 0, 0, 0n);
+  const made = await kernel.ask(OP.MKDIR, ROOT_NODE, 0o755, 0, "d");
+  const directory = u64(made.view, 0);
+  equal(nodes.of(directory).name, "", "directories may have something mounted on them");
+  equal((await kernel.ask(OP.RENAME, ROOT_NODE, BigInt(directory), "f7", "moved")).error, 0);
+  deepEqual([nodes.of(nodeid).parent, nodes.of(nodeid).name], [directory, "moved"]);
+  equal((await kernel.ask(OP.LINK, ROOT_NODE, BigInt(nodeid), "linked")).error, 0);
+  deepEqual([nodes.of(nodeid).parent, nodes.of(nodeid).name], [ROOT_NODE, "linked"]);
+});
 
 Deno.test("mount/fuse: INIT takes what it knows of what the kernel offers, 1 MiB writes among it", async () => {
   const { kernel } = memory({ acl: "on" });

@@ -62,7 +62,7 @@ export async function readdirplus(bridge: Bridge, request: Request): Promise<voi
     const entry = listed.entries[listed.next]!;
     const after = putDirent(used, size, entry, ENTRY);
     if (after === undefined) break;
-    putAttributesOf(bridge, used, entry, told);
+    putAttributesOf(bridge, request.nodeid, used, entry, told);
     used = after;
   }
   if (bridge.reply.filled(listing, request.unique, used) >= 0) return;
@@ -109,14 +109,20 @@ function putDirent(used: number, size: number, entry: Dirent, before: number): n
 }
 
 // A node of 0 tells nothing of an entry: the kernel looks it up when it needs to know.
-function putAttributesOf(bridge: Bridge, used: number, entry: ListedEntry, told: Node[]): void {
+function putAttributesOf(
+  bridge: Bridge,
+  parent: number,
+  used: number,
+  entry: ListedEntry,
+  told: Node[],
+): void {
   const at = OUT_HEADER + used;
   const { name, stat } = entry;
   if (!stat || name === "." || name === "..") {
     listing.bytes.fill(0, at, at + ENTRY);
     return;
   }
-  const node = bridge.tell(stat);
+  const node = bridge.tell(stat, parent, name);
   told.push(node);
   putEntry(listing.view, at, node.id, stat, bridge.validity);
 }

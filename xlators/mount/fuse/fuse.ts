@@ -35,6 +35,7 @@ export class Fuse extends PassThrough {
   /** Mounts; resolves when the kernel can be served. Throws Error saying why not. */
   async start(): Promise<void> {
     const values = this.#values;
+    this.inodes.holdAtMost(values["lru-limit"]);
     const mounted = await mount({
       directory: values.mountpoint,
       source: values["volume-name"],
@@ -48,13 +49,15 @@ export class Fuse extends PassThrough {
     const send = Device.sender(fd, env);
     // On another thread: the kernel may wait for pages that only this one can give it.
     const notify = (bytes: Uint8Array<ArrayBuffer>) => sys.writeAsync(fd, bytes, bytes.length);
-    const bridge = new Bridge({ top: this.child, inodes, env, values, send, notify });
+    const crowded = () => this.#invalidator?.crowded();
+    const bridge = new Bridge({ top: this.child, inodes, env, values, send, notify, crowded });
     this.#bridge = bridge;
     const invalidator = this.#invalidator = new Invalidator({
       nodes: bridge.nodes,
       inodes,
       env,
       validity: () => bridge.validity,
+      limit: () => bridge.values["lru-limit"],
       write: (bytes, size) => sys.writeAsync(fd, bytes, size),
     });
     const device = new Device(fd, env, (from, at, size) => bridge.serve(from, at, size));
@@ -87,6 +90,7 @@ export class Fuse extends PassThrough {
 
   reconfigure(values: FuseValues): void {
     this.#values = values;
+    this.inodes.holdAtMost(values["lru-limit"]);
     this.#bridge?.reconfigure(values);
   }
 

@@ -29,6 +29,8 @@ export interface InvalidatorParts {
   readonly env: Env;
   /** How long the kernel relies on what it is told. */
   readonly validity: () => Validity;
+  /** Of how many inodes it shall know at most. */
+  readonly limit: () => number;
   /** Writes to the device on another thread; answers what `write` answered. */
   readonly write: (bytes: Uint8Array<ArrayBuffer>, size: number) => Promise<number>;
 }
@@ -60,9 +62,7 @@ export class Invalidator {
       case "names-doubted": {
         const id = this.#idOf(event.parent);
         if (!id || validity().entry <= SHORT_SEC) return;
-        const names = this.#names.get(id) ?? new Set();
-        for (const name of event.names) names.add(name);
-        this.#names.set(id, names);
+        for (const name of event.names) this.#doubt(id, name);
         break;
       }
       case "child-up":
@@ -78,10 +78,24 @@ export class Invalidator {
     if (this.#attributes.size || this.#names.size) this.#working ??= this.#work();
   }
 
+  /** The kernel knows too much: it forgets what is not in use when it loses the name. */
+  crowded(): void {
+    if (this.#names.size) return;
+    const { nodes, limit } = this.#parts;
+    for (const { parent, name } of nodes.takeBack(limit() >> 2)) this.#doubt(parent, name);
+    if (this.#names.size) this.#working ??= this.#work();
+  }
+
   /** Nothing is written any more once this resolves. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#working;
+  }
+
+  #doubt(parent: number, name: string): void {
+    const names = this.#names.get(parent);
+    if (names) names.add(name);
+    else this.#names.set(parent, new Set([name]));
   }
 
   #idOf(gfid: Gfid): number | undefined {

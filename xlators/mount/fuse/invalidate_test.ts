@@ -4,15 +4,17 @@ import type { Iatt } from "core/iatt.ts";
 import { type Gfid, InodeTable } from "core/inode.ts";
 import { LinesLog, testEnv } from "tests/fakes/node.ts";
 import { Invalidator } from "xlators/mount/fuse/invalidate.ts";
+import type { Handle } from "xlators/mount/fuse/handles.ts";
 import { Nodes } from "xlators/mount/fuse/nodes.ts";
+import { ROOT_NODE } from "xlators/mount/fuse/protocol.ts";
 
 const file = "aaaaaaaa-0000-4000-8000-000000000001" as Gfid;
 const unknown = "aaaaaaaa-0000-4000-8000-000000000002" as Gfid;
 
 /** A kernel that knows the root and a file; it takes one word at a time. */
-function bed(entry = 60, attributes = 60) {
+function bed(entry = 60, attributes = 60, limit = 16) {
   const inodes = new InodeTable(), nodes = new Nodes(inodes.root), log = new LinesLog();
-  const id = nodes.tell(inodes.of(file)).id;
+  const id = nodes.tell(inodes.of(file), ROOT_NODE, "file").id;
   const words: string[] = [];
   const waiting: ((written: number) => void)[] = [];
   const invalidator = new Invalidator({
@@ -20,6 +22,7 @@ function bed(entry = 60, attributes = 60) {
     inodes,
     env: testEnv({ log }),
     validity: () => ({ entry, attributes, missing: 0 }),
+    limit: () => limit,
     write: (bytes, size) => {
       words.push(spelled(bytes, size));
       return new Promise((resolve) => waiting.push(resolve));
@@ -33,7 +36,14 @@ function bed(entry = 60, attributes = 60) {
     }
     return words;
   };
-  return { invalidator, id, words, take, log };
+  /** Tells of that many more files. */
+  const tell = (count: number, name = "f") => {
+    for (let i = 0; i < count; i++) {
+      const gfid = `bbbbbbbb-0000-4000-8000-${`${nodes.size}`.padStart(12, "0")}` as Gfid;
+      nodes.tell(inodes.of(gfid), ROOT_NODE, name && `${name}${nodes.size}`);
+    }
+  };
+  return { invalidator, inodes, nodes, id, words, take, tell, log };
 }
 
 function spelled(bytes: Uint8Array, size: number): string {
@@ -112,4 +122,37 @@ Deno.test("mount/fuse: a word about what the kernel forgot is no failure", async
   invalidator.hear(doubted("a"));
   await take(-22);
   equal(log.lines.length, 1);
+});
+
+Deno.test("mount/fuse: names of files told of longest ago are taken back when there are too many", async () => {
+  const { invalidator, inodes, nodes, tell, take } = bed();
+  tell(14);
+  equal(nodes.isCrowded(16), false);
+  tell(4);
+  equal(nodes.isCrowded(16), true);
+  // The root, which has no name, is one of the first four; one is in use again.
+  nodes.tell(inodes.of(file), ROOT_NODE, "file");
+  invalidator.crowded();
+  deepEqual(await take(), ["name 1 f2", "name 1 f3"]);
+  equal(nodes.isCrowded(16), false, "others have to come first");
+  tell(3);
+  invalidator.crowded();
+  deepEqual((await take()).slice(2), [4, 5, 6, 7].map((i) => `name 1 f${i}`));
+});
+
+Deno.test("mount/fuse: names of directories, open files and locked ones are not taken back", async () => {
+  const { invalidator, nodes, tell, take } = bed(60, 60, 100);
+  tell(1, "");
+  tell(3);
+  nodes.of(4).locked = true;
+  nodes.of(5).handles = new Set([{} as Handle]);
+  invalidator.crowded();
+  deepEqual(await take(), ["name 1 file", "name 1 f5"]);
+});
+
+Deno.test("mount/fuse: no more names are taken back while the kernel still has some to hear of", async () => {
+  const { invalidator, tell, take } = bed();
+  tell(20);
+  for (let i = 0; i < 3; i++) invalidator.crowded();
+  equal((await take()).length, 3);
 });

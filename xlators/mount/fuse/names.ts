@@ -18,13 +18,12 @@ const TARGET_BYTES_MAX = 4096;
 export function lookup(bridge: Bridge, request: Request): Promise<void> {
   const parent = bridge.nodes.of(request.nodeid).inode;
   const { name } = request.name(0);
-  const { unique } = request;
   const found = name === "."
     ? bridge.top.lookup(bridge.call(request), { inode: parent, name: "" })
     : bridge.top.lookup(bridge.call(request), { parent, name });
-  return found.then(({ stat }) => bridge.entry(unique, stat), (error) => {
+  return found.then(({ stat }) => bridge.entry(request, name, stat), (error) => {
     if (!ENOENT.matches(error) || !bridge.validity.missing) throw error;
-    bridge.reply.missing(unique, bridge.validity);
+    bridge.reply.missing(request.unique, bridge.validity);
   });
 }
 
@@ -67,7 +66,7 @@ export async function mknod(bridge: Bridge, request: Request): Promise<void> {
   const rdev = request.u32(4);
   const args = { parent, name, rdev, ...making(bridge, request.u32(0), request.u32(8)) };
   const { stat } = await bridge.top.mknod(bridge.call(request), args);
-  bridge.entry(request.unique, stat);
+  bridge.entry(request, name, stat);
 }
 
 /** MKDIR. */
@@ -76,7 +75,7 @@ export async function mkdir(bridge: Bridge, request: Request): Promise<void> {
   const { name } = request.name(8);
   const args = { parent, name, ...making(bridge, request.u32(0), request.u32(4)) };
   const { stat } = await bridge.top.mkdir(bridge.call(request), args);
-  bridge.entry(request.unique, stat);
+  bridge.entry(request, name, stat);
 }
 
 /** SYMLINK. */
@@ -87,7 +86,7 @@ export async function symlink(bridge: Bridge, request: Request): Promise<void> {
   const xdata = Xdata.of([[GFID_REQ.name, gfidValue(bridge)]]);
   const args = { parent, name, target, umask: 0, xdata };
   const { stat } = await bridge.top.symlink(bridge.call(request), args);
-  bridge.entry(request.unique, stat);
+  bridge.entry(request, name, stat);
 }
 
 /** LINK. */
@@ -96,7 +95,7 @@ export async function link(bridge: Bridge, request: Request): Promise<void> {
   const { inode } = bridge.nodes.of(request.u64(0));
   const { name } = request.name(8);
   const { stat } = await bridge.top.link(bridge.call(request), { inode, parent, name });
-  bridge.entry(request.unique, stat);
+  bridge.entry(request, name, stat);
 }
 
 /** READLINK. */
@@ -139,7 +138,9 @@ export async function rename2(bridge: Bridge, request: Request): Promise<void> {
 }
 
 async function renameAt(bridge: Bridge, request: Request, namesAt: number): Promise<void> {
-  await bridge.top.rename(bridge.call(request), movedNames(bridge, request, namesAt));
+  const names = movedNames(bridge, request, namesAt), to = request.u64(0);
+  const { stat } = await bridge.top.rename(bridge.call(request), names);
+  bridge.moved(stat, to, names.newName);
   bridge.reply.ok(request.unique);
 }
 
@@ -156,7 +157,7 @@ function movedNames(bridge: Bridge, request: Request, namesAt: number) {
 // before: what is replaced in between is an empty directory at most.
 async function moveSparing(bridge: Bridge, request: Request): Promise<void> {
   const { top, inodes } = bridge;
-  const call = bridge.call(request), { unique } = request;
+  const call = bridge.call(request), { unique } = request, to = request.u64(0);
   const names = movedNames(bridge, request, 16);
   const { oldParent, oldName, newParent, newName } = names;
   const target = { parent: newParent, name: newName };
@@ -171,6 +172,7 @@ async function moveSparing(bridge: Bridge, request: Request): Promise<void> {
   } else {
     await top.link(call, { inode: inodes.of(stat.gfid), ...target });
     await top.unlink(call, { parent: oldParent, name: oldName, flags: 0 });
+    bridge.moved(stat, to, newName);
   }
   bridge.reply.ok(unique);
 }
@@ -183,7 +185,7 @@ export async function create(bridge: Bridge, request: Request): Promise<void> {
   const call = bridge.call(request);
   const made = making(bridge, request.u32(4), request.u32(8));
   const { stat, fd } = await bridge.top.create(call, { parent, name, flags, ...made });
-  const node = bridge.tell(stat);
+  const node = bridge.tell(stat, request.nodeid, name);
   const handle = bridge.handles.add(fd, node, flags & ~(O_EXCL | O_TRUNC));
   const { unique } = request;
   const sent = bridge.reply.created(

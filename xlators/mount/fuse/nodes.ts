@@ -1,6 +1,10 @@
 /**
  * What the kernel knows of the volume: a node for every inode that it was told of, until it forgets
  * as often as it was told. Numbers are never used twice, so that they need no generation.
+ *
+ * By itself the kernel forgets when it needs memory, however much we need for what it knows: names of
+ * files that nobody uses are taken back when there are too many. Names of directories are not, as
+ * something may be mounted there, which the kernel would take off.
  */
 
 import { ESTALE } from "core/errno.ts";
@@ -18,6 +22,12 @@ export interface Node {
   handles: Set<Handle> | undefined;
   /** Whether anybody here asked for a POSIX lock on it. */
   locked: boolean;
+  /** Node of the directory where the kernel was told of it last. */
+  parent: number;
+  /** Its name there; "": it is not to be taken back. */
+  name: string;
+  /** Whether the kernel asked again since it was looked at as one to take back. */
+  used: boolean;
 }
 
 /** See the head of this file. */
@@ -25,6 +35,8 @@ export class Nodes {
   readonly #byId = new Map<number, Node>();
   readonly #byInode = new Map<Inode, Node>();
   #last = ROOT_NODE;
+  /** How many came since some were taken back. */
+  #added = 0;
 
   constructor(root: Inode) {
     this.#add(ROOT_NODE, root);
@@ -52,18 +64,54 @@ export class Nodes {
     return this.#byInode.get(inode);
   }
 
-  /** The node of an inode that the kernel is told of now. */
-  tell(inode: Inode): Node {
+  /** The node of an inode that the kernel is told of now, as `name` in `parent`; see `Node.name`. */
+  tell(inode: Inode, parent: number, name: string): Node {
     let node = this.#byInode.get(inode);
-    if (!node) this.#add(++this.#last, inode), node = this.#byInode.get(inode)!;
+    if (node) node.used = true;
+    else node = this.#add(++this.#last, inode);
     node.lookups++;
+    node.parent = parent;
+    node.name = name;
     return node;
   }
 
-  #add(id: number, inode: Inode): void {
-    const node = { id, inode, lookups: 0, handles: undefined, locked: false };
+  #add(id: number, inode: Inode): Node {
+    const node: Node = {
+      id,
+      inode,
+      lookups: 0,
+      handles: undefined,
+      locked: false,
+      parent: 0,
+      name: "",
+      used: false,
+    };
     this.#byId.set(id, node);
     this.#byInode.set(inode, node);
+    this.#added++;
+    return node;
+  }
+
+  /** Whether the kernel knows more than `limit`, and enough of them are new to look for others. */
+  isCrowded(limit: number): boolean {
+    return this.#byId.size > limit && this.#added > limit >> 3;
+  }
+
+  /**
+   * Of `count` nodes those that the kernel may forget: told of longest ago, not in use, and not asked
+   * for again since the last time. It is the turn of others next time.
+   */
+  takeBack(count: number): Node[] {
+    const found: Node[] = [];
+    for (const [id, node] of this.#byId) {
+      if (count-- === 0) break;
+      this.#byId.delete(id);
+      this.#byId.set(id, node);
+      if (!node.used && node.name !== "" && !node.handles?.size && !node.locked) found.push(node);
+      node.used = false;
+    }
+    this.#added = 0;
+    return found;
   }
 
   /** The kernel forgets what it was told `count` times. */

@@ -90,6 +90,13 @@ export const options = {
     live: false,
     help: "From how many of those on the kernel holds its own back.",
   }),
+  "lru-limit": int({
+    default: 16384,
+    min: 0,
+    help:
+      "How many files are remembered. Beyond that the kernel, too, is told to forget those that " +
+      "are not in use; 0: all.",
+  }),
   "client-pid": int({
     default: 0,
     min: -100,

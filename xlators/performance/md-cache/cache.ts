@@ -55,7 +55,7 @@ export interface Change {
 
 const NEVER: Asked = { moment: -1, at: -Infinity };
 /** Most inodes, and most names, that are known. */
-const KNOWN_MAX = 65_536;
+const KNOWN_MAX = 32_768;
 
 /** See the head of this file. */
 export class Cache {
