@@ -9,6 +9,7 @@ import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { OurMount } from "tests/e2e/our_mount.ts";
 import { must, Process, run, until } from "tests/e2e/process.ts";
 
+const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 const WRITER = new URL("stamped_writer.py", import.meta.url).pathname;
 
 /** GlusterFS's command line, asking this node's daemon. */
@@ -155,6 +156,9 @@ e2e("snapshot: an active one is mounted as a volume, by GlusterFS's client and b
     );
     await must(["diff", "-r", `${node.dir}/copy`, ours.path]);
   }
+  const got = ["file", "get", "-q", `${NODE_HOST}:/snaps/one/v1/dir/deep/f1`, `${node.dir}/f1`];
+  await must(node.space.inside([MORTAR, ...got]), { env: { DENO: Deno.execPath() } });
+  equal(await Deno.readTextFile(`${node.dir}/f1`), "old 1");
   // QEMU by libgfapi: the snapshot's volume, and the directory of snapshots in the live one.
   const server = `file.server.0.type=tcp,file.server.0.host=${NODE_HOST},file.server.0.port=24007`;
   const volume = "file.driver=gluster,file.volume=/snaps/one/v1,file.path=image";
