@@ -100,6 +100,11 @@ export class Brick {
     return this.facts.port;
   }
 
+  /** Where it takes orders. */
+  get socket(): string {
+    return `${this.cluster.dir}/brick-${this.index}.socket`;
+  }
+
   /** Process number; throws if it does not run. */
   get pid(): number {
     if (!this.#process?.running) throw new Error(`Brick ${this.index} does not run`);
@@ -132,7 +137,7 @@ export class Brick {
     const own = { ...facts, changedRanges: this.kind === "ours" && cluster.bricks.length > 1 };
     await Deno.writeTextFile(volfile, brickVolfile(own));
     const argv = this.kind === "ours"
-      ? [MORTAR, "brick", "-f", volfile]
+      ? [MORTAR, "brick", "-f", volfile, "-S", this.socket]
       : ["glusterfsd", "-N", "-f", volfile, "-l", log, "-L", "WARNING"];
     const process = new Process((this.host?.space ?? cluster.space).inside(argv), log);
     this.#process = process;
@@ -179,7 +184,7 @@ export interface ClusterOptions {
   /** Directories of existing bricks to serve instead of fresh ones. */
   readonly adopt?: readonly string[];
   readonly volumeId?: string;
-  readonly brick?: Pick<BrickFacts, "allow" | "reject" | "login">;
+  readonly brick?: Pick<BrickFacts, "allow" | "reject" | "login" | "snapshots">;
   readonly client?: Pick<ClientFacts, "login" | "sourceAddress" | "pingTimeout" | "shard">;
   /** Each brick is on a host of its own, which can be cut off; else all share one. */
   readonly hosts?: boolean;

@@ -36,6 +36,8 @@ export interface BrickFacts {
   readonly arbiter?: boolean;
   /** Clients that cached a file are told when another one changes it. */
   readonly invalidation?: boolean;
+  /** It keeps a history, with this durability: a layer that only our bricks have. */
+  readonly snapshots?: "strict" | "relaxed";
   /** It remembers what copies miss: a layer that only our bricks have. */
   readonly changedRanges?: boolean;
   /** With these, only who knows them may come in by login. */
@@ -95,6 +97,12 @@ export function brickVolfile(facts: BrickFacts): string {
       "volume-id": volumeId,
       directory: path,
     }),
+    ...(facts.snapshots
+      ? [layer("snapshot", "features/snapshot", {
+        directory: path,
+        "snapshot-durability": facts.snapshots,
+      })]
+      : []),
     ...(facts.arbiter ? [layer("arbiter", "features/arbiter")] : []),
     layer("access-control", "features/access-control"),
     layer("locks", "features/locks", { "enforce-mandatory-lock": "off" }),
