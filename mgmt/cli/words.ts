@@ -22,7 +22,9 @@ export class UnknownCommand extends CommandError {
 }
 
 /** First words of commands that run where they are typed; they are never asked of the daemon. */
-const LOCAL_WORDS = ["brick", "client", "mgmt", "heal", "file", "completion", "help"] as const;
+const LOCAL_WORDS = [
+  ...["brick", "client", "mgmt", "heal", "file", "qcow2", "completion", "help"] as const,
+] as const;
 
 /** Arguments of a command that are not right. */
 export class WrongArguments extends UsageError {
