@@ -6,9 +6,11 @@
 import { type Call, type Client, type LkOwner, NO_OWNER } from "core/call.ts";
 import type { Env } from "core/env.ts";
 import { EIO, EOPNOTSUPP, FopError } from "core/errno.ts";
+import type { GraphEvent } from "core/events.ts";
 import { type Iatt, isDirectory } from "core/iatt.ts";
 import type { InodeTable } from "core/inode.ts";
 import type { Xlator } from "core/xlator.ts";
+import { type Change, Changes } from "xlators/mount/fuse/changes.ts";
 import { Groups } from "xlators/mount/fuse/groups.ts";
 import { Handles } from "xlators/mount/fuse/handles.ts";
 import { type Node, Nodes } from "xlators/mount/fuse/nodes.ts";
@@ -47,6 +49,7 @@ export class Bridge {
   readonly env: Env;
   readonly nodes: Nodes;
   readonly handles = new Handles();
+  readonly changes = new Changes();
   readonly reply: Replier;
   values: FuseValues;
   validity: Validity;
@@ -117,22 +120,26 @@ export class Bridge {
     }
     this.#calls++;
     this.#underWay++;
-    let answer: Promise<unknown> | void;
+    let answer: Promise<unknown> | void = undefined, change: Change | undefined;
     try {
+      change = this.changes.begin(request);
       answer = operation(this, request);
     } catch (error) {
       this.#failed(request, error);
-      this.#underWay--;
-      return undefined;
     }
     if (!answer) {
-      this.#underWay--;
+      this.#ended(change);
       return undefined;
     }
     const done = answer.catch((error) => this.#failed(request, error)).then(() =>
-      void this.#underWay--
+      this.#ended(change)
     );
     return request.opcode === OP.WRITE ? done : undefined;
+  }
+
+  #ended(change: Change | undefined): void {
+    this.#underWay--;
+    if (change) this.changes.end(change);
   }
 
   // What is no failure of a fop is our bug: logged, and the application must not wait for ever.
@@ -179,6 +186,15 @@ export class Bridge {
     const node = this.nodes.tell(this.inodes.of(stat.gfid), parent, isDirectory(stat) ? "" : name);
     if (this.nodes.isCrowded(this.values["lru-limit"] || Infinity)) this.#crowded();
     return node;
+  }
+
+  /** Others changed what an event of the graph tells of. */
+  heard(event: GraphEvent): void {
+    if (event.type !== "cache-invalidation") return;
+    for (const gfid of [event.gfid, event.parent?.gfid, event.oldParent?.gfid]) {
+      const node = gfid && this.nodes.known(this.inodes.of(gfid));
+      if (node) this.changes.note(node.id);
+    }
   }
 
   /** What the kernel knows by another name has `name` in the directory of node `parent` now. */

@@ -1,6 +1,9 @@
 /** Operations on open directories. */
 
+import type { Call } from "core/call.ts";
+import { FopError } from "core/errno.ts";
 import type { Dirent } from "core/fops.ts";
+import { isDirectory } from "core/iatt.ts";
 import { encodeName } from "core/lib/bytes.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import type { Handle, Listed, ListedEntry } from "xlators/mount/fuse/handles.ts";
@@ -62,14 +65,14 @@ export async function readdirplus(bridge: Bridge, request: Request): Promise<voi
     const entry = listed.entries[listed.next]!;
     const after = putDirent(used, size, entry, ENTRY);
     if (after === undefined) break;
-    putAttributesOf(bridge, request.nodeid, used, entry, told);
+    putAttributesOf(bridge, request.nodeid, used, current(bridge, listed, entry), told);
     used = after;
   }
   if (bridge.reply.filled(listing, request.unique, used) >= 0) return;
   for (const node of told) bridge.untold(node, -1);
 }
 
-// Entries after the cookie `offset`: left over from the last answer, or asked for.
+// Entries after the cookie `offset`: left over from the last answer, read ahead, or asked for.
 async function listedFrom(
   bridge: Bridge,
   request: Request,
@@ -77,18 +80,45 @@ async function listedFrom(
   offset: bigint,
   plus: boolean,
 ): Promise<Listed> {
-  const { top, env: { clock } } = bridge;
-  const { listed, fd } = handle;
-  if (listed && listed.plus === plus && clock.monotonic() - listed.at < LISTED_MS) {
+  const { listed, ahead } = handle;
+  if (listed && isGood(bridge, handle, listed, plus)) {
     const last = listed.next > 0 ? listed.entries[listed.next - 1] : undefined;
     const goesOn = last !== undefined && BigInt.asUintN(64, last.offset) === offset;
     if (goesOn && (listed.next < listed.entries.length || listed.eof)) return listed;
   }
-  const call = bridge.call(request);
-  const args = { fd, offset: BigInt.asIntN(64, offset), size: LISTING_BYTES };
-  const at = clock.monotonic();
+  const call = bridge.call(request), from = BigInt.asIntN(64, offset);
+  const came = ahead && await ahead.listed;
+  handle.ahead = undefined;
+  const isNext = came && ahead.offset === from && isGood(bridge, handle, came, plus);
+  const next = isNext ? came : await list(bridge, call, handle, from, plus);
+  const last = next.entries.at(-1);
+  // Whoever reads so far most often reads on; but what he changes meanwhile is read again.
+  if (last && !next.eof && (!came || isNext)) {
+    // What fails is asked for again, and told then.
+    const listed = list(bridge, call, handle, last.offset, plus).catch((error) => {
+      if (!(error instanceof FopError)) throw error;
+      return undefined;
+    });
+    handle.ahead = { offset: last.offset, plus, listed };
+  }
+  return handle.listed = next;
+}
+
+function isGood(bridge: Bridge, { node }: Handle, listed: Listed, plus: boolean): boolean {
+  return listed.plus === plus && bridge.env.clock.monotonic() - listed.at < LISTED_MS &&
+    !bridge.changes.isChanged(node.id, listed.moment);
+}
+
+async function list(
+  { top, env: { clock }, changes }: Bridge,
+  call: Call,
+  { fd }: Handle,
+  offset: bigint,
+  plus: boolean,
+): Promise<Listed> {
+  const args = { fd, offset, size: LISTING_BYTES }, at = clock.monotonic(), { moment } = changes;
   const { entries, eof } = await (plus ? top.readdirp(call, args) : top.readdir(call, args));
-  return handle.listed = { entries, next: 0, eof, plus, at };
+  return { entries, next: 0, eof, plus, at, moment };
 }
 
 // Puts an entry behind `before` bytes; answers where the next goes, or undefined if there is no room.
@@ -106,6 +136,17 @@ function putDirent(used: number, size: number, entry: Dirent, before: number): n
   bytes.set(name, at + DIRENT);
   bytes.fill(0, at + DIRENT + name.length, OUT_HEADER + used + padded);
   return used + padded;
+}
+
+// The entry without attributes that may be older than what the kernel was told since.
+function current({ changes, nodes, inodes }: Bridge, listed: Listed, entry: ListedEntry) {
+  const { stat } = entry, { moment } = listed;
+  if (!stat || changes.isQuiet(moment)) return entry;
+  const node = nodes.known(inodes.of(stat.gfid));
+  // Of a file with several names, any may have gone.
+  const isOld = node !== undefined && changes.isChanged(node.id, moment) ||
+    stat.nlink > 1 && !isDirectory(stat) && changes.areNamesChanged(moment);
+  return isOld ? { ...entry, stat: undefined } : entry;
 }
 
 // A node of 0 tells nothing of an entry: the kernel looks it up when it needs to know.
@@ -132,7 +173,9 @@ export async function releasedir(bridge: Bridge, request: Request): Promise<void
   const handle = bridge.handles.of(request.u64(0));
   bridge.handles.remove(handle);
   bridge.reply.ok(request.unique);
-  await bridge.top.releasedir(bridge.call(request), { fd: handle.fd });
+  const call = bridge.call(request);
+  await handle.ahead?.listed;
+  await bridge.top.releasedir(call, { fd: handle.fd });
 }
 
 /** FSYNCDIR. */

@@ -84,6 +84,7 @@ export class Fuse extends PassThrough {
   }
 
   protected override heard(event: GraphEvent): void {
+    this.#bridge?.heard(event);
     this.#invalidator?.hear(event);
     this.emit(event);
   }

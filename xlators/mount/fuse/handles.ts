@@ -16,8 +16,16 @@ export interface Listed {
   readonly eof: boolean;
   /** Whether they have attributes. */
   readonly plus: boolean;
-  /** Monotonic milliseconds. */
+  /** Monotonic milliseconds at which they were asked for, and the moment of changes. */
   readonly at: number;
+  readonly moment: number;
+}
+
+/** Entries that are read ahead, from a cookie on; undefined: that failed. */
+export interface Ahead {
+  readonly offset: bigint;
+  readonly plus: boolean;
+  readonly listed: Promise<Listed | undefined>;
 }
 
 /** An open file or directory. */
@@ -28,6 +36,7 @@ export interface Handle {
   /** As it was opened, O_APPEND, O_DIRECT and all. */
   readonly flags: number;
   listed: Listed | undefined;
+  ahead: Ahead | undefined;
   /** Of a file that was opened to append: the same, opened again to write at any place. */
   placed: Promise<Fd> | undefined;
   /** Whether bits that writing takes away were looked for where writes tell no attributes. */
@@ -64,6 +73,7 @@ export class Handles {
       node,
       flags,
       listed: undefined,
+      ahead: undefined,
       placed: undefined,
       modeChecked: false,
     };
