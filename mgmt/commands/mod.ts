@@ -12,6 +12,7 @@ import { snapshotCreate } from "mgmt/commands/snapshot_create.ts";
 import { snapshotDelete } from "mgmt/commands/snapshot_delete.ts";
 import { snapshotInfo } from "mgmt/commands/snapshot_info.ts";
 import { snapshotList } from "mgmt/commands/snapshot_list.ts";
+import { snapshotRestore } from "mgmt/commands/snapshot_restore.ts";
 import { snapshotStatus } from "mgmt/commands/snapshot_status.ts";
 import { systemUuidGet } from "mgmt/commands/system_uuid_get.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
@@ -68,6 +69,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   snapshotDeactivate,
   snapshotDelete,
   snapshotClone,
+  snapshotRestore,
   snapshotConfig,
   peerProbe,
   peerStatus,

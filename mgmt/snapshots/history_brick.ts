@@ -3,6 +3,7 @@
 import type { FileClone, HistoryReader, HistoryUsage, ReaderChange } from "core/history_orders.ts";
 import type { Clock } from "core/env.ts";
 import { EEXIST, ENOENT } from "core/errno.ts";
+import type { Gfid } from "core/inode.ts";
 import type { Bricks } from "mgmt/bricks/bricks.ts";
 import { plain } from "mgmt/plain.ts";
 import { type BrickRecord, brickText, type VolumeRecord } from "mgmt/records.ts";
@@ -17,6 +18,7 @@ import {
   type OrderDone,
   releaseHistory,
   removeReader,
+  restoreFile,
   secureHistory,
   takeHistory,
   updateReader,
@@ -96,6 +98,13 @@ export class HistoryBrick implements AskedBrick {
   /** See `HistoryOrders.cloneFile`; false: the brick does not have the origin. */
   async cloneFile(clone: FileClone): Promise<boolean> {
     const done = await this.#ask(cloneFile, { ...clone });
+    this.#expect(done, ENOENT.errno);
+    return done.errno === 0;
+  }
+
+  /** See `HistoryOrders.restoreFile`; false: the brick does not have the file, or not in the snapshot. */
+  async restoreFile(snapshot: string, gfid: Gfid): Promise<boolean> {
+    const done = await this.#ask(restoreFile, { snapshot, gfid }, SECURE_MS);
     this.#expect(done, ENOENT.errno);
     return done.errno === 0;
   }

@@ -72,8 +72,9 @@ export async function fileAt(
   cluster: Cluster,
   volume: VolumeRecord,
   path: string,
+  verb = "snapshot",
 ): Promise<SnapshotFile> {
-  const wrong = (why: string) => new Refusal(`Cannot snapshot file "${path}": ${why}`);
+  const wrong = (why: string) => new Refusal(`Cannot ${verb} file "${path}": ${why}`);
   const parts = path.split("/").filter((part) => part !== "");
   if (!parts.length) throw wrong("name a file, by its path in the volume");
   if (parts.some((part) => part === "." || part === "..")) {

@@ -225,6 +225,52 @@ e2e("snapshot: a file of one begins a new file, wherever its name belongs", [], 
   deepEqual([...Deno.readDirSync(mount.path)].length, 4, "nothing is left of what failed");
 });
 
+e2e("snapshot: a file is restored at all copies, unless somebody writes to it", [], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 4, "replica 2");
+  const mount = await node.mount("v1"), path = `${mount.path}/file`;
+  await Deno.writeTextFile(path, "first\n");
+  await node.must("snapshot create one v1 no-timestamp");
+  await node.must("snapshot create file v1 no-timestamp --file /file");
+  const changed = "second, and longer\n";
+  await Deno.writeTextFile(path, changed);
+  await Deno.writeTextFile(`${mount.path}/later`, "later");
+  const copies = async () => {
+    const all = await Promise.all(
+      [0, 1, 2, 3].map((n) => Deno.readTextFile(`${node.dir}/v1-${n}/file`).catch(() => undefined)),
+    );
+    return all.filter((each) => each !== undefined);
+  };
+  {
+    using open = await Deno.open(path, { write: true, read: true });
+    // Clients open files at bricks when they have to.
+    await open.write(new TextEncoder().encode("second"));
+    await open.sync();
+    const busy = await node.try("snapshot restore one --file /file");
+    match(busy.err, /^snapshot restore: failed: Cannot restore "\/file": .*busy/i);
+    deepEqual(await copies(), [changed, changed]);
+  }
+  for (const line of ["one --file /file", "file"]) {
+    await Deno.writeTextFile(path, changed);
+    const name = line.split(" ")[0];
+    // The kernel tells bricks a little later that the file is closed.
+    await until("it is restored", async () => {
+      const { code, out } = await node.try(`snapshot restore ${line}`);
+      return code === 0 && out === `Snapshot restore: ${name}: Snap restored successfully\n`;
+    });
+    deepEqual(await copies(), ["first\n", "first\n"]);
+  }
+  for (
+    const [line, why] of [
+      ["one", /whole volumes are not restored by mortar yet/],
+      ["one --file /later", /is none that the snapshot has/],
+      ["file --file /later", /snapshot file is of \/file/],
+      ["nope --file /file", /Snapshot \(nope\) does not exist/],
+    ] as const
+  ) match((await node.try(`snapshot restore ${line}`)).err, why);
+  equal(await node.must("snapshot list"), "one\nfile\n");
+});
+
 e2e("snapshot: a brick that was down has no part in it, and forgets what is gone", [], async () => {
   await using node = await ManagedNode.start("--no-restart");
   await node.volume("v1", 3, "replica 3");
