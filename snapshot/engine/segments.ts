@@ -8,6 +8,7 @@
 
 import { EIO, ENOENT, fopError } from "core/errno.ts";
 import { AT_FDCWD, cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import { readCached } from "core/sys/cached_read.ts";
 import { settle } from "core/xlator.ts";
 
 /** Bytes of a segment. */
@@ -84,6 +85,7 @@ export class Segments implements Disposable {
   async read(place: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
     const segment = segmentOf(place), offset = place % SEGMENT_BYTES;
     const fd = this.#fd(segment, 0);
+    if (into.length <= DIRECT_MAX && readCached(fd, into, offset)) return;
     const count = await this.#called(sys.preadAsync(fd, into, into.length, offset));
     if (count !== into.length) throw count < 0 ? fopError(-count) : EIO;
   }

@@ -66,6 +66,8 @@ export class HistoryStore {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   #ids = new Map<Gfid, number>();
+  /** Inodes that may have been kept. */
+  #keptInodes: Set<number> | undefined;
   readonly clones: CloneRows;
 
   private constructor(database: DatabaseSync) {
@@ -403,6 +405,7 @@ export class HistoryStore {
   // Files without a name.
 
   putKept(inode: number, epoch: number): void {
+    this.#keptInodes?.add(inode);
     this.#run("INSERT OR IGNORE INTO kept VALUES (?, ?)", inode, epoch);
   }
 
@@ -412,6 +415,9 @@ export class HistoryStore {
 
   /** The epoch of the file in which a reader of `epoch` finds data; undefined: in the live file. */
   kept(inode: number, epoch: number): number | undefined {
+    // Asked on every read of old data.
+    this.#keptInodes ??= new Set(this.allKept().map((row) => row.inode));
+    if (!this.#keptInodes.has(inode)) return undefined;
     const row = this.#statement(
       "SELECT epoch FROM kept WHERE inode = ? AND epoch >= ? ORDER BY epoch LIMIT 1",
     ).get(inode, epoch);

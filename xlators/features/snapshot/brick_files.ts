@@ -8,6 +8,7 @@ import { ENOENT, ESTALE, fopError } from "core/errno.ts";
 import { isSymlink, S_IFMT } from "core/iatt.ts";
 import type { Gfid, InodeTable } from "core/inode.ts";
 import { AT_FDCWD, cstring, LOCAL_O_NOFOLLOW, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import { readCached } from "core/sys/cached_read.ts";
 import { valueBytes } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
@@ -22,6 +23,7 @@ export class BrickFiles implements Live {
   readonly #child: Xlator;
   readonly #inodes: InodeTable;
   readonly #handles: string;
+  #files = new Map<Gfid, OpenedFile>();
 
   /** `directory` is the brick's. */
   constructor(child: Xlator, inodes: InodeTable, directory: string) {
@@ -75,33 +77,29 @@ export class BrickFiles implements Live {
   }
 
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
-    const fd = this.#open(gfid);
-    if (into.length > DIRECT_MAX) {
-      return sys.preadAsync(fd, into, into.length, offset).then(checked).finally(() =>
-        sys.close(fd)
-      );
-    }
-    try {
-      return checked(sys.pread(fd, into, into.length, offset));
-    } finally {
-      sys.close(fd);
-    }
+    const file = this.#opened(gfid);
+    if (into.length <= DIRECT_MAX && readCached(file.fd, into, offset)) return into.length;
+    file.users++;
+    return sys.preadAsync(file.fd, into, into.length, offset).then(checked)
+      .finally(() => this.#leave(file));
   }
 
   nextData(gfid: Gfid, offset: number): number | undefined {
-    const fd = this.#open(gfid);
-    const at = Number(sys.lseek(fd, offset, SEEK_DATA));
-    sys.close(fd);
+    const at = Number(sys.lseek(this.#opened(gfid).fd, offset, SEEK_DATA));
     if (at === ENXIO) return undefined;
     // A file system that knows no holes has data everywhere.
     return at < 0 ? offset : at;
   }
 
   nextHole(gfid: Gfid, offset: number): number {
-    const fd = this.#open(gfid);
-    const at = Number(sys.lseek(fd, offset, SEEK_HOLE));
-    sys.close(fd);
+    const at = Number(sys.lseek(this.#opened(gfid).fd, offset, SEEK_HOLE));
     return at < 0 ? offset : at;
+  }
+
+  /** Closes what is open: a gfid may be another inode's from now on, or nobody's. */
+  forget(): void {
+    for (const file of this.#files.values()) this.#leave(file);
+    this.#files.clear();
   }
 
   hasName(gfid: Gfid, path: string): boolean {
@@ -116,11 +114,30 @@ export class BrickFiles implements Live {
     return `${this.#handles}/${gfid.slice(0, 2)}/${gfid.slice(2, 4)}/${gfid}`;
   }
 
-  #open(gfid: Gfid): number {
+  #opened(gfid: Gfid): OpenedFile {
+    const known = this.#files.get(gfid);
+    if (known) return known;
     const path = cstring(this.#handle(gfid));
-    return checked(sys.openat(AT_FDCWD, path, O_CLOEXEC | LOCAL_O_NOFOLLOW, 0));
+    const fd = checked(sys.openat(AT_FDCWD, path, O_CLOEXEC | LOCAL_O_NOFOLLOW, 0));
+    if (this.#files.size >= FILES_MAX) this.forget();
+    const file = { fd, users: 1 };
+    this.#files.set(gfid, file);
+    return file;
+  }
+
+  #leave(file: OpenedFile): void {
+    if (--file.users === 0) sys.close(file.fd);
   }
 }
+
+/** A descriptor for reading, and who needs it: a read on another thread, and whoever reads next. */
+interface OpenedFile {
+  readonly fd: number;
+  users: number;
+}
+
+/** Files that are open between reads. */
+const FILES_MAX = 256;
 
 function inodeAt(path: string): number | null | undefined {
   try {

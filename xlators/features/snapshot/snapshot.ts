@@ -79,6 +79,7 @@ export class Snapshot extends Uniform {
   #browsing: Browsing;
   #views: Views | undefined;
   #clones: CloneFops | undefined;
+  #files: BrickFiles | undefined;
   readonly #holds: Holds;
   readonly histories: Orders;
 
@@ -104,7 +105,7 @@ export class Snapshot extends Uniform {
       this.#whyNot = "features/snapshot has no directory in the brick's volfile";
       return;
     }
-    const live = new BrickFiles(this.child, this.inodes, this.#directory);
+    const live = this.#files = new BrickFiles(this.child, this.inodes, this.#directory);
     try {
       const history = await History.open({
         ...{ directory: `${this.#directory}/.glusterfs/history`, live },
@@ -127,6 +128,7 @@ export class Snapshot extends Uniform {
     this.#holds.endAll();
     this.#views = undefined;
     await this.#history?.close();
+    this.#files?.forget();
     this.#history = undefined;
     this.#clones = undefined;
   }
@@ -164,9 +166,10 @@ export class Snapshot extends Uniform {
     args: Args<K>,
   ): Promise<Reply<K>> {
     const history = this.#history;
-    return history?.clones.any
+    const answer = history?.clones.any
       ? this.#clones!.wind(fop, call, args)
       : (this.child[fop] as Fops[K])(call, args);
+    return REMOVING.has(fop) ? answer.finally(() => this.#files?.forget()) : answer;
   }
 
   state(): Json {
@@ -263,6 +266,11 @@ type Rule<K extends FopName> = (
   before: Before,
   args: Args<K>,
 ) => Promise<Leaving | void> | undefined;
+/** Fops after which a gfid may not be the inode's any more that it was. */
+const REMOVING: ReadonlySet<FopName> = new Set<FopName>([
+  ...["unlink", "rmdir", "rename", "mknod"] as const,
+]);
+
 const XATTR_FOPS: ReadonlySet<FopName> = new Set<FopName>([
   ...["setxattr", "fsetxattr", "getxattr", "fgetxattr"] as const,
 ]);
