@@ -25,6 +25,7 @@ import { recover } from "snapshot/engine/recover.ts";
 import { Reserve } from "snapshot/engine/reserve.ts";
 import { Segments, syncDirectory, syncFileSystem } from "snapshot/engine/segments.ts";
 import { HistoryError, HistoryStore, type Reader } from "snapshot/engine/store.ts";
+import { isThere, refuseUnkept } from "snapshot/engine/unkept.ts";
 import { usageByReader } from "snapshot/engine/usage.ts";
 import { UNIT } from "snapshot/engine/units.ts";
 import { View } from "snapshot/engine/view.ts";
@@ -62,6 +63,7 @@ export class History {
   private constructor({ directory, live, durability, env }: HistoryOptions) {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const path = `${directory}/index.sqlite`;
+    refuseUnkept(directory);
     refuseWithoutIndex(directory, path);
     const store = this.#store = HistoryStore.open(path);
     this.#reserve = new Reserve(directory);
@@ -363,15 +365,5 @@ function refuseWithoutIndex(directory: string, path: string): void {
       `the history "${directory}" has old data but no index.sqlite; put the index back, or remove ` +
         "the directory: the brick's snapshots are lost then",
     );
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

@@ -24,6 +24,7 @@ import { KEEP_AS, KEPT } from "core/xdata_keys.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { History } from "snapshot/engine/history.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
+import { markUnkept } from "snapshot/engine/unkept.ts";
 import type { Leaving } from "snapshot/engine/kept.ts";
 import {
   blockOrder,
@@ -75,6 +76,7 @@ export class Snapshot extends Uniform {
   #durability: "strict" | "relaxed";
   #history: History | undefined;
   #whyNot: string | undefined;
+  #isUnkept = false;
   #before!: Before;
   #browsing: Browsing;
   #views: Views | undefined;
@@ -203,7 +205,11 @@ export class Snapshot extends Uniform {
   #live<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const rule = (RULES as Rules)[fop] as Rule<K> | undefined;
     const history = this.#history;
-    if (!rule || !history) return this.wind(fop, call, args);
+    if (!rule) return this.wind(fop, call, args);
+    if (!history) {
+      this.#noteUnkept();
+      return this.wind(fop, call, args);
+    }
     if (history.isIdle && !this.#holds.any) {
       const changing = this.wind(fop, call, args);
       history.changing(changing);
@@ -224,6 +230,17 @@ export class Snapshot extends Uniform {
       return this.#preserved(waits, fop, call, args);
     });
     return this.#answered(done);
+  }
+
+  // The first change that no history keeps.
+  #noteUnkept(): void {
+    if (this.#isUnkept || this.#directory === undefined || this.#whyNot === undefined) return;
+    this.#isUnkept = true;
+    try {
+      markUnkept(`${this.#directory}/.glusterfs/history`);
+    } catch (error) {
+      this.env.log.error("cannot mark that snapshots are not exact", { error: String(error) });
+    }
   }
 
   /** The change is over; its answer may have to wait. */

@@ -110,6 +110,29 @@ for (
   });
 }
 
+test("an index that comes back after files changed is not taken for exact", async (place) => {
+  const { history, brick } = place;
+  await Deno.rename(`${history}/index.sqlite`, `${history}/aside`);
+  await place.open();
+  await place.layer.stop();
+  // Nothing changed: it is as good as before.
+  await Deno.rename(`${history}/aside`, `${history}/index.sqlite`);
+  await place.open();
+  equal(place.layer.histories.trouble(), undefined);
+  await place.layer.stop();
+  await Deno.rename(`${history}/index.sqlite`, `${history}/aside`);
+  await place.open();
+  await place.layer.unlink(ROOT, { parent: brick.root, name: "f", flags: 0 });
+  await place.layer.stop();
+  await Deno.rename(`${history}/aside`, `${history}/index.sqlite`);
+  await place.open();
+  match(place.layer.histories.trouble()!, /files changed while .* not exact/);
+  await place.layer.stop();
+  await Deno.remove(`${history}/unkept`);
+  await place.open();
+  equal(place.layer.histories.trouble(), undefined);
+});
+
 test("a check finds a history whole", async ({ history }) => {
   const { readers, bytes, damage, leftovers } = await check(history);
   deepEqual({ readers, bytes, damage, leftovers }, {
