@@ -34,13 +34,13 @@ export interface Qcow2FuzzResult {
   readonly errors: string[];
 }
 
-// A disk that is full at 32 MiB: an image must not make us write far away.
+// A disk that is full at 4 MiB: an image must not make us write far away.
 class SmallStore extends MemoryStore {
   override write(offset: number, data: Bytes): Promise<void> {
-    return offset + data.length > 32 << 20 ? Promise.reject(ENOSPC) : super.write(offset, data);
+    return offset + data.length > 4 << 20 ? Promise.reject(ENOSPC) : super.write(offset, data);
   }
   override truncate(size: number): Promise<void> {
-    return size > 32 << 20 ? Promise.reject(ENOSPC) : super.truncate(size);
+    return size > 4 << 20 ? Promise.reject(ENOSPC) : super.truncate(size);
   }
 }
 
