@@ -63,10 +63,10 @@ export interface HistoryOrders {
   /** The epoch that is going on: what is taken next must not be of an older one. */
   epoch(): number;
   /**
-   * From now on answers of fops that change something wait; the fops do not. After `timeoutMs` it
-   * ends by itself. EEXIST: there is one with this id.
+   * From now on fops that change something wait; resolves when none is under way. After `timeoutMs`
+   * it ends by itself: ETIMEDOUT, if that is before. EEXIST: there is one with this id.
    */
-  hold(id: string, timeoutMs: number): void;
+  hold(id: string, timeoutMs: number): Promise<void>;
   /**
    * Begins a reader when no change is under way: it sees all that was done until then. Without a
    * hold it is on the disk when this resolves, with one after `secure`. `hold`: only if that still
@@ -98,7 +98,7 @@ export interface HistoryOrders {
    * them. It may take seconds, and nobody waits for it: after the release.
    */
   secure(): Promise<void>;
-  /** Lets answers go. ETIMEDOUT: they went before, so what was taken meanwhile is no clean cut. */
+  /** Lets changes go on. ETIMEDOUT: they went on before, so what was taken meanwhile is no clean cut. */
   release(hold: string): void;
   /** ENOENT: there is no such reader. */
   update(id: string, change: ReaderChange): Promise<void>;

@@ -2,7 +2,7 @@
 
 import { EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { Graph } from "core/graph.ts";
-import type { QuietOrders } from "core/quiet_orders.ts";
+import type { HeldLock, QuietOrders } from "core/quiet_orders.ts";
 import type { Xlator } from "core/xlator.ts";
 import { procedures, type Program, serve } from "rpc/program.ts";
 import {
@@ -34,7 +34,7 @@ export function quietOperations(graph: Graph): Program {
       [
         heldLocks.procedure,
         serve(heldLocks, ({ id }) => {
-          let held: readonly string[] = [];
+          let held: readonly HeldLock[] = [];
           const errno = errnoOf(quiet, (orders) => {
             held = orders.held(id).slice(0, HELD_MAX);
           });

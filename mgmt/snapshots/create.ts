@@ -1,10 +1,10 @@
 /**
  * One moment for all bricks of a volume. Transactions of clients come to rest, so that copies are
- * equal; then answers of changes are held back everywhere, each brick takes the snapshot, and answers
- * go. What a client was told is done before is in it at every brick; what it is told afterwards need
- * not be.
+ * equal; then changes are held back everywhere, each brick takes the snapshot, and changes go on.
+ * What a client was told is done before is in it at every brick; what it is told afterwards need not
+ * be.
  *
- * Bricks let answers go by themselves after a second, and then their take fails: clients see one
+ * Bricks let changes go on by themselves after a second, and then their take fails: clients see one
  * slow write at worst. If a single brick fails or is late, none may keep what it took: that is the
  * caller's to undo.
  */
@@ -13,12 +13,16 @@ import type { Env } from "core/env.ts";
 import type { HistoryReader } from "core/history_orders.ts";
 import { type BrickRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
 import type { HistoryBrick } from "mgmt/snapshots/history_brick.ts";
-import { type CopySet, quiesce, resume } from "mgmt/snapshots/quiet.ts";
+import { type CopySet, QuietTime } from "mgmt/snapshots/quiet.ts";
 
-/** Bricks hold answers back that long at most. Milliseconds. */
+/** Bricks hold changes back that long at most. Milliseconds. */
 const HOLD_MS = 1000;
 /** How long transactions may take to end, and clusters' locks wait at most. Milliseconds. */
-const QUIET_PATIENCE_MS = 250, QUIET_MS = 2000;
+const QUIET_PATIENCE_MS = 500, QUIET_MS = 3000;
+/** Between two looks whether they have. Milliseconds. */
+const LOOK_EVERY_MS = 2;
+
+type Surroundings = Pick<Env, "clock" | "random" | "log">;
 
 /**
  * Has every brick take `reader` at one moment. Throws OrderFailed: one of them did not, and others
@@ -28,42 +32,74 @@ export async function takeAtOnce(
   volume: VolumeRecord,
   bricks: readonly HistoryBrick[],
   reader: HistoryReader,
-  { clock, random, log }: Pick<Env, "clock" | "random" | "log">,
+  env: Surroundings,
 ): Promise<void> {
-  const id = random.uuid(), sets = copySets(volume, bricks);
-  const quiet = { id, clock, timeoutMs: QUIET_MS, patienceMs: QUIET_PATIENCE_MS };
-  try {
-    if (sets.length && !await quiesce(sets, quiet)) {
-      log.warn(
-        "a client keeps its locks: copies in a snapshot may differ in what it had not finished",
-        {
-          volume: volume.name,
-          snapshot: reader.name,
-        },
-      );
+  const sets = copySets(volume, bricks);
+  if (!sets.length) await held(bricks, env, (hold) => takeAll(bricks, reader, hold));
+  else {
+    const quiet = new QuietTime(sets, env.random.uuid());
+    await quiet.begin(QUIET_MS);
+    try {
+      await takeInQuiet(bricks, reader, env, quiet);
+    } finally {
+      await quiet.end();
     }
-    await takeHeld(bricks, reader, id);
-  } finally {
-    if (sets.length) await resume(sets, id);
   }
+  // Nobody waits for this any more.
   await all(bricks, (brick) => brick.secure());
 }
 
-async function takeHeld(
+async function takeInQuiet(
   bricks: readonly HistoryBrick[],
   reader: HistoryReader,
-  id: string,
+  env: Surroundings,
+  quiet: QuietTime,
 ): Promise<void> {
+  const { clock, log } = env;
+  const deadline = clock.monotonic() + QUIET_PATIENCE_MS;
+  for (let taken = false, rested = false; !taken;) {
+    const late = clock.monotonic() >= deadline;
+    // What does not look so now is not held back for a closer look.
+    if (late || await quiet.rests()) {
+      await held(bricks, env, async (hold) => {
+        rested = await quiet.rests();
+        taken = rested || late;
+        if (taken) await takeAll(bricks, reader, hold);
+      });
+    }
+    if (!taken) await clock.delay(LOOK_EVERY_MS);
+    else if (!rested) log.warn(RESTLESS, { snapshot: reader.name });
+  }
+}
+
+const RESTLESS =
+  "clients did not come to rest: copies in a snapshot may differ in what was not acknowledged";
+
+/** Calls `then` while all bricks hold changes back. */
+async function held(
+  bricks: readonly HistoryBrick[],
+  { random }: Surroundings,
+  then: (hold: string) => Promise<void>,
+): Promise<void> {
+  const id = random.uuid();
   try {
     await all(bricks, (brick) => brick.hold(id, HOLD_MS));
-    await all(bricks, (brick) => brick.take(id, reader, HOLD_MS));
+    await then(id);
   } catch (error) {
-    // Nobody shall wait for what will not be: those that fail here let answers go by themselves.
+    // Nobody shall wait for what will not be: those that fail here let changes go on by themselves.
     await all(bricks, (brick) => brick.release(id, HOLD_MS)).catch(() => {});
     throw error;
   }
   // Fails where the second was over.
   await all(bricks, (brick) => brick.release(id, HOLD_MS));
+}
+
+function takeAll(
+  bricks: readonly HistoryBrick[],
+  reader: HistoryReader,
+  hold: string,
+): Promise<void> {
+  return all(bricks, (brick) => brick.take(hold, reader, HOLD_MS));
 }
 
 // Waits for all of them, then throws the first failure there was.

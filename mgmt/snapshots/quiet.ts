@@ -1,14 +1,11 @@
 /**
  * Brings the transactions of a volume's sets of copies to rest, so that a snapshot finds all copies
- * equal. A cluster changes nothing before it has its lock at every brick of a set that it sees, and
- * bricks grant no new ones now: what is still under way is what is locked at all of them. Clients
- * that keep locks for later hear that they are in the way.
+ * equal. How bricks help: `core/quiet_orders.ts`.
  *
  * A client that does not give its locks back is not waited for: the snapshot is then still all that
  * was acknowledged, and copies may differ in what was not, as after a crash of that client.
  */
 
-import type { Clock } from "core/env.ts";
 import type { Signature } from "rpc/program.ts";
 import { heldLocks, quiesceLocks, resumeLocks } from "rpc/programs/quiet_ops.ts";
 
@@ -25,62 +22,62 @@ export interface CopySet {
   readonly bricks: readonly AskedBrick[];
 }
 
-/** How long to wait. */
-export interface QuietLimits {
-  /** One of a kind. */
-  readonly id: string;
-  readonly clock: Clock;
-  /** Bricks grant locks again after that, whatever becomes of us. Milliseconds. */
-  readonly timeoutMs: number;
-  /** How long to wait for transactions to end. Milliseconds. */
-  readonly patienceMs: number;
-}
+/** One quiet time. Its methods throw nothing: bricks that do not answer are left out. */
+export class QuietTime {
+  readonly #id: string;
+  #sets: readonly CopySet[];
 
-/** Between two looks. */
-const LOOK_EVERY_MS = 2;
-
-/** Answers whether all came to rest. Throws nothing: bricks that do not answer are left out. */
-export async function quiesce(
-  sets: readonly CopySet[],
-  { id, clock, timeoutMs, patienceMs }: QuietLimits,
-): Promise<boolean> {
-  const deadline = clock.monotonic() + patienceMs;
-  const asked = await Promise.all(sets.map(async ({ domain, bricks }) => {
-    const order = { id, domains: [domain], timeoutMs };
-    const answers = await Promise.all(
-      bricks.map((brick) => orUndefined(brick.ask(quiesceLocks, order))),
-    );
-    return bricks.filter((_, index) => answers[index]?.errno === 0);
-  }));
-  let restless = asked;
-  for (;;) {
-    const looks = await Promise.all(restless.map((bricks) => rests(bricks, id)));
-    restless = restless.filter((_, index) => !looks[index]);
-    if (!restless.length) return true;
-    if (clock.monotonic() >= deadline) return false;
-    await clock.delay(LOOK_EVERY_MS);
+  /** `id`: one of a kind. */
+  constructor(sets: readonly CopySet[], id: string) {
+    this.#sets = sets;
+    this.#id = id;
   }
-}
 
-/** Lets bricks grant locks again. */
-export async function resume(sets: readonly CopySet[], id: string): Promise<void> {
-  const bricks = sets.flatMap((set) => set.bricks);
-  await Promise.all(bricks.map((brick) => orUndefined(brick.ask(resumeLocks, { id }))));
-}
+  /** Bricks grant no new locks from now on, for `timeoutMs` at most, whatever becomes of us. */
+  async begin(timeoutMs: number): Promise<void> {
+    this.#sets = await Promise.all(this.#sets.map(async ({ domain, bricks }) => {
+      const order = { id: this.#id, domains: [domain], timeoutMs };
+      const answers = await Promise.all(
+        bricks.map((brick) => orUndefined(brick.ask(quiesceLocks, order))),
+      );
+      return { domain, bricks: bricks.filter((_, index) => answers[index]?.errno === 0) };
+    }));
+  }
 
-/** Looks twice: a transaction that goes from one lock to the next may be seen with another at each brick. */
-async function rests(bricks: readonly AskedBrick[], id: string): Promise<boolean> {
-  return await isFree(bricks, id) && await isFree(bricks, id);
-}
+  /**
+   * Whether nothing is under way. Looks twice: a transaction that goes from one lock to the next may
+   * be seen with another at each brick. Sure only while bricks hold changes back.
+   */
+  async rests(): Promise<boolean> {
+    for (let look = 0; look < 2; look++) {
+      const free = await Promise.all(this.#sets.map(({ bricks }) => this.#isFree(bricks)));
+      if (free.includes(false)) return false;
+    }
+    return true;
+  }
 
-async function isFree(bricks: readonly AskedBrick[], id: string): Promise<boolean> {
-  const answers = await Promise.all(
-    bricks.map((brick) => orUndefined(brick.ask(heldLocks, { id }))),
-  );
-  const held = answers.filter((answer) => answer?.errno === 0).map((answer) => answer!.held);
-  const [first = [], ...others] = held;
-  const rest = others.map((locks) => new Set(locks));
-  return !first.some((lock) => rest.every((locks) => locks.has(lock)));
+  /** Bricks grant locks again. */
+  async end(): Promise<void> {
+    const bricks = this.#sets.flatMap((set) => set.bricks);
+    const order = { id: this.#id };
+    await Promise.all(bricks.map((brick) => orUndefined(brick.ask(resumeLocks, order))));
+  }
+
+  async #isFree(bricks: readonly AskedBrick[]): Promise<boolean> {
+    const answers = await Promise.all(
+      bricks.map((brick) => orUndefined(brick.ask(heldLocks, { id: this.#id }))),
+    );
+    const [first, ...others] = answers.filter((answer) => answer?.errno === 0)
+      .map((answer) => new Map(answer!.held.map(({ lock, changes }) => [lock, changes])));
+    // With one brick there is nobody to be unequal to.
+    if (!first || !others.length) return true;
+    for (const [lock, changes] of first) {
+      const elsewhere = others.map((held) => held.get(lock));
+      if (elsewhere.includes(undefined)) continue;
+      if (elsewhere.some((count) => count !== changes)) return false;
+    }
+    return true;
+  }
 }
 
 async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {

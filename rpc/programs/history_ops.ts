@@ -66,13 +66,13 @@ function order<A, R>(procedure: number, args: Codec<A>, result: Codec<R>): Signa
   return { ...HISTORY_OPS_PROGRAM, procedure, args, result };
 }
 
-/** Answers of changes wait from now on, `timeoutMs` at most. */
+/** Changes wait from now on, `timeoutMs` at most. */
 export const holdHistory = order(1, struct({ id, timeoutMs: u32 }), done);
 
 /** A reader begins. */
 export const takeHistory = order(2, struct({ hold: optional(id), reader }), done);
 
-/** Answers of changes go. */
+/** Changes go on. */
 export const releaseHistory = order(3, struct({ id }), done);
 
 const change = struct({ name: optional(name), kind: optional(kind), active: optional(bool) });

@@ -3,8 +3,9 @@
  * says `core/quiet_orders.ts`. Only our bricks know it.
  */
 
+import type { HeldLock } from "core/quiet_orders.ts";
 import type { ProgramId, Signature } from "rpc/program.ts";
-import { array, type Codec, i32, string, struct, u32 } from "rpc/xdr.ts";
+import { array, type Codec, i32, string, struct, u32, u53 } from "rpc/xdr.ts";
 
 /** The number is of the range that RFC 5531 §13.1 leaves to users. */
 export const QUIET_OPS_PROGRAM = { number: 0x206d7175, version: 1 } as const satisfies ProgramId;
@@ -23,7 +24,7 @@ export interface QuietAnswer {
 }
 /** The same with the locks that are held. */
 export interface HeldAnswer extends QuietAnswer {
-  readonly held: readonly string[];
+  readonly held: readonly HeldLock[];
 }
 const done: Codec<QuietAnswer> = struct({ errno: i32 });
 
@@ -42,7 +43,7 @@ export const quiesceLocks = order(
 export const heldLocks: Signature<{ readonly id: string }, HeldAnswer> = order(
   2,
   struct({ id }),
-  struct({ errno: i32, held: array(string(LOCK_MAX), HELD_MAX) }),
+  struct({ errno: i32, held: array(struct({ lock: string(LOCK_MAX), changes: u53 }), HELD_MAX) }),
 );
 
 /** New locks again. */

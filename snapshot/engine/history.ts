@@ -57,8 +57,8 @@ export class History {
   #views = new Map<string, View>();
   /** Resolves when nothing is kept any more for readers that went. */
   #left: Promise<void> = Promise.resolve();
-  /** Resolves when the reader that was asked for last has begun, or not. */
-  #taking: Promise<void> | undefined;
+  /** Over when nobody keeps changes waiting any more. */
+  #frozen: Promise<void> | undefined;
 
   private constructor({ directory, live, durability, env }: HistoryOptions) {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -181,25 +181,52 @@ export class History {
   }
 
   /**
+   * From now on, until the signal, changes wait; resolves when none is under way. Throws the signal's
+   * reason if that comes before. One after the other.
+   */
+  async freeze(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const before = this.#frozen;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#frozen = promise;
+    await before;
+    if (signal.aborted) {
+      resolve();
+      throw signal.reason;
+    }
+    signal.addEventListener("abort", () => {
+      this.#gate.open();
+      resolve();
+    }, { once: true });
+    if (!await this.#gate.close()) throw signal.reason;
+  }
+
+  /**
    * Begins a reader: it sees all that was changed until now and nothing that comes. On the disk it is
    * when `secure` was called since. EEXIST: there is a reader with its id, or its epoch has ended.
-   * With the signal it ends at once, with its reason, and nothing has changed.
+   * `frozen`: the signal of a `freeze` that has resolved; if it came since, its reason is thrown, and
+   * nothing has changed.
    */
-  async take(reader: Reader, signal?: AbortSignal): Promise<void> {
-    const store = this.#store;
-    signal?.throwIfAborted();
-    // One after the other.
-    const before = this.#taking;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#taking = promise;
-    await before;
+  async take(reader: Reader, frozen?: AbortSignal): Promise<void> {
+    await this.#reserve.make();
+    const taken = new AbortController();
     try {
-      if (this.readers.get(reader.id) || reader.epoch < store.epoch()) throw EEXIST;
-      await this.#reserve.make();
-      await this.#begin(reader, signal);
+      if (!frozen) await this.freeze(taken.signal);
+      await this.#begin(reader, frozen);
     } finally {
-      resolve();
+      taken.abort();
     }
+  }
+
+  async #begin(reader: Reader, frozen: AbortSignal | undefined): Promise<void> {
+    const store = this.#store;
+    if (this.readers.get(reader.id) || reader.epoch < store.epoch()) throw EEXIST;
+    await this.#journal.put(() => {
+      frozen?.throwIfAborted();
+      store.putReader(reader);
+      store.reachEpoch(reader.epoch + 1);
+    });
+    this.readers.set(store.readers());
   }
 
   /**
@@ -209,24 +236,6 @@ export class History {
   async secure(): Promise<void> {
     await this.#journal.sync();
     if (this.durability === "strict") await syncFileSystem(this.#directory);
-  }
-
-  async #begin(reader: Reader, signal: AbortSignal | undefined): Promise<void> {
-    const store = this.#store;
-    const abort = () => this.#gate.open();
-    signal?.addEventListener("abort", abort);
-    try {
-      if (signal?.aborted || !await this.#gate.close()) throw signal?.reason;
-      await this.#journal.put(() => {
-        signal?.throwIfAborted();
-        store.putReader(reader);
-        store.reachEpoch(reader.epoch + 1);
-      });
-      this.readers.set(store.readers());
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      this.#gate.open();
-    }
   }
 
   /**

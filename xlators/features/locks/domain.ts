@@ -20,6 +20,8 @@ export interface DomainLock extends Holder {
   grantedAt?: number | undefined;
   /** Milliseconds since 1970 when it began to wait; undefined if it never did. */
   waitsSince?: number | undefined;
+  /** Changes by its holder's client, of what it is a lock of, that were done while it was held. */
+  changes?: number;
 }
 
 /** What a domain needs to know about its kind of lock and about the world. */
@@ -104,6 +106,11 @@ export class Domain<L extends DomainLock> {
     return true;
   }
 
+  /** `client` has changed something. */
+  changed(client: Client): void {
+    for (const lock of this.#granted) if (lock.client === client) lock.changes!++;
+  }
+
   /** Drops all that `client` holds, fails all that it waits for with ENOTCONN. */
   drop(client: Client): void {
     const before = this.count;
@@ -138,6 +145,7 @@ export class Domain<L extends DomainLock> {
 
   #grant(lock: L): void {
     lock.grantedAt = this.#rules.now();
+    lock.changes = 0;
     this.#granted.push(lock);
     this.#holdings.add(lock);
   }

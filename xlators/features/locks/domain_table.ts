@@ -150,6 +150,12 @@ export class DomainTable<L extends DomainLock & Place> {
     }
   }
 
+  /** `client` has changed something of an inode. */
+  changed(gfid: Gfid, client: Client): void {
+    const domains = this.#inodes.get(gfid);
+    if (domains) { for (const locks of domains.values()) locks.changed(client); }
+  }
+
   /** Granted and waiting locks of an inode, in one domain or in all. */
   count(gfid: Gfid, domain?: string): number {
     const domains = this.#inodes.get(gfid);

@@ -9,7 +9,7 @@
 
 import { type Call, type Client, isInternal } from "core/call.ts";
 import { EAGAIN, EINVAL, ENOSYS, ENOTCONN, FopError } from "core/errno.ts";
-import { type Args, DONE, type FopName, O_TRUNC, type Reply } from "core/fops.ts";
+import { type Args, DONE, FOP_NAMES, type FopName, FOPS, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Fd, Gfid, Inode } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
 import type { Xdata } from "core/xdata.ts";
@@ -56,6 +56,11 @@ import { stateOf } from "xlators/features/locks/state.ts";
 
 /** Marks a file for fencing; refused, as the option for it is off. */
 const ENFORCE = "trusted.glusterfs.enforce-mandatory-lock";
+
+/** What changes something; marks and counters of clusters are no change that a copy could miss. */
+const CHANGING: ReadonlySet<FopName> = new Set(
+  FOP_NAMES.filter((fop) => FOPS[fop].kind === "modify" && !fop.endsWith("xattrop")),
+);
 
 /** What of the data a fop is about to touch. */
 interface Touch {
@@ -199,7 +204,7 @@ export class Locks extends PassThrough {
     );
   }
   override writev(call: Call, args: Args<"writev">): Promise<Reply<"writev">> {
-    if (this.#isPlain(args.xdata)) return this.child.writev(call, args);
+    if (this.#isPlain(args.xdata)) return this.#counted("writev", call, args, args.fd.inode);
     const { fd, offset, data } = args;
     return this.#guarded(
       call,
@@ -428,7 +433,9 @@ export class Locks extends PassThrough {
   }
 
   readonly #countable = {
-    inodelks: (gfid: Gfid, domain?: string) => this.#inodelks.count(gfid, domain),
+    // Who is told that it is not alone gives its lock back: clients of GlusterFS learn it this way only.
+    inodelks: (gfid: Gfid, domain?: string) =>
+      this.#inodelks.count(gfid, domain) + (this.quiet.wants(domain) ? 1 : 0),
     entrylks: (gfid: Gfid) => this.#entrylks.count(gfid),
     posixlks: (gfid: Gfid) => this.#posixlks.count(gfid),
     nameLocked: (parent: Gfid, name: string) =>
@@ -444,10 +451,23 @@ export class Locks extends PassThrough {
     other?: Inode,
   ): Promise<Reply<K>> {
     const asked = args.xdata;
-    if (!asksCounts(asked)) return windTo(this.child, fop, call, args);
+    const changing = CHANGING.has(fop) && (this.#inodelks.size > 0 || this.#entrylks.size > 0);
+    if (!asksCounts(asked)) {
+      const reply = windTo(this.child, fop, call, args);
+      return changing ? this.#noted(reply, call.client, inode, other) : reply;
+    }
     const at: Counted = { gfids: other ? [inode.gfid, other.gfid] : [inode.gfid] };
-    return windTo(this.child, fop, call, { ...args, xdata: withoutCounts(asked) })
+    const reply = windTo(this.child, fop, call, { ...args, xdata: withoutCounts(asked) });
+    return (changing ? this.#noted(reply, call.client, inode, other) : reply)
       .then((reply) => withCounts(reply, asked, this.#countable, at));
+  }
+
+  /** Notes a change with the locks of its client when it is done, well or not. */
+  #noted<R>(reply: Promise<R>, client: Client, { gfid }: Inode, other?: Inode): Promise<R> {
+    return reply.finally(() => {
+      this.quiet.changed(gfid, client);
+      if (other && other.gfid !== gfid) this.quiet.changed(other.gfid, client);
+    });
   }
 
   /** True if a read or write is nothing but forwarded: the common case. */

@@ -2,7 +2,9 @@
 
 import type { Clock, Timer } from "core/env.ts";
 import { EEXIST, ETIMEDOUT } from "core/errno.ts";
-import type { QuietOrders } from "core/quiet_orders.ts";
+import type { Client } from "core/call.ts";
+import type { Gfid } from "core/inode.ts";
+import type { HeldLock, QuietOrders } from "core/quiet_orders.ts";
 import type { DomainTable } from "xlators/features/locks/domain_table.ts";
 import type { Entrylk } from "xlators/features/locks/entrylk.ts";
 import { type Holder, sameHolder } from "xlators/features/locks/holder.ts";
@@ -44,16 +46,32 @@ export class Quiet implements QuietOrders {
     entrylks.tellAtOnce(entrylks.held(period.domains));
   }
 
-  held(id: string): string[] {
+  /** A change is done: of an inode, or of names in a directory. */
+  changed(gfid: Gfid, client: Client): void {
+    this.#tables.inodelks.changed(gfid, client);
+    this.#tables.entrylks.changed(gfid, client);
+  }
+
+  /** Whether locks in a domain are in somebody's way, though nobody waits for them. */
+  wants(domain: string | undefined): boolean {
+    if (this.#periods.size === 0) return false;
+    for (const { domains } of this.#periods.values()) {
+      if (domain === undefined || domains.has(domain)) return true;
+    }
+    return false;
+  }
+
+  held(id: string): HeldLock[] {
     const { domains } = this.#period(id);
     const { inodelks, entrylks } = this.#tables;
     return [
-      ...[...inodelks.held(domains)].map(({ gfid, domain, owner, range: { start, end } }) =>
-        `${domain} ${gfid} ${owner} ${start}-${end}`
-      ),
-      ...[...entrylks.held(domains)].map(({ gfid, domain, owner, name }) =>
-        `${domain} ${gfid} ${owner} /${name}`
-      ),
+      ...[...inodelks.held(domains)].map((
+        { gfid, domain, owner, range: { start, end }, changes = 0 },
+      ) => ({ lock: `${domain} ${gfid} ${owner} ${start}-${end}`, changes })),
+      ...[...entrylks.held(domains)].map(({ gfid, domain, owner, name, changes = 0 }) => ({
+        lock: `${domain} ${gfid} ${owner} /${name}`,
+        changes,
+      })),
     ];
   }
 

@@ -1,8 +1,13 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
 import { EAGAIN, EEXIST, ENOTCONN, ETIMEDOUT } from "core/errno.ts";
+import { O_RDWR } from "core/fops.ts";
+import { Fd } from "core/inode.ts";
+import { str, Xdata } from "core/xdata.ts";
+import * as keys from "core/xdata_keys.ts";
 import { testClient } from "tests/fakes/node.ts";
 import {
   by,
+  DIR,
   entrylk,
   fails,
   FILE,
@@ -75,7 +80,38 @@ Deno.test("features/locks: what is held in a quiet time is told alike by two bri
   }
   const held = one.quiet.held("q");
   deepEqual(held, two.quiet.held("q"));
-  equal(new Set(held).size, 3);
+  equal(new Set(held.map(({ lock }) => lock)).size, 3);
+});
+
+Deno.test("features/locks: changes are counted with the locks of their client, from the grant on", async () => {
+  const { layer } = setUp({}, { mkdir: () => Promise.reject(EAGAIN) });
+  const writer = by(testClient()), other = by(testClient());
+  const write = { fd: new Fd(FILE, O_RDWR), offset: 0, data: new Uint8Array(1), flags: 0 };
+  await layer.writev(writer, write);
+  await layer.inodelk(writer, inodelk("write", 0, 10));
+  await layer.inodelk(writer, inodelk("write", 0, 0, OF_OTHERS));
+  await layer.entrylk(writer, entrylk("x"));
+  layer.quiet.quiesce("q", [DOMAIN], 1000);
+  const counts = () => layer.quiet.held("q").map(({ changes }) => changes);
+  deepEqual(counts(), [0, 0]);
+  await layer.writev(writer, write);
+  await layer.writev(other, write);
+  await layer.truncate(writer, { inode: FILE, offset: 0 });
+  deepEqual(counts(), [2, 0]);
+  await fails(layer.mkdir(writer, { parent: DIR, name: "x", mode: 0, umask: 0 }), EAGAIN);
+  deepEqual(counts(), [2, 1]);
+});
+
+Deno.test("features/locks: in a quiet time who asks hears that others want its lock", async () => {
+  const { layer } = setUp();
+  const writer = by(testClient());
+  await layer.inodelk(writer, inodelk("write"));
+  const xdata = Xdata.of([["glusterfs.inodelk-dom-count", str(DOMAIN)]]);
+  const write = { fd: new Fd(FILE, O_RDWR), offset: 0, data: new Uint8Array(1), flags: 0, xdata };
+  const count = async () => (await layer.writev(writer, write)).xdata?.get(keys.INODELK_COUNT);
+  equal(await count(), 1);
+  layer.quiet.quiesce("q", [DOMAIN], 1000);
+  equal(await count(), 2);
 });
 
 Deno.test("features/locks: holders hear at once that a quiet time began, however lately they were told", async () => {

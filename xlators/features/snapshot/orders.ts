@@ -1,4 +1,4 @@
-/** What a management daemon orders about a brick's history, and the moment in which answers wait. */
+/** What a management daemon orders about a brick's history, and the moments in which changes wait. */
 
 import type { Clock, Timer } from "core/env.ts";
 import { EEXIST, EINVAL, EIO, ETIMEDOUT } from "core/errno.ts";
@@ -12,7 +12,7 @@ import type {
 import type { Gfid } from "core/inode.ts";
 import type { History } from "snapshot/engine/history.ts";
 
-/** Answers wait at most that long, whatever is asked for. */
+/** Changes wait at most that long, whatever is asked for. */
 const HOLD_MAX_MS = 120_000;
 
 interface Hold {
@@ -20,13 +20,10 @@ interface Hold {
   readonly timer: Timer;
 }
 
-/** Keeps answers back. */
+/** Moments in which changes wait, each of which ends by itself. */
 export class Holds {
   readonly #clock: Clock;
   #holds = new Map<string, Hold>();
-  #none = Promise.withResolvers<void>();
-  /** Whether answers wait. */
-  any = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -38,7 +35,6 @@ export class Holds {
     if (!(timeoutMs > 0 && timeoutMs <= HOLD_MAX_MS)) throw EINVAL;
     const timer = this.#clock.after(timeoutMs, () => this.end(id));
     this.#holds.set(id, { ended: new AbortController(), timer });
-    this.any = true;
   }
 
   /** Aborted, with ETIMEDOUT, when the hold ends. ETIMEDOUT: there is none. */
@@ -54,22 +50,12 @@ export class Holds {
     if (!hold) return false;
     hold.timer.cancel();
     this.#holds.delete(id);
-    if (this.#holds.size === 0) {
-      this.any = false;
-      this.#none.resolve();
-      this.#none = Promise.withResolvers();
-    }
     hold.ended.abort(ETIMEDOUT);
     return true;
   }
 
   endAll(): void {
     for (const id of [...this.#holds.keys()]) this.end(id);
-  }
-
-  /** Resolves when no answer has to wait any more. */
-  async over(): Promise<void> {
-    while (this.any) await this.#none.promise;
   }
 }
 
@@ -108,9 +94,10 @@ export class Orders implements HistoryOrders {
     return this.#history.epoch;
   }
 
-  hold(id: string, timeoutMs: number): void {
-    void this.#history;
+  async hold(id: string, timeoutMs: number): Promise<void> {
+    const history = this.#history;
     this.#holds.begin(id, timeoutMs);
+    await history.freeze(this.#holds.signal(id));
   }
 
   async take(hold: string | undefined, reader: HistoryReader): Promise<void> {

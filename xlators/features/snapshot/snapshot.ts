@@ -210,7 +210,7 @@ export class Snapshot extends Uniform {
       this.#noteUnkept();
       return this.wind(fop, call, args);
     }
-    if (history.isIdle && !this.#holds.any) {
+    if (history.isIdle) {
       const changing = this.wind(fop, call, args);
       history.changing(changing);
       return changing;
@@ -224,12 +224,11 @@ export class Snapshot extends Uniform {
         args as Args<"rmdir">,
       ) as Promise<Reply<K>>;
     }
-    const done = history.change(() => {
+    return history.change(() => {
       const waits = history.readers.any ? rule(this.#before, args) : undefined;
       if (!waits) return this.wind(fop, call, args);
       return this.#preserved(waits, fop, call, args);
     });
-    return this.#answered(done);
   }
 
   // The first change that no history keeps.
@@ -240,15 +239,6 @@ export class Snapshot extends Uniform {
       markUnkept(`${this.#directory}/.glusterfs/history`);
     } catch (error) {
       this.env.log.error("cannot mark that snapshots are not exact", { error: String(error) });
-    }
-  }
-
-  /** The change is over; its answer may have to wait. */
-  async #answered<R>(done: Promise<R>): Promise<R> {
-    try {
-      return await done;
-    } finally {
-      if (this.#holds.any) await this.#holds.over();
     }
   }
 
