@@ -13,6 +13,7 @@ import type { GraphEvent } from "core/events.ts";
 import type { Args, FopName, Fops, Reply } from "core/fops.ts";
 import type { InodeTable } from "core/inode.ts";
 import type { HistoryOrders } from "core/history_orders.ts";
+import type { QuietOrders } from "core/quiet_orders.ts";
 import type { ClientReport, Statistics } from "core/reports.ts";
 
 /** What a layer is made with: its place in the graph and the world around it. */
@@ -52,6 +53,8 @@ export interface Xlator extends Fops {
   clients?(): readonly ClientReport[];
   /** Present if it can hold acknowledgements back: from now on it does, or does not. False: as before. */
   setBarrier?(on: boolean): boolean;
+  /** Present if it keeps locks of clusters. */
+  readonly quiet?: QuietOrders;
   /** Present if it keeps the history of a brick. */
   readonly histories?: HistoryOrders;
 }
