@@ -71,7 +71,7 @@ export async function doBlockOrder(
   }
   if (known === undefined) throw ENOENT;
   if (order === "remove") await history.remove(known);
-  else await restoreFile(history, layer, call, known, inode);
+  else await restoreFile(history, layer, call, known, inode, clock);
   return DONE;
 }
 

@@ -8,9 +8,10 @@
  */
 
 import type { Call } from "core/call.ts";
+import type { Clock } from "core/env.ts";
 import { EBUSY, EINVAL, ENODATA, ENOENT } from "core/errno.ts";
 import { type Fops, O_RDWR } from "core/fops.ts";
-import { isRegular } from "core/iatt.ts";
+import { type Iatt, isRegular } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode } from "core/inode.ts";
 import { ptr, withKey, Xdata } from "core/xdata.ts";
 import { OPEN_ACTIVE_FD_COUNT } from "core/xdata_keys.ts";
@@ -20,6 +21,8 @@ import type { InodeState } from "snapshot/engine/live.ts";
 import type { View } from "snapshot/engine/view.ts";
 
 const CHUNK = 1 << 20;
+/** How long a file may take to be closed. */
+const CLOSING_MS = 2000;
 /** What belongs to the brick, to replication, or follows from the rest. */
 const NOT_RESTORED = /^trusted\.(afr\.|gfid|glusterfs\.mdata$|pgfid\.)/;
 
@@ -30,15 +33,14 @@ export async function restoreFile(
   call: Call,
   snapshot: string,
   inode: Inode,
+  clock: Clock,
 ): Promise<void> {
   const { gfid } = inode;
   const sides = history.sides(snapshot);
   const was = await sides?.before.inode(gfid);
   if (!sides || !was) throw ENOENT;
   if (!isRegular(was.iatt)) throw EINVAL;
-  const xdata = withKey(undefined, OPEN_ACTIVE_FD_COUNT, 1);
-  const { stat, xdata: told } = await layer.lookup(call, { inode, name: "", xdata });
-  if (told?.get(OPEN_ACTIVE_FD_COUNT)) throw EBUSY;
+  const stat = await closed(layer, call, inode, clock);
   const { size } = was.iatt, fd = new Fd(inode, O_RDWR, true);
   const ranges = (await changedRanges(sides, gfid))
     .map(({ start, end }) => ({ start, end: Math.min(end, size) }));
@@ -47,6 +49,18 @@ export async function restoreFile(
   for (const range of ranges) await restoreRange(sides.before, layer, call, fd, range);
   await restoreAttributes(layer, call, inode, was);
   await layer.fsync(call, { fd, dataOnly: false });
+}
+
+// Clients answer close(2) before bricks hear of it, and replicas do not hear of it at the same time.
+async function closed(layer: Fops, call: Call, inode: Inode, clock: Clock): Promise<Iatt> {
+  const until = clock.monotonic() + CLOSING_MS;
+  const asked = withKey(undefined, OPEN_ACTIVE_FD_COUNT, 1);
+  for (;;) {
+    const { stat, xdata } = await layer.lookup(call, { inode, name: "", xdata: asked });
+    if (!xdata?.get(OPEN_ACTIVE_FD_COUNT)) return stat;
+    if (clock.monotonic() >= until) throw EBUSY;
+    await clock.delay(CLOSING_MS / 50);
+  }
 }
 
 async function restoreRange(

@@ -158,7 +158,8 @@ export class Snapshot extends Uniform {
 
   async restoreFile(snapshot: string, gfid: Gfid): Promise<void> {
     const history = this.#history;
-    if (history) await restoreFile(history, this, DAEMON, snapshot, this.inodes.of(gfid));
+    const inode = this.inodes.of(gfid);
+    if (history) await restoreFile(history, this, DAEMON, snapshot, inode, this.env.clock);
   }
 
   /** Below are the files; of clones, only a part of each. */
