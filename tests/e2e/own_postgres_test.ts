@@ -9,20 +9,20 @@ import { ok, strictEqual as equal } from "node:assert/strict";
 import { e2e, LONG } from "tests/e2e/harness.ts";
 import type { BrickRow, ManagedNode } from "tests/e2e/managed_node.ts";
 import { Mounts } from "tests/e2e/own_mounts.ts";
-import { Postgres, postgresPrograms } from "tests/e2e/postgres.ts";
+import { PATIENCE_MS, Postgres, postgresPrograms } from "tests/e2e/postgres.ts";
 import { until } from "tests/e2e/process.ts";
 import { expectSameTree, healedDiffers, readTree, visible } from "tests/e2e/tree.ts";
 
 const BIN = postgresPrograms();
 const CLIENTS = 4, V = "v1";
-const SCALE = 10, ROUNDS = 6;
+const SCALE = 2, ROUNDS = 3;
 /** Longer than a round takes: what ends the load is the server's end. */
-const LOAD_SECONDS = 600;
+const LOAD_SECONDS = 7200;
 
 async function grows(db: Postgres, by: number): Promise<void> {
   const count = async () => Number(await db.value("select count(*) from pgbench_history"));
   const from = await count();
-  await until(`${by} more transactions`, async () => await count() >= from + by);
+  await until(`${by} more transactions`, async () => await count() >= from + by, PATIENCE_MS);
 }
 
 /** Kills a brick of three; resolves when another process serves it. */
