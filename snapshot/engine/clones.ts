@@ -324,15 +324,24 @@ export class Clones {
   // What files hold where the history has no old data of them.
 
   /** As of `KeptFiles`, but of a clone with what it reads from its origin. */
-  async read(
+  read(
     gfid: Gfid,
     epoch: number,
     offset: number,
     into: Uint8Array<ArrayBuffer>,
-  ): Promise<number> {
-    const { kept } = this.#parts;
+  ): number | Promise<number> {
     const clone = this.#find({ gfid, epoch });
-    if (!clone) return await kept.read(gfid, epoch, offset, into);
+    if (clone) return this.#readClone(clone, epoch, offset, into);
+    return this.#parts.kept.read(gfid, epoch, offset, into);
+  }
+
+  async #readClone(
+    clone: CloneOf,
+    epoch: number,
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+  ): Promise<number> {
+    const { kept } = this.#parts, { gfid } = clone;
     for (let done = 0; done < into.length;) {
       const at = offset + done;
       const run = clone.run(Math.floor(at / UNIT), Math.ceil((offset + into.length) / UNIT));

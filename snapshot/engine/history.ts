@@ -147,7 +147,7 @@ export class History {
   }
 
   #end(): void {
-    this.#kept[Symbol.dispose]();
+    this.#kept.close();
     this.#segments[Symbol.dispose]();
     this.#store.close();
   }
@@ -289,6 +289,7 @@ export class History {
     await this.#unreserved(() => this.#journal.add(() => this.#store.removeReader(reader)));
     this.readers.set(this.#store.readers());
     this.#views.delete(id);
+    this.#kept.close();
     await this.#journal.sync();
     // What is under way may still keep something for it.
     this.#left = this.#gate.over().then(() => this.#collector.add(reader.epoch));

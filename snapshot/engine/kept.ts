@@ -7,16 +7,14 @@
  * After a crash rows without files go, and files that have a name, or no row, too: `recover`.
  */
 
-import { AT_FDCWD, cstring, LOCAL_O_NOFOLLOW, O_CLOEXEC, sys } from "core/sys/calls.ts";
-import { ENOENT, FopError, fopError } from "core/errno.ts";
+import { FopError } from "core/errno.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
+import { OpenFile } from "core/sys/open_file.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
 import type { Live } from "snapshot/engine/live.ts";
 import type { HistoryStore } from "snapshot/engine/store.ts";
 
 type DataSource = Pick<Live, "read" | "nextData" | "nextHole">;
-
-const SEEK_DATA = 3, SEEK_HOLE = 4, ENXIO = -6;
 
 /** A name that is about to go. */
 export interface Leaving {
@@ -34,12 +32,13 @@ interface Names {
 }
 
 /** See the head of this file. */
-export class KeptFiles implements Disposable {
+export class KeptFiles {
   readonly #directory: string;
   readonly #store: HistoryStore;
   readonly #journal: Journal;
   readonly #live: Live;
-  #open = new Map<string, KeptFile>();
+  /** What readers find beneath the history, by gfid and epoch of the reader, the oldest first. */
+  #open = new Map<string, OpenOld>();
   /** Names that are on their way, and rows of such that were not the last. */
   #leaving = new Map<string, Names>();
   #unkeeping = new Map<string, Promise<void>>();
@@ -90,30 +89,33 @@ export class KeptFiles implements Disposable {
     if (id !== undefined) await this.#journal.add(() => this.#store.removeKept(id, epoch));
   }
 
-  #find(gfid: Gfid, epoch: number): KeptFile | undefined {
-    const id = this.#store.findId(gfid);
-    const kept = id === undefined ? undefined : this.#store.kept(id, epoch);
-    return kept === undefined ? undefined : this.#opened(gfid, kept);
-  }
-
   /**
    * Fills `into` with what a reader of `epoch` finds where it has no extents: of the kept file, or the
    * live one; answers how much there was. Throws FopError.
    */
-  async read(
+  read(
+    gfid: Gfid,
+    epoch: number,
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+  ): number | Promise<number> {
+    const source = this.#source(gfid, epoch);
+    if (source !== this.#live) return source.read(gfid, offset, into);
+    return this.#readLive(gfid, epoch, offset, into);
+  }
+
+  async #readLive(
     gfid: Gfid,
     epoch: number,
     offset: number,
     into: Uint8Array<ArrayBuffer>,
   ): Promise<number> {
-    for (let source = this.#source(gfid, epoch);;) {
-      const count = await answer(() => source.read(gfid, offset, into));
-      // Removed in between: it was kept before that.
-      const since = this.#source(gfid, epoch);
-      if (since !== source) source = since;
-      else if (count instanceof FopError) throw count;
-      else return count;
-    }
+    const count = await answer(() => this.#live.read(gfid, offset, into));
+    // Removed in between: it was kept before that.
+    const since = this.#source(gfid, epoch);
+    if (since !== this.#live) return await since.read(gfid, offset, into);
+    if (count instanceof FopError) throw count;
+    return count;
   }
 
   /** Start of the first data at or after `offset` in the same; undefined if only holes follow. */
@@ -126,8 +128,38 @@ export class KeptFiles implements Disposable {
     return this.#source(gfid, epoch).nextHole(gfid, offset);
   }
 
+  // What a reader found once is what it finds: the file keeps its inode when it is kept, and another
+  // file with its gfid is none that the reader sees. Of now there is nothing to remember.
   #source(gfid: Gfid, epoch: number): DataSource {
-    return this.#find(gfid, epoch) ?? this.#live;
+    if (epoch === Number.MAX_SAFE_INTEGER) return this.#live;
+    const key = `${gfid}.${epoch}`;
+    const known = this.#open.get(key);
+    if (known) return known;
+    const opened = this.#openKept(gfid, epoch) ?? this.#live.open?.(gfid);
+    if (!opened) return this.#live;
+    if (this.#open.size >= OPEN_MAX) this.#closeOldest();
+    const source = new OpenOld(opened);
+    this.#open.set(key, source);
+    return source;
+  }
+
+  #openKept(gfid: Gfid, epoch: number): OpenFile | undefined {
+    const id = this.#store.findId(gfid);
+    const kept = id === undefined ? undefined : this.#store.kept(id, epoch);
+    return kept === undefined ? undefined : OpenFile.open(this.#path(gfid, kept));
+  }
+
+  #closeOldest(): void {
+    for (const [key, file] of this.#open) {
+      this.#open.delete(key);
+      return file.close();
+    }
+  }
+
+  /** Lets go of files that are open: they may go, or who reads them went. */
+  close(): void {
+    for (const file of this.#open.values()) file.close();
+    this.#open.clear();
   }
 
   /** Bytes that a kept file takes on the disk; 0 if it is not there yet. */
@@ -147,8 +179,7 @@ export class KeptFiles implements Disposable {
       leaving.unneeded = true;
       return;
     }
-    this.#open.get(path)?.[Symbol.dispose]();
-    this.#open.delete(path);
+    this.close();
     await this.#removeRow(gfid, epoch);
     removeFile(path);
   }
@@ -171,27 +202,12 @@ export class KeptFiles implements Disposable {
     for (const { gfid, epoch } of rows.values()) await this.#removeRow(gfid, epoch);
   }
 
-  [Symbol.dispose](): void {
-    for (const file of this.#open.values()) file[Symbol.dispose]();
-    this.#open.clear();
-  }
-
-  #opened(gfid: Gfid, epoch: number): KeptFile | undefined {
-    const path = this.#path(gfid, epoch);
-    const known = this.#open.get(path);
-    if (known) return known;
-    const file = KeptFile.open(path);
-    if (!file) return undefined;
-    if (this.#open.size >= OPEN_MAX) this[Symbol.dispose]();
-    this.#open.set(path, file);
-    return file;
-  }
-
   #path(gfid: Gfid, epoch: number): string {
     return `${this.#directory}/${gfid}.${epoch}`;
   }
 }
 
+/** Most files that are open. */
 const OPEN_MAX = 256;
 
 async function answer(read: () => number | Promise<number>): Promise<number | FopError> {
@@ -203,42 +219,24 @@ async function answer(read: () => number | Promise<number>): Promise<number | Fo
   }
 }
 
-/** One kept file, open for reading. */
-class KeptFile implements DataSource, Disposable {
-  readonly #fd: number;
+/** A file that is kept, or alive. */
+class OpenOld implements DataSource {
+  constructor(readonly file: OpenFile) {}
 
-  private constructor(fd: number) {
-    this.#fd = fd;
-  }
-
-  /** Undefined: it is not there. */
-  static open(path: string): KeptFile | undefined {
-    const fd = sys.openat(AT_FDCWD, cstring(path), LOCAL_O_NOFOLLOW | O_CLOEXEC, 0);
-    if (fd === -ENOENT.errno) return undefined;
-    if (fd < 0) throw fopError(fd);
-    return new KeptFile(fd);
-  }
-
-  read(_gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number {
-    const count = sys.pread(this.#fd, into, into.length, offset);
-    if (count < 0) throw fopError(count);
-    return count;
+  read(_gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
+    return this.file.read(offset, into);
   }
 
   nextData(_gfid: Gfid, offset: number): number | undefined {
-    const at = Number(sys.lseek(this.#fd, offset, SEEK_DATA));
-    if (at === ENXIO) return undefined;
-    // A file system without holes has data everywhere.
-    return at < 0 ? offset : at;
+    return this.file.nextData(offset);
   }
 
   nextHole(_gfid: Gfid, offset: number): number {
-    const at = Number(sys.lseek(this.#fd, offset, SEEK_HOLE));
-    return at < 0 ? offset : at;
+    return this.file.nextHole(offset);
   }
 
-  [Symbol.dispose](): void {
-    sys.close(this.#fd);
+  close(): void {
+    this.file[Symbol.dispose]();
   }
 }
 

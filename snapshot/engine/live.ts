@@ -2,6 +2,7 @@
 
 import { type Iatt, isRegular } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
+import type { OpenFile } from "core/sys/open_file.ts";
 
 /** An inode without its data. */
 export interface InodeState {
@@ -39,6 +40,8 @@ export interface Live {
   nextData(gfid: Gfid, offset: number): number | undefined;
   /** Start of the first hole at or after `offset`, at the latest the file's end. */
   nextHole(gfid: Gfid, offset: number): number;
+  /** A live file for reading; undefined: there is none. Absent: `read` and the like are all there is. */
+  open?(gfid: Gfid): OpenFile | undefined;
   /** Whether the file at `path`, where files without a name are kept, has one in the volume after all. */
   hasName(gfid: Gfid, path: string): boolean;
 }

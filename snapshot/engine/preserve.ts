@@ -128,7 +128,7 @@ export class Preserver {
    * file is kept if that was its last name, and has to be told.
    */
   async leaving(parent: Gfid, name: string): Promise<Leaving | undefined> {
-    const { live, kept, readers } = this.#parts;
+    const { live, kept, readers, store } = this.#parts;
     if (!readers.any) return undefined;
     const entry = await live.entry(parent, name);
     if (!entry) return undefined;
@@ -136,7 +136,8 @@ export class Preserver {
     if (entry.type !== S_IFREG) return undefined;
     const epoch = readers.newest(entry.gfid);
     if (epoch === 0 || this.#known(entry.gfid, epoch).units === 0) return undefined;
-    return await kept.leaving(entry.gfid, epoch);
+    // Its old data may be of readers that went, newer than all that are left: it goes on to count.
+    return await kept.leaving(entry.gfid, Math.max(epoch, store.epoch() - 1));
   }
 
   #known(gfid: Gfid, epoch: number): Known {

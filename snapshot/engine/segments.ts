@@ -82,10 +82,13 @@ export class Segments implements Disposable {
   }
 
   /** Fills `into` with what is kept from `place` on. */
-  async read(place: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
-    const segment = segmentOf(place), offset = place % SEGMENT_BYTES;
-    const fd = this.#fd(segment, 0);
-    if (into.length <= DIRECT_MAX && readCached(fd, into, offset)) return;
+  read(place: number, into: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const offset = place % SEGMENT_BYTES, fd = this.#fd(segmentOf(place), 0);
+    if (!readCached(fd, into, offset)) return this.#readOn(fd, offset, into);
+  }
+
+  // Of the disk.
+  async #readOn(fd: number, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
     const count = await this.#called(sys.preadAsync(fd, into, into.length, offset));
     if (count !== into.length) throw count < 0 ? fopError(-count) : EIO;
   }

@@ -37,6 +37,11 @@ interface Window {
   readonly extents: readonly Extent[];
 }
 
+/** A piece of an extent, in bytes of the file. */
+interface Kept extends UnitRange {
+  readonly extent: Extent;
+}
+
 /** See the head of this file. Methods throw FopError. */
 export class View {
   readonly #parts: ViewParts;
@@ -57,7 +62,9 @@ export class View {
     // It may have changed while we asked.
     const since = this.#version(gfid);
     if (since !== undefined) return since ?? undefined;
-    return now && !hasNoName(now) ? now : undefined;
+    if (!now || hasNoName(now)) return undefined;
+    this.#remember(gfid, now);
+    return now;
   }
 
   /** Null: it was not there; undefined: it is as it is now. */
@@ -68,9 +75,14 @@ export class View {
     if (!row) return undefined;
     if (row.state.length === 0) return null;
     const state = unpackState(row.state);
+    this.#remember(gfid, state);
+    return state;
+  }
+
+  // What a reader sees never changes.
+  #remember(gfid: Gfid, state: InodeState): void {
     if (this.#states.size >= STATES_MAX) this.#states.clear();
     this.#states.set(gfid, state);
-    return state;
   }
 
   /** What a name leads to; undefined: no such name. */
@@ -107,7 +119,27 @@ export class View {
    * Fills `into` from `offset` on; answers how many bytes the file has there. EIO: old data is
    * damaged; ENOENT: no such inode.
    */
-  async read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<number> {
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
+    const state = this.#states.get(gfid);
+    if (!state) return this.#readAll(gfid, offset, into);
+    const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));
+    if (count === 0) return 0;
+    // As a rule it lies in one place and in memory: nothing can move while nobody waits.
+    const number = Math.floor(offset / UNIT / WINDOW_UNITS);
+    const { extent, until } = pieceAt(this.#window(gfid, number), offset, offset + count);
+    if (until < offset + count) return this.#readAll(gfid, offset, into);
+    const part = count === into.length ? into : into.subarray(0, count);
+    if (extent) {
+      const reading = this.#readExtent(extent, offset, part);
+      return reading ? reading.then(() => count) : count;
+    }
+    const read = this.#parts.clones.read(gfid, this.epoch, offset, part);
+    if (typeof read !== "number") return read.then(() => this.#readAll(gfid, offset, into));
+    if (read < count) part.fill(0, read);
+    return count;
+  }
+
+  async #readAll(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<number> {
     const state = await this.inode(gfid);
     if (!state) throw ENOENT;
     const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));
@@ -147,35 +179,38 @@ export class View {
     into: Uint8Array<ArrayBuffer>,
     only: readonly UnitRange[] | undefined,
   ): Promise<UnitRange[]> {
-    const beneath: UnitRange[] = [];
+    const beneath: UnitRange[] = [], kept: Kept[] = [];
     for (const { start, end } of only ?? [{ start: offset, end: offset + into.length }]) {
       for (let at = start; at < end;) {
         const { extent, until } = pieceAt(window, at, end);
-        const part = into.subarray(at - offset, until - offset);
-        if (extent) await this.#readExtent(extent, at, part);
-        else {
-          if (!only) await this.#readBeneath(gfid, at, part);
-          beneath.push({ start: at, end: until });
-        }
+        if (extent) kept.push({ extent, start: at, end: until });
+        else beneath.push({ start: at, end: until });
         at = until;
       }
+    }
+    // One call for all of the file underneath; what lies between is filled afterwards.
+    const from = beneath[0]?.start, to = beneath.at(-1)?.end;
+    if (!only && from !== undefined) {
+      const part = into.subarray(from - offset, to! - offset);
+      const read = this.#parts.clones.read(gfid, this.epoch, from, part);
+      const count = typeof read === "number" ? read : await read;
+      // The reader's file was longer: what was cut since is in extents.
+      if (count < part.length) part.fill(0, count);
+    }
+    for (const { extent, start, end } of kept) {
+      const read = this.#readExtent(extent, start, into.subarray(start - offset, end - offset));
+      if (read) await read;
     }
     return beneath;
   }
 
-  async #readExtent(extent: Extent, at: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
-    if (extent.place === ZEROS) {
-      into.fill(0);
-      return;
-    }
-    const skip = at - extent.start * UNIT;
-    await this.#parts.segments.read(extent.place + skip, into);
-  }
-
-  async #readBeneath(gfid: Gfid, at: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
-    const count = await this.#parts.clones.read(gfid, this.epoch, at, into);
-    // The reader's file was longer: what was cut since is in extents.
-    if (count < into.length) into.fill(0, count);
+  #readExtent(
+    extent: Extent,
+    at: number,
+    into: Uint8Array<ArrayBuffer>,
+  ): void | Promise<void> {
+    if (extent.place === ZEROS) return void into.fill(0);
+    return this.#parts.segments.read(extent.place + at - extent.start * UNIT, into);
   }
 
   /** Start of the first data at or after `offset`; undefined if only holes follow. */
@@ -246,9 +281,9 @@ function pieceAt(
   end: number,
 ): { extent: Extent | undefined; until: number } {
   const unit = Math.floor(byte / UNIT), first = unit % WINDOW_UNITS;
-  const which = at[first]!;
+  const which = at[first]!, last = Math.min(WINDOW_UNITS, first + Math.ceil(end / UNIT) - unit);
   let next = first + 1;
-  while (next < WINDOW_UNITS && at[next] === which) next++;
+  while (next < last && at[next] === which) next++;
   const until = Math.min(end, (unit - first + next) * UNIT);
   return { extent: which < 0 ? undefined : extents[which], until };
 }

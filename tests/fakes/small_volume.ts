@@ -7,6 +7,7 @@ import { ENOENT, fopError } from "core/errno.ts";
 import { type Iatt, S_IFDIR, S_IFREG } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { AT_FDCWD, cstring, sys } from "core/sys/calls.ts";
+import { OpenFile } from "core/sys/open_file.ts";
 import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
 
 /** A file of a naive snapshot. */
@@ -37,14 +38,24 @@ export class SmallVolume implements Live {
   readonly files = new Map<Gfid, SmallFile>();
   readonly directories = new Map<Gfid, Map<string, Gfid>>([[ROOT_GFID, new Map()]]);
 
-  /** Data is in `directory`/GFID; `turnsBefore` says how many turns of the loop a read takes. */
-  constructor(readonly directory: string, readonly turnsBefore: () => number) {
+  readonly open?: NonNullable<Live["open"]>;
+
+  /**
+   * Data is in `directory`/GFID; `turnsBefore` says how many turns of the loop a read takes. `opens`:
+   * files are kept open instead of that.
+   */
+  constructor(
+    readonly directory: string,
+    readonly turnsBefore: () => number,
+    readonly opens = false,
+  ) {
     Deno.mkdirSync(directory, { recursive: true });
+    if (opens) this.open = (gfid) => OpenFile.open(this.path(gfid));
   }
 
   /** The same volume with its data elsewhere, where it was copied. */
   movedTo(directory: string): SmallVolume {
-    const moved = new SmallVolume(directory, this.turnsBefore);
+    const moved = new SmallVolume(directory, this.turnsBefore, this.opens);
     for (const [gfid, file] of this.files) moved.files.set(gfid, { ...file });
     for (const [gfid, names] of this.directories) moved.directories.set(gfid, new Map(names));
     return moved;

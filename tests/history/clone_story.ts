@@ -46,7 +46,11 @@ export class CloneStory {
   private constructor(seed: number, root: string) {
     this.#random = seeded(seed);
     this.#root = root;
-    this.#volume = new SmallVolume(`${root}/0/data`, () => this.#random(3) * this.#random(20));
+    this.#volume = new SmallVolume(
+      `${root}/0/data`,
+      () => this.#random(3) * this.#random(20),
+      seed % 2 === 0,
+    );
   }
 
   /** Tells `steps` steps of the story of a seed in `root`. Throws CloneStoryFailure. */

@@ -54,7 +54,11 @@ export class Story {
   private constructor(seed: number, directory: string) {
     this.#random = seeded(seed);
     this.#directory = directory;
-    this.#volume = new SmallVolume(`${directory}/0/data`, () => this.#random(3) * this.#random(20));
+    this.#volume = new SmallVolume(
+      `${directory}/0/data`,
+      () => this.#random(3) * this.#random(20),
+      seed % 2 === 0,
+    );
   }
 
   /**

@@ -9,6 +9,7 @@ import { isSymlink, S_IFMT } from "core/iatt.ts";
 import type { Gfid, InodeTable } from "core/inode.ts";
 import { AT_FDCWD, cstring, LOCAL_O_NOFOLLOW, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { readCached } from "core/sys/cached_read.ts";
+import { OpenFile } from "core/sys/open_file.ts";
 import { valueBytes } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
@@ -94,6 +95,10 @@ export class BrickFiles implements Live {
   nextHole(gfid: Gfid, offset: number): number {
     const at = Number(sys.lseek(this.#opened(gfid).fd, offset, SEEK_HOLE));
     return at < 0 ? offset : at;
+  }
+
+  open(gfid: Gfid): OpenFile | undefined {
+    return OpenFile.open(this.#handle(gfid));
   }
 
   /** Closes what is open: a gfid may be another inode's from now on, or nobody's. */

@@ -3,7 +3,7 @@
  * those that clients know (core/view_gfid.ts).
  */
 
-import { EIO, EISDIR, ENOTDIR } from "core/errno.ts";
+import { EIO, EISDIR, ENOTDIR, ESTALE } from "core/errno.ts";
 import { type Iatt, isDirectory, S_IFDIR } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { SNAPSHOTS_GFID, viewGfid, viewKey, viewRoot } from "core/view_gfid.ts";
@@ -49,17 +49,32 @@ const USUAL_GFID = /^(.{8}-.{4}-[14].{3}-[89ab]|00000000-0000-0000-0000-00000000
 /** What a snapshot of the volume sees. */
 export class ViewTree implements Tree {
   active = false;
-  readonly #view: View;
+  readonly #history: History;
+  readonly #id: string;
   readonly #key: Uint8Array;
+  readonly root: Gfid;
+  #latest: Gfid | undefined;
+  #latestInside!: Gfid;
 
-  constructor(readonly root: Gfid, key: Uint8Array, view: View) {
-    this.#key = key;
-    this.#view = view;
+  constructor(history: History, id: string) {
+    this.#history = history;
+    this.#id = id;
+    this.#key = viewKey(id);
+    this.root = viewRoot(id);
+  }
+
+  get #view(): View {
+    const view = this.#history.view(this.#id);
+    if (!view) throw ESTALE;
+    return view;
   }
 
   /** The live one's gfid. */
   inside(gfid: Gfid): Gfid {
-    return viewGfid(gfid, this.#key);
+    // Reads of one file come one after the other.
+    if (gfid === this.#latest) return this.#latestInside;
+    this.#latest = gfid;
+    return this.#latestInside = viewGfid(gfid, this.#key);
   }
 
   /** Whether it is worth asking for a gfid that may be of any snapshot. */
@@ -86,7 +101,7 @@ export class ViewTree implements Tree {
     }));
   }
 
-  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<number> {
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
     return this.#view.read(this.inside(gfid), offset, into);
   }
 
@@ -145,8 +160,7 @@ export class SnapshotsTree implements Tree {
       nth = its === epoch ? nth + 1 : 0;
       epoch = its;
       // Whoever knows a tree sees it come back.
-      const tree = this.#trees.get(id) ??
-        new ViewTree(viewRoot(id), viewKey(id), this.#history.view(id)!);
+      const tree = this.#trees.get(id) ?? new ViewTree(this.#history, id);
       trees.set(id, tree);
       tree.active = active;
       if (!active) continue;

@@ -203,22 +203,48 @@ function checkedOffset(offset: number): number {
   return offset;
 }
 
-async function readv(
+function readv(
   _server: Server,
   _call: Call,
+  args: Omit<Args<"readv">, "flags">,
+  tree: Tree,
+): Promise<ReadvReply> {
+  const { fd } = args;
+  if (!(fd instanceof ViewFd) || fd.closed || !tree.active) {
+    return openState(tree, fd).then((state) => readFrom(state, args, tree));
+  }
+  return readFrom(fd.state, args, tree);
+}
+
+// Without a wait where there is nothing to wait for.
+function readFrom(
+  { iatt }: InodeState,
   { fd, offset, size, into }: Omit<Args<"readv">, "flags">,
   tree: Tree,
 ): Promise<ReadvReply> {
-  const { iatt } = await openState(tree, fd);
-  if (isDirectory(iatt)) throw EISDIR;
-  if (!(size > 0 && size <= READ_MAX)) throw EINVAL;
-  const there = Math.max(0, Math.min(size, iatt.size - checkedOffset(offset)));
+  if (isDirectory(iatt)) return Promise.reject(EISDIR);
+  if (!(size > 0 && size <= READ_MAX && Number.isSafeInteger(offset) && offset >= 0)) {
+    return Promise.reject(EINVAL);
+  }
+  const there = Math.max(0, Math.min(size, iatt.size - offset));
   // A peer does not choose our memory: no more than there is to read.
   const data = into && into.length >= there ? into.subarray(0, there) : new Uint8Array(there);
-  const count = await tree.read(fd.inode.gfid, offset, data);
-  // What it read may have been given back meanwhile.
-  if (!tree.active) throw ESTALE;
-  return { data: data.subarray(0, count), stat: iatt, eof: offset + count >= iatt.size };
+  const reply = (count: number): ReadvReply => ({
+    data: count === there ? data : data.subarray(0, count),
+    stat: iatt,
+    eof: offset + count >= iatt.size,
+  });
+  try {
+    const count = tree.read(fd.inode.gfid, offset, data);
+    if (typeof count === "number") return Promise.resolve(reply(count));
+    return count.then((count) => {
+      // What it read may have been given back meanwhile.
+      if (!tree.active) throw ESTALE;
+      return reply(count);
+    });
+  } catch (error) {
+    return Promise.reject(error);
+  }
 }
 
 async function listingOf(fd: Fd, tree: Tree) {

@@ -43,8 +43,8 @@ class Place implements AsyncDisposable {
     await this.layer.start();
   }
 
-  take(id: string, name: string): Promise<void> {
-    const epoch = this.layer.histories.epoch(), file = undefined;
+  take(id: string, name: string, file?: Gfid): Promise<void> {
+    const epoch = this.layer.histories.epoch();
     const reader = {
       id,
       name,
@@ -251,6 +251,20 @@ test("what is deactivated or removed is not there any more, also for those who h
   await layer.histories.remove(ID);
   await fails(layer.readv(ROOT, { fd, offset: 0, size: 4, flags: 0 }), ESTALE);
   await layer.release(ROOT, { fd });
+});
+
+test("old data that a snapshot shared with one that went is there after the file went, too", async (place) => {
+  const { brick, layer } = place;
+  const inode = await brick.file("f", "before");
+  await place.take(ID, "s");
+  await place.take("other", "other", inode.gfid);
+  const { fd } = await layer.open(ROOT, { inode, flags: O_RDWR });
+  await layer.writev(ROOT, { fd, offset: 0, data: utf8("after!"), flags: 0 });
+  await layer.release(ROOT, { fd });
+  await layer.histories.remove("other");
+  await layer.history!.collected();
+  await layer.unlink(ROOT, { parent: brick.root, name: "f", flags: 0 });
+  equal(await place.read(".snaps/s/f"), "before");
 });
 
 test("a large directory is listed whole whatever the size of the replies, from any place on", async (place) => {
