@@ -199,6 +199,30 @@ e2e("mortar nbd: a client that connects again goes on after kill -9", ["qemu-img
   await must(["qemu-img", "compare", "-f", "raw", "-F", "raw", source, served.uri()]);
 });
 
+e2e(
+  "mortar nbd: a disk as it was in a snapshot, beside the disk as it is",
+  ["qemu-io"],
+  async () => {
+    await using served = await Served.start();
+    const { node } = served;
+    const io = (uri: string, ...commands: string[]) =>
+      run(["qemu-io", "-f", "raw", ...commands.flatMap((command) => ["-c", command]), uri]);
+    equal((await io(served.uri(), "write -P 1 0 1M")).code, 0);
+    await node.must("snapshot create before v no-timestamp");
+    await node.must("snapshot activate before");
+    equal((await io(served.uri(), "write -P 2 512k 1M")).code, 0);
+    await served.kill();
+    await served.serve(`old=${served.at("disk")}@before`);
+    const old = await io(served.uri("old"), "read -P 1 0 1M", "read -P 0 1M 512k");
+    ok(old.code !== 0, "a read-only export cannot be opened for writing");
+    const reads = ["-r", "-f", "raw", "-c", "read -P 1 0 1M", "-c", "read -P 0 1M 512k"];
+    const found = await must(["qemu-io", ...reads, served.uri("old")]);
+    ok(!/Pattern verification failed/.test(found), found);
+    const now = await io(served.uri(), "read -P 1 0 512k", "read -P 2 512k 1M");
+    ok(now.code === 0 && !/Pattern verification failed/.test(now.out), now.out);
+  },
+);
+
 Deno.test("mortar nbd: what cannot be served is named in one line", async () => {
   const tries: [number, RegExp, ...string[]][] = [
     [2, /give --export/],
