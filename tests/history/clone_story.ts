@@ -39,6 +39,8 @@ export class CloneStory {
   #history!: History;
   #contents: Contents = new Map();
   #taken = new Map<string, { contents: Contents; file: Gfid | undefined }>();
+  /** Changes that are over. */
+  #over: Change[] = [];
   #made = 0;
   #epoch = 0;
   readonly #lines: string[] = [];
@@ -132,7 +134,10 @@ export class CloneStory {
       changes.push({ gfid, offset, size, fill: this.#random(256) });
       at = offset + size + this.#random(2) * this.#random(UNIT);
     }
-    await Promise.all(changes.map((change) => this.#change(change)));
+    await Promise.all(changes.map(async (change) => {
+      await this.#change(change);
+      this.#over.push(change);
+    }));
     return changes;
   }
 
@@ -271,6 +276,7 @@ export class CloneStory {
   /** Stops the process at some moment of some changes: a copy of its disk is opened and compared. */
   async #kill(): Promise<void> {
     const before = new Map(this.#contents), taken = new Map(this.#taken);
+    this.#over = [];
     const changes = this.#changes();
     for (let turns = this.#random(40); turns > 0; turns--) await undefined;
     const place = `${this.#root}/killed`, lived = this.#volume, history = this.#history;
@@ -278,7 +284,7 @@ export class CloneStory {
     const args = ["-a", "--sparse=never", `${this.#root}/0`, place];
     const { success } = new Deno.Command("cp", { args }).outputSync();
     if (!success) throw new Error("Cannot copy the disk");
-    const moved = lived.movedTo(`${place}/data`);
+    const moved = lived.movedTo(`${place}/data`), over = [...this.#over];
     await changes;
     this.#lines.push("kill, and compare");
     this.#volume = moved;
@@ -291,6 +297,12 @@ export class CloneStory {
         const found = await this.#data(gfid);
         const at = found.findIndex((byte, at) => byte !== (was[at] ?? 0) && byte !== (is[at] ?? 0));
         if (at >= 0) throw new Error(`after a kill byte ${at} of ${gfid} is ${found[at]}`);
+        for (const { offset, size } of over.filter((change) => change.gfid === gfid)) {
+          const lost = is.subarray(offset, offset + size).findIndex((byte, at) =>
+            byte !== found[offset + at]
+          );
+          if (lost >= 0) throw new Error(`after a kill byte ${offset + lost} of ${gfid} is lost`);
+        }
       }
     } finally {
       await this.#history.close();

@@ -1,4 +1,5 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { ROOT } from "core/call.ts";
 import { EEXIST, ENOENT, ENOTEMPTY } from "core/errno.ts";
 import type { Call } from "core/call.ts";
@@ -212,6 +213,41 @@ test("a clone that is opened with O_TRUNC is empty, and what it gets is its own"
   await layer.ftruncate(ROOT, { fd, offset: 2 * UNIT });
   await layer.release(ROOT, { fd });
   deepEqual(await place.read(clone), new Uint8Array(2 * UNIT));
+});
+
+test("what a write that never ended left in a clone's file is not seen", async (place) => {
+  const { brick, layer } = place, size = 4 * UNIT;
+  const origin = await place.make("origin");
+  await layer.truncate(ROOT, { inode: brick.inodes.of(origin), offset: size });
+  const clone = await place.clone(origin, await place.take());
+  // As a killed process leaves it: in the file, and not yet the clone's own.
+  const left = { fd: place.fd(clone), offset: UNIT, data: pattern(UNIT), flags: 0 };
+  await brick.top.writev(ROOT, left);
+  deepEqual(await place.read(clone), new Uint8Array(size));
+  await place.write(clone, UNIT + 10, new Uint8Array(5).fill(1));
+  const wanted = new Uint8Array(size);
+  wanted.fill(1, UNIT + 10, UNIT + 15);
+  deepEqual(await place.read(clone), wanted);
+});
+
+test("a unit of a clone of which a loss of power took the data is the origin's again", async (place) => {
+  const { brick, layer } = place, content = pattern(4 * UNIT);
+  const origin = await place.make("origin", content);
+  const clone = await place.clone(origin, await place.take());
+  await place.write(clone, 0, new Uint8Array(2 * UNIT).fill(1));
+  await layer.discard(ROOT, { fd: place.fd(clone), offset: 3 * UNIT, size: UNIT });
+  await layer.history!.close();
+  // The index knew of both units, the file has only one; and the process did not end by itself.
+  const fd = place.fd(clone);
+  await brick.top.discard(ROOT, { fd, offset: UNIT, size: UNIT });
+  using index = new DatabaseSync(`${brick.path}/.glusterfs/history/index.sqlite`);
+  index.exec("UPDATE counter SET value = 1 WHERE name = 'open'");
+  await brick.restart();
+  await place.open();
+  const wanted = content.slice();
+  wanted.fill(1, 0, UNIT);
+  wanted.fill(0, 3 * UNIT);
+  deepEqual(await place.read(clone), wanted);
 });
 
 const ON_DATA = new Set<FopName>([
