@@ -28,6 +28,12 @@ interface Touched {
   readonly length: number;
 }
 
+interface Form extends CreateOptions {
+  readonly snapshots: boolean;
+  readonly steps: number;
+  readonly fill?: number;
+}
+
 class Series {
   readonly store = new MemoryStore();
   readonly promised: Promised[] = [];
@@ -45,12 +51,18 @@ class Series {
     this.#now = new Uint8Array(size);
   }
 
-  async run(options: CreateOptions, steps: number, snapshots: boolean): Promise<void> {
+  /** `fill`: so many bytes are written before the series begins. */
+  async run(options: Form, steps: number, snapshots: boolean): Promise<void> {
     await createImage(this.store, options);
-    this.start = this.store.bytes.slice();
-    this.store.changes.length = 0;
     const image = await openImage({ store: this.store, id: "1", path: "a" }, { cacheBytes: 1 });
     this.#editor = await Editor.open(image);
+    await this.#editor.write(
+      0,
+      this.#now.fill(9, 0, options.fill ?? 0).slice(0, options.fill ?? 0),
+    );
+    await this.#editor.flush();
+    this.start = this.store.bytes.slice();
+    this.store.changes.length = 0;
     this.#promise();
     for (let each = 0; each < steps; each++) await this.#step(each, snapshots);
     await this.#flush();
@@ -152,20 +164,22 @@ async function checkContents(series: Series, bytes: Uint8Array<ArrayBuffer>, at:
   }
 }
 
-const FORMS: readonly (CreateOptions & { readonly snapshots: boolean; readonly steps: number })[] =
-  [
-    { size: 1 << 20, clusterSize: 4096, snapshots: true, steps: 16 },
-    { size: 256 << 10, clusterSize: 512, refcountBits: 64, snapshots: true, steps: 10 },
-    { size: 1 << 20, clusterSize: 16384, extendedL2: true, snapshots: true, steps: 11 },
-    { size: 1 << 20, clusterSize: 1024, refcountBits: 1, snapshots: false, steps: 14 },
-    { size: 1 << 20, version: 2, snapshots: true, steps: 11 },
-  ];
+const TINY = { clusterSize: 512, refcountBits: 64 };
+const FORMS: readonly Form[] = [
+  { size: 1 << 20, clusterSize: 4096, snapshots: true, steps: 16 },
+  { size: 256 << 10, clusterSize: 512, refcountBits: 64, snapshots: true, steps: 10 },
+  { size: 1 << 20, clusterSize: 16384, extendedL2: true, snapshots: true, steps: 11 },
+  { size: 1 << 20, clusterSize: 1024, refcountBits: 1, snapshots: false, steps: 14 },
+  // Past 2 MiB the refcount table is too small and gets a new place.
+  { ...TINY, size: 3 << 20, fill: 2_040_000, snapshots: true, steps: 4 },
+  { size: 1 << 20, version: 2, snapshots: true, steps: 11 },
+];
 
-for (const [index, { snapshots, steps, ...options }] of FORMS.entries()) {
-  const { size, clusterSize = 65536, version = 3 } = options;
+for (const [index, options] of FORMS.entries()) {
+  const { size, clusterSize = 65536, version = 3, snapshots, steps, fill = 0 } = options;
   Deno.test({
     name: `snapshot/qcow2: a kill between any two writes leaves leaks at worst ` +
-      `(version ${version}, clusters of ${clusterSize})`,
+      `(version ${version}, clusters of ${clusterSize}, ${fill} bytes before)`,
     ignore: !QEMU,
     fn: () =>
       inFolder(async (folder) => {
