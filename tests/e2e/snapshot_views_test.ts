@@ -2,6 +2,7 @@
 
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { e2e, LONG } from "tests/e2e/harness.ts";
+import { NODE_HOST } from "tests/e2e/managed_node.ts";
 import { Mounts } from "tests/e2e/own_mounts.ts";
 import { must, run, until } from "tests/e2e/process.ts";
 import { type Entry, expectSameTree, readTree } from "tests/e2e/tree.ts";
@@ -100,6 +101,14 @@ e2e(
       equal((await run(["ls", `${snapshot.path}/.snaps`])).code, 2);
     }
 
+    // What was refused left nothing for healers.
+    for (const { path } of await node.bricks("v1")) {
+      for (const index of ["xattrop", "dirty", "entry-changes"]) {
+        const found = await names(`${path}/.glusterfs/indices/${index}`);
+        deepEqual(found.filter((name) => !name.startsWith(index)), []);
+      }
+    }
+
     // What was open goes on after the bricks came back.
     using open = await Deno.open(`${view}/large2`);
     await open.read(new Uint8Array(10));
@@ -120,3 +129,20 @@ e2e(
     deepEqual(rest, wanted.subarray(10));
   },
 );
+
+if (LONG) {
+  e2e("snapshots: qemu-img takes a disk out of one by gluster://", ["qemu-img"], async () => {
+    await using mounts = await Mounts.start({ bricks: 2, layout: "replica 2" });
+    const { node } = mounts, { dir } = node;
+    const live = (await node.mount("v1")).path;
+    const sh = (script: string) => must(["sh", "-c", `cd "$0" && ${script}`, live]);
+    await sh("head -c 3145728 /dev/urandom > disk && truncate -s 20M disk && cp disk ../wanted");
+    await node.must("snapshot create s1 v1 no-timestamp");
+    await node.try("snapshot activate s1");
+    await sh("head -c 4000000 /dev/urandom | dd of=disk conv=notrunc");
+    const from = `gluster://${NODE_HOST}/v1/.snaps/s1/disk`;
+    const convert = ["qemu-img", "convert", "-f", "raw", "-O", "raw", from, `${dir}/out`];
+    await must(node.space.inside(convert));
+    await must(["cmp", `${dir}/wanted`, `${dir}/out`]);
+  });
+}
