@@ -191,18 +191,21 @@ export class Clones {
   }
 
   /**
-   * Makes the live file a clone of what its reader sees, of which `units` whole units and `blocks`
-   * are to be read from there.
+   * Makes the live file a clone of what its reader, which begins now, sees: `units` whole units are to
+   * be read from there, of a file of `blocks` blocks. On the disk it is after `sync`.
    */
   async make(gfid: Gfid, reader: Reader, units: number, blocks: number): Promise<Clone> {
-    const { store, journal } = this.#parts;
+    const { store, journal, readers } = this.#parts;
     const row = { gfid, kept: 0, reader: reader.id, units, blocks };
     let inode = 0;
     await journal.put(() => {
+      store.putReader(reader);
       inode = store.idOf(gfid);
       this.#rows.put({ ...row, inode });
     });
+    readers.set(store.readers());
     const clone = this.#add({ ...row, inode });
+    clone.unsynced = true;
     this.#chain();
     return clone;
   }

@@ -254,7 +254,8 @@ export class History {
 
   /**
    * Makes a live file a clone of a reader's: it begins as what that one sees of `reader.file`, of
-   * which `size` bytes and `blocks`. Its own size has to be set after that. ENOENT, EEXIST: as `join`.
+   * which `size` bytes and `blocks`. Its own size has to be set after that, and `clones.sync` makes it
+   * last. ENOENT, EEXIST: as `join`.
    */
   async clone(
     gfid: Gfid,
@@ -262,11 +263,11 @@ export class History {
     reader: Omit<Reader, "epoch">,
     { size, blocks }: Pick<Iatt, "size" | "blocks">,
   ): Promise<Clone> {
-    await this.join(id, reader);
-    const joined = this.readers.get(reader.id)!;
-    const clone = await this.clones.make(gfid, joined, Math.floor(size / UNIT), blocks);
-    await this.#journal.sync();
-    return clone;
+    const of = this.readers.get(id);
+    if (!of) throw ENOENT;
+    if (this.readers.get(reader.id)) throw EEXIST;
+    const joined = { ...reader, file: of.file ?? reader.file, epoch: of.epoch };
+    return await this.clones.make(gfid, joined, Math.floor(size / UNIT), blocks);
   }
 
   /** Changes the name of a reader, what it is, or whether it may be looked at. ENOENT: there is none. */

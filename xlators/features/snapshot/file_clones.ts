@@ -37,7 +37,11 @@ export function cloneFile(
     const created = clock.now();
     const clone = await history.clone(gfid, snapshot, { ...reader, created }, origin.iatt);
     try {
-      await fops.begin(CALL, inode, size, edge);
+      const begun = await Promise.allSettled([
+        fops.begin(CALL, inode, size, edge),
+        history.clones.sync(clone),
+      ]);
+      for (const part of begun) if (part.status === "rejected") throw part.reason;
     } catch (error) {
       await history.clones.finish(clone);
       throw error;
