@@ -36,7 +36,6 @@ const IDLE = new Set([
   "localtime-logging",
   "event-history",
   "reader-thread-count",
-  "lru-limit",
   "inode-table-size",
   "invalidate-limit",
   "oom-score-adj",

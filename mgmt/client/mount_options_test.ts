@@ -18,13 +18,15 @@ Deno.test("mount options: GlusterFS's spellings reach the mount, words of mount(
 Deno.test("mount options: servers, logs and the volume's name are told apart from the mount's", () => {
   const words = readMountWords([
     "backup-volfile-servers=b:[fe80::1]:c,log-level=WARNING,log-file=/l,volume-id=v2,lru-limit=7",
+    "oom-score-adj=-5",
     "no-root-squash,xlator-option=*-client-*.ping-timeout=5,subdir-mount=/d,server-port=24008",
   ]);
   deepEqual(words.backups, ["b", "[fe80::1]", "c"]);
   deepEqual([words.logLevel, words.logFile, words.volumeId], ["WARNING", "/l", "v2"]);
   deepEqual([words.subdirectory, words.port], ["/d", "24008"]);
   deepEqual(words.xlatorOptions, ["*-client-*.ping-timeout=5"]);
-  deepEqual(words.idle, ["lru-limit"]);
+  deepEqual(words.idle, ["oom-score-adj"]);
+  equal(words.fuse.get("lru-limit"), "7");
   equal(words.fuse.get("client-pid"), "-4");
 });
 
