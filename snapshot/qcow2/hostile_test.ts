@@ -15,7 +15,7 @@ import { type Image, openImage } from "snapshot/qcow2/image.ts";
 import { openLocalFile } from "snapshot/qcow2/local_file.ts";
 import { viewOf, writeU64 } from "snapshot/qcow2/numbers.ts";
 import { LocalResolver } from "snapshot/qcow2/resolve.ts";
-import { createSnapshot } from "snapshot/qcow2/snapshots.ts";
+import { applySnapshot, createSnapshot } from "snapshot/qcow2/snapshots.ts";
 import { MemoryStore } from "tests/fakes/memory_store.ts";
 import { inFolder } from "tests/fakes/qemu_images.ts";
 
@@ -145,6 +145,17 @@ Deno.test("snapshot/qcow2: a data cluster that is a table is not written to", as
       /marked as corrupt/,
     );
   }
+});
+
+Deno.test("snapshot/qcow2: a snapshot whose disk is larger than its L1 table is not applied", async () => {
+  const store = new MemoryStore(await made({ clusterSize: 512 }));
+  let editor = await Editor.open(await openImage({ store, id: "1", path: "a" }));
+  await editor.alone((tables) => createSnapshot(tables, "s", 0));
+  // The disk's size in the entry: 32 GiB, for which an L1 table of 8 MiB would be made.
+  viewOf(store.bytes).setUint32(viewOf(store.bytes).getUint32(68) + 48, 8);
+  editor = await Editor.open(await openImage({ store, id: "1", path: "a" }));
+  const { snapshots } = editor.image;
+  await rejects(editor.alone((tables) => applySnapshot(tables, snapshots[0]!)), /too small/);
 });
 
 Deno.test("snapshot/qcow2: no snapshot in refcounts of one bit", async () => {

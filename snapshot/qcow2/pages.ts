@@ -78,7 +78,7 @@ export class Pages {
     // A page that was used goes to the end of the line once, without its mark. Changed ones stay, so
     // that many of them let the cache grow: whoever changes pages bounds how many. A few tries for each
     // page that comes: a line of changed pages is not walked again and again.
-    for (let tries = 32; tries > 0 && this.#pages.size >= this.#most; tries--) {
+    for (let tries = 8; tries > 0 && this.#pages.size >= this.#most; tries--) {
       const [start, page] = this.#pages.entries().next().value!;
       this.#pages.delete(start);
       if (!page.used && !page.stage) continue;

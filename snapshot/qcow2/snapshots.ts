@@ -80,12 +80,15 @@ export async function deleteSnapshot(tables: Tables, snapshot: SnapshotEntry): P
 export async function applySnapshot(tables: Tables, snapshot: SnapshotEntry): Promise<void> {
   const { header } = tables.parts;
   needsOwnData(tables);
+  // The table that is made has as many entries as one that is there: no number makes it larger.
+  if (l1EntriesFor(header, snapshot.diskSize) > snapshot.l1Entries) {
+    throw refused(`The L1 table of snapshot "${snapshot.id}" is too small for its disk`);
+  }
   const old: L1Table = { l1Offset: header.l1Offset, l1Entries: header.l1Entries };
   await tables.switch(async () => {
     await eachCluster(tables, snapshot, (cluster) => tables.refcounts.rise(cluster));
     await dropTree(tables, old);
-    const entries = Math.max(snapshot.l1Entries, l1EntriesFor(header, snapshot.diskSize));
-    await rebuildActive(tables, snapshot, entries, { owned: false });
+    await rebuildActive(tables, snapshot, snapshot.l1Entries, { owned: false });
     header.size = snapshot.diskSize;
   });
 }
