@@ -80,7 +80,9 @@ export class Postgres implements AsyncDisposable {
 
   /** Four clients that work for so long. */
   load(seconds: number): Load {
-    const argv = this.#as("pgbench", "-c", "4", "-j", "2", "-T", String(seconds), "postgres");
+    // With -n what is there stays: else it empties the table in which it notes each transaction.
+    const clients = ["-n", "-c", "4", "-j", "2"];
+    const argv = this.#as("pgbench", ...clients, "-T", String(seconds), "postgres");
     const process = new Process(argv, `${this.dir}/pgbench-${crypto.randomUUID()}.log`);
     return {
       process,
