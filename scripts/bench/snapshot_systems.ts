@@ -36,7 +36,7 @@ export interface System extends AsyncDisposable {
   metadata?(): Promise<{ index: number; preserved: number }>;
 }
 
-async function timed(run: () => Promise<unknown> | void): Promise<number> {
+async function timed(run: () => unknown): Promise<number> {
   const began = performance.now();
   await run();
   return (performance.now() - began) * 1000;
