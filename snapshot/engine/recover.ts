@@ -21,7 +21,8 @@ export async function recover(
   await kept.recover();
   const { synced } = store;
   // A reader may have begun when what was kept for the one before was not synced yet.
-  const newest = store.readers().at(-2)?.epoch ?? 0;
+  const epochs = [...new Set(store.readers().map(({ epoch }) => epoch))];
+  const newest = epochs.at(-2) ?? 0;
   let gone = 0;
   let after: Extent | undefined;
   for (;;) {
