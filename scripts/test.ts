@@ -201,9 +201,11 @@ async function main(): Promise<void> {
     flags: ["--parallel"],
     paths: [
       ...["core", "rpc", "xlators", "mgmt", "gateways", "snapshot", "scripts"],
-      ...["fakes", "conformance", "history", "interop", "fuzz", "sim"].map((at) => `tests/${at}`),
+      ...["fakes", "conformance", "history", "interop", "sim"].map((at) => `tests/${at}`),
     ],
   });
+  // By themselves: memory is measured, and all parallel tests are one process.
+  await suite(counts, { name: "malformed input", flags: [], paths: ["tests/fuzz"] });
   await check(
     counts,
     "500 simulated seeds",

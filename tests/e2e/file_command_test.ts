@@ -175,7 +175,7 @@ e2e("mortar file: every failure is one line and an exit code", [], async () => {
 e2e("mortar file: a full disk, or an interruption, leaves no part of a file", [], async () => {
   await using served = await Served.start(await BrickPair.small("24m", "ours"));
   const { pair, volume } = served;
-  await must(["sh", "-c", `head -c 40000000 /dev/zero > "${pair.dir}/big"`]);
+  await must(["sh", "-c", `head -c 40000000 /dev/urandom > "${pair.dir}/big"`]);
   await Deno.writeTextFile(`${pair.dir}/small`, "old");
   await done("put", `${pair.dir}/small`, `${volume}/f`);
   await fails(
@@ -195,7 +195,7 @@ e2e("mortar file: a full disk, or an interruption, leaves no part of a file", []
     stderr: "piped",
   }).spawn();
   const input = child.stdin.getWriter();
-  await input.write(new Uint8Array(3 << 20));
+  await input.write(new Uint8Array(3 << 20).fill(1));
   await until("the transfer has begun", () => parts(pair).length > 0);
   child.kill("SIGINT");
   const { code, stderr } = await child.output();

@@ -54,7 +54,8 @@ Deno.test("mount/fuse: requests are served as they come, more than one turn has,
   await scene.hasServed(150);
   deepEqual(scene.served, numbers);
   await scene.end();
-  deepEqual(scene.log.lines, []);
+  // Among other tests there are several loops: where the one of this test is not found, a thread waits.
+  deepEqual(scene.log.lines.filter((line) => line !== "I a thread waits for the kernel"), []);
 });
 
 Deno.test("mount/fuse: requests that a wait overlooks are served a second later, in the end by a thread", async () => {
