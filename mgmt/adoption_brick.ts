@@ -3,7 +3,7 @@
  * directory is left: the volume's id, and the names of clients that pending marks blame.
  */
 
-import { exists } from "mgmt/files.ts";
+import { exists } from "core/lib/files.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { nextClientAfter } from "mgmt/adoption.ts";
 

@@ -29,14 +29,3 @@ export async function entriesOf(path: string): Promise<Deno.DirEntry[]> {
     throw error;
   }
 }
-
-/** Whether there is something of that name. */
-export function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}

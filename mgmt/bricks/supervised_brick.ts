@@ -16,7 +16,8 @@ import { brickArguments, readBrickArguments, serverText } from "mgmt/bricks/comm
 import { endProcess } from "mgmt/bricks/ending.ts";
 import { lastLine, openLog } from "mgmt/bricks/log_tail.ts";
 import type { Ports } from "mgmt/bricks/ports.ts";
-import { exists, pidIn, removeIfThere } from "mgmt/files.ts";
+import { exists } from "core/lib/files.ts";
+import { pidIn, removeIfThere } from "mgmt/files.ts";
 import type { CommandLine, Exit, Runner, Running } from "mgmt/bricks/runner.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { BrickFiles } from "mgmt/home.ts";

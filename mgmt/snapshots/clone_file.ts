@@ -13,7 +13,7 @@ import { viewGfid, viewKey } from "core/view_gfid.ts";
 import { Volume } from "core/volume.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
-import { exists } from "mgmt/files.ts";
+import { exists } from "core/lib/files.ts";
 import { openGraph } from "mgmt/file/client_graph.ts";
 import { plain } from "mgmt/plain.ts";
 import { setSize, type VolumeRecord } from "mgmt/records.ts";

@@ -7,7 +7,7 @@
  * start until somebody puts a good copy back, or asks for an empty store.
  */
 
-import { exists } from "mgmt/files.ts";
+import { exists } from "core/lib/files.ts";
 import { DatabaseSync } from "node:sqlite";
 import type { Env } from "core/env.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";

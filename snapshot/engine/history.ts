@@ -7,6 +7,7 @@
  */
 
 import type { Env } from "core/env.ts";
+import { exists } from "core/lib/files.ts";
 import type { ReaderUsage } from "core/history_orders.ts";
 import { EBUSY, EEXIST, EIO, ENOENT, ENOSPC } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
@@ -25,7 +26,7 @@ import { recover } from "snapshot/engine/recover.ts";
 import { Reserve } from "snapshot/engine/reserve.ts";
 import { Segments, syncDirectory, syncFileSystem } from "snapshot/engine/segments.ts";
 import { HistoryError, HistoryStore, type Reader } from "snapshot/engine/store.ts";
-import { isThere, refuseUnkept } from "snapshot/engine/unkept.ts";
+import { refuseUnkept } from "snapshot/engine/unkept.ts";
 import { usageByReader } from "snapshot/engine/usage.ts";
 import { UNIT } from "snapshot/engine/units.ts";
 import { View } from "snapshot/engine/view.ts";
@@ -371,7 +372,7 @@ function refuseWithoutIndex(directory: string, path: string): void {
       throw error;
     }
   };
-  if (!isThere(path) && (has("segments") || has("kept"))) {
+  if (!exists(path) && (has("segments") || has("kept"))) {
     throw new HistoryError(
       `the history "${directory}" has old data but no index.sqlite; put the index back, or remove ` +
         "the directory: the brick's snapshots are lost then",

@@ -8,6 +8,7 @@
  */
 
 import { FopError } from "core/errno.ts";
+import { removeFile } from "core/lib/files.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
 import { OpenFile } from "core/sys/open_file.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
@@ -237,13 +238,5 @@ class OpenOld implements DataSource {
 
   close(): void {
     this.file[Symbol.dispose]();
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

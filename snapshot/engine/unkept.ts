@@ -3,6 +3,7 @@
  * snapshots, which must not be taken for exact when it can be used again.
  */
 
+import { exists } from "core/lib/files.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
 
 const MARK = "unkept";
@@ -18,20 +19,9 @@ export function markUnkept(directory: string): void {
 
 /** Throws HistoryError if the mark is there. */
 export function refuseUnkept(directory: string): void {
-  if (!isThere(`${directory}/${MARK}`)) return;
+  if (!exists(`${directory}/${MARK}`)) return;
   throw new HistoryError(
     `files changed while the history "${directory}" could not be used, so its snapshots are not ` +
       `exact; remove "${directory}/${MARK}" to use them as they are, or the directory to be rid of them`,
   );
-}
-
-/** Whether there is something of that name. */
-export function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -4,9 +4,9 @@ import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:ass
 import { ROOT } from "core/call.ts";
 import { ENOSPC } from "core/errno.ts";
 import type { Fd } from "core/inode.ts";
-import { node } from "tests/fakes/node.ts";
+import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
-import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 const UNIT = 4096, UNITS = 512;
 
@@ -31,7 +31,7 @@ for (const durability of ["strict", "relaxed"] as const) {
 async function story(path: string, durability: "strict" | "relaxed"): Promise<void> {
   await Deno.mkdir(path);
   const brick = await TestBrick.start({ reserve: "0" }, path);
-  let layer = await started(brick, durability);
+  let layer = await snapshotLayer(brick, { durability });
   const { fd, gfid } = await brick.create("f");
   const live = new Uint8Array(UNITS * UNIT).map((_, at) => at % 251);
   await write(layer, fd, 0, live);
@@ -68,7 +68,7 @@ async function story(path: string, durability: "strict" | "relaxed"): Promise<vo
   ok(await changed(0) > UNITS / 2);
 
   await layer.stop();
-  layer = await started(brick, durability);
+  layer = await snapshotLayer(brick, { durability });
   equal(layer.histories.trouble(), undefined);
   await exact();
   // Snapshots can go: they give room back.
@@ -79,15 +79,6 @@ async function story(path: string, durability: "strict" | "relaxed"): Promise<vo
   await layer.release(ROOT, { fd });
   await layer.stop();
   await brick.top.stop();
-}
-
-async function started(brick: TestBrick, durability: "strict" | "relaxed"): Promise<Snapshot> {
-  const at = node("snapshot", [brick.top], { inodes: brick.inodes });
-  const browsing = { "snapshot-directory": ".snaps", "show-snapshot-directory": false };
-  const values = { directory: brick.path, "snapshot-durability": durability, ...browsing };
-  const layer = new Snapshot(at, values);
-  await layer.start();
-  return layer;
 }
 
 function take(layer: Snapshot, id: string, epoch: number): Promise<void> {

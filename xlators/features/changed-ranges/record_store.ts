@@ -4,6 +4,7 @@
  * process. What a power failure leaves is no JSON, or has an older count, and is void either way.
  */
 
+import { exists, removeFile } from "core/lib/files.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
 import type { ByteRange } from "core/changed_ranges.ts";
 
@@ -49,7 +50,7 @@ export class RecordDirectory implements RecordStore {
     const keep = await this.#isOurs(), kept: Gfid[] = [];
     for (const { name } of await entries(this.#directory)) {
       const gfid = parseGfid(name);
-      const wanted = keep && gfid !== undefined && isThere(`${this.#index}/xattrop/${gfid}`);
+      const wanted = keep && gfid !== undefined && exists(`${this.#index}/xattrop/${gfid}`);
       if (wanted) kept.push(gfid);
       else await Deno.remove(`${this.#directory}/${name}`, { recursive: true });
     }
@@ -130,23 +131,5 @@ async function entries(path: string): Promise<Deno.DirEntry[]> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
-function removeFile(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -5,9 +5,9 @@ import { O_RDWR } from "core/fops.ts";
 import type { Inode } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
 import { ptr, valueText, Xdata } from "core/xdata.ts";
-import { node } from "tests/fakes/node.ts";
+import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
-import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 const MIB = 1 << 20;
 
@@ -17,11 +17,7 @@ function test(name: string, body: (brick: TestBrick, layer: Snapshot) => Promise
     ignore: !IS_ROOT,
     fn: async () => {
       await using brick = await TestBrick.start();
-      const layer = new Snapshot(node("snapshot", [brick.top], { inodes: brick.inodes }), {
-        ...{ directory: brick.path, "snapshot-durability": "relaxed" },
-        ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": false },
-      });
-      await layer.start();
+      const layer = await snapshotLayer(brick);
       try {
         await body(brick, layer);
       } finally {

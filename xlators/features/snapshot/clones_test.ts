@@ -10,8 +10,9 @@ import { withKey } from "core/xdata.ts";
 import { Uniform } from "core/xlator.ts";
 import { conformance } from "tests/conformance/mod.ts";
 import { node } from "tests/fakes/node.ts";
+import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { gfidReq, IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
-import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 const UNIT = 4096;
 
@@ -29,12 +30,7 @@ class Place implements AsyncDisposable {
   }
 
   async open(): Promise<void> {
-    const { brick } = this;
-    this.layer = new Snapshot(node("snapshot", [brick.top], { inodes: brick.inodes }), {
-      ...{ directory: brick.path, "snapshot-durability": "relaxed" },
-      ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": false },
-    });
-    await this.layer.start();
+    this.layer = await snapshotLayer(this.brick);
   }
 
   async reopen(): Promise<void> {

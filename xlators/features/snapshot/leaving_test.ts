@@ -7,9 +7,9 @@ import { ESTALE } from "core/errno.ts";
 import type { Fd, Gfid, Inode } from "core/inode.ts";
 import { INTERNAL_FOP } from "core/xdata_keys.ts";
 import type { View } from "snapshot/engine/view.ts";
-import { node } from "tests/fakes/node.ts";
+import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { gfidReq, internal, IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
-import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 class Place implements AsyncDisposable {
   layer!: Snapshot;
@@ -24,13 +24,7 @@ class Place implements AsyncDisposable {
   }
 
   async open(): Promise<void> {
-    const { brick } = this;
-    const at = node("snapshot", [brick.top], { inodes: brick.inodes });
-    this.layer = new Snapshot(at, {
-      ...{ directory: brick.path, "snapshot-durability": "relaxed" },
-      ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": false },
-    });
-    await this.layer.start();
+    this.layer = await snapshotLayer(this.brick);
   }
 
   get root(): Inode {

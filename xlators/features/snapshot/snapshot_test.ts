@@ -8,11 +8,11 @@ import { ptr, Xdata } from "core/xdata.ts";
 import type { InodeState } from "snapshot/engine/live.ts";
 import type { View } from "snapshot/engine/view.ts";
 import { conformance } from "tests/conformance/mod.ts";
-import { node } from "tests/fakes/node.ts";
+import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { gfidReq, IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { RULES } from "xlators/features/snapshot/rules.ts";
-import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 /** A brick with its history. */
 class Place implements AsyncDisposable {
@@ -28,13 +28,7 @@ class Place implements AsyncDisposable {
   }
 
   async open(): Promise<void> {
-    const { brick } = this;
-    const at = node("snapshot", [brick.top], { inodes: brick.inodes });
-    this.layer = new Snapshot(at, {
-      ...{ directory: brick.path, "snapshot-durability": "relaxed" },
-      ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": false },
-    });
-    await this.layer.start();
+    this.layer = await snapshotLayer(this.brick);
   }
 
   async take(id: string): Promise<void> {

@@ -10,9 +10,9 @@ import { ROOT } from "core/call.ts";
 import { EIO } from "core/errno.ts";
 import { check } from "snapshot/engine/check.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
-import { node } from "tests/fakes/node.ts";
+import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
-import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 /** A brick that was stopped, with a snapshot of two files: one changed since, one removed. */
 class Place implements AsyncDisposable {
@@ -40,12 +40,7 @@ class Place implements AsyncDisposable {
   }
 
   async open(): Promise<void> {
-    const { brick } = this;
-    const browsing = { "snapshot-directory": ".snaps", "show-snapshot-directory": false };
-    const values = { directory: brick.path, "snapshot-durability": "relaxed" as const };
-    const at = node("snapshot", [brick.top], { inodes: brick.inodes });
-    this.layer = new Snapshot(at, { ...values, ...browsing });
-    await this.layer.start();
+    this.layer = await snapshotLayer(this.brick);
   }
 
   take(id: string, epoch: number): Promise<void> {

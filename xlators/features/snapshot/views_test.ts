@@ -12,9 +12,9 @@ import { ptr, Xdata } from "core/xdata.ts";
 import { LIST_XATTR } from "core/xdata_keys.ts";
 import { SNAPSHOTS_GFID, viewGfid, viewKey, viewRoot } from "core/view_gfid.ts";
 import { windTo } from "core/xlator.ts";
-import { node } from "tests/fakes/node.ts";
+import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { gfidReq, internal, IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
-import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 const ID = "5a5cb0b5-7a52-4f0a-9e0e-3b6b66a3d1c9";
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -35,12 +35,7 @@ class Place implements AsyncDisposable {
   async open(): Promise<void> {
     const { brick, listed } = this;
     this.inodes = brick.inodes;
-    const at = node("snapshot", [brick.top], { inodes: brick.inodes });
-    this.layer = new Snapshot(at, {
-      ...{ directory: brick.path, "snapshot-durability": "relaxed" },
-      ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": listed },
-    });
-    await this.layer.start();
+    this.layer = await snapshotLayer(brick, { listed });
   }
 
   take(id: string, name: string, file?: Gfid): Promise<void> {

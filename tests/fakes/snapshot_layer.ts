@@ -1,0 +1,24 @@
+/** `features/snapshot` over a brick of a test. */
+
+import { node } from "tests/fakes/node.ts";
+import type { TestBrick } from "tests/fakes/posix_brick.ts";
+import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
+
+/** How it is: by default without a wait for the disk, and `.snaps` is not listed. */
+export interface SnapshotLayerOptions {
+  readonly durability?: "strict" | "relaxed";
+  readonly listed?: boolean;
+}
+
+/** The layer, started; its history is the brick's. */
+export async function snapshotLayer(
+  brick: TestBrick,
+  { durability = "relaxed", listed = false }: SnapshotLayerOptions = {},
+): Promise<Snapshot> {
+  const layer = new Snapshot(node("snapshot", [brick.top], { inodes: brick.inodes }), {
+    ...{ directory: brick.path, "snapshot-durability": durability },
+    ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": listed },
+  });
+  await layer.start();
+  return layer;
+}
