@@ -53,6 +53,12 @@ function reply<R>(request: Request, result: Codec<R>, value: R): void {
   request.end();
 }
 
+/** Procedure 0 of every program: nothing, answered (RFC 5531 §12). */
+export const NULL_PROCEDURE: readonly [0, Procedure] = [0, (request) => {
+  request.begin();
+  request.end();
+}];
+
 /** A table of procedures from their signatures and handlers. */
 export function procedures(
   list: readonly (readonly [number, Procedure])[],

@@ -3,9 +3,8 @@
 import { EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { Graph } from "core/graph.ts";
 import type { HistoryOrders, ReaderChange } from "core/history_orders.ts";
-import type { Xlator } from "core/xlator.ts";
 import { plain } from "mgmt/plain.ts";
-import { procedures, type Program, serve, type Signature } from "rpc/program.ts";
+import { NULL_PROCEDURE, procedures, type Program, serve, type Signature } from "rpc/program.ts";
 import {
   cloneFile,
   flattenFile,
@@ -27,7 +26,7 @@ import {
 
 /** The program, for a brick with this graph. */
 export function historyOperations(graph: Graph): Program {
-  const histories = historiesOf(graph.top);
+  const histories = [...graph.nodes].map(({ xlator }) => xlator.histories).find((each) => each);
   const on = <A>(
     order: Signature<A, OrderDone>,
     carryOut: (histories: HistoryOrders, args: A) => void | Promise<void>,
@@ -40,10 +39,7 @@ export function historyOperations(graph: Graph): Program {
     ...HISTORY_OPS_PROGRAM,
     name: HISTORY_OPS_NAME,
     procedures: procedures([
-      [0, (request) => {
-        request.begin();
-        request.end();
-      }],
+      NULL_PROCEDURE,
       on(holdHistory, (histories, { id, timeoutMs }) => histories.hold(id, timeoutMs)),
       on(takeHistory, (histories, { hold, reader }) => histories.take(hold, reader)),
       on(joinReader, (histories, { id, reader }) => histories.join(id, reader)),
@@ -99,13 +95,4 @@ function given(change: { readonly [K in keyof ReaderChange]: ReaderChange[K] | u
     ...(kind === undefined ? {} : { kind }),
     ...(active === undefined ? {} : { active }),
   };
-}
-
-function historiesOf(layer: Xlator): HistoryOrders | undefined {
-  if (layer.histories) return layer.histories;
-  for (const child of layer.children) {
-    const found = historiesOf(child);
-    if (found) return found;
-  }
-  return undefined;
 }

@@ -14,7 +14,7 @@ import { quietOperations } from "mgmt/brick/quiet_orders.ts";
 import { statusAnswer } from "mgmt/brick/status.ts";
 import { asksTop, topAnswer } from "mgmt/brick/top.ts";
 import { plain } from "mgmt/plain.ts";
-import { procedures, type Program, serve } from "rpc/program.ts";
+import { NULL_PROCEDURE, procedures, type Program, serve } from "rpc/program.ts";
 import {
   attach,
   BRICK_OPS_NAME,
@@ -83,10 +83,7 @@ export function brickOperations(host: BrickHost): Program {
     ...BRICK_OPS_PROGRAM,
     name: BRICK_OPS_NAME,
     procedures: procedures([
-      [0, (request) => {
-        request.begin();
-        request.end();
-      }],
+      NULL_PROCEDURE,
       on(terminate, ({ name }) => end(host, name)),
       on(xlatorInfo, (request) => statistics(host, request)),
       on(brickStatus, ({ input }) => {

@@ -3,8 +3,7 @@
 import { EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { Graph } from "core/graph.ts";
 import type { HeldLock, QuietOrders } from "core/quiet_orders.ts";
-import type { Xlator } from "core/xlator.ts";
-import { procedures, type Program, serve } from "rpc/program.ts";
+import { NULL_PROCEDURE, procedures, type Program, serve } from "rpc/program.ts";
 import {
   HELD_MAX,
   heldLocks,
@@ -16,15 +15,12 @@ import {
 
 /** The program, for a brick with this graph. A brick without locks answers EOPNOTSUPP. */
 export function quietOperations(graph: Graph): Program {
-  const quiet = quietOf(graph.top);
+  const quiet = [...graph.nodes].map(({ xlator }) => xlator.quiet).find((each) => each);
   return {
     ...QUIET_OPS_PROGRAM,
     name: QUIET_OPS_NAME,
     procedures: procedures([
-      [0, (request) => {
-        request.begin();
-        request.end();
-      }],
+      NULL_PROCEDURE,
       [
         quiesceLocks.procedure,
         serve(quiesceLocks, ({ id, domains, timeoutMs }) => ({
@@ -58,13 +54,4 @@ function errnoOf(quiet: QuietOrders | undefined, carryOut: (orders: QuietOrders)
     if (!(error instanceof FopError)) throw error;
     return error.errno;
   }
-}
-
-function quietOf(layer: Xlator): QuietOrders | undefined {
-  if (layer.quiet) return layer.quiet;
-  for (const child of layer.children) {
-    const found = quietOf(child);
-    if (found) return found;
-  }
-  return undefined;
 }
