@@ -5,6 +5,7 @@
  */
 
 import type { Env } from "core/env.ts";
+import { allDone } from "core/lib/all_done.ts";
 import { Window } from "core/lib/window.ts";
 import { xxh64 } from "core/lib/xxh64.ts";
 import type { Bricks, BrickStatus, ConvergeOptions } from "mgmt/bricks/bricks.ts";
@@ -90,10 +91,10 @@ export class BrickProcesses implements Bricks {
     const wanted = volume.state === "started" ? this.#own(volume) : [];
     const paths = new Set(wanted.map(({ path }) => path));
     await this.#meet(volume);
-    await all(
+    await allDone(
       this.#of(volume).filter(([path]) => !paths.has(path)).map(([path]) => this.#end(path)),
     );
-    await all(wanted.map(async (record) => {
+    await allDone(wanted.map(async (record) => {
       const brick = await this.#brick(volume, record);
       await brick.run({ force });
     }));
@@ -101,7 +102,7 @@ export class BrickProcesses implements Bricks {
 
   async forget(volume: VolumeRecord): Promise<void> {
     await this.#meet(volume);
-    await all(this.#of(volume).map(([path]) => this.#end(path)));
+    await allDone(this.#of(volume).map(([path]) => this.#end(path)));
     await removeIfEmpty(this.#directory(volume.name));
   }
 
@@ -281,10 +282,4 @@ export class BrickProcesses implements Bricks {
     const process = pid === undefined ? undefined : this.#options.runner.find(pid);
     return process !== undefined && process.args.includes(pidFile);
   }
-}
-
-// Waits for all of them, and throws the first failure there was.
-async function all(work: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(work)).find(({ status }) => status === "rejected");
-  if (failed) throw (failed as PromiseRejectedResult).reason;
 }

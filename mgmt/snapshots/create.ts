@@ -11,6 +11,7 @@
 
 import type { Env } from "core/env.ts";
 import type { HistoryReader } from "core/history_orders.ts";
+import { allDone } from "core/lib/all_done.ts";
 import { type BrickRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
 import type { HistoryBrick } from "mgmt/snapshots/history_brick.ts";
 import { type CopySet, QuietTime } from "mgmt/snapshots/quiet.ts";
@@ -102,14 +103,11 @@ function takeAll(
   return all(bricks, (brick) => brick.take(hold, reader, HOLD_MS));
 }
 
-// Waits for all of them, then throws the first failure there was.
-async function all(
+function all(
   bricks: readonly HistoryBrick[],
   order: (brick: HistoryBrick) => Promise<void>,
 ): Promise<void> {
-  const outcomes = await Promise.allSettled(bricks.map(order));
-  const failed = outcomes.find((each) => each.status === "rejected");
-  if (failed) throw failed.reason;
+  return allDone(bricks.map(order));
 }
 
 /** The sets of copies of a volume, with those of their bricks that are among `bricks`. */

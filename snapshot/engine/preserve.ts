@@ -19,7 +19,8 @@ import { crc32 } from "node:zlib";
 import type { FopError } from "core/errno.ts";
 import { S_IFREG } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
-import { settle } from "core/xlator.ts";
+import { allDone } from "core/lib/all_done.ts";
+import { isZero } from "core/lib/bytes.ts";
 import type { Clones } from "snapshot/engine/clones.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
 import type { KeptFiles, Leaving } from "snapshot/engine/kept.ts";
@@ -120,7 +121,7 @@ export class Preserver {
     const epoch = this.#parts.readers.volume;
     if (epoch === 0) return undefined;
     const inode = this.inode(parent), entry = this.#entry(parent, name, epoch);
-    return inode || entry ? all([inode, entry]) : undefined;
+    return inode || entry ? allDone([inode, entry]) : undefined;
   }
 
   /**
@@ -132,7 +133,7 @@ export class Preserver {
     if (!readers.any) return undefined;
     const entry = await live.entry(parent, name);
     if (!entry) return undefined;
-    await all([this.entry(parent, name), this.inode(entry.gfid)]);
+    await allDone([this.entry(parent, name), this.inode(entry.gfid)]);
     if (entry.type !== S_IFREG) return undefined;
     const epoch = readers.newest(entry.gfid);
     if (epoch === 0 || this.#known(entry.gfid, epoch).units === 0) return undefined;
@@ -249,7 +250,7 @@ export class Preserver {
       }
     }
     for (let at = 0; at < parts.length; at += EXTENTS_AT_ONCE) {
-      await all(parts.slice(at, at + EXTENTS_AT_ONCE).map((part) => this.#extent(known, part)));
+      await allDone(parts.slice(at, at + EXTENTS_AT_ONCE).map((part) => this.#extent(known, part)));
     }
   }
 
@@ -337,18 +338,4 @@ export class Preserver {
     const { gfid, type = 0 } = entry ?? {};
     await journal.add(() => store.putEntry(store.idOf(parent), { name, gfid, type, epoch }));
   }
-}
-
-/** Waits for all, then throws what the first that failed threw. */
-async function all(waits: readonly (Promise<void> | undefined)[]): Promise<void> {
-  for (const result of await settle(waits.filter((wait) => wait !== undefined))) {
-    if (!result.ok) throw result.error;
-  }
-}
-
-function isZero(bytes: Uint8Array<ArrayBuffer>): boolean {
-  const words = new Float64Array(bytes.buffer, bytes.byteOffset, bytes.length / 8);
-  // -0 is not all zeros, and NaN is not 0.
-  for (const word of words) if (!Object.is(word, 0)) return false;
-  return true;
 }

@@ -3,7 +3,7 @@
 import type { ByteRange } from "core/changed_ranges.ts";
 import { EINVAL, EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { Fd } from "core/inode.ts";
-import { equalBytes } from "core/lib/bytes.ts";
+import { equalBytes, isZero } from "core/lib/bytes.ts";
 import { Window } from "core/lib/window.ts";
 import { lockRange } from "xlators/cluster/replicate/heal_locks.ts";
 import type { HealSet } from "xlators/cluster/replicate/heal_set.ts";
@@ -190,9 +190,4 @@ function runs(data: Uint8Array, has: Uint8Array): Run[] {
     else found.push({ from, until, zero });
   }
   return found;
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== 0) return false;
-  return true;
 }

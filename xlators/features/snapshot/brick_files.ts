@@ -35,7 +35,7 @@ export class BrickFiles implements Live {
 
   async inode(gfid: Gfid): Promise<InodeState | undefined> {
     const inode = this.#inodes.of(gfid);
-    const found = await orUndefined(this.#child.stat(CALL, { inode }));
+    const found = await ifThere(this.#child.stat(CALL, { inode }));
     if (!found) return undefined;
     const { xattrs } = await this.#child.getxattr(CALL, { inode, name: "" });
     const values = new Map<string, Uint8Array>();
@@ -51,13 +51,13 @@ export class BrickFiles implements Live {
 
   async entry(parent: Gfid, name: string): Promise<Entry | undefined> {
     const args = { parent: this.#inodes.of(parent), name };
-    const found = await orUndefined(this.#child.lookup(CALL, args));
+    const found = await ifThere(this.#child.lookup(CALL, args));
     return found && { name, gfid: found.stat.gfid, type: found.stat.mode & S_IFMT };
   }
 
   async entries(parent: Gfid): Promise<Entry[]> {
     const inode = this.#inodes.of(parent), entries: Entry[] = [];
-    const opened = await orUndefined(this.#child.opendir(CALL, { inode }));
+    const opened = await ifThere(this.#child.opendir(CALL, { inode }));
     if (!opened) return entries;
     const { fd } = opened;
     try {
@@ -158,7 +158,8 @@ function checked(result: number): number {
   return result;
 }
 
-async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+/** What is answered, or undefined if there is no such inode or name. */
+export async function ifThere<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {

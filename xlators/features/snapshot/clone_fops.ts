@@ -9,7 +9,7 @@
 
 import type { Call } from "core/call.ts";
 import type { Clock } from "core/env.ts";
-import { EEXIST, EINVAL, ENOENT, ENOTEMPTY, ENXIO, ESTALE } from "core/errno.ts";
+import { EEXIST, EINVAL, ENOTEMPTY, ENXIO } from "core/errno.ts";
 import {
   type Args,
   type FopName,
@@ -31,6 +31,7 @@ import type { Clone } from "snapshot/engine/clone.ts";
 import { type CloneFile, cut, flatten, overwrite, reserve } from "snapshot/engine/clone_change.ts";
 import type { Clones } from "snapshot/engine/clones.ts";
 import { UNIT } from "snapshot/engine/units.ts";
+import { ifThere } from "xlators/features/snapshot/brick_files.ts";
 
 /** What the fops are done with. */
 export interface CloneFopsParts {
@@ -287,14 +288,12 @@ export class CloneFops {
     run: () => Promise<T>,
   ): Promise<T> {
     const { child, clones, inodes } = this.#parts;
-    const found = await orUndefined(child.lookup(call, { parent, name }));
+    const found = await ifThere(child.lookup(call, { parent, name }));
     const reply = await run();
     const gfid = found?.stat.gfid;
     if (gfid === undefined || !clones.get(gfid)) return reply;
     const kept = reply.xdata?.has(KEPT) === true;
-    const after = kept
-      ? undefined
-      : await orUndefined(child.stat(call, { inode: inodes.of(gfid) }));
+    const after = kept ? undefined : await ifThere(child.stat(call, { inode: inodes.of(gfid) }));
     if (!after?.stat.nlink) clones.left(gfid, kept ? xdata?.get(KEEP_AS) : undefined);
     return reply;
   }
@@ -383,14 +382,5 @@ function* foreign(clone: Clone, start: number, end: number) {
     const run = clone.run(at, end);
     if (!run.own) yield run;
     at = run.end;
-  }
-}
-
-async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (ENOENT.matches(error) || ESTALE.matches(error)) return undefined;
-    throw error;
   }
 }

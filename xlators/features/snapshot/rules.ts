@@ -3,9 +3,9 @@
 import { type Args, FOPS, O_APPEND, O_TRUNC } from "core/fops.ts";
 import type { FopName } from "core/fops.ts";
 import type { Fd, Inode } from "core/inode.ts";
+import { allDone } from "core/lib/all_done.ts";
 import type { Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
-import { settle } from "core/xlator.ts";
 import type { Leaving } from "snapshot/engine/kept.ts";
 import type { Live } from "snapshot/engine/live.ts";
 import type { Preserver } from "snapshot/engine/preserve.ts";
@@ -70,7 +70,7 @@ export const RULES: { readonly [K in ChangingFop]: Rule<K> } = {
   icreate: ({ preserve }, { inode, xdata }) => preserve.inode(xdata?.get(GFID_REQ) ?? inode.gfid),
   namelink: ({ preserve }, { parent, name }) => preserve.entry(parent.gfid, name),
   link: ({ preserve }, { parent, name, inode }) =>
-    all([preserve.entry(parent.gfid, name), preserve.inode(inode.gfid)]),
+    allDone([preserve.entry(parent.gfid, name), preserve.inode(inode.gfid)]),
   unlink: ({ preserve }, { parent, name }) => preserve.leaving(parent.gfid, name),
   // With all that is in it: the layer removes one name after the other.
   rmdir: ({ preserve }, { parent, name }) => preserve.leaving(parent.gfid, name),
@@ -87,7 +87,7 @@ interface NewName {
 // and distribute gives a file that is there one more name.
 function made({ preserve }: Before, { parent, name, xdata }: NewName): Waits {
   const gfid = xdata?.get(GFID_REQ);
-  return all([preserve.entry(parent.gfid, name), gfid && preserve.inode(gfid)]);
+  return allDone([preserve.entry(parent.gfid, name), gfid && preserve.inode(gfid)]);
 }
 
 // Distribute may have another inode's link file give way.
@@ -114,7 +114,7 @@ async function renamed(
   { oldParent, oldName, newParent, newName }: Args<"rename">,
 ): Promise<Leaving | undefined> {
   const moved = await live.entry(oldParent.gfid, oldName);
-  await all([
+  await allDone([
     preserve.entry(oldParent.gfid, oldName),
     preserve.entry(newParent.gfid, newName),
     moved && preserve.inode(moved.gfid),
@@ -123,10 +123,4 @@ async function renamed(
   // Two names of one file: nothing happens.
   if (replaced?.gfid === moved?.gfid) return undefined;
   return await preserve.leaving(newParent.gfid, newName);
-}
-
-async function all(waits: readonly (Promise<unknown> | undefined)[]): Promise<void> {
-  for (const result of await settle(waits.filter((wait) => wait !== undefined))) {
-    if (!result.ok) throw result.error;
-  }
 }
