@@ -123,7 +123,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "mgmt/brick: a hold that ends by itself lets answers go, and is no clean cut any more",
+  name: "mgmt/brick: a hold that ends by itself lets changes go on, and is no clean cut any more",
   ignore: !IS_ROOT,
   fn: () =>
     withBrick(LAYER, async ({ ask, graph: { top, inodes } }) => {

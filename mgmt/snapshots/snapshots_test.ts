@@ -93,7 +93,7 @@ class Scene {
   }
 }
 
-Deno.test("mgmt/snapshots: all bricks hold answers before the first takes, and take before the first lets go", async () => {
+Deno.test("mgmt/snapshots: all bricks hold changes back before the first takes, and take before the first lets go", async () => {
   const scene = new Scene(), order: string[] = [];
   for (const { path } of VOLUME.bricks) {
     const brick = scene.bricks.at(path), push = brick.asked.push.bind(brick.asked);
