@@ -6,14 +6,26 @@ import type { Endpoint } from "rpc/transport.ts";
 /** Where a management daemon listens unless told otherwise. */
 export const MANAGEMENT_PORT = 24007;
 
+/** Which ports an endpoint may have. */
+export interface PortRules {
+  /** The one if none is written. */
+  readonly port?: number;
+  /** The least; 0 where the system may choose. */
+  readonly min?: number;
+}
+
 /** Reads "HOST", "HOST:PORT" or "[IPv6]:PORT"; a path is a unix socket. Throws UsageError. */
-export function parseEndpoint(text: string, option: string): Endpoint {
+export function parseEndpoint(
+  text: string,
+  option: string,
+  { port: usual = MANAGEMENT_PORT, min = 1 }: PortRules = {},
+): Endpoint {
   if (text.startsWith("/")) return { kind: "unix", path: text };
   const match = /^\[([^\]]+)\](?::(\d+))?$/.exec(text) ?? /^([^:[\]]+)(?::(\d+))?$/.exec(text);
   if (!match) {
     throw new UsageError(`Cannot use ${option} "${text}": expected HOST, HOST:PORT or [IPV6]:PORT`);
   }
-  const port = match[2] === undefined ? MANAGEMENT_PORT : parsePort(match[2], option);
+  const port = match[2] === undefined ? usual : parsePort(match[2], option, min);
   return { kind: "tcp", host: match[1]!, port };
 }
 

@@ -3,7 +3,7 @@
  * node:tls or a loop over raw sockets would be others.
  */
 
-import { sys } from "core/sys/calls.ts";
+import { listenPrivately } from "core/sys/private_socket.ts";
 import { keepLively } from "rpc/liveness.ts";
 
 /** One end of a stream of bytes. */
@@ -84,17 +84,6 @@ export function listenOn(endpoint: Endpoint, options: SocketOptions = {}): Accep
   const listener = Deno.listen({ hostname: endpoint.host, port: endpoint.port });
   const real = { ...endpoint, port: listener.addr.port };
   return new SocketAcceptor(listener, real, (conn) => tcpTransport(conn, options));
-}
-
-// What comes over a unix socket may do all that the process may: it is for its own user, and never,
-// not for a moment, for others.
-function listenPrivately(path: string): Deno.Listener<Deno.UnixConn> {
-  const before = sys.umask(0o177);
-  try {
-    return Deno.listen({ transport: "unix", path });
-  } finally {
-    sys.umask(before);
-  }
 }
 
 /** Removes the unix socket at `path` if nobody listens on it: a process that was killed left it. */

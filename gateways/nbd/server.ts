@@ -1,7 +1,7 @@
 /** Listens for NBD clients and serves them. */
 
 import type { Env } from "core/env.ts";
-import { sys } from "core/sys/calls.ts";
+import { listenPrivately } from "core/sys/private_socket.ts";
 import type { Exports } from "gateways/nbd/disk.ts";
 import { negotiate } from "gateways/nbd/handshake.ts";
 import { Ended, Incoming, Outgoing, type Stream } from "gateways/nbd/stream.ts";
@@ -107,14 +107,8 @@ export class NbdServer {
 }
 
 function listen(address: NbdAddress): Deno.Listener {
-  if (!("path" in address)) return Deno.listen({ hostname: address.host, port: address.port });
-  // Of the owner of the process only, from its first moment.
-  const before = sys.umask(0o177);
-  try {
-    return Deno.listen({ transport: "unix", path: address.path });
-  } finally {
-    sys.umask(before);
-  }
+  if ("path" in address) return listenPrivately(address.path);
+  return Deno.listen({ hostname: address.host, port: address.port });
 }
 
 const ACCEPT_AGAIN_MS = 100;

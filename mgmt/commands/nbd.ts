@@ -4,7 +4,7 @@ import type { XlatorTypes } from "core/registry.ts";
 import { type NbdAddress, NbdServer } from "gateways/nbd/server.ts";
 import { type Command, command, UsageError } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
-import { cannotListen, parsePort } from "mgmt/endpoints.ts";
+import { cannotListen, parseEndpoint } from "mgmt/endpoints.ts";
 import { parseExport, VolumeExports } from "mgmt/nbd/exports.ts";
 import { plain } from "mgmt/plain.ts";
 import { removeStaleSocket } from "rpc/transport.ts";
@@ -104,13 +104,7 @@ function addressOf(listen: string | undefined, socket: string | undefined): NbdA
     if (listen === undefined) return { path: socket };
     throw new UsageError("Cannot listen on both --listen and --socket: give one of them");
   }
-  if (listen === undefined) return { host: LOOPBACK, port: NBD_PORT };
-  const match = /^\[([^\]]+)\](?::(\d+))?$/.exec(listen) ?? /^([^:[\]]+)(?::(\d+))?$/.exec(listen);
-  if (!match) {
-    throw new UsageError(
-      `Cannot listen on "${listen}": expected ADDRESS, ADDRESS:PORT or [IPV6]:PORT`,
-    );
-  }
-  const port = match[2] === undefined ? NBD_PORT : parsePort(match[2], "--listen", 0);
-  return { host: match[1]!, port };
+  const endpoint = parseEndpoint(listen ?? LOOPBACK, "--listen", { port: NBD_PORT, min: 0 });
+  if (endpoint.kind === "tcp") return endpoint;
+  throw new UsageError(`Cannot listen on "${listen}": a path is given with --socket`);
 }
