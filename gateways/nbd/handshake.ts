@@ -42,7 +42,7 @@ export interface Agreed {
 /** How to negotiate. */
 export interface HandshakeOptions {
   readonly exports: Exports;
-  /** Encrypts the connection; undefined: there is no TLS. */
+  /** Encrypts the connection; undefined: there is no TLS. With it, nothing is served in the clear. */
   readonly startTls?: (() => Promise<{ incoming: Incoming; outgoing: Outgoing }>) | undefined;
 }
 
@@ -137,10 +137,12 @@ class Negotiation {
     }
   }
 
-  async #startTls(data: Uint8Array): Promise<undefined> {
+  async #startTls(data: Uint8Array): Promise<"end" | undefined> {
     const { startTls } = this.#options;
     if (data.length || this.#secure && startTls) return void await this.#invalid(OPTION.startTls);
     if (!startTls) return void await this.#reply(OPTION.startTls, OPTION_REPLY.policy, "no TLS");
+    // Somebody in between could have put it there, to be taken for what comes encrypted.
+    if (this.#incoming.waiting) return "end";
     await this.#reply(OPTION.startTls, OPTION_REPLY.ack);
     const { incoming, outgoing } = await startTls();
     this.#incoming = incoming;

@@ -5,6 +5,7 @@ import { listenPrivately } from "core/sys/private_socket.ts";
 import type { Exports } from "gateways/nbd/disk.ts";
 import { negotiate } from "gateways/nbd/handshake.ts";
 import { Ended, Incoming, Outgoing, type Stream } from "gateways/nbd/stream.ts";
+import { TlsFailure, type TlsServer } from "gateways/nbd/tls.ts";
 import { serveRequests } from "gateways/nbd/transmission.ts";
 
 /** Where to listen: the host's address and a port (0: any), or a path of a unix socket. */
@@ -16,6 +17,8 @@ export type NbdAddress =
 export interface NbdOptions {
   readonly exports: Exports;
   readonly env: Env;
+  /** How connections are encrypted, asked for each one; without it they are in the clear. */
+  readonly tls?: () => TlsServer;
   /** Clients at a time; more are turned away. 256 by default. */
   readonly clientsMax?: number;
   /** How long a client may negotiate, in milliseconds; 30 s by default. */
@@ -86,10 +89,15 @@ export class NbdServer {
   }
 
   async #serve(stream: Stream): Promise<void> {
-    const { exports, env, handshakeMs = HANDSHAKE_MS } = this.#options;
+    const { exports, env, tls, handshakeMs = HANDSHAKE_MS } = this.#options;
     const late = env.clock.after(handshakeMs, () => close(stream));
+    const startTls = tls && (async () => {
+      const encrypted = await tls().accept(stream);
+      return { incoming: new Incoming(encrypted), outgoing: new Outgoing(encrypted) };
+    });
     try {
-      const agreed = await negotiate(new Incoming(stream), new Outgoing(stream), { exports });
+      const [incoming, outgoing] = [new Incoming(stream), new Outgoing(stream)];
+      const agreed = await negotiate(incoming, outgoing, { exports, startTls });
       late.cancel();
       if (!agreed) return;
       try {
@@ -98,7 +106,8 @@ export class NbdServer {
         await agreed.disk.close();
       }
     } catch (error) {
-      if (!isLoss(error)) env.log.error("a client's connection ended", { why: String(error) });
+      if (error instanceof TlsFailure) env.log.warn("a client has no TLS", { why: error.message });
+      else if (!isLoss(error)) env.log.error("a client's connection ended", { why: String(error) });
     } finally {
       late.cancel();
       close(stream);

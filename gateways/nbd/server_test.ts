@@ -1,7 +1,6 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { EIO, ENOSPC } from "core/errno.ts";
 import { NbdServer } from "gateways/nbd/server.ts";
-import { Incoming } from "gateways/nbd/stream.ts";
 import {
   CHUNK,
   COMMAND,
@@ -11,10 +10,10 @@ import {
   OPTION_MAGIC,
   OPTION_REPLY,
   REQUEST_MAGIC,
-  SIMPLE_REPLY_MAGIC,
   viewOf,
 } from "gateways/nbd/wire.ts";
 import { MemoryDisk, MemoryExports } from "tests/fakes/memory_disk.ts";
+import { bytes, NbdClient, query, text, u16, u32, u64 } from "tests/fakes/nbd_client.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 
@@ -31,8 +30,8 @@ class Place implements AsyncDisposable {
     this.server = NbdServer.start({ host: "127.0.0.1", port: 0 }, { exports, env: testEnv() });
   }
 
-  async client(flags = 3): Promise<Client> {
-    const client = new Client(await Deno.connect({ port: this.server.port! }));
+  async client(flags = 3): Promise<NbdClient> {
+    const client = new NbdClient(await Deno.connect({ port: this.server.port! }));
     await client.incoming.take(18);
     await client.send(u32(flags));
     return client;
@@ -43,97 +42,6 @@ class Place implements AsyncDisposable {
     equal(this.disk.open + this.locked.open, 0, "every disk was closed");
   }
 }
-
-class Client implements Disposable {
-  readonly incoming: Incoming;
-
-  constructor(readonly connection: Deno.Conn) {
-    this.incoming = new Incoming(connection);
-  }
-
-  async send(...parts: Uint8Array[]): Promise<void> {
-    for (const part of parts) {
-      for (let at = 0; at < part.length;) at += await this.connection.write(part.subarray(at));
-    }
-  }
-
-  /** Sends an option; answers its replies up to one that ends it. */
-  async option(option: number, data = new Uint8Array(0)): Promise<[number, Uint8Array][]> {
-    await this.send(u64(OPTION_MAGIC), u32(option), u32(data.length), data);
-    const replies: [number, Uint8Array][] = [];
-    for (;;) {
-      const head = viewOf((await this.incoming.take(20)).slice());
-      equal(head.getUint32(8), option);
-      const type = head.getUint32(12);
-      replies.push([type, (await this.incoming.take(head.getUint32(16))).slice()]);
-      if (type === OPTION_REPLY.ack || type >= 0x8000_0000) return replies;
-    }
-  }
-
-  go(name: string): Promise<[number, Uint8Array][]> {
-    return this.option(OPTION.go, bytes(u32(name.length), text(name), u16(0)));
-  }
-
-  async request(
-    command: number,
-    { flags = 0, cookie = 1n, offset = 0n, length = 0, data = new Uint8Array(0) } = {},
-  ): Promise<void> {
-    const size = data.length || length;
-    const numbers = [u32(REQUEST_MAGIC), u16(flags), u16(command), u64(cookie), u64(offset)];
-    await this.send(bytes(...numbers, u32(size), data));
-  }
-
-  /** A simple reply: its error and cookie. */
-  async reply(): Promise<{ error: number; cookie: bigint }> {
-    const head = viewOf(await this.incoming.take(16));
-    equal(head.getUint32(0), SIMPLE_REPLY_MAGIC);
-    return { error: head.getUint32(4), cookie: head.getBigUint64(8) };
-  }
-
-  async chunk(): Promise<{ type: number; last: boolean; payload: Uint8Array }> {
-    const head = viewOf((await this.incoming.take(20)).slice());
-    const payload = new Uint8Array(head.getUint32(16));
-    await this.incoming.fill(payload);
-    return { type: head.getUint16(6), last: head.getUint16(4) === 1, payload };
-  }
-
-  /** Resolves when the server closed the connection. */
-  async closed(): Promise<void> {
-    try {
-      while (await this.connection.read(new Uint8Array(4096)));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
-    }
-  }
-
-  [Symbol.dispose](): void {
-    this.connection.close();
-  }
-}
-
-function number(size: number, set: (view: DataView) => void): Uint8Array {
-  const made = new Uint8Array(size);
-  set(viewOf(made));
-  return made;
-}
-const u16 = (value: number) => number(2, (view) => view.setUint16(0, value));
-const u32 = (value: number) => number(4, (view) => view.setUint32(0, value));
-const u64 = (value: bigint) => number(8, (view) => view.setBigUint64(0, value));
-const text = (value: string) => new TextEncoder().encode(value);
-const bytes = (...parts: Uint8Array[]) => {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-};
-const query = (name: string, ...queries: string[]) =>
-  bytes(
-    ...[u32(name.length), text(name), u32(queries.length)],
-    ...queries.flatMap((each) => [u32(each.length), text(each)]),
-  );
 
 Deno.test("gateways/nbd: exports are listed, and told of without being opened for use", async () => {
   await using place = new Place();
@@ -231,7 +139,7 @@ Deno.test("gateways/nbd: what cannot be is refused with its error, and the clien
   using client = await place.client();
   await client.go("locked");
   const end = BigInt(SIZE);
-  const tries: [number, Parameters<Client["request"]>[1], number][] = [
+  const tries: [number, Parameters<NbdClient["request"]>[1], number][] = [
     [COMMAND.write, { data: text("x") }, NBD_ERROR.permission],
     [COMMAND.trim, { length: 1 }, NBD_ERROR.permission],
     [COMMAND.read, { offset: end - 1n, length: 2 }, NBD_ERROR.invalid],

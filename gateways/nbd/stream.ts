@@ -29,6 +29,11 @@ export class Incoming {
     this.#stream = stream;
   }
 
+  /** Whether bytes came that nobody took yet. */
+  get waiting(): boolean {
+    return this.#end > this.#start;
+  }
+
   /** The next `size` bytes, 64 KiB at most; they stay until the next call. Throws Ended. */
   async take(size: number): Promise<Uint8Array> {
     if (this.#end - this.#start < size) await this.#more(size);
@@ -119,7 +124,12 @@ export class Outgoing {
     return together;
   }
 
-  async #write(data: Uint8Array): Promise<void> {
-    for (let done = 0; done < data.length;) done += await this.#stream.write(data.subarray(done));
+  #write(data: Uint8Array): Promise<void> {
+    return writeAll(this.#stream, data);
   }
+}
+
+/** Writes all of `data`. Throws what the connection throws. */
+export async function writeAll(stream: Stream, data: Uint8Array): Promise<void> {
+  for (let done = 0; done < data.length;) done += await stream.write(data.subarray(done));
 }

@@ -5,6 +5,7 @@ import { type NbdAddress, NbdServer } from "gateways/nbd/server.ts";
 import { type Command, command, UsageError } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
 import { cannotListen, parseEndpoint } from "mgmt/endpoints.ts";
+import { TlsCertificates } from "mgmt/nbd/certificates.ts";
 import { parseExport, VolumeExports } from "mgmt/nbd/exports.ts";
 import { plain } from "mgmt/plain.ts";
 import { removeStaleSocket } from "rpc/transport.ts";
@@ -26,6 +27,13 @@ const options = {
     help: `Where to listen, ${LOOPBACK}:${NBD_PORT} if nothing is said; [IPv6]:PORT.`,
   },
   socket: { value: "PATH", help: "Listen on a unix socket there instead." },
+  "tls-certificates": {
+    value: "DIR",
+    help:
+      "Encrypt: ca-cert.pem, server-cert.pem and server-key.pem are there, as QEMU names them. " +
+      "Clients must show a certificate that ca-cert.pem signed. Read again on SIGHUP.",
+  },
+  "tls-any-client": { help: "Encrypt, and ask clients for no certificate." },
   "read-only": { short: "r", help: "Refuse all changes." },
   ...DAEMON_OPTIONS,
 } as const;
@@ -38,8 +46,8 @@ export function nbd(types: XlatorTypes): Command {
     description: [
       "Disk images of a volume for QEMU, libvirt, nbdcopy and whatever else speaks NBD, without a " +
       "mount. Snapshots are served read-only. What a client was answered is in the volume; what it " +
-      "flushed is on stable storage. Runs until SIGTERM. Anybody who reaches the address may read " +
-      "and write: there is no encryption and no password, so listen on loopback or a unix socket.",
+      "flushed is on stable storage. Runs until SIGTERM. Without --tls-certificates anybody who " +
+      "reaches the address may read and write, in the clear: so listen on loopback or a unix socket.",
     ],
     options,
     examples: [
@@ -50,6 +58,11 @@ export function nbd(types: XlatorTypes): Command {
       {
         what: "Look at it",
         line: "nbdinfo 'nbd+unix:///vm1?socket=/run/vm1.sock'",
+      },
+      {
+        what: "To other machines, for clients with a certificate of ours",
+        line:
+          "mortar nbd --listen 0.0.0.0 --tls-certificates /etc/pki/nbd --export vm1=server:v1/vm1.img",
       },
       {
         what: "A disk as it was in a snapshot, for a backup",
@@ -64,15 +77,23 @@ export function nbd(types: XlatorTypes): Command {
         );
       }
       const address = addressOf(values.listen, values.socket);
+      const certificates = values["tls-certificates"], anyClient = values["tls-any-client"];
+      if (anyClient && certificates === undefined) {
+        throw new UsageError("Cannot use --tls-any-client: give --tls-certificates with it");
+      }
       const daemon = new Daemon({ comm: "mortar-nbd" }, values);
       const { env } = daemon;
       try {
         const readOnly = values["read-only"];
         await using exports = await VolumeExports.open(specs, { types, env, readOnly });
+        const tls = certificates === undefined
+          ? undefined
+          : await TlsCertificates.read(certificates, { anyClient }, env);
         if ("path" in address) await removeStaleSocket(address.path);
-        const server = listening(address, () => NbdServer.start(address, { exports, env }));
+        const options = { exports, env, ...(tls ? { tls: () => tls.server } : {}) };
+        const server = listening(address, () => NbdServer.start(address, options));
         daemon.handle({
-          reload: () => {},
+          reload: () => void tls?.reload(),
           dump: () => env.log.info("clients", { clients: server.clients }),
         });
         const where = "path" in address ? address.path : `${address.host}:${server.port}`;

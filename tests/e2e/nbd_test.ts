@@ -1,6 +1,7 @@
 /** `mortar nbd` as its clients see it: libnbd, QEMU and fio, on a replicated volume. */
 
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
+import { certify } from "tests/fakes/certificates.ts";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
@@ -51,10 +52,12 @@ class Served implements AsyncDisposable {
     return `nbd+unix:///${name}?socket=${this.socket}`;
   }
 
-  /** Starts a server for these exports besides the disk. */
-  async serve(...exports: string[]): Promise<void> {
-    const words = [`disk=${this.at("disk")}`, ...exports].flatMap((each) => ["--export", each]);
-    const argv = ["nbd", "--socket", this.socket, ...words];
+  /** Starts a server for these exports besides the disk; words with dashes are its own. */
+  async serve(...more: string[]): Promise<void> {
+    const options = more.filter((each) => each.startsWith("--"));
+    const exports = [`disk=${this.at("disk")}`, ...more.filter((each) => !options.includes(each))];
+    const words = exports.flatMap((each) => ["--export", each]);
+    const argv = ["nbd", "--socket", this.socket, ...options, ...words];
     this.#server = new DaemonProcess(argv, {}, (words) => this.node.space.inside(words));
     await this.#server.said(/ serving /);
   }
@@ -223,6 +226,38 @@ e2e(
   },
 );
 
+e2e("mortar nbd: whoever has a certificate of ours is served over TLS, nobody else", [
+  "nbdinfo",
+  "nbdcopy",
+  "qemu-img",
+  "openssl",
+], async () => {
+  await using served = await Served.start();
+  const [ours, others] = ["ours", "others"].map((name) => `${served.node.dir}/${name}`);
+  for (const directory of [ours!, others!]) {
+    await Deno.mkdir(directory);
+    certify(directory);
+  }
+  await Deno.copyFile(`${ours}/ca-cert.pem`, `${others}/ca-cert.pem`);
+  await served.kill();
+  await served.serve(`--tls-certificates=${ours}`);
+  const uri = (directory: string) =>
+    `nbds+unix://localhost/disk?socket=${served.socket}&tls-certificates=${directory}`;
+  match(await must(["nbdinfo", uri(ours!)]), /newstyle-fixed with TLS/);
+  const source = `${served.node.dir}/source`, back = `${served.node.dir}/back`;
+  await must(["dd", "if=/dev/urandom", `of=${source}`, "bs=1M", `count=${DISK_BYTES / MIB}`]);
+  await must(["nbdcopy", source, uri(ours!)]);
+  await must(["nbdcopy", uri(ours!), back]);
+  await must(["cmp", source, back]);
+  const credentials = ["--object", `tls-creds-x509,id=t,dir=${ours},endpoint=client`];
+  const image = ["driver=nbd", "server.type=unix", `server.path=${served.socket}`, "export=disk"];
+  const secure = [...image, "tls-creds=t", "tls-hostname=localhost"].join(",");
+  await must(["qemu-img", "info", ...credentials, "--image-opts", secure]);
+  for (const stranger of [uri(others!), served.uri()]) {
+    ok((await run(["nbdinfo", stranger])).code !== 0, stranger);
+  }
+});
+
 Deno.test("mortar nbd: what cannot be served is named in one line", async () => {
   const tries: [number, RegExp, ...string[]][] = [
     [2, /give --export/],
@@ -230,6 +265,7 @@ Deno.test("mortar nbd: what cannot be served is named in one line", async () => 
     [2, /expected the path of a file/, "--export", "x=h:v"],
     [2, /twice|give one of them/, "--export", "x=h:v/a", "--socket", "/tmp/x", "--listen", "::"],
     [1, /nothing listens there/, "--export", "x=127.0.0.1:1:v/a"],
+    [2, /give --tls-certificates/, "--export", "x=h:v/a", "--tls-any-client"],
   ];
   for (const [code, line, ...words] of tries) {
     const found = await mortar("nbd", ...words);

@@ -4,18 +4,11 @@ import { type Image, openImage, type OpenOptions } from "snapshot/qcow2/image.ts
 import type { Disk } from "snapshot/qcow2/disk.ts";
 import { LocalFile, openLocalFile } from "snapshot/qcow2/local_file.ts";
 import { LocalResolver } from "snapshot/qcow2/resolve.ts";
+import { hasProgram } from "tests/fakes/programs.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 
 /** QEMU's tools are installed. */
-export const QEMU = ["qemu-img", "qemu-io"].every((program) => {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${program}`).isFile;
-    } catch {
-      return false;
-    }
-  });
-});
+export const QEMU = hasProgram("qemu-img") && hasProgram("qemu-io");
 
 /**
  * Runs `body` with a folder of its own, removed afterwards; in memory where that can be had, since
