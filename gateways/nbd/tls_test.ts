@@ -39,9 +39,7 @@ class Place implements AsyncDisposable {
   }
 
   /** A client that was told to begin TLS, and began it. */
-  async encrypted(
-    identity: Partial<Deno.TlsCertifiedKeyPem> = {},
-  ): Promise<NbdClient<Deno.TlsConn>> {
+  async encrypted(): Promise<NbdClient<Deno.TlsConn>> {
     const connection = await this.connect();
     equal((await new NbdClient(connection).option(OPTION.startTls))[0]![0], OPTION_REPLY.ack);
     const caCerts = [this.text("ca-cert.pem")];
