@@ -4,6 +4,7 @@
  * translators take.
  */
 
+import { calledAs, versionLine } from "mgmt/self.ts";
 import { VERSION } from "mgmt/version.ts";
 
 type Commands = readonly import("mgmt/cli/command.ts").Command[];
@@ -26,22 +27,24 @@ const OLD_NAMES: Readonly<Record<string, (argv: readonly string[]) => Promise<nu
   glusterd: async (argv) => (await import("mgmt/old_names/glusterd.ts")).glusterd(argv),
   glusterfsd: async (argv) => (await import("mgmt/old_names/glusterfsd.ts")).glusterfsd(argv),
   glusterfs: async (argv) => (await import("mgmt/old_names/glusterfs.ts")).glusterfs(argv),
+  "mount.glusterfs": async (argv) => await (await mountHelper())(argv, "glusterfs"),
+  "mount.mortar": async (argv) => await (await mountHelper())(argv),
 };
-
-/** The launcher tells by which name it was called. */
-const CALLED = "--called=";
 
 async function types() {
   return (await import("xlators/mod.ts")).TYPES;
 }
 
+async function mountHelper() {
+  return (await import("mgmt/old_names/mount_helper.ts")).mountHelper;
+}
+
 async function main(argv: readonly string[]): Promise<number> {
-  const name = argv[0]?.startsWith(CALLED) ? argv[0].slice(CALLED.length) : "mortar";
-  const words = argv[0]?.startsWith(CALLED) ? argv.slice(1) : argv;
+  const { name, words } = calledAs(argv);
   const old = Object.hasOwn(OLD_NAMES, name) ? OLD_NAMES[name] : undefined;
   if (old) return await old(words);
   const [word = ""] = words;
-  if (word === "--version" || word === "-V") return print(`mortar ${VERSION}\n`);
+  if (word === "--version" || word === "-V") return print(versionLine());
   if (word === "--help" || word === "-h") return await help(words.slice(1));
   if (word === "__complete") return await complete(words.slice(1));
   const role = Object.hasOwn(ROLES, word) ? ROLES[word] : undefined;
@@ -59,7 +62,7 @@ async function run(commands: Commands, argv: readonly string[]): Promise<number>
   const { helpOn, readCommandLine } = await import("mgmt/cli/command.ts");
   const request = readCommandLine(commands, argv);
   if (request.ask === "run") return await request.command.run(request.values, request.operands);
-  if (request.ask === "version") return print(`mortar ${VERSION}\n`);
+  if (request.ask === "version") return print(versionLine());
   if ("command" in request && request.command) return print(helpOn(request.command));
   return await help("group" in request ? [request.group] : []);
 }

@@ -3,6 +3,7 @@
 import { realClock } from "core/env.ts";
 import { CommandError } from "mgmt/cli/command_error.ts";
 import type { Places } from "mgmt/home.ts";
+import { called, type Name } from "mgmt/self.ts";
 import { makeDirectory } from "mgmt/state/replace_file.ts";
 import { LOCK_FILE } from "mgmt/store/home_lock.ts";
 import { connectTo } from "rpc/transport.ts";
@@ -11,8 +12,8 @@ const READY_MS = 60_000, LOOK_MS = 50;
 
 /** What is started. */
 export interface Detached {
-  /** In `scripts`. */
-  readonly program: string;
+  /** The name by which this program is called. */
+  readonly program: Name;
   readonly args: readonly string[];
   /** Whether the process `pid` is ready. */
   readonly ready: (pid: number) => Promise<boolean>;
@@ -25,9 +26,10 @@ export interface Detached {
  * with the last thing it said if it ends before.
  */
 export async function startDetached({ program, args, ready, log }: Detached): Promise<number> {
-  const child = new Deno.Command(new URL(`../scripts/${program}`, import.meta.url).pathname, {
-    args: [...args],
-    env: { DENO: Deno.execPath() },
+  const line = called(program, args);
+  const child = new Deno.Command(line.command, {
+    args: [...line.args],
+    env: line.env,
     stdin: "null",
     stdout: "null",
     stderr: "piped",

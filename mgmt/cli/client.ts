@@ -8,7 +8,7 @@ import { CommandError, UsageError } from "mgmt/cli/command_error.ts";
 import { type Globals, readGlobals } from "mgmt/cli/globals.ts";
 import { confirmation, Lines, say } from "mgmt/cli/terminal.ts";
 import { defaultHome, GLUSTERD_PLACES, placesUnder } from "mgmt/home.ts";
-import { VERSION } from "mgmt/version.ts";
+import { versionLine } from "mgmt/self.ts";
 import { RpcError } from "rpc/message.ts";
 import type { Answer, Asked, Manner } from "rpc/programs/commands.ts";
 
@@ -30,7 +30,7 @@ export class HelpWanted extends Error {
 export async function runLine(argv: readonly string[]): Promise<number> {
   const globals = readGlobals(argv, "mortar");
   if (globals.print === "version") {
-    say(`mortar ${VERSION}\n`);
+    say(versionLine());
     return 0;
   }
   if (globals.print === "help") throw new HelpWanted(globals.words);

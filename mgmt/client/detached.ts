@@ -1,22 +1,24 @@
 /** A mount that leaves who asked for it: this program again, in a session of its own. */
 
 import { CommandError } from "mgmt/cli/command.ts";
+import { called, type Name } from "mgmt/self.ts";
 
 /** How long it may take to mount, in milliseconds. */
 const READY_MS = 120_000;
 
 /**
- * Starts `program` with `argv`, which must make it stay in front and print a line when the volume is
+ * Starts this program by the name `name` with `argv`, which must make it stay in front and print a line when the volume is
  * mounted. Answers 0 then. Throws CommandError with the last thing that it said if it ends before.
  */
 export async function detachedMount(
-  program: string,
+  name: Name,
   argv: readonly string[],
   logFile: string,
 ): Promise<number> {
-  const child = new Deno.Command(program, {
-    args: [...argv],
-    env: { DENO: Deno.execPath() },
+  const { command, args, env } = called(name, argv);
+  const child = new Deno.Command(command, {
+    args: [...args],
+    env,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

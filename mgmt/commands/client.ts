@@ -47,7 +47,6 @@ const options = {
 /** Values of the command's options. */
 export type ClientValues = OptionValues<typeof options>;
 
-const PROGRAM = new URL("../../scripts/mortar", import.meta.url).pathname;
 const FOREGROUND = "--foreground";
 
 /** The command, for volfiles that name `types`. */
@@ -80,6 +79,8 @@ export interface OtherName {
   readonly look: DaemonLook;
   /** What lists of mounts show behind "fuse.". */
   readonly subtype: string;
+  /** The words of `mortar client`, if this process was not given them itself. */
+  readonly argv: readonly string[];
 }
 
 /** Mounts; answers the exit code. Throws CommandError. */
@@ -87,7 +88,7 @@ export async function runClient(
   types: XlatorTypes,
   values: ClientValues,
   operands: readonly string[],
-  { look, subtype }: Partial<OtherName> = {},
+  { look, subtype, argv: given = Deno.args }: Partial<OtherName> = {},
 ): Promise<number> {
   const words = readMountWords(values.options);
   const { volume, directory } = places(values, operands);
@@ -96,7 +97,7 @@ export async function runClient(
   if (!values.foreground) {
     const log = logFile ?? await defaultLog(mountpoint);
     const argv = logFile === undefined ? [`--log-file=${log}`] : [];
-    return await detachedMount(PROGRAM, [...Deno.args, FOREGROUND, ...argv], log);
+    return await detachedMount("mortar", [...given, FOREGROUND, ...argv], log);
   }
   const logLevel = values["log-level"] ?? words.logLevel?.toLowerCase();
   const daemon = new Daemon(look ?? { comm: "mortar-client" }, {

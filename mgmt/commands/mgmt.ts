@@ -1,7 +1,7 @@
 /** `mortar mgmt`: the management daemon in the foreground, or detached. */
 
 import { BrickProcesses } from "mgmt/bricks/brick_processes.ts";
-import { program } from "mgmt/bricks/program.ts";
+import { program } from "mgmt/self.ts";
 import { SystemRunner } from "mgmt/bricks/runner.ts";
 import { command, CommandError, type OptionValues, UsageError } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";

@@ -1,6 +1,7 @@
 /** Daemons that leave who started them in front, as GlusterFS's do. */
 
 import { startDetached } from "mgmt/detach.ts";
+import type { Name } from "mgmt/self.ts";
 
 /** What a detached process is given before its arguments; `shownArguments` takes it away. */
 const MARK = "--no-daemon";
@@ -12,7 +13,7 @@ export function shownArguments(argv: readonly string[]): readonly string[] {
 
 /** Starts this program by the name `name` with `argv` and `MARK`; as `startDetached`. */
 export function detached(
-  name: string,
+  name: Name,
   argv: readonly string[],
   ready: (pid: number) => Promise<boolean>,
 ): Promise<number> {

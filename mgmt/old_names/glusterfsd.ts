@@ -8,6 +8,7 @@ import { OldArguments } from "mgmt/old_names/arguments.ts";
 import { serves } from "mgmt/detach.ts";
 import { detached, shownArguments } from "mgmt/old_names/detached.ts";
 import { TYPES } from "xlators/mod.ts";
+import type { Name } from "mgmt/self.ts";
 
 /** The words of `mortar brick` for a command line of `glusterfsd`. Throws UsageError. */
 export function brickWords(given: OldArguments): string[] {
@@ -46,7 +47,7 @@ export function glusterfsd(argv: readonly string[]): Promise<number> {
 }
 
 /** The same by another name. */
-export async function brickAs(name: string, argv: readonly string[]): Promise<number> {
+export async function brickAs(name: Name, argv: readonly string[]): Promise<number> {
   const given = new OldArguments(name, argv);
   const { printed } = given;
   if (printed !== undefined) {

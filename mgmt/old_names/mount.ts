@@ -9,8 +9,6 @@ import type { OldArguments } from "mgmt/old_names/arguments.ts";
 import { shownArguments } from "mgmt/old_names/detached.ts";
 import { TYPES } from "xlators/mod.ts";
 
-const PROGRAM = new URL("../../scripts/glusterfs", import.meta.url).pathname;
-
 /** Options that are mount options of ours by the same name, with a value or without. */
 const VALUED = [
   "entry-timeout",
@@ -82,7 +80,7 @@ export async function mountAs(given: OldArguments, argv: readonly string[]): Pro
   const words = mountWords(given);
   if (!given.staysInFront) {
     const log = given.last("log-file") ?? logFile(given.operands[0]!);
-    return await detachedMount(PROGRAM, ["--no-daemon", ...argv], log);
+    return await detachedMount("glusterfs", ["--no-daemon", ...argv], log);
   }
   const request = readCommandLine([client(TYPES)], words);
   if (request.ask !== "run") {

@@ -47,7 +47,7 @@ Deno.test("mortar: help, versions and unknown words have their exit codes", asyn
   match(help.out, /^ {2}brick +\S/m);
   match(help.out, /^ {2}mgmt +\S/m);
   equal((await mortar("brick", "--help")).code, 0);
-  match((await mortar("--version")).out, /^mortar \d+\.\d+\.\d+\n$/);
+  match((await mortar("--version")).out, /^mortar \d+\.\d+\.\d+ \(.+, Deno [\d.]+\)\n$/);
   const unknown = await mortar("brik");
   deepEqual([unknown.code, unknown.out], [1, ""]);
   match(unknown.err, /^Cannot run "brik": there is no such command; did you mean "brick"\? .*\n$/);

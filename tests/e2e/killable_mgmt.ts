@@ -6,7 +6,7 @@
 
 import { makeLog, MetricsTable, realClock, realEnv } from "core/env.ts";
 import { BrickProcesses } from "mgmt/bricks/brick_processes.ts";
-import { program } from "mgmt/bricks/program.ts";
+import { program } from "mgmt/self.ts";
 import { type CommandLine, type Runner, type Running, SystemRunner } from "mgmt/bricks/runner.ts";
 import { placesUnder } from "mgmt/home.ts";
 import { ManagementDaemon } from "mgmt/management_daemon.ts";

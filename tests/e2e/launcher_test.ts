@@ -63,7 +63,12 @@ Deno.test("scripts/mortar: Deno is looked for once, and started by the name we a
     for (const name of ["mortar", "mortar", "gluster", "gluster"]) {
       const { code, out, err } = await start(name, "--version");
       equal(code, 0, err);
-      match(out, name === "mortar" ? new RegExp(`^mortar ${VERSION}\n$`) : /^glusterfs 10\.3\n/);
+      match(
+        out,
+        name === "mortar"
+          ? new RegExp(`^mortar ${VERSION} \\(from sources, Deno .+\\)\n$`)
+          : /^glusterfs 10\.3\n/,
+      );
       equal(await Deno.readLink(`${kept}/${name}`), deno);
       equal(await Deno.readTextFile(`${home}/started`), `${kept}/${name}\n`);
     }

@@ -1,0 +1,24 @@
+import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
+import { CommandError } from "mgmt/cli/command_error.ts";
+import { helperWords } from "mgmt/old_names/mount_helper.ts";
+
+Deno.test("mount.mortar: what mount(8) hands on becomes words of the client", () => {
+  deepEqual(helperWords(["h:/v", "/mnt", "-o", "rw,acl"]), [
+    "client",
+    "-o",
+    "rw,acl",
+    "h:/v",
+    "/mnt",
+  ]);
+  deepEqual(
+    helperWords(["h:/v", "-snv", "/mnt", "-t", "fuse.mortar", "-oro"]),
+    ["client", "-o", "ro", "h:/v", "/mnt"],
+  );
+});
+
+Deno.test("mount.mortar: nothing is mounted where mount(8) only asks, or a word is missing", () => {
+  equal(helperWords(["h:/v", "/mnt", "-f"]), undefined);
+  throws(() => helperWords(["h:/v"]), CommandError);
+  throws(() => helperWords(["h:/v", "/mnt", "/more"]), CommandError);
+  throws(() => helperWords(["h:/v", "/mnt", "-o"]), CommandError);
+});
