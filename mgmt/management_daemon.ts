@@ -24,6 +24,7 @@ import { isOwnProcess } from "mgmt/peer_user.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
 import { KEYS, nodeRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
+import { ScheduledSnapshots } from "mgmt/snapshots/scheduled.ts";
 import { isSnapshotKey, servedBy, snapshotVolfile } from "mgmt/snapshots/snapshot_volume.ts";
 import { makeDirectory } from "mgmt/state/replace_file.ts";
 import {
@@ -80,6 +81,7 @@ export class ManagementDaemon {
   readonly #locks: CommandLocks;
   readonly #postHooks: PostHooks;
   readonly #healer: SupervisedHealer | undefined;
+  readonly #scheduled: ScheduledSnapshots;
   readonly cluster: Cluster;
   readonly dispatcher: Dispatcher;
   #endpoints: Endpoint[] = [];
@@ -125,6 +127,7 @@ export class ManagementDaemon {
     });
     this.#locks = new CommandLocks(env.clock);
     this.dispatcher = new Dispatcher(this.cluster, MANAGED, this.#locks);
+    this.#scheduled = new ScheduledSnapshots(this.cluster, this.#locks);
     this.#server = new VolfileServer(env, {
       volfiles: this.#volfiles,
       servers: options.servers,
@@ -191,6 +194,7 @@ export class ManagementDaemon {
       (await cluster.volumes()).map(({ name }) => this.#restore(name)),
     );
     await this.#convergeHealer();
+    this.#scheduled.start();
   }
 
   // State files are a view: what a crash left of it is made right.
@@ -371,6 +375,7 @@ export class ManagementDaemon {
   /** Answers what is under way, closes all connections and the store. Bricks run on. */
   async stop(): Promise<void> {
     await this.#server.stop();
+    await this.#scheduled.stop();
     await this.cluster.bricks.stop();
     await this.#healer?.stop();
     await this.#converging;

@@ -24,6 +24,7 @@ import {
   type VolumeRecord,
   volumeRecord,
 } from "mgmt/records.ts";
+import { Schedules } from "mgmt/snapshots/schedules.ts";
 import { Snapshots } from "mgmt/snapshots/snapshots.ts";
 import type { Store } from "mgmt/store/store.ts";
 
@@ -75,6 +76,8 @@ export class Cluster {
   readonly healer: HealerLink | undefined;
   /** Snapshots of volumes. */
   readonly snapshots: Snapshots;
+  /** When snapshots are taken by themselves. */
+  readonly schedules: Schedules;
   readonly server: NonNullable<ClusterParts["server"]>;
   readonly isOwn: ClusterParts["isOwn"];
   readonly checkHost: ClusterParts["checkHost"];
@@ -93,6 +96,7 @@ export class Cluster {
     this.bricks = parts.bricks;
     this.healer = parts.healer;
     this.snapshots = new Snapshots(parts);
+    this.schedules = new Schedules(parts);
     this.server = parts.server ?? (() => ({ host: "127.0.0.1", port: MANAGEMENT_PORT }));
     this.isOwn = parts.isOwn;
     this.checkHost = parts.checkHost;
@@ -235,6 +239,7 @@ export class Cluster {
     await this.bricks.forget(volume);
     await this.#unpublish(volume);
     await this.snapshots.forgetVolume(volume.name);
+    await this.schedules.forgetVolume(volume.name);
     await this.#drop(volume);
   }
 

@@ -13,6 +13,11 @@ import { snapshotDelete } from "mgmt/commands/snapshot_delete.ts";
 import { snapshotInfo } from "mgmt/commands/snapshot_info.ts";
 import { snapshotList } from "mgmt/commands/snapshot_list.ts";
 import { snapshotRestore } from "mgmt/commands/snapshot_restore.ts";
+import {
+  snapshotScheduleAdd,
+  snapshotScheduleList,
+  snapshotScheduleRemove,
+} from "mgmt/commands/snapshot_schedule.ts";
 import { snapshotStatus } from "mgmt/commands/snapshot_status.ts";
 import { systemUuidGet } from "mgmt/commands/system_uuid_get.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
@@ -71,6 +76,9 @@ export const MANAGED: readonly ManagedCommand[] = [
   snapshotClone,
   snapshotRestore,
   snapshotConfig,
+  snapshotScheduleAdd,
+  snapshotScheduleList,
+  snapshotScheduleRemove,
   peerProbe,
   peerStatus,
   poolList,

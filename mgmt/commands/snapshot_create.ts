@@ -2,11 +2,10 @@
 
 import { keyword, managed, operand, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
-import type { Cluster } from "mgmt/cluster/cluster.ts";
-import { limitsOf } from "mgmt/snapshots/limits.ts";
-import { fileAt, takingBricks, volumeNamed } from "mgmt/snapshots/look_up.ts";
+import { fileAt, volumeNamed } from "mgmt/snapshots/look_up.ts";
 import { newSnapshotName, SNAPSHOT_ERRNO, stampedName } from "mgmt/snapshots/names.ts";
 import { FAILING } from "mgmt/snapshots/shown.ts";
+import { checkLimit, checkStarted, takeSnapshot } from "mgmt/snapshots/take.ts";
 
 /** Longest description (MAX_SNAP_DESCRIPTION_LEN); GlusterFS cuts longer ones. */
 const DESCRIPTION_MAX = 1024;
@@ -58,16 +57,23 @@ export const snapshotCreate = managed({
     if (description === "") {
       throw new Refusal("Snapshot cannot be created with empty description");
     }
-    if (volume.state !== "started") {
-      throw new Refusal(`volume ${named} is not started`, SNAPSHOT_ERRNO.volumeStopped);
-    }
+    checkStarted(volume);
     if (noTimestamp && await cluster.snapshots.find(name)) {
       throw new Refusal(`Snapshot ${name} already exists`, SNAPSHOT_ERRNO.exists);
     }
     await checkLimit(cluster, named);
     if (file !== undefined) await fileAt(cluster, volume, file);
   },
-  apply: (cluster, asked) => create(cluster, asked),
+  async apply(cluster, { name: given, volume: named, noTimestamp, description, file, force }) {
+    const volume = await cluster.volume(named);
+    const name = noTimestamp ? given : stampedName(given, cluster.env.clock.now());
+    const wanted = {
+      ...{ name, description: description?.slice(0, DESCRIPTION_MAX), force },
+      file: file === undefined ? undefined : await fileAt(cluster, volume, file),
+    };
+    const { made, ...rest } = await takeSnapshot(cluster, volume, wanted);
+    return { name, id: made.id, volume: named, ...rest } satisfies SnapshotCreated;
+  },
   text({ name, volume, softLimitReached, deleted }) {
     const warning = softLimitReached && !deleted.length
       ? `Warning: Soft-limit of volume (${volume}) is reached. Snapshot creation is not possible ` +
@@ -90,55 +96,3 @@ export const snapshotCreate = managed({
   failed: (message) => `snapshot create: failed: ${message}`,
   ...FAILING,
 });
-
-async function checkLimit(cluster: Cluster, volume: string): Promise<void> {
-  const { snapshots } = cluster;
-  const { effective } = limitsOf(await snapshots.settings(), await snapshots.history(volume));
-  if ((await snapshots.of(volume)).length < effective) return;
-  throw new Refusal(
-    `The number of existing snaps has reached the effective maximum limit of ${effective}, ` +
-      `for the volume (${volume}). Please delete few snapshots before taking further snapshots.`,
-    SNAPSHOT_ERRNO.hardLimit,
-  );
-}
-
-interface Wanted {
-  readonly name: string;
-  readonly volume: string;
-  readonly noTimestamp: boolean;
-  readonly description: string | undefined;
-  readonly file: string | undefined;
-  readonly force: boolean;
-}
-
-async function create(cluster: Cluster, wanted: Wanted): Promise<SnapshotCreated> {
-  const { snapshots } = cluster, volume = await cluster.volume(wanted.volume);
-  const { name: given, noTimestamp, description, file } = wanted;
-  const name = noTimestamp ? given : stampedName(given, cluster.env.clock.now());
-  const bricks = takingBricks(cluster, volume, wanted.force);
-  const made = await snapshots.create(volume, {
-    name,
-    description: description?.slice(0, DESCRIPTION_MAX),
-    file: file === undefined ? undefined : await fileAt(cluster, volume, file),
-    bricks,
-  });
-  const { autoDelete, ...settings } = await snapshots.settings();
-  const { soft } = limitsOf({ autoDelete, ...settings }, await snapshots.history(volume.name));
-  const all = await snapshots.of(volume.name);
-  const over = autoDelete ? all.slice(0, Math.max(0, all.length - soft)) : [];
-  const deleted: string[] = [];
-  for (const oldest of over) {
-    if (oldest.id === made.id) continue;
-    await snapshots.remove(volume, oldest);
-    deleted.push(oldest.name);
-  }
-  return {
-    name,
-    id: made.id,
-    volume: volume.name,
-    softLimitReached: all.length - deleted.length >= soft,
-    deleted,
-    missing: volume.bricks.filter(({ clientName }) => made.missing.includes(clientName))
-      .map(({ host, path }) => `${host}:${path}`),
-  };
-}

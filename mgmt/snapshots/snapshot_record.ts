@@ -27,6 +27,8 @@ export interface SnapshotRecord {
   readonly missing: readonly string[];
   /** The file that it is of; absent: it is of the whole volume. */
   readonly file?: SnapshotFile;
+  /** Prefix of the schedule that took it; absent: somebody did. */
+  readonly schedule?: string;
 }
 
 /** The file that a snapshot is of. */
@@ -99,6 +101,7 @@ export function snapshotRecord(value: unknown): SnapshotRecord {
     createdAt: count(at, "createdAt"),
     missing: names(at, "missing"),
     ...at["file"] === undefined ? {} : { file: snapshotFile(at["file"]) },
+    ...at["schedule"] === undefined ? {} : { schedule: text(at, "schedule") },
   };
 }
 
@@ -148,7 +151,8 @@ export function checkSnapshotRecord(key: string, value: unknown): void {
   else if (key === SNAPSHOT_KEYS.settings) snapshotSettings(value);
 }
 
-function yes(at: Fields, name: string): boolean {
+/** A field that is true or false. Throws RangeError. */
+export function yes(at: Fields, name: string): boolean {
   const value = at[name];
   if (typeof value !== "boolean") {
     throw new RangeError(`Cannot read a record: "${name}" is no yes or no`);

@@ -40,6 +40,8 @@ export interface NewSnapshot {
   readonly name: string;
   readonly description?: string | undefined;
   readonly file?: SnapshotFile | undefined;
+  /** Prefix of the schedule that takes it. */
+  readonly schedule?: string | undefined;
   /** Bricks that take it; the others miss it. */
   readonly bricks: readonly HistoryBrick[];
 }
@@ -140,7 +142,7 @@ export class Snapshots {
 
   async #begin(
     volume: VolumeRecord,
-    { name, description, file, bricks }: NewSnapshot,
+    { name, description, file, schedule, bricks }: NewSnapshot,
   ): Promise<SnapshotRecord> {
     const { activateOnCreate } = await this.settings();
     const taking = new Set(bricks.map((brick) => brick.name));
@@ -161,6 +163,7 @@ export class Snapshots {
         createdAt: this.#env.clock.now(),
         missing,
         ...file === undefined ? {} : { file },
+        ...schedule === undefined ? {} : { schedule },
       };
       transaction.put(key, { ...history, epoch: record.epoch });
       return record;
