@@ -56,6 +56,78 @@ export interface ReaderUsage {
   readonly shared: number;
 }
 
+/** What of an inode is told beside a change of it. */
+export interface InodeFacts {
+  /** With its type. */
+  readonly mode: number;
+  readonly nlink: number;
+  readonly size: number;
+  /** Distribute's pointer to another brick: no file of a user. */
+  readonly isLinkFile: boolean;
+}
+
+/**
+ * An inode that was touched between two states of a brick. It may be as it was all the same: then no
+ * flag is set. Flags are of inodes that both have.
+ */
+export interface ChangedInode {
+  readonly gfid: Gfid;
+  /** Undefined: it was not there. */
+  readonly old: InodeFacts | undefined;
+  /** Undefined: it is not there any more. */
+  readonly now: InodeFacts | undefined;
+  /** Data was written, or the size is another: what was written may be what was there. */
+  readonly data: boolean;
+  /** Owner, mode, extended attributes of users, or where a symbolic link leads. */
+  readonly attributes: boolean;
+  /** Extended attributes of GlusterFS's own, as a directory's layout; those of replication do not count. */
+  readonly internals: boolean;
+  /** The time of its last change of data. */
+  readonly times: boolean;
+}
+
+/** A name that leads elsewhere than it did. */
+export interface ChangedName {
+  readonly parent: Gfid;
+  readonly name: string;
+  /** Undefined: there was no such name. */
+  readonly old: Gfid | undefined;
+  /** Undefined: there is none any more. */
+  readonly now: Gfid | undefined;
+}
+
+/** Some of what differs between two states of a brick; inodes come before names, in no other order. */
+export interface ChangesPage {
+  readonly inodes: readonly ChangedInode[];
+  readonly names: readonly ChangedName[];
+  /** Where the next page begins; undefined: this is the last one. */
+  readonly next: string | undefined;
+}
+
+/** Bytes of a file. */
+export interface FileRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** Some of the ranges of a file that changed, in order; the last of a page may go on in the next. */
+export interface RangesPage {
+  /** None is beyond the size that the file has now. */
+  readonly ranges: readonly FileRange[];
+  /** Bytes that it had; undefined: it was not there. */
+  readonly oldSize: number | undefined;
+  /** Bytes that it has now; undefined: it is not there any more. */
+  readonly nowSize: number | undefined;
+  /** Byte from which on the next page tells; undefined: this is the last one. */
+  readonly next: number | undefined;
+}
+
+/** A name in a directory. */
+export interface NameIn {
+  readonly parent: Gfid;
+  readonly name: string;
+}
+
 /** See the head of this file. Methods throw FopError; EIO: there is `trouble`. */
 export interface HistoryOrders {
   /** Why the history cannot be used, a line for people; undefined: it can. */
@@ -104,6 +176,34 @@ export interface HistoryOrders {
   update(id: string, change: ReaderChange): Promise<void>;
   /** What only it needed goes in the background. ENOENT: there is no such reader. */
   remove(id: string): Promise<void>;
+  /**
+   * What differs between what two readers see, or one and the live files (`now` undefined), from the
+   * index alone: the cost is of what was touched in between. `after`: "" or the `next` of the page
+   * before; `count`: about how many at most. Nothing that differs is left out; live files that
+   * change meanwhile may be. Of a reader of one file, that file. ENOENT: there is no such reader;
+   * EINVAL: two of different files, or no `next` of ours.
+   */
+  changes(old: string, now: string | undefined, after: string, count: number): Promise<ChangesPage>;
+  /**
+   * Which bytes of a file differ, from byte `from` on, in about `count` ranges. All that differs is
+   * told, in units of 4 KiB: what was written and is as it was may be, too. ENOENT, EINVAL as of
+   * `changes`.
+   */
+  changedRanges(
+    old: string,
+    now: string | undefined,
+    gfid: Gfid,
+    from: number,
+    count: number,
+  ): Promise<RangesPage>;
+  /**
+   * The names under which a reader, or the live files, have each of the inodes. None: it is the root,
+   * is not there, or nothing is known (storage.gfid2path is off). ENOENT: there is no such reader.
+   */
+  names(
+    reader: string | undefined,
+    gfids: readonly Gfid[],
+  ): Promise<readonly (readonly NameIn[])[]>;
   /** Oldest first. */
   list(): readonly HistoryReader[];
   /** Looks at all rows: takes seconds for millions of them, with fops in between. */

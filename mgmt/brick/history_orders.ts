@@ -10,6 +10,9 @@ import {
   flattenFile,
   HISTORY_OPS_NAME,
   HISTORY_OPS_PROGRAM,
+  historyChanges,
+  historyNames,
+  historyRanges,
   type HistoryState,
   historyUsage,
   holdHistory,
@@ -54,11 +57,31 @@ export function historyOperations(graph: Graph): Program {
       [
         historyUsage.procedure,
         serve(historyUsage, async () => {
-          let usage;
-          const done = await told(histories, async (known) => {
-            usage = await known.usage();
-          });
+          const [done, usage] = await answered(histories, (known) => known.usage());
           return { ...done, usage };
+        }),
+      ],
+      [
+        historyChanges.procedure,
+        serve(historyChanges, async ({ old, now, after, count }) => {
+          const ask = (known: HistoryOrders) => known.changes(old, now, after, count);
+          const [done, page] = await answered(histories, ask);
+          return { ...done, page };
+        }),
+      ],
+      [
+        historyRanges.procedure,
+        serve(historyRanges, async ({ old, now, gfid, from, count }) => {
+          const ask = (known: HistoryOrders) => known.changedRanges(old, now, gfid, from, count);
+          const [done, page] = await answered(histories, ask);
+          return { ...done, page };
+        }),
+      ],
+      [
+        historyNames.procedure,
+        serve(historyNames, async ({ reader, gfids }) => {
+          const [done, names] = await answered(histories, (known) => known.names(reader, gfids));
+          return { ...done, names };
         }),
       ],
     ]),
@@ -66,6 +89,18 @@ export function historyOperations(graph: Graph): Program {
 }
 
 const NONE = "this brick keeps no history: its volfile has no features/snapshot";
+
+// What was asked for is undefined if it cannot be told.
+async function answered<T>(
+  histories: HistoryOrders | undefined,
+  ask: (histories: HistoryOrders) => Promise<T>,
+): Promise<[OrderDone, T | undefined]> {
+  let answer: T | undefined;
+  const done = await told(histories, async (known) => {
+    answer = await ask(known);
+  });
+  return [done, answer];
+}
 
 async function told(
   histories: HistoryOrders | undefined,

@@ -3,7 +3,14 @@
  * each does says `core/history_orders.ts`. Only our bricks know it.
  */
 
-import type { HistoryReader, HistoryUsage } from "core/history_orders.ts";
+import type {
+  ChangedInode,
+  ChangedName,
+  ChangesPage,
+  HistoryReader,
+  HistoryUsage,
+  RangesPage,
+} from "core/history_orders.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
 import type { ProgramId, Signature } from "rpc/program.ts";
 import { array, type Codec, i32, string, struct, u32, u53, XdrError } from "rpc/xdr.ts";
@@ -14,6 +21,7 @@ export const HISTORY_OPS_PROGRAM = { number: 0x206d7368, version: 1 } as const s
 export const HISTORY_OPS_NAME = "mortar history";
 
 const ID_MAX = 64, NAME_MAX = 1024, ERROR_MAX = 4096, READERS_MAX = 65_536;
+const CURSOR_MAX = 4096, PAGE_MAX = 8192, NAMES_MAX = 65_536;
 
 const id = string(ID_MAX), name = string(NAME_MAX), error = string(ERROR_MAX);
 
@@ -133,6 +141,50 @@ export const flattenFile = order(10, struct({ gfid }), done);
 
 /** A live file becomes what the snapshot has of it. */
 export const restoreFile = order(11, struct({ snapshot: id, gfid }), done);
+
+const facts = struct({ mode: u32, nlink: u32, size: u53, isLinkFile: bool });
+const changedInode: Codec<ChangedInode> = struct({
+  ...{ gfid, old: optional(facts), now: optional(facts) },
+  ...{ data: bool, attributes: bool, internals: bool, times: bool },
+});
+const parent = gfid, cursor = string(CURSOR_MAX);
+const changedName: Codec<ChangedName> = struct({
+  ...{ parent, name, old: optional(gfid), now: optional(gfid) },
+});
+const changesPage: Codec<ChangesPage> = struct({
+  inodes: array(changedInode, PAGE_MAX),
+  names: array(changedName, PAGE_MAX),
+  next: optional(cursor),
+});
+
+/** What differs between two readers, or one and the live files; `page`: undefined if that cannot be told. */
+export const historyChanges = order(
+  12,
+  struct({ old: id, now: optional(id), after: cursor, count: u32 }),
+  struct({ errno: i32, error, page: optional(changesPage) }),
+);
+
+const ranges: Codec<RangesPage> = struct({
+  ranges: array(struct({ offset: u53, length: u53 }), PAGE_MAX),
+  ...{ oldSize: optional(u53), nowSize: optional(u53), next: optional(u53) },
+});
+
+/** Which bytes of a file differ. */
+export const historyRanges = order(
+  13,
+  struct({ old: id, now: optional(id), gfid, from: u53, count: u32 }),
+  struct({ errno: i32, error, page: optional(ranges) }),
+);
+
+/** The names that inodes have. */
+export const historyNames = order(
+  14,
+  struct({ reader: optional(id), gfids: array(gfid, PAGE_MAX) }),
+  struct({
+    ...{ errno: i32, error },
+    names: optional(array(array(struct({ parent, name }), NAMES_MAX), PAGE_MAX)),
+  }),
+);
 
 /** What was taken is on the disk when this is answered. */
 export const secureHistory = order(20, struct({}), done);

@@ -9,7 +9,7 @@
 import type { Env } from "core/env.ts";
 import { exists } from "core/lib/files.ts";
 import type { ReaderUsage } from "core/history_orders.ts";
-import { EBUSY, EEXIST, EIO, ENOENT, ENOSPC } from "core/errno.ts";
+import { EBUSY, EEXIST, EINVAL, EIO, ENOENT, ENOSPC } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import type { Clone } from "snapshot/engine/clone.ts";
@@ -324,12 +324,27 @@ export class History {
     return view;
   }
 
-  /** Two readers beside each other, or one and the live files; undefined: there is no such reader. */
-  sides(before: string, after?: string): Sides | undefined {
-    const older = this.view(before), newer = after === undefined ? this.#live : this.view(after);
-    if (!older || !newer) return undefined;
-    const until = after === undefined ? Number.MAX_SAFE_INTEGER : this.readers.get(after)!.epoch;
-    return { store: this.#store, before: older, after: newer, until };
+  /** What a reader sees, or the live files; undefined: there is no such reader. */
+  side(reader: string | undefined): View | Live | undefined {
+    return reader === undefined ? this.#live : this.view(reader);
+  }
+
+  /**
+   * Two readers beside each other, or one and the live files. ENOENT: there is no such reader; EINVAL:
+   * they see different files.
+   */
+  sides(before: string, after?: string): Sides {
+    const old = this.readers.get(before),
+      now = after === undefined ? undefined : this.readers.get(after);
+    if (!old || (after !== undefined && !now)) throw ENOENT;
+    const file = old.file ?? now?.file;
+    if (now?.file !== undefined && now.file !== file) throw EINVAL;
+    const epochs = [old.epoch, now?.epoch ?? Number.MAX_SAFE_INTEGER];
+    return {
+      ...{ store: this.#store, before: this.view(before)!, file },
+      after: this.side(after)!,
+      ...{ from: Math.min(...epochs), until: Math.max(...epochs) },
+    };
   }
 
   /** Resolves when nothing is left of readers that went. */

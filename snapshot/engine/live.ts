@@ -1,5 +1,6 @@
 /** What the engine needs of the live files: a layer answers it from its child, tests from a model. */
 
+import type { NameIn } from "core/history_orders.ts";
 import { type Iatt, isRegular } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import type { OpenFile } from "core/sys/open_file.ts";
@@ -34,6 +35,8 @@ export interface Live {
   entry(parent: Gfid, name: string): Promise<Entry | undefined>;
   /** All names of a directory; none if it is gone. */
   entries(parent: Gfid): Promise<readonly Entry[]>;
+  /** The names that lead to an inode; none if that is not known, or it is the root. */
+  names(gfid: Gfid): readonly NameIn[] | Promise<readonly NameIn[]>;
   /** Fills `into` from `offset` on; answers how many bytes there were, less at the file's end. */
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number>;
   /** Start of the first data at or after `offset`, undefined if only holes follow. */

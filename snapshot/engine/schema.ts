@@ -77,4 +77,8 @@ export const UPGRADES: readonly string[] = [
     PRIMARY KEY (inode, kept, piece)
   ) WITHOUT ROWID, STRICT;
 `,
+  `
+  -- Under which names older readers find an inode.
+  CREATE INDEX dentry_version_gfid ON dentry_version (gfid) WHERE gfid IS NOT NULL;
+`,
 ];

@@ -320,6 +320,16 @@ export class HistoryStore {
     return rows.map(entryOf);
   }
 
+  /** Names that changed since, and lead a reader of `epoch` to the inode. */
+  namesOf(gfid: Gfid, epoch: number): { parent: Gfid; name: string }[] {
+    const rows = this.#statement(
+      "SELECT i.gfid AS gfid, d.name AS name FROM dentry_version d JOIN inode i ON i.id = d.parent " +
+        "WHERE d.gfid = ? AND d.epoch >= ? AND NOT EXISTS (SELECT 1 FROM dentry_version o WHERE " +
+        "o.parent = d.parent AND o.name = d.name AND o.epoch >= ? AND o.epoch < d.epoch)",
+    ).all(gfidToBytes(gfid), epoch, epoch) as { gfid: Uint8Array; name: Uint8Array }[];
+    return rows.map(({ gfid, name }) => ({ parent: gfidFromBytes(gfid), name: decodeName(name) }));
+  }
+
   removeEntry(parent: number, name: string, epoch: number): void {
     this.#run(
       "DELETE FROM dentry_version WHERE parent = ? AND name = ? AND epoch = ?",
@@ -384,6 +394,36 @@ export class HistoryStore {
       "SELECT * FROM extent WHERE epoch < ? AND (epoch, inode, start) > (?, ?, ?) " +
         "ORDER BY epoch, inode, start LIMIT ?",
     ).all(until, epoch, inode, start, count) as unknown as Extent[];
+  }
+
+  /** Epochs from `from` to before `until` that any extent has. */
+  extentEpochs(from: number, until: number): number[] {
+    const epochs: number[] = [];
+    for (let at = from;;) {
+      const row = this.#statement("SELECT min(epoch) AS epoch FROM extent WHERE epoch >= ?").get(
+        at,
+      );
+      const epoch = row!["epoch"] as number | null;
+      if (epoch === null || epoch >= until) return epochs;
+      epochs.push(epoch);
+      at = epoch + 1;
+    }
+  }
+
+  /** Up to `count` extents of one epoch that end after unit `from`, in order. */
+  extentsOfEpoch(inode: number, epoch: number, from: number, count: number): Extent[] {
+    return this.#statement(
+      "SELECT * FROM extent WHERE epoch = ? AND inode = ? AND start > ? AND start + units > ? " +
+        "ORDER BY start LIMIT ?",
+    ).all(epoch, inode, from - EXTENT_UNITS_MAX, from, count) as unknown as Extent[];
+  }
+
+  /** Whether there is an extent from unit 0 to before `end` with an epoch from `from` to before `until`. */
+  hasExtents(inode: number, end: number, from: number, until: number): boolean {
+    // By the file, not by epochs: there may be thousands of them.
+    return this.#statement(
+      "SELECT 1 FROM extent WHERE inode = ? AND start < ? AND +epoch >= ? AND +epoch < ? LIMIT 1",
+    ).get(inode, end, from, until) !== undefined;
   }
 
   /** The next file with extents after this one; undefined: there is none. */

@@ -11,6 +11,7 @@
  */
 
 import { ENOENT } from "core/errno.ts";
+import type { NameIn } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
 import type { Clones } from "snapshot/engine/clones.ts";
 import { type Entry, hasNoName, type InodeState, type Live } from "snapshot/engine/live.ts";
@@ -113,6 +114,20 @@ export class View {
       else names.set(name, { name, gfid, type });
     }
     return [...names.values()];
+  }
+
+  /** The names that lead to an inode; none if that is not known, or it is the root. */
+  async names(gfid: Gfid): Promise<NameIn[]> {
+    const { store, live } = this.#parts;
+    const found = new Map<string, NameIn>();
+    const add = (each: NameIn) => found.set(`${each.parent}/${each.name}`, each);
+    // What changes after this has rows when they are looked for.
+    for (const each of await live.names(gfid)) {
+      const old = this.#oldEntry(each.parent, each.name);
+      if (!old || old.entry?.gfid === gfid) add(each);
+    }
+    for (const each of store.namesOf(gfid, this.epoch)) add(each);
+    return [...found.values()];
   }
 
   /**

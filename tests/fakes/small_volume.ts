@@ -3,6 +3,7 @@
  * (so that a file can be kept by a second name), the rest in memory. `copy` is a naive snapshot.
  */
 
+import type { NameIn } from "core/history_orders.ts";
 import { ENOENT, fopError } from "core/errno.ts";
 import { type Iatt, S_IFDIR, S_IFREG } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
@@ -100,6 +101,11 @@ export class SmallVolume implements Live {
     return keep !== undefined;
   }
 
+  /** Bytes of a file. */
+  size(gfid: Gfid): number {
+    return Deno.statSync(this.path(gfid)).size;
+  }
+
   write(gfid: Gfid, offset: number, data: Uint8Array): void {
     using file = Deno.openSync(this.path(gfid), { write: true });
     file.seekSync(offset, Deno.SeekMode.Start);
@@ -126,7 +132,7 @@ export class SmallVolume implements Live {
   inode(gfid: Gfid): Promise<InodeState | undefined> {
     const file = this.files.get(gfid), names = this.directories.get(gfid);
     if (!file && !names) return Promise.resolve(undefined);
-    const size = file ? Deno.statSync(this.path(gfid)).size : names!.size;
+    const size = file ? this.size(gfid) : names!.size;
     const iatt: Iatt = {
       ...{ gfid, mode: file?.mode ?? S_IFDIR | 0o755, nlink: file?.nlink ?? 2, size },
       ...{ uid: 0, gid: 0, rdev: 0, dev: 0, blksize: 4096, blocks: 0 },
@@ -147,6 +153,12 @@ export class SmallVolume implements Live {
   entries(parent: Gfid): Promise<readonly Entry[]> {
     const names = [...this.directories.get(parent) ?? []];
     return Promise.resolve(names.map(([name, gfid]) => this.#entry(name, gfid)));
+  }
+
+  names(gfid: Gfid): NameIn[] {
+    return [...this.directories].flatMap(([parent, names]) =>
+      [...names].filter(([, child]) => child === gfid).map(([name]) => ({ parent, name }))
+    );
   }
 
   // Like a disk: what is read may be told long after it was.

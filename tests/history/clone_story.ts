@@ -12,6 +12,7 @@ import { NOW } from "snapshot/engine/clones.ts";
 import { History } from "snapshot/engine/history.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
+import { allChanges, checkData, type Touch } from "tests/history/differences.ts";
 import { SmallVolume } from "tests/fakes/small_volume.ts";
 
 /** A file, or a snapshot, has other data than it should. */
@@ -31,6 +32,13 @@ interface Change {
 const UNIT = 4096, FILE_UNITS = 10, FILES_MAX = 9;
 const O_RDWR = 2, PUNCH_HOLE_KEEP_SIZE = 3;
 
+interface Taken {
+  readonly contents: Contents;
+  readonly file: Gfid | undefined;
+  /** How many touches there had been. */
+  readonly touches: number;
+}
+
 /** One story. */
 export class CloneStory {
   readonly #random: (below: number) => number;
@@ -38,11 +46,12 @@ export class CloneStory {
   #volume: SmallVolume;
   #history!: History;
   #contents: Contents = new Map();
-  #taken = new Map<string, { contents: Contents; file: Gfid | undefined }>();
+  #taken = new Map<string, Taken>();
   /** Changes that are over. */
   #over: Change[] = [];
   #made = 0;
   #epoch = 0;
+  readonly #touches: Touch[] = [];
   readonly #lines: string[] = [];
 
   private constructor(seed: number, root: string) {
@@ -91,7 +100,7 @@ export class CloneStory {
     else if (kind < 14) await this.#clone();
     else if (kind < 15) await this.#unlink();
     else if (kind < 16) await this.#remove();
-    else if (kind < 17) await this.#restart();
+    else if (kind < 17) await (this.#random(2) ? this.#restart() : this.#differences());
     else if (kind < 18) await this.#flatten();
     else await this.#kill();
   }
@@ -145,6 +154,7 @@ export class CloneStory {
     const history = this.#history, volume = this.#volume;
     const how = this.#random(6);
     await history.change(async () => {
+      this.#touch(gfid, offset, offset + size);
       await history.preserve.data(gfid, offset, size);
       const old = this.#contents.get(gfid)!;
       const within = offset + size <= old.length;
@@ -180,6 +190,12 @@ export class CloneStory {
     this.#contents.set(gfid, now);
   }
 
+  // What was beyond the file's end changes, too.
+  #touch(gfid: Gfid, start: number, end: number): void {
+    const size = this.#contents.get(gfid)!.length;
+    this.#touches.push({ gfid, start: Math.min(start, size), end });
+  }
+
   #file(gfid: Gfid) {
     const volume = this.#volume;
     return {
@@ -193,6 +209,7 @@ export class CloneStory {
 
   async #cut(gfid: Gfid, size: number): Promise<void> {
     const history = this.#history, volume = this.#volume;
+    this.#touch(gfid, size, Infinity);
     this.#lines.push(`cut ${gfid.slice(0, 4)} ${size}`);
     await history.change(async () => {
       await history.preserve.truncate(gfid, size);
@@ -213,7 +230,9 @@ export class CloneStory {
       ...{ id, kind: "snapshot", file, epoch, name: id, created: 0, active: true },
     });
     this.#lines.push(`take ${id} epoch ${epoch}${file ? ` of ${file.slice(0, 4)}` : ""}`);
-    this.#taken.set(id, { contents: new Map(this.#contents), file });
+    this.#taken.set(id, {
+      ...{ contents: new Map(this.#contents), file, touches: this.#touches.length },
+    });
   }
 
   async #clone(): Promise<void> {
@@ -340,6 +359,29 @@ export class CloneStory {
     }
   }
 
+  /** Every two snapshots, and each and now: which data differs is told, of clones too. */
+  async #differences(): Promise<void> {
+    const { length: touches } = this.#touches;
+    const now = { contents: this.#contents, file: undefined, touches };
+    const all: [string | undefined, Taken][] = [...this.#taken, [undefined, now]];
+    for (const [old, before] of this.#taken) {
+      for (const [id, after] of all) {
+        const only = before.file ?? after.file;
+        if (after.touches < before.touches || (after.file ?? only) !== only || id === old) continue;
+        const sides = this.#history.sides(old, id);
+        const { inodes } = await allChanges(sides, 1 + this.#random(4));
+        const between = this.#touches.slice(before.touches, after.touches);
+        const { contents } = before;
+        for (
+          const gfid of only ? [only] : new Set([...contents.keys(), ...after.contents.keys()])
+        ) {
+          const was = contents.get(gfid), is = after.contents.get(gfid);
+          await checkData(sides, inodes.get(gfid), gfid, was, is, between);
+        }
+      }
+    }
+  }
+
   async #compareView(id: string, contents: Contents, file: Gfid | undefined): Promise<void> {
     const view = this.#history.view(id)!;
     for (const [gfid, wanted] of contents) {
@@ -354,6 +396,7 @@ export class CloneStory {
 
   /** Without readers and clones nothing is left, and clones alone are what they were. */
   async #end(): Promise<void> {
+    await this.#differences();
     for (const id of this.#taken.keys()) await this.#history.remove(id);
     this.#taken.clear();
     await this.#history.collected();

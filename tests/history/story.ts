@@ -6,10 +6,12 @@
 
 import { S_IFREG } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
-import { changedInodes, changedNames, changedRanges } from "snapshot/engine/diff.ts";
+import type { Sides } from "snapshot/engine/diff.ts";
 import { History } from "snapshot/engine/history.ts";
 import type { Durability } from "snapshot/engine/journal.ts";
+import type { Live } from "snapshot/engine/live.ts";
 import type { View } from "snapshot/engine/view.ts";
+import { allChanges, checkData, type Touch } from "tests/history/differences.ts";
 import { atKillPoints, copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
@@ -34,6 +36,8 @@ interface Killed {
 
 interface Taken {
   readonly copy: VolumeCopy;
+  /** How many touches there had been. */
+  readonly touches: number;
   readonly file: Gfid | undefined;
 }
 
@@ -46,6 +50,8 @@ export class Story {
   #taken = new Map<string, Taken>();
   #made = 0;
   #epoch = 0;
+  /** What was changed, in order. */
+  readonly #touches: Touch[] = [];
   /** What happened, a line each. */
   readonly lines: string[] = [];
   /** Disks that a kill would have left in this step; undefined: nobody looks. */
@@ -80,6 +86,7 @@ export class Story {
         else await story.#step();
       }
       await story.#check("at the end");
+      await story.#differences();
       await story.#end();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -189,13 +196,16 @@ export class Story {
       if (!gfid || !volume.files.has(gfid)) return;
       if (kind < 9) {
         this.lines.push(`write ${gfid.slice(0, 4)} ${offset}+${size} ${fill}`);
+        this.#touch(gfid, Math.min(offset, volume.size(gfid)), offset + size);
         await preserve.data(gfid, offset, size);
         if (volume.files.has(gfid)) volume.write(gfid, offset, new Uint8Array(size).fill(fill));
       } else if (kind === 9) {
         this.lines.push(`truncate ${gfid.slice(0, 4)} ${offset}`);
+        this.#touch(gfid, Math.min(offset, volume.size(gfid)), Infinity);
         await preserve.truncate(gfid, offset);
         if (volume.files.has(gfid)) volume.truncate(gfid, offset);
       } else if (kind === 10) {
+        this.#touch(gfid);
         await preserve.inode(gfid);
         const file = volume.files.get(gfid);
         if (file) {
@@ -205,6 +215,10 @@ export class Story {
         this.lines.push(`attributes ${gfid.slice(0, 4)}`);
       } else await this.#link(parent, name, gfid);
     });
+  }
+
+  #touch(gfid: Gfid, start = 0, end = start): void {
+    this.#touches.push({ gfid, start, end });
   }
 
   // Two changes of one name do not happen at a time: locks of the layers above see to that.
@@ -226,6 +240,8 @@ export class Story {
       const { preserve } = this.#history, volume = this.#volume;
       const gfid = this.#newGfid();
       if (volume.directories.get(parent)?.has(name) !== false) return;
+      this.#touch(parent);
+      this.#touch(gfid);
       await preserve.entry(parent, name);
       await preserve.inode(gfid);
       if (!volume.directories.has(parent)) return;
@@ -240,6 +256,8 @@ export class Story {
       const { preserve } = this.#history, volume = this.#volume;
       const gfid = volume.directories.get(parent)?.get(name);
       if (gfid === undefined) return;
+      this.#touch(parent);
+      this.#touch(gfid);
       const leaving = await preserve.leaving(parent, name);
       if (volume.directories.has(gfid)) {
         if (volume.directories.get(gfid)!.size || this.#busyIn(gfid)) return leaving?.done(false);
@@ -261,6 +279,8 @@ export class Story {
     return this.#named(parent, name, async () => {
       const { preserve } = this.#history, volume = this.#volume;
       if (volume.directories.get(parent)?.has(name) !== false) return;
+      this.#touch(parent);
+      this.#touch(gfid);
       await preserve.entry(parent, name);
       await preserve.inode(gfid);
       if (!volume.directories.has(parent) || !volume.files.has(gfid)) return;
@@ -281,7 +301,7 @@ export class Story {
     await this.#history.take({
       ...{ id, kind: "snapshot", file, epoch, name: id, created: 0, active: true },
     });
-    this.#taken.set(id, { copy: this.#volume.copy(), file });
+    this.#taken.set(id, { copy: this.#volume.copy(), file, touches: this.#touches.length });
     this.lines.push(`take ${id} epoch ${epoch}${file ? ` of ${file.slice(0, 4)}` : ""}`);
   }
 
@@ -342,33 +362,58 @@ export class Story {
     await checks;
   }
 
-  /** Two snapshots, or one and now: what differs is told, and of names nothing else. */
+  /** Every two snapshots, and each and now, both ways: what differs is told, and nothing else. */
   async #differences(): Promise<void> {
-    const volumes = [...this.#taken].filter(([, { file }]) => file === undefined);
-    if (!volumes.length) return;
-    const first = this.#random(volumes.length);
-    const second = first + 1 + this.#random(volumes.length - first);
-    const [old, before] = volumes[first]!;
-    const [id, after] = volumes[second] ?? [undefined, { copy: this.#volume.copy() }];
-    const sides = this.#history.sides(old, id)!;
-    const where = `from ${old} to ${id ?? "now"}`;
-    const names = (await Array.fromAsync(changedNames(sides))).map(({ parent, name }) =>
-      `${parent}/${name}`
-    );
-    const wanted = differentNames(before.copy, after.copy);
-    if (names.sort().join() !== wanted.sort().join()) {
-      throw new StoryFailure(`${where}: names ${names} changed, not ${wanted}`);
+    const now = { copy: this.#volume.copy(), file: undefined, touches: this.#touches.length };
+    const all: [string | undefined, Taken][] = [...this.#taken, [undefined, now]];
+    for (const [old, before] of this.#taken) {
+      for (const [id, after] of all) {
+        const { file } = before, other = after.file ?? file;
+        if (id === old || (file ?? other) !== other) continue;
+        try {
+          await this.#difference(this.#history.sides(old, id), before, after);
+        } catch (error) {
+          const { message } = error as Error;
+          throw new StoryFailure(`from ${old} to ${id ?? "now"}: ${message}`, { cause: error });
+        }
+      }
     }
-    const inodes = new Set(changedInodes(sides));
-    for (const [gfid, file] of after.copy.files) {
-      const was = before.copy.files.get(gfid);
-      if (!was) continue;
-      const ranges = await changedRanges(sides, gfid);
-      const told = (at: number) => ranges.some(({ start, end }) => start <= at && at < end);
-      const missed = file.data.findIndex((byte, at) => byte !== (was.data[at] ?? -1) && !told(at));
-      if (missed >= 0) throw new StoryFailure(`${where}: byte ${missed} of ${gfid} is not told`);
-      const changed = file.mode !== was.mode || file.xattr !== was.xattr || ranges.length > 0;
-      if (changed && !inodes.has(gfid)) throw new StoryFailure(`${where}: ${gfid} is not told`);
+  }
+
+  async #difference(sides: Sides, before: Taken, after: Taken): Promise<void> {
+    const { inodes, names } = await allChanges(sides, 1 + this.#random(4));
+    const only = before.file ?? after.file;
+    const places = (only ? [] : names).map(({ parent, name }) => `${parent}/${name}`);
+    const wanted = only ? [] : differentNames(before.copy, after.copy);
+    if (places.sort().join() !== wanted.sort().join()) {
+      throw new StoryFailure(`names ${places} changed, not ${wanted}`);
+    }
+    const between = [before.touches, after.touches].sort((a, b) => a - b);
+    const touches = this.#touches.slice(...between);
+    for (const gfid of inodes.keys()) {
+      if (only || touches.some((touch) => touch.gfid === gfid)) continue;
+      throw new StoryFailure(`${gfid} is told, and nobody touched it`);
+    }
+    const files = new Set([...before.copy.files.keys(), ...after.copy.files.keys()]);
+    for (const gfid of only ? [only] : files) {
+      const was = before.copy.files.get(gfid), is = after.copy.files.get(gfid);
+      const told = inodes.get(gfid);
+      const differs = was && is && (was.mode !== is.mode || was.xattr !== is.xattr);
+      if ((told?.attributes ?? false) !== (differs ?? false)) {
+        throw new StoryFailure(`attributes of ${gfid} are told wrong`);
+      }
+      await checkData(sides, told, gfid, was?.data, is?.data, touches);
+      if (only) continue;
+      await compareNames(sides.before, before.copy, gfid);
+      await compareNames(sides.after, after.copy, gfid);
+    }
+    for (const gfid of new Set([...before.copy.entries.keys(), ...after.copy.entries.keys()])) {
+      if (only) break;
+      const was = before.copy.entries.has(gfid), is = after.copy.entries.has(gfid);
+      if (was === is) continue;
+      const told = inodes.get(gfid);
+      if (!told || !told.old !== !was) throw new StoryFailure(`directory ${gfid} is not told`);
+      await compareNames(was ? sides.before : sides.after, (was ? before : after).copy, gfid);
     }
   }
 
@@ -455,6 +500,15 @@ function differentNames(before: VolumeCopy, after: VolumeCopy): string[] {
     }
   }
   return different;
+}
+
+async function compareNames(side: View | Live, copy: VolumeCopy, gfid: Gfid): Promise<void> {
+  const wanted = [...copy.entries].flatMap(([parent, names]) =>
+    [...names].filter(([, child]) => child === gfid).map(([name]) => `${parent}/${name}`)
+  );
+  const found = (await side.names(gfid)).map(({ parent, name }) => `${parent}/${name}`);
+  if (found.sort().join() === wanted.sort().join()) return;
+  throw new StoryFailure(`names of ${gfid} are ${found}, not ${wanted}`);
 }
 
 /** Copies a tree with its hard links, at once. */

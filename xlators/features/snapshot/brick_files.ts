@@ -4,15 +4,17 @@
  */
 
 import { type Call, PID_SERVER_TRASH, ROOT } from "core/call.ts";
+import type { NameIn } from "core/history_orders.ts";
 import { ENOENT, ESTALE, fopError } from "core/errno.ts";
 import { isSymlink, S_IFMT } from "core/iatt.ts";
-import type { Gfid, InodeTable } from "core/inode.ts";
+import { type Gfid, type InodeTable, ROOT_GFID } from "core/inode.ts";
 import { AT_FDCWD, cstring, LOCAL_O_NOFOLLOW, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { readCached } from "core/sys/cached_read.ts";
 import { OpenFile } from "core/sys/open_file.ts";
 import { valueBytes } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
+import { namesOfHandle } from "xlators/features/snapshot/handle_names.ts";
 
 /** A daemon's: nothing is checked. */
 const CALL: Call = { ...ROOT, pid: PID_SERVER_TRASH };
@@ -75,6 +77,14 @@ export class BrickFiles implements Live {
     } finally {
       await this.#child.releasedir(CALL, { fd });
     }
+  }
+
+  async names(gfid: Gfid): Promise<NameIn[]> {
+    if (gfid === ROOT_GFID) return [];
+    const names = namesOfHandle(this.#handle(gfid));
+    // A crash may leave one that was.
+    const found = await Promise.all(names.map(({ parent, name }) => this.entry(parent, name)));
+    return names.filter((_, index) => found[index]?.gfid === gfid);
   }
 
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {

@@ -1,15 +1,20 @@
 /** What a management daemon orders about a brick's history, and the moments in which changes wait. */
 
 import type { Clock, Timer } from "core/env.ts";
-import { EEXIST, EINVAL, EIO, ETIMEDOUT } from "core/errno.ts";
+import { EEXIST, EINVAL, EIO, ENOENT, ETIMEDOUT } from "core/errno.ts";
 import type {
+  ChangesPage,
   FileClone,
   HistoryOrders,
   HistoryReader,
   HistoryUsage,
+  NameIn,
+  RangesPage,
   ReaderChange,
 } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
+import { changesPage, namesIn } from "snapshot/engine/changes.ts";
+import { rangesPage } from "snapshot/engine/diff.ts";
 import type { History } from "snapshot/engine/history.ts";
 
 /** Changes wait at most that long, whatever is asked for. */
@@ -139,6 +144,36 @@ export class Orders implements HistoryOrders {
 
   async remove(id: string): Promise<void> {
     await this.#history.remove(id);
+  }
+
+  async changes(
+    old: string,
+    now: string | undefined,
+    after: string,
+    count: number,
+  ): Promise<ChangesPage> {
+    return await changesPage(this.#history.sides(old, now), after, count);
+  }
+
+  async changedRanges(
+    old: string,
+    now: string | undefined,
+    gfid: Gfid,
+    from: number,
+    count: number,
+  ): Promise<RangesPage> {
+    const sides = this.#history.sides(old, now);
+    if (sides.file !== undefined && sides.file !== gfid) throw ENOENT;
+    return await rangesPage(sides, gfid, from, count);
+  }
+
+  async names(
+    reader: string | undefined,
+    gfids: readonly Gfid[],
+  ): Promise<readonly (readonly NameIn[])[]> {
+    const side = this.#history.side(reader);
+    if (!side) throw ENOENT;
+    return await namesIn(side, gfids);
   }
 
   list(): readonly HistoryReader[] {

@@ -37,8 +37,8 @@ export async function restoreFile(
 ): Promise<void> {
   const { gfid } = inode;
   const sides = history.sides(snapshot);
-  const was = await sides?.before.inode(gfid);
-  if (!sides || !was) throw ENOENT;
+  const was = await sides.before.inode(gfid);
+  if (!was) throw ENOENT;
   if (!isRegular(was.iatt)) throw EINVAL;
   const stat = await closed(layer, call, inode, clock);
   const { size } = was.iatt, fd = new Fd(inode, O_RDWR, true);
