@@ -4,7 +4,7 @@ import type { Gfid } from "core/inode.ts";
 import type { CloneRow, CloneRows } from "snapshot/engine/clone_rows.ts";
 import { type OwnRun, OwnUnits } from "snapshot/engine/own_units.ts";
 import type { Extent } from "snapshot/engine/store.ts";
-import type { UnitRange } from "snapshot/engine/units.ts";
+import { UNIT, type UnitRange } from "snapshot/engine/units.ts";
 
 /** A file as a reader of that epoch sees it. */
 export interface Link {
@@ -26,6 +26,7 @@ export interface BusyUnits extends UnitRange {
 /** See `clones.ts`, which alone changes it. */
 export interface Clone {
   readonly gfid: Gfid;
+  /** Short number; 0: nothing of it is in the index, as it has nothing of its own. */
   readonly inode: number;
   readonly reader: string;
   /** Blocks of 512 bytes that the origin had. */
@@ -34,6 +35,8 @@ export interface Clone {
   kept: number;
   /** Units from there on are all its own. */
   units: number;
+  /** Bytes that the origin has: its last unit need not be whole. */
+  readonly size: number;
   readonly own: OwnUnits;
   /** Whom it reads from: the origin, the origin's origin, and so on. */
   readonly chain: readonly Link[];
@@ -51,11 +54,12 @@ export interface Clone {
 /** See above. */
 export class CloneOf implements Clone {
   readonly gfid: Gfid;
-  readonly inode: number;
+  inode: number;
   readonly reader: string;
   readonly blocks: number;
   kept: number;
   units: number;
+  readonly size: number;
   readonly own: OwnUnits;
   chain: readonly Link[] = [];
   readonly windows = new Map<number, OriginWindow>();
@@ -66,13 +70,14 @@ export class CloneOf implements Clone {
   /** It has no name any more. */
   gone = false;
 
-  constructor(row: CloneRow, rows: CloneRows) {
+  constructor(row: CloneRow, rows: CloneRows, size = row.units * UNIT) {
     this.gfid = row.gfid;
     this.inode = row.inode;
     this.reader = row.reader;
     this.blocks = row.blocks;
     this.kept = row.kept;
     this.units = row.units;
+    this.size = size;
     this.own = new OwnUnits((piece) => rows.own(this, piece)?.own);
   }
 
@@ -86,7 +91,8 @@ export class CloneOf implements Clone {
   }
 
   owns(start: number, end: number): boolean {
-    const { own, end: until } = this.run(start, end);
-    return own && until >= end;
+    const until = Math.min(end, this.units);
+    for (let at = start; at < until; at++) if (!this.own.has(at)) return false;
+    return true;
   }
 }

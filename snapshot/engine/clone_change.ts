@@ -37,6 +37,10 @@ export function overwrite<T>(
   { offset, size, holes = false }: Change,
   run: () => Promise<T>,
 ): Promise<T> {
+  if (hasEdge(clone)) {
+    const range = { offset, size, holes };
+    return ownEdge(clones, clone, file).then(() => overwrite(clones, clone, file, range, run));
+  }
   const { start, end } = unitsOf(offset, size);
   if (passes(clone, start, end)) return run();
   return alone(clone, start, end, async () => {
@@ -57,6 +61,10 @@ export function reserve<T>(
   { offset, size }: Change,
   run: () => Promise<T>,
 ): Promise<T> {
+  if (hasEdge(clone)) {
+    const range = { offset, size };
+    return ownEdge(clones, clone, file).then(() => reserve(clones, clone, file, range, run));
+  }
   const { start, end } = unitsOf(offset, size);
   if (passes(clone, start, end)) return run();
   return alone(clone, start, end, async () => {
@@ -73,6 +81,9 @@ export function cut<T>(
   size: number,
   run: () => Promise<T>,
 ): Promise<T> {
+  if (hasEdge(clone)) {
+    return ownEdge(clones, clone, file).then(() => cut(clones, clone, file, size, run));
+  }
   const start = Math.floor(size / UNIT), units = Math.ceil(size / UNIT);
   if (passes(clone, start, Infinity)) return run();
   return alone(clone, start, Infinity, async () => {
@@ -107,6 +118,27 @@ export async function flatten(
     await file.sync();
     await clones.cut(clone, 0);
   });
+}
+
+/** Appends: what is written is beyond the origin's units, once its last one is whole. */
+export function append<T>(
+  clones: Clones,
+  clone: Clone,
+  file: CloneFile,
+  run: () => Promise<T>,
+): Promise<T> {
+  return hasEdge(clone) ? ownEdge(clones, clone, file).then(run) : run();
+}
+
+// The last unit of what began as a foreign file need not be whole, until something changes.
+function hasEdge({ size, units, own }: Clone): boolean {
+  const edge = Math.floor(size / UNIT);
+  return edge < units && size % UNIT > 0 && !own.has(edge);
+}
+
+async function ownEdge(clones: Clones, clone: Clone, file: CloneFile): Promise<void> {
+  const start = Math.floor(clone.size / UNIT), end = start + 1;
+  await alone(clone, start, end, () => copyUp(clones, clone, file, { start, end }));
 }
 
 function passes(clone: Clone, start: number, end: number): boolean {
@@ -159,7 +191,7 @@ async function copyRun(
   const offset = run.start * UNIT, until = run.end * UNIT;
   const empty = clones.originData(clone, offset, until) === undefined;
   if (!empty || clones.hasLeftovers(clone, run)) {
-    const bytes = new Uint8Array(until - offset);
+    const bytes = new Uint8Array(Math.min(until, clone.size) - offset);
     if (!empty) await clones.readOrigin(clone, offset, bytes);
     await file.write(offset, bytes);
   }

@@ -2,6 +2,7 @@
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type Gfid, gfidFromBytes } from "core/inode.ts";
+import { FOREIGN } from "snapshot/engine/foreign.ts";
 import { OWN_PIECE_BYTES, piecesOf, setUnits } from "snapshot/engine/own_units.ts";
 
 /** A file that begins as another's old state. */
@@ -37,11 +38,38 @@ export class CloneRows {
     this.#db = database;
   }
 
+  /** All but those that began as foreign files. */
   all(): CloneRow[] {
+    return this.#rows("<>");
+  }
+
+  /** Those that began as foreign files, and have something of their own. */
+  foreign(): CloneRow[] {
+    return this.#rows("=");
+  }
+
+  #rows(compared: "=" | "<>"): CloneRow[] {
     const rows = this.#statement(
-      "SELECT c.*, i.gfid FROM clone c JOIN inode i ON i.id = c.inode",
+      "SELECT c.*, i.gfid FROM clone c JOIN inode i ON i.id = c.inode " +
+        `WHERE c.reader ${compared} '${FOREIGN}'`,
     ).all() as unknown as (Omit<CloneRow, "gfid"> & { gfid: Uint8Array })[];
     return rows.map((row) => ({ ...row, gfid: gfidFromBytes(row.gfid) }));
+  }
+
+  /** Undefined: there is none. */
+  find({ inode, kept }: Key): Omit<CloneRow, "gfid"> | undefined {
+    return this.#statement("SELECT * FROM clone WHERE inode = ? AND kept = ?")
+      .get(inode, kept) as unknown as Omit<CloneRow, "gfid"> | undefined;
+  }
+
+  /** Removes those of kept files that are not kept any more. */
+  sweep(): void {
+    const unkept = "kept <> 0 AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.inode = ";
+    for (const table of ["clone", "own"]) {
+      this.#statement(
+        `DELETE FROM ${table} WHERE ${unkept}${table}.inode AND k.epoch = ${table}.kept)`,
+      ).run();
+    }
   }
 
   put({ inode, kept, reader, units, blocks }: Omit<CloneRow, "gfid">): void {

@@ -16,10 +16,11 @@
 import type { Env } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
 import { type Clone, CloneOf, type Link } from "snapshot/engine/clone.ts";
+import { FOREIGN, type Foreign, FOREIGN_EPOCH } from "snapshot/engine/foreign.ts";
 import type { CloneRow, CloneRows } from "snapshot/engine/clone_rows.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
-import type { KeptFiles } from "snapshot/engine/kept.ts";
 import type { Live } from "snapshot/engine/live.ts";
+import type { OldFiles } from "snapshot/engine/old_files.ts";
 import { hasUnit, OWN_PIECE_UNITS } from "snapshot/engine/own_units.ts";
 import type { Readers } from "snapshot/engine/readers.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
@@ -32,13 +33,18 @@ export interface ClonesParts {
   readonly store: HistoryStore;
   readonly journal: Journal;
   readonly segments: Segments;
-  readonly kept: KeptFiles;
+  readonly kept: OldFiles;
   readonly readers: Readers;
   readonly live: Live;
   readonly env: Env;
   /** Ends a reader. */
   readonly end: (reader: string) => Promise<void>;
+  /** What files of this brick began as, if it is of a clone of a volume. */
+  readonly foreign?: Foreign | undefined;
 }
+
+/** Files of which it is remembered whether they began as foreign ones. */
+const BEGUN_MAX = 16_384;
 
 /** Beyond every epoch: the file as it is now. */
 export const NOW = Number.MAX_SAFE_INTEGER;
@@ -49,6 +55,8 @@ export class Clones {
   readonly #rows: CloneRows;
   readonly #origins: Origins;
   #live = new Map<Gfid, CloneOf>();
+  /** Live files that began as foreign ones, or did not: looked at when they are asked for. */
+  #begun = new Map<Gfid, CloneOf | null>();
   #kept = new Map<string, CloneOf>();
   /** Who reads, over however many others, from a file. */
   #heirs = new Map<Gfid, Set<CloneOf>>();
@@ -60,11 +68,56 @@ export class Clones {
     this.#parts = parts;
     this.#rows = parts.store.clones;
     this.#origins = new Origins({ ...parts, find: (link) => this.#find(link) });
+    this.any = parts.foreign !== undefined;
   }
 
   /** The live file's, if it is a clone. */
   get(gfid: Gfid): Clone | undefined {
-    return this.any ? this.#live.get(gfid) : undefined;
+    return this.any ? this.#of(gfid) : undefined;
+  }
+
+  #of(gfid: Gfid): CloneOf | undefined {
+    const known = this.#live.get(gfid);
+    if (known || !this.#parts.foreign) return known;
+    const begun = this.#begun.get(gfid);
+    if (begun !== undefined) return begun ?? undefined;
+    const found = this.#look(gfid, 0);
+    // A file that is not there yet may begin as one.
+    if (found === undefined) return undefined;
+    if (this.#begun.size >= BEGUN_MAX) this.#forgetBegun();
+    this.#begun.set(gfid, found);
+    return found ?? undefined;
+  }
+
+  #forgetBegun(): void {
+    for (const [gfid, clone] of this.#begun) {
+      if (!clone || (!clone.opens && !clone.busy.length && !clone.gone)) this.#begun.delete(gfid);
+    }
+  }
+
+  // Null: all of the file is its own.
+  #look(gfid: Gfid, kept: number): CloneOf | null | undefined {
+    const { foreign, store } = this.#parts;
+    const begun = foreign!.begun(gfid, keptName({ gfid, kept }));
+    if (!begun) return undefined;
+    const { size, blocks } = begun;
+    if (size === 0) return null;
+    const inode = store.findId(gfid) ?? 0;
+    const row = inode ? this.#rows.find({ inode, kept }) : undefined;
+    const units = row?.units ?? Math.ceil(size / UNIT);
+    const made = { gfid, kept, reader: FOREIGN, units, blocks, inode: row ? inode : 0 };
+    const clone = new CloneOf(made, this.#rows, size);
+    clone.chain = [{ gfid, epoch: FOREIGN_EPOCH }];
+    return clone;
+  }
+
+  // It gets something of its own.
+  #stored(clone: CloneOf): void {
+    if (clone.inode) return;
+    const { gfid, kept, reader, units, blocks } = clone;
+    clone.inode = this.#parts.store.idOf(gfid);
+    this.#rows.remove(clone);
+    this.#rows.put({ inode: clone.inode, kept, reader, units, blocks });
   }
 
   /** Live ones. */
@@ -96,10 +149,45 @@ export class Clones {
       if (kind === "clone" && file !== undefined && !known.has(id)) await this.#parts.end(id);
     }
     this.#chain();
+    this.#loadForeign(crashed);
     if (!crashed) return;
     for (const clone of [...this.#live.values(), ...this.#kept.values()]) {
-      await this.#check(clone);
+      const { gfid } = clone;
+      const state = clone.kept ? undefined : await this.#parts.live.inode(gfid);
+      this.#check(clone, state?.iatt.size ?? 0);
     }
+  }
+
+  #loadForeign(crashed: boolean): void {
+    const { foreign, store } = this.#parts;
+    if (!foreign) return;
+    store.transaction(() => this.#rows.sweep());
+    if (!crashed) return;
+    for (const row of this.#rows.foreign()) {
+      const placed = { ...row, kept: row.kept || this.#keptLast(row) };
+      const found = this.#look(row.gfid, row.kept) ?? this.#look(row.gfid, placed.kept);
+      // After a loss of power the file may not have been made yet: it begins anew.
+      if (!found) store.transaction(() => this.#rows.remove(row));
+      else if (found.kept !== row.kept) {
+        store.transaction(() => this.#rows.keep(row, found.kept));
+      } else this.#check(found, foreign.begun(row.gfid, keptName(row))!.now);
+    }
+  }
+
+  #keptLast({ inode }: CloneRow): number {
+    return this.#parts.store.allKept().filter((kept) => kept.inode === inode)
+      .reduce((newest, { epoch }) => Math.max(newest, epoch), 0);
+  }
+
+  /** Reads what there is in an index that another process writes, again if that wrote since. */
+  look(): void {
+    const { readers, store } = this.#parts;
+    readers.set(store.readers());
+    this.#live.clear();
+    this.#kept.clear();
+    this.#begun.clear();
+    for (const row of this.#rows.all()) if (readers.get(row.reader)) this.#add(row);
+    this.#chain();
   }
 
   // Where the row's file is now: a crash may have come before that was noted.
@@ -112,18 +200,16 @@ export class Clones {
       if (units < row.units) store.transaction(() => this.#rows.put({ ...row, units }));
       return units > 0 ? { ...row, units } : undefined;
     }
-    const kept = store.allKept().filter(({ inode }) => inode === row.inode)
-      .reduce((newest, { epoch }) => Math.max(newest, epoch), 0);
+    const kept = this.#keptLast(row);
     if (!kept) return undefined;
     store.transaction(() => this.#rows.keep(row, kept));
     return { ...row, kept };
   }
 
   // After a loss of power: a unit of which something was not written is the origin's again.
-  async #check(clone: CloneOf): Promise<void> {
-    const { store, kept, live } = this.#parts, { gfid } = clone;
+  #check(clone: CloneOf, size: number): void {
+    const { store, kept } = this.#parts, { gfid } = clone;
     const epoch = clone.kept || NOW;
-    const size = clone.kept ? 0 : (await live.inode(gfid))?.iatt.size ?? 0;
     const hasData = (unit: number) => {
       const start = unit * UNIT, end = Math.min(start + UNIT, Math.max(size, start + 1));
       return kept.nextData(gfid, epoch, start) === start &&
@@ -151,6 +237,11 @@ export class Clones {
     return clone;
   }
 
+  /** Old states are others than they were, and say the same. */
+  lookAgain(): void {
+    this.#chain();
+  }
+
   // Who reads from whom, anew.
   #chain(): void {
     this.#heirs = new Map();
@@ -163,12 +254,16 @@ export class Clones {
         else this.#heirs.set(gfid, new Set([clone]));
       }
     }
-    this.any = this.#live.size + this.#kept.size > 0;
+    this.any = this.#parts.foreign !== undefined || this.#live.size + this.#kept.size > 0;
   }
 
   #chainOf(clone: CloneOf): Link[] {
     const chain: Link[] = [];
     for (let at: CloneOf | undefined = clone; at;) {
+      if (at.reader === FOREIGN) {
+        chain.push({ gfid: at.gfid, epoch: FOREIGN_EPOCH });
+        break;
+      }
       const { file, epoch } = this.#parts.readers.get(at.reader)!;
       const link: Link = { gfid: file!, epoch };
       chain.push(link);
@@ -180,14 +275,23 @@ export class Clones {
   // The clone that a reader of that epoch sees.
   #find({ gfid, epoch }: Link): CloneOf | undefined {
     if (!this.any) return undefined;
-    if (this.#kept.size) {
-      const { store } = this.#parts;
+    const { store, foreign } = this.#parts;
+    if (this.#kept.size || foreign) {
       const id = store.findId(gfid);
       const kept = id === undefined ? undefined : store.kept(id, epoch);
-      const found = kept === undefined ? undefined : this.#kept.get(`${gfid}.${kept}`);
-      if (found) return found;
+      const found = kept === undefined ? undefined : this.#keptAs(gfid, kept);
+      if (found !== undefined) return found ?? undefined;
     }
-    return this.#live.get(gfid);
+    return this.#of(gfid);
+  }
+
+  // Null: all of it is its own. Undefined: it is not there, or alive still.
+  #keptAs(gfid: Gfid, epoch: number): CloneOf | null | undefined {
+    const key = `${gfid}.${epoch}`, known = this.#kept.get(key);
+    if (known || !this.#parts.foreign) return known;
+    const found = this.#look(gfid, epoch);
+    if (found) this.#kept.set(key, found);
+    return found;
   }
 
   /**
@@ -214,7 +318,10 @@ export class Clones {
   async own(clone: Clone, { start, end }: UnitRange, holes: boolean): Promise<void> {
     const until = Math.min(end, clone.units);
     if (start >= until) return;
-    await this.#parts.journal.put(() => this.#rows.addOwn(clone, start, until, holes));
+    await this.#parts.journal.put(() => {
+      this.#stored(clone as CloneOf);
+      this.#rows.addOwn(clone, start, until, holes);
+    });
     clone.own.add(start, until);
     clone.unsynced = true;
   }
@@ -223,8 +330,11 @@ export class Clones {
   async cut(clone: Clone, units: number): Promise<void> {
     if (units >= clone.units) return;
     const { journal } = this.#parts;
-    const { inode, kept, reader, blocks } = clone;
-    await journal.put(() => this.#rows.put({ inode, kept, reader, units, blocks }));
+    const { kept, reader, blocks } = clone;
+    await journal.put(() => {
+      this.#stored(clone as CloneOf);
+      this.#rows.put({ inode: clone.inode, kept, reader, units, blocks });
+    });
     clone.units = units;
     await journal.sync();
     if (units === 0) await this.finish(clone);
@@ -246,7 +356,7 @@ export class Clones {
 
   /** A live file lost its last name, and was kept under that name (GFID.EPOCH), or not. */
   left(gfid: Gfid, keptAs: string | undefined): void {
-    const clone = this.#live.get(gfid);
+    const clone = this.#of(gfid);
     if (!clone) return;
     clone.gone = true;
     if (keptAs !== undefined) {
@@ -254,7 +364,7 @@ export class Clones {
       this.#kept.set(keptAs, clone);
       clone.kept = kept;
       const before = { inode, kept: 0 };
-      this.#inBackground(this.#parts.journal.put(() => this.#rows.keep(before, kept)));
+      if (inode) this.#inBackground(this.#parts.journal.put(() => this.#rows.keep(before, kept)));
     }
     this.#settle(clone);
   }
@@ -263,16 +373,18 @@ export class Clones {
   sweep(): boolean {
     const { store } = this.#parts;
     for (const [key, clone] of this.#kept) {
-      if (store.kept(clone.inode, clone.kept) === clone.kept) continue;
+      const id = store.findId(clone.gfid);
+      if (id !== undefined && store.kept(id, clone.kept) === clone.kept) continue;
       this.#kept.delete(key);
-      if (this.#live.get(clone.gfid) !== clone) this.#inBackground(this.#end(clone));
+      if (!this.#isLive(clone)) this.#inBackground(this.#end(clone));
     }
     return this.#later.size > 0;
   }
 
   /** A new file gets this gfid. */
   made(gfid: Gfid): void {
-    const clone = this.#live.get(gfid);
+    if (this.#begun.get(gfid) === null) this.#begun.delete(gfid);
+    const clone = this.#live.get(gfid) ?? this.#begun.get(gfid);
     if (!clone?.gone) return;
     clone.opens = 0;
     this.#settle(clone);
@@ -288,8 +400,9 @@ export class Clones {
   }
 
   #settle(clone: CloneOf): void {
-    if (!clone.gone || clone.opens > 0 || this.#live.get(clone.gfid) !== clone) return;
+    if (!clone.gone || clone.opens > 0 || !this.#isLive(clone)) return;
     this.#live.delete(clone.gfid);
+    this.#begun.delete(clone.gfid);
     if (!clone.kept) this.#inBackground(this.#end(clone));
     // Kept meanwhile, and not needed any more.
     else if (!this.#kept.has(`${clone.gfid}.${clone.kept}`)) this.#inBackground(this.#end(clone));
@@ -297,12 +410,25 @@ export class Clones {
 
   // It is an ordinary file, or there is none.
   async #end(clone: CloneOf): Promise<void> {
-    const { journal, end, readers } = this.#parts;
+    const { journal, end, readers, foreign } = this.#parts;
+    const key = `${clone.gfid}.${clone.kept}`;
+    if (clone.reader === FOREIGN) {
+      // Before the rows that say which units are its own.
+      if (!clone.gone || clone.kept) await foreign!.end(clone.gfid, clone.kept ? key : undefined);
+      if (this.#begun.get(clone.gfid) === clone) this.#begun.delete(clone.gfid);
+      this.#kept.delete(key);
+      if (clone.inode) await journal.put(() => this.#rows.remove(clone));
+      return;
+    }
     if (this.#live.get(clone.gfid) === clone) this.#live.delete(clone.gfid);
-    this.#kept.delete(`${clone.gfid}.${clone.kept}`);
+    this.#kept.delete(key);
     this.#chain();
     await journal.put(() => this.#rows.remove(clone));
     if (readers.get(clone.reader)) await end(clone.reader);
+  }
+
+  #isLive(clone: CloneOf): boolean {
+    return this.#live.get(clone.gfid) === clone || this.#begun.get(clone.gfid) === clone;
   }
 
   #inBackground(work: Promise<void>): void {
@@ -391,4 +517,8 @@ export class Clones {
     const data = this.#parts.kept.nextData(gfid, kept || NOW, start * UNIT);
     return data !== undefined && data < end * UNIT;
   }
+}
+
+function keptName({ gfid, kept }: Pick<Clone, "gfid" | "kept">): string | undefined {
+  return kept ? `${gfid}.${kept}` : undefined;
 }

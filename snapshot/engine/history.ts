@@ -15,7 +15,10 @@ import type { Gfid } from "core/inode.ts";
 import type { Clone } from "snapshot/engine/clone.ts";
 import { Clones } from "snapshot/engine/clones.ts";
 import { Collector } from "snapshot/engine/collect.ts";
+import { CopyIn } from "snapshot/engine/copy_in.ts";
+import { CopyOut } from "snapshot/engine/copy_out.ts";
 import type { Sides } from "snapshot/engine/diff.ts";
+import type { Foreign } from "snapshot/engine/foreign.ts";
 import { Gate } from "snapshot/engine/gate.ts";
 import { type Durability, Journal } from "snapshot/engine/journal.ts";
 import { KeptFiles } from "snapshot/engine/kept.ts";
@@ -38,6 +41,8 @@ export interface HistoryOptions {
   readonly live: Live;
   readonly durability: Durability;
   readonly env: Env;
+  /** What files of the brick began as, if it is of a clone of a volume. */
+  readonly foreign?: Foreign | undefined;
 }
 
 /** See the head of this file. */
@@ -45,6 +50,9 @@ export class History {
   readonly readers = new Readers();
   readonly preserve: Preserver;
   readonly clones: Clones;
+  /** For another copy of the brick, and from one. */
+  readonly copyOut: CopyOut;
+  readonly copyIn: CopyIn;
   readonly #store: HistoryStore;
   readonly #segments: Segments;
   readonly #journal: Journal;
@@ -61,7 +69,7 @@ export class History {
   /** Over when nobody keeps changes waiting any more. */
   #frozen: Promise<void> | undefined;
 
-  private constructor({ directory, live, durability, env }: HistoryOptions) {
+  private constructor({ directory, live, durability, env, foreign }: HistoryOptions) {
     Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
     const path = `${directory}/index.sqlite`;
     refuseUnkept(directory);
@@ -76,7 +84,7 @@ export class History {
     this.#env = env;
     const { readers } = this;
     const clones = this.clones = new Clones({
-      ...{ store, journal, segments, kept, readers, live, env },
+      ...{ store, journal, segments, kept, readers, live, env, foreign },
       end: (reader) => this.remove(reader),
     });
     this.preserve = new Preserver({
@@ -85,6 +93,12 @@ export class History {
         clones.moved(gfid, units);
         for (const view of this.#views.values()) view.moved(gfid, units);
       },
+    });
+    const view = (id: string) => this.view(id);
+    this.copyOut = new CopyOut({ store, segments, readers, view });
+    this.copyIn = new CopyIn({
+      ...{ store, journal, segments, kept, readers, view },
+      turned: (epochs) => this.#turned(epochs),
     });
     const { clock } = env;
     this.#collector = new Collector({ store, journal, segments, kept, readers, clock });
@@ -295,6 +309,15 @@ export class History {
     await this.#journal.sync();
     // What is under way may still keep something for it.
     this.#left = this.#gate.over().then(() => this.#collector.add(reader.epoch));
+    this.#collect();
+  }
+
+  // What is older came from another copy.
+  #turned(epochs: readonly number[]): void {
+    this.readers.set(this.#store.readers());
+    this.#views.clear();
+    this.clones.lookAgain();
+    for (const epoch of epochs) this.#collector.add(epoch);
     this.#collect();
   }
 

@@ -7,15 +7,12 @@
  * After a crash rows without files go, and files that have a name, or no row, too: `recover`.
  */
 
-import { FopError } from "core/errno.ts";
 import { removeFile } from "core/lib/files.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
-import { OpenFile } from "core/sys/open_file.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
 import type { Live } from "snapshot/engine/live.ts";
+import { OldFiles } from "snapshot/engine/old_files.ts";
 import type { HistoryStore } from "snapshot/engine/store.ts";
-
-type DataSource = Pick<Live, "read" | "nextData" | "nextHole">;
 
 /** A name that is about to go. */
 export interface Leaving {
@@ -33,19 +30,18 @@ interface Names {
 }
 
 /** See the head of this file. */
-export class KeptFiles {
+export class KeptFiles extends OldFiles {
   readonly #directory: string;
   readonly #store: HistoryStore;
   readonly #journal: Journal;
   readonly #live: Live;
-  /** What readers find beneath the history, by gfid and epoch of the reader, the oldest first. */
-  #open = new Map<string, OpenOld>();
   /** Names that are on their way, and rows of such that were not the last. */
   #leaving = new Map<string, Names>();
   #unkeeping = new Map<string, Promise<void>>();
 
   /** `directory` is made if it is not there. */
   constructor(directory: string, store: HistoryStore, journal: Journal, live: Live) {
+    super(directory, store, live);
     this.#directory = directory;
     this.#store = store;
     this.#journal = journal;
@@ -90,83 +86,10 @@ export class KeptFiles {
     if (id !== undefined) await this.#journal.add(() => this.#store.removeKept(id, epoch));
   }
 
-  /**
-   * Fills `into` with what a reader of `epoch` finds where it has no extents: of the kept file, or the
-   * live one; answers how much there was. Throws FopError.
-   */
-  read(
-    gfid: Gfid,
-    epoch: number,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): number | Promise<number> {
-    const source = this.#source(gfid, epoch);
-    if (source !== this.#live) return source.read(gfid, offset, into);
-    return this.#readLive(gfid, epoch, offset, into);
-  }
-
-  async #readLive(
-    gfid: Gfid,
-    epoch: number,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): Promise<number> {
-    const count = await answer(() => this.#live.read(gfid, offset, into));
-    // Removed in between: it was kept before that.
-    const since = this.#source(gfid, epoch);
-    if (since !== this.#live) return await since.read(gfid, offset, into);
-    if (count instanceof FopError) throw count;
-    return count;
-  }
-
-  /** Start of the first data at or after `offset` in the same; undefined if only holes follow. */
-  nextData(gfid: Gfid, epoch: number, offset: number): number | undefined {
-    return this.#source(gfid, epoch).nextData(gfid, offset);
-  }
-
-  /** The same of holes; at the latest the file's end. */
-  nextHole(gfid: Gfid, epoch: number, offset: number): number {
-    return this.#source(gfid, epoch).nextHole(gfid, offset);
-  }
-
-  // What a reader found once is what it finds: the file keeps its inode when it is kept, and another
-  // file with its gfid is none that the reader sees. Of now there is nothing to remember.
-  #source(gfid: Gfid, epoch: number): DataSource {
-    if (epoch === Number.MAX_SAFE_INTEGER) return this.#live;
-    const key = `${gfid}.${epoch}`;
-    const known = this.#open.get(key);
-    if (known) return known;
-    const opened = this.#openKept(gfid, epoch) ?? this.#live.open?.(gfid);
-    if (!opened) return this.#live;
-    if (this.#open.size >= OPEN_MAX) this.#closeOldest();
-    const source = new OpenOld(opened);
-    this.#open.set(key, source);
-    return source;
-  }
-
-  #openKept(gfid: Gfid, epoch: number): OpenFile | undefined {
-    const id = this.#store.findId(gfid);
-    const kept = id === undefined ? undefined : this.#store.kept(id, epoch);
-    return kept === undefined ? undefined : OpenFile.open(this.#path(gfid, kept));
-  }
-
-  #closeOldest(): void {
-    for (const [key, file] of this.#open) {
-      this.#open.delete(key);
-      return file.close();
-    }
-  }
-
-  /** Lets go of files that are open: they may go, or who reads them went. */
-  close(): void {
-    for (const file of this.#open.values()) file.close();
-    this.#open.clear();
-  }
-
   /** Bytes that a kept file takes on the disk; 0 if it is not there yet. */
   bytes(gfid: Gfid, epoch: number): number {
     try {
-      return (Deno.lstatSync(this.#path(gfid, epoch)).blocks ?? 0) * 512;
+      return (Deno.lstatSync(this.path(gfid, epoch)).blocks ?? 0) * 512;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return 0;
       throw error;
@@ -175,7 +98,7 @@ export class KeptFiles {
 
   /** Takes a kept file away. */
   async remove(gfid: Gfid, epoch: number): Promise<void> {
-    const leaving = this.#leaving.get(`${gfid}.${epoch}`), path = this.#path(gfid, epoch);
+    const leaving = this.#leaving.get(`${gfid}.${epoch}`), path = this.path(gfid, epoch);
     if (leaving) {
       leaving.unneeded = true;
       return;
@@ -185,14 +108,43 @@ export class KeptFiles {
     removeFile(path);
   }
 
-  /** After a process that did not end by itself. */
-  async recover(): Promise<void> {
-    const rows = new Map(
+  /** Where a file is that comes from another copy of the brick. */
+  pathOf(gfid: Gfid, epoch: number): string {
+    return this.path(gfid, epoch);
+  }
+
+  /**
+   * The rows of files that came from another copy have taken effect: so do the files (see
+   * `copy_rows.ts`), and those without a row go.
+   */
+  turn(): void {
+    this.close();
+    this.#store.forgetKept();
+    const rows = this.#rows();
+    for (const { name } of Deno.readDirSync(this.#directory)) {
+      const turned = name.replace(".-", ".");
+      if (turned !== name && rows.has(turned) && !rows.has(name)) {
+        Deno.renameSync(`${this.#directory}/${name}`, `${this.#directory}/${turned}`);
+      }
+    }
+    for (const { name } of Deno.readDirSync(this.#directory)) {
+      if (!rows.has(name)) removeFile(`${this.#directory}/${name}`);
+    }
+  }
+
+  #rows(): Map<string, { gfid: Gfid; epoch: number }> {
+    return new Map(
       this.#store.allKept().map(({ inode, epoch }) => {
         const gfid = this.#store.gfidOf(inode);
         return [`${gfid}.${epoch}`, { gfid, epoch }];
       }),
     );
+  }
+
+  /** After a process that did not end by itself. */
+  async recover(): Promise<void> {
+    this.turn();
+    const rows = this.#rows();
     for (const { name } of Deno.readDirSync(this.#directory)) {
       const gfid = parseGfid(name.slice(0, name.indexOf(".")));
       if (gfid === undefined) continue;
@@ -201,42 +153,5 @@ export class KeptFiles {
       else removeFile(path);
     }
     for (const { gfid, epoch } of rows.values()) await this.#removeRow(gfid, epoch);
-  }
-
-  #path(gfid: Gfid, epoch: number): string {
-    return `${this.#directory}/${gfid}.${epoch}`;
-  }
-}
-
-/** Most files that are open. */
-const OPEN_MAX = 256;
-
-async function answer(read: () => number | Promise<number>): Promise<number | FopError> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof FopError) return error;
-    throw error;
-  }
-}
-
-/** A file that is kept, or alive. */
-class OpenOld implements DataSource {
-  constructor(readonly file: OpenFile) {}
-
-  read(_gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
-    return this.file.read(offset, into);
-  }
-
-  nextData(_gfid: Gfid, offset: number): number | undefined {
-    return this.file.nextData(offset);
-  }
-
-  nextHole(_gfid: Gfid, offset: number): number {
-    return this.file.nextHole(offset);
-  }
-
-  close(): void {
-    this.file[Symbol.dispose]();
   }
 }

@@ -6,7 +6,8 @@
  */
 
 import type { Clone, CloneOf, Link, OriginWindow } from "snapshot/engine/clone.ts";
-import type { KeptFiles } from "snapshot/engine/kept.ts";
+import { type Foreign, FOREIGN_EPOCH } from "snapshot/engine/foreign.ts";
+import type { OldFiles } from "snapshot/engine/old_files.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
 import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts";
@@ -15,7 +16,8 @@ import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts
 export interface OriginsParts {
   readonly store: HistoryStore;
   readonly segments: Segments;
-  readonly kept: KeptFiles;
+  readonly kept: OldFiles;
+  readonly foreign?: Foreign | undefined;
   /** The clone that a reader of that epoch sees behind the gfid. */
   readonly find: (link: Link) => CloneOf | undefined;
 }
@@ -70,21 +72,25 @@ export class Origins {
     at: number,
     into: Uint8Array<ArrayBuffer>,
   ): Promise<void> {
-    const { kept, segments } = this.#parts;
-    if (!("place" in source)) into.fill(0, await kept.read(source.gfid, source.epoch, at, into));
-    else if (source.place === ZEROS) into.fill(0);
+    const { kept, segments, foreign } = this.#parts;
+    if (isForeign(source)) await foreign!.read(source.gfid, at, into);
+    else if (!("place" in source)) {
+      into.fill(0, await kept.read(source.gfid, source.epoch, at, into));
+    } else if (source.place === ZEROS) into.fill(0);
     else await segments.read(source.place + at - source.start * UNIT, into);
   }
 
   /** Start of the first data from `offset` to before `until`, which are not the clone's own. */
   nextData(clone: Clone, offset: number, until: number): number | undefined {
-    const { kept } = this.#parts;
+    const { kept, foreign } = this.#parts;
     for (const { at, source, end } of this.#pieces(clone, offset, until)) {
       if ("place" in source) {
         if (source.place !== ZEROS) return at;
         continue;
       }
-      const data = kept.nextData(source.gfid, source.epoch, at);
+      const data = isForeign(source)
+        ? foreign!.nextData(source.gfid, at, end)
+        : kept.nextData(source.gfid, source.epoch, at);
       if (data !== undefined && data < end) return data;
     }
     return undefined;
@@ -92,14 +98,16 @@ export class Origins {
 
   /** The same for holes. */
   nextHole(clone: Clone, offset: number, until: number): number | undefined {
-    const { kept } = this.#parts;
+    const { kept, foreign } = this.#parts;
     for (const { at, source, end } of this.#pieces(clone, offset, until)) {
       if ("place" in source) {
         if (source.place === ZEROS) return at;
         continue;
       }
-      const hole = kept.nextHole(source.gfid, source.epoch, at);
-      if (hole < end) return hole;
+      const hole = isForeign(source)
+        ? foreign!.nextHole(source.gfid, at, end)
+        : kept.nextHole(source.gfid, source.epoch, at);
+      if (hole !== undefined && hole < end) return hole;
     }
     return undefined;
   }
@@ -140,9 +148,10 @@ export class Origins {
     const at = new Int32Array(WINDOW_UNITS).fill(-1);
     const sources: (Extent | Link)[] = [];
     for (const link of clone.chain) {
-      const old = this.#extents(link, from);
+      const foreign = isForeign(link);
+      const old = foreign ? undefined : this.#extents(link, from);
       const raw = sources.push(link) - 1;
-      const owner = this.#parts.find(link);
+      const owner = foreign ? undefined : this.#parts.find(link);
       let left = 0;
       for (let unit = 0; unit < WINDOW_UNITS; unit++) {
         if (at[unit]! >= 0) continue;
@@ -176,6 +185,14 @@ export class Origins {
     }
     return { at, extents: rows };
   }
+}
+
+interface ForeignLink extends Link {
+  readonly epoch: typeof FOREIGN_EPOCH;
+}
+
+function isForeign(source: Extent | Link): source is ForeignLink {
+  return !("place" in source) && source.epoch === FOREIGN_EPOCH;
 }
 
 function pieceAt({ at, sources }: OriginWindow, byte: number, end: number): Piece {

@@ -11,6 +11,7 @@ import type { HistoryReader } from "core/history_orders.ts";
 import { type Gfid, gfidFromBytes, gfidToBytes } from "core/inode.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
 import { CloneRows } from "snapshot/engine/clone_rows.ts";
+import { CopyRows } from "snapshot/engine/copy_rows.ts";
 import { APPLICATION_ID, UPGRADES } from "snapshot/engine/schema.ts";
 import { EXTENT_UNITS_MAX } from "snapshot/engine/units.ts";
 
@@ -69,10 +70,12 @@ export class HistoryStore {
   /** Inodes that may have been kept. */
   #keptInodes: Set<number> | undefined;
   readonly clones: CloneRows;
+  readonly copies: CopyRows;
 
   private constructor(database: DatabaseSync) {
     this.#db = database;
     this.clones = new CloneRows(database);
+    this.copies = new CopyRows(database);
   }
 
   /** Opens or makes the index at `path`. Throws HistoryError if it is damaged, newer or another's. */
@@ -90,6 +93,7 @@ export class HistoryStore {
         cause: error,
       });
     }
+    database.exec("PRAGMA busy_timeout = 5000");
     return HistoryStore.#opened(path, database, refuseOthers);
   }
 
@@ -134,6 +138,16 @@ export class HistoryStore {
   /** Moves what the log holds into the database file; the caller syncs. */
   checkpoint(): void {
     this.#statement("PRAGMA wal_checkpoint(PASSIVE)").get();
+  }
+
+  /** Another number after another process changed something. */
+  get dataVersion(): number {
+    return this.#statement("PRAGMA data_version").get()!["data_version"] as number;
+  }
+
+  /** Of an index that another process writes: what was remembered may not be so any more. */
+  forget(): void {
+    this.#keptInodes = undefined;
   }
 
   /** What is wrong with the database itself, a line each; nothing if it is sound. */
@@ -472,6 +486,11 @@ export class HistoryStore {
     return row && row["epoch"] as number;
   }
 
+  /** Rows of kept files changed otherwise. */
+  forgetKept(): void {
+    this.#keptInodes = undefined;
+  }
+
   allKept(): { inode: number; epoch: number }[] {
     return this.#statement("SELECT inode, epoch FROM kept ORDER BY inode, epoch").all() as {
       inode: number;
@@ -564,7 +583,7 @@ function numberOf(database: DatabaseSync, pragma: string): number {
 function prepare(database: DatabaseSync, path: string): void {
   const number = (pragma: string) => numberOf(database, pragma);
   database.exec(
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; " +
+    "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; " +
       "PRAGMA cache_size = -4096",
   );
   const version = number("user_version"), id = number("application_id");

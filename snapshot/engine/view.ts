@@ -26,6 +26,8 @@ export interface ViewParts {
   readonly segments: Segments;
   readonly clones: Clones;
   readonly live: Live;
+  /** Of a history that another process writes: whether it wrote since it was asked last. */
+  readonly refresh?: () => boolean;
 }
 
 /** Units of a window, and how many windows are remembered: 4 GiB of a file in 8 MiB. */
@@ -136,7 +138,7 @@ export class View {
    */
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
     const state = this.#states.get(gfid);
-    if (!state) return this.#readAll(gfid, offset, into);
+    if (!state || this.#parts.refresh) return this.#readAll(gfid, offset, into);
     const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));
     if (count === 0) return 0;
     // As a rule it lies in one place and in memory: nothing can move while nobody waits.
@@ -231,7 +233,11 @@ export class View {
   /** Start of the first data at or after `offset`; undefined if only holes follow. */
   async nextData(gfid: Gfid, offset: number): Promise<number | undefined> {
     const state = await this.inode(gfid);
-    const size = state?.iatt.size ?? 0;
+    return this.nextDataIn(gfid, offset, state?.iatt.size ?? 0);
+  }
+
+  /** The same before `size`, of a file that there is. */
+  nextDataIn(gfid: Gfid, offset: number, size: number): number | undefined {
     for (let at = offset; at < size;) {
       const number = Math.floor(at / UNIT / WINDOW_UNITS);
       const window = this.#window(gfid, number);
@@ -260,6 +266,7 @@ export class View {
   }
 
   #window(gfid: Gfid, number: number): Window {
+    if (this.#parts.refresh?.()) this.#windows.clear();
     const key = `${gfid}/${number}`;
     const known = this.#windows.get(key);
     if (known) return known;

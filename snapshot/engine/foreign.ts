@@ -1,0 +1,35 @@
+/**
+ * Files that began as another brick's: a clone of a volume is made of such. What the other brick has
+ * of a file is found under the gfid that the file has here.
+ */
+
+import type { Gfid } from "core/inode.ts";
+
+/** As what a file began. */
+export interface Begun {
+  /** Bytes of it that are the other brick's until something else is put there. */
+  readonly size: number;
+  /** Blocks of 512 bytes that it had there. */
+  readonly blocks: number;
+  /** Bytes that the file has now. */
+  readonly now: number;
+}
+
+/** Methods throw FopError. */
+export interface Foreign {
+  /** Undefined: all of the file is its own. `kept`: its name where files without a name are kept. */
+  begun(gfid: Gfid, kept: string | undefined): Begun | undefined;
+  /** Fills `into`; beyond the file's end with zeros. */
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Start of the first data from `offset` to before `until`; undefined: there is none. */
+  nextData(gfid: Gfid, offset: number, until: number): number | undefined;
+  /** The same of holes. */
+  nextHole(gfid: Gfid, offset: number, until: number): number | undefined;
+  /** All of the file is its own from now on; on the disk when this resolves. */
+  end(gfid: Gfid, kept: string | undefined): Promise<void>;
+}
+
+/** In place of a reader's id, of files that began as foreign ones. */
+export const FOREIGN = "";
+/** The epoch of links to foreign files: before all others. */
+export const FOREIGN_EPOCH = 0;
