@@ -98,3 +98,10 @@ export const LOCK_MODE = intKey("glusterfs.lk.lkmode", "uint");
 export const KEEP_AS = textKey("mortar.keep-as");
 /** Answer of storage/posix, 1: it was, and is. */
 export const KEPT = intKey("mortar.kept", "uint");
+
+/**
+ * Extended attribute of a file of a cloned volume whose data is another brick's as far as nothing else
+ * was put there: size and blocks that it has there, as text. Made by features/clone, which clients'
+ * attributes of that name do not pass; not shown to any of them.
+ */
+export const BEGUN_XATTR = "trusted.mortar.begun";

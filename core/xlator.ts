@@ -11,6 +11,7 @@ import type { Env } from "core/env.ts";
 import { EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import type { Args, FopName, Fops, Reply } from "core/fops.ts";
+import type { Foreign } from "core/foreign.ts";
 import type { InodeTable } from "core/inode.ts";
 import type { HistoryOrders } from "core/history_orders.ts";
 import type { QuietOrders } from "core/quiet_orders.ts";
@@ -57,6 +58,8 @@ export interface Xlator extends Fops {
   readonly quiet?: QuietOrders;
   /** Present if it keeps the history of a brick. */
   readonly histories?: HistoryOrders;
+  /** Present if files begin as those of another brick. */
+  readonly foreign?: Foreign;
 }
 
 /** What the three bases share. */

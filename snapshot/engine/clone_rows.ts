@@ -2,7 +2,7 @@
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type Gfid, gfidFromBytes } from "core/inode.ts";
-import { FOREIGN } from "snapshot/engine/foreign.ts";
+import { FOREIGN } from "core/foreign.ts";
 import { OWN_PIECE_BYTES, piecesOf, setUnits } from "snapshot/engine/own_units.ts";
 
 /** A file that begins as another's old state. */

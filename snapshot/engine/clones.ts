@@ -16,7 +16,7 @@
 import type { Env } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
 import { type Clone, CloneOf, type Link } from "snapshot/engine/clone.ts";
-import { FOREIGN, type Foreign, FOREIGN_EPOCH } from "snapshot/engine/foreign.ts";
+import { FOREIGN, type Foreign, FOREIGN_EPOCH } from "core/foreign.ts";
 import type { CloneRow, CloneRows } from "snapshot/engine/clone_rows.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
 import type { Live } from "snapshot/engine/live.ts";

@@ -18,7 +18,7 @@ import { Collector } from "snapshot/engine/collect.ts";
 import { CopyIn } from "snapshot/engine/copy_in.ts";
 import { CopyOut } from "snapshot/engine/copy_out.ts";
 import type { Sides } from "snapshot/engine/diff.ts";
-import type { Foreign } from "snapshot/engine/foreign.ts";
+import type { Foreign } from "core/foreign.ts";
 import { Gate } from "snapshot/engine/gate.ts";
 import { type Durability, Journal } from "snapshot/engine/journal.ts";
 import { KeptFiles } from "snapshot/engine/kept.ts";

@@ -11,7 +11,7 @@
 import type { Env } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
 import { Clones } from "snapshot/engine/clones.ts";
-import type { Foreign } from "snapshot/engine/foreign.ts";
+import type { Foreign } from "core/foreign.ts";
 import { Journal } from "snapshot/engine/journal.ts";
 import type { InodeState, Live } from "snapshot/engine/live.ts";
 import { OldFiles } from "snapshot/engine/old_files.ts";

@@ -6,7 +6,7 @@
  */
 
 import type { Clone, CloneOf, Link, OriginWindow } from "snapshot/engine/clone.ts";
-import { type Foreign, FOREIGN_EPOCH } from "snapshot/engine/foreign.ts";
+import { type Foreign, FOREIGN_EPOCH } from "core/foreign.ts";
 import type { OldFiles } from "snapshot/engine/old_files.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";

@@ -27,11 +27,18 @@ import { blockSums } from "core/lib/block_sums.ts";
 import type { Xdata } from "core/xdata.ts";
 import { CONTENT, KEEP_AS, KEPT } from "core/xdata_keys.ts";
 import type { Xlator } from "core/xlator.ts";
+import { ifThere } from "snapshot/brick_files.ts";
 import type { Clone } from "snapshot/engine/clone.ts";
-import { type CloneFile, cut, flatten, overwrite, reserve } from "snapshot/engine/clone_change.ts";
+import {
+  append,
+  type CloneFile,
+  cut,
+  flatten,
+  overwrite,
+  reserve,
+} from "snapshot/engine/clone_change.ts";
 import type { Clones } from "snapshot/engine/clones.ts";
 import { UNIT } from "snapshot/engine/units.ts";
-import { ifThere } from "xlators/features/snapshot/brick_files.ts";
 
 /** What the fops are done with. */
 export interface CloneFopsParts {
@@ -45,6 +52,8 @@ const READ_MAX = 256 << 20, COPY_MAX = 1 << 20;
 const KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16, UNSHARE = 64;
 const KNOWN_MODES = KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE | UNSHARE;
 const PAUSE_MS = 1;
+/** Units that a seek looks at in one go. */
+const SEEK_UNITS = 65_536;
 
 /** See the head of this file. */
 export class CloneFops {
@@ -121,7 +130,8 @@ export class CloneFops {
     if (!isRange({ offset, size: 1 })) return await child.seek(call, args);
     if (offset >= size) throw ENXIO;
     for (let at = offset; at < size;) {
-      const run = clone.run(Math.floor(at / UNIT), Math.ceil(size / UNIT));
+      const unit = Math.floor(at / UNIT);
+      const run = clone.run(unit, Math.min(Math.ceil(size / UNIT), unit + SEEK_UNITS));
       const end = Math.min(size, run.end * UNIT);
       const found = run.own
         ? await this.#seekOwn(call, { ...args, offset: at })
@@ -149,8 +159,9 @@ export class CloneFops {
     const flags = fd.flags | args.flags;
     // What is appended is beyond the units that are the origin's.
     const change = { offset, size: data.length };
-    if (flags & O_APPEND || !isRange(change)) return await child.writev(call, args);
     const file = this.#file(call, fd.inode, fd);
+    if (flags & O_APPEND) return await append(clones, clone, file, () => child.writev(call, args));
+    if (!isRange(change)) return await child.writev(call, args);
     const reply = await overwrite(clones, clone, file, change, () => child.writev(call, args));
     if (flags & O_DSYNC) await clones.sync(clone);
     return reply;
@@ -289,9 +300,11 @@ export class CloneFops {
   ): Promise<T> {
     const { child, clones, inodes } = this.#parts;
     const found = await ifThere(child.lookup(call, { parent, name }));
-    const reply = await run();
     const gfid = found?.stat.gfid;
-    if (gfid === undefined || !clones.get(gfid)) return reply;
+    // While its file is there to be looked at.
+    const clone = gfid && clones.get(gfid);
+    const reply = await run();
+    if (gfid === undefined || !clone) return reply;
     const kept = reply.xdata?.has(KEPT) === true;
     const after = kept ? undefined : await ifThere(child.stat(call, { inode: inodes.of(gfid) }));
     if (!after?.stat.nlink) clones.left(gfid, kept ? xdata?.get(KEEP_AS) : undefined);
@@ -313,11 +326,14 @@ export class CloneFops {
   }
 
   #entry<T extends Told>(entry: T): T {
-    return entry.stat && this.#parts.clones.get(entry.stat.gfid) ? this.#dressed(entry) : entry;
+    const { stat } = entry;
+    return stat && isRegular(stat) && this.#parts.clones.get(stat.gfid)
+      ? this.#dressed(entry)
+      : entry;
   }
 
   #told(stat: Iatt): Iatt {
-    const clone = this.#parts.clones.get(stat.gfid);
+    const clone = isRegular(stat) ? this.#parts.clones.get(stat.gfid) : undefined;
     if (!clone) return stat;
     return { ...stat, blocks: Math.min(stat.blocks + clone.blocks, Math.ceil(stat.size / 512)) };
   }

@@ -22,6 +22,7 @@ import { defineXlator } from "core/registry.ts";
 import { withKey, type Xdata } from "core/xdata.ts";
 import { KEEP_AS, KEPT } from "core/xdata_keys.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
+import { BrickFiles } from "snapshot/brick_files.ts";
 import { History } from "snapshot/engine/history.ts";
 import { HistoryError } from "snapshot/engine/store.ts";
 import { markUnkept } from "snapshot/engine/unkept.ts";
@@ -32,7 +33,6 @@ import {
   SNAPSHOTS_XATTR,
   snapshotsOf,
 } from "xlators/features/snapshot/block_xattrs.ts";
-import { BrickFiles } from "xlators/features/snapshot/brick_files.ts";
 import { CloneFops } from "xlators/features/snapshot/clone_fops.ts";
 import { cloneFile, flattenFile } from "xlators/features/snapshot/file_clones.ts";
 import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
@@ -111,7 +111,7 @@ export class Snapshot extends Uniform {
     try {
       const history = await History.open({
         ...{ directory: `${this.#directory}/.glusterfs/history`, live },
-        ...{ durability: this.#durability, env: this.env },
+        ...{ durability: this.#durability, env: this.env, foreign: this.child.foreign },
       });
       this.#history = history;
       this.#before = { preserve: history.preserve, live };
@@ -120,7 +120,8 @@ export class Snapshot extends Uniform {
       const { clones } = history, { clock } = this.env;
       this.#clones = new CloneFops({ child, inodes, clones, clock });
     } catch (error) {
-      if (!(error instanceof HistoryError)) throw error;
+      // A clone's files are nothing without it.
+      if (!(error instanceof HistoryError) || this.child.foreign) throw error;
       this.#whyNot = error.message;
       this.env.log.error("snapshots of this brick cannot be used", { why: error.message });
     }

@@ -84,7 +84,10 @@ function lookupNamed(
   if (stat.gfid === NULL_GFID && xdata?.has(GFIDLESS_LOOKUP) && !xdata.has(GFID_REQ)) {
     return Promise.resolve({ stat, postParent: brick.statDir(directory) });
   }
-  if (stat.gfid === NULL_GFID) {
+  if (brick.options["look-only"]) {
+    // It is being made.
+    if (stat.gfid === NULL_GFID) throw ENOENT.carrying({ postParent: brick.statDir(directory) });
+  } else if (stat.gfid === NULL_GFID) {
     const gfid = giveGfid(brick, call, directory, name, bytes, stat.mode, target, xdata);
     stat = brick.stat(brick.entryPlace(gfid, directory, bytes, target));
   } else if (isDirMode(stat.mode) ? !brick.handles.cached(stat.gfid) : nlink === 1) {

@@ -70,10 +70,28 @@ function openOn(
   sys.umask(0);
   const hidden = ownDirectory(root, path);
   const xattrs = new XattrSpace(mapped, `/proc/self/fd/${hidden}`);
+  if (!options["look-only"]) makeReady(root, hidden, path, options, xattrs);
+  statFd(hidden);
+  const hiddenId = { dev: statDev(), ino: statIno() };
+  const hostname = options.hostname ?? Deno.hostname();
+  return new Brick(
+    { path, root, hidden, xattrs, options, env, inodes, hostname, dirLimit: dirLimit() },
+    hiddenId,
+    uid,
+  );
+}
+
+function makeReady(
+  root: number,
+  hidden: number,
+  path: string,
+  options: PosixOptions,
+  xattrs: XattrSpace,
+): void {
   checkXattrs(xattrs, root, path);
   checkVolume(xattrs, root, path, options["volume-id"]);
   checkRootGfid(xattrs, root, path);
-  const names = [...Brick.OWN, ...(mapped ? ["shadow"] : []), ...HEX];
+  const names = [...Brick.OWN, ...(xattrs.mapped ? ["shadow"] : []), ...HEX];
   for (const name of names) sys.mkdirat(hidden, cstring(name), 0o700);
   sys.mkdirat(hidden, cstring("00/00"), 0o700);
   const linked = sys.symlinkat(cstring("../../.."), hidden, handleName(ROOT_GFID));
@@ -82,15 +100,7 @@ function openOn(
       `Cannot serve brick "${path}": ${fopError(linked).message} on its root's handle`,
     );
   }
-  statFd(hidden);
-  const hiddenId = { dev: statDev(), ino: statIno() };
   giveRoot(root, options);
-  const hostname = options.hostname ?? Deno.hostname();
-  return new Brick(
-    { path, root, hidden, xattrs, options, env, inodes, hostname, dirLimit: dirLimit() },
-    hiddenId,
-    uid,
-  );
 }
 
 /** Gives a brick's root directory the owner that its options name. */

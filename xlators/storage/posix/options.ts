@@ -19,6 +19,11 @@ export const options = {
     live: false,
     help: "UUID of the volume; a directory that belongs to another one is not served.",
   }),
+  "look-only": bool({
+    default: false,
+    live: false,
+    help: "Change nothing in the directory: another process may be serving it.",
+  }),
   hostname: optionalText({ live: false, help: "Name of this host in pathinfo answers." }),
   "glusterd-uuid": optionalText({ help: "UUID of this host's management daemon." }),
   "node-uuid-pathinfo": bool({

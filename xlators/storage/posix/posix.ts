@@ -67,6 +67,7 @@ export class Posix extends Refuse {
     return this.#answer(() => {
       const brick = openBrick(this.#options, this.env, this.inodes);
       this.#brick = brick;
+      if (this.#options["look-only"]) return;
       brick.space.refresh();
       this.#space = this.env.clock.every(SPACE_INTERVAL_MS, () => this.#lookAtSpace(brick));
       this.#health = new HealthCheck(brick, (reason) => this.emit({ type: "failing", reason }));
@@ -99,6 +100,7 @@ export class Posix extends Refuse {
     const brick = this.#brick;
     if (!brick) return;
     brick.options = values;
+    if (values["look-only"]) return;
     giveRoot(brick.root, values);
     brick.space.reconfigure(values);
     this.#health?.start();

@@ -19,7 +19,13 @@ import {
 } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
 import { type DictValue, ptr, valueBytes, withKey, Xdata } from "core/xdata.ts";
-import { IATT_IN_XDATA, SET_CTIME_MDATA, XATTR_POSTSTAT, XATTR_PRESTAT } from "core/xdata_keys.ts";
+import {
+  BEGUN_XATTR,
+  IATT_IN_XDATA,
+  SET_CTIME_MDATA,
+  XATTR_POSTSTAT,
+  XATTR_PRESTAT,
+} from "core/xdata_keys.ts";
 import { placeOfFd } from "xlators/storage/posix/attr.ts";
 import type { Brick, Place } from "xlators/storage/posix/brick.ts";
 import { fill } from "xlators/storage/posix/fill.ts";
@@ -31,8 +37,8 @@ import { isPathinfo, isVirtual, virtualXattr } from "xlators/storage/posix/speci
 import { namePattern } from "core/lib/name_pattern.ts";
 import { checkValue, type Target } from "xlators/storage/posix/xattr_space.ts";
 
-/** Who a file is: neither set nor removed by any client. */
-const IDENTITY: ReadonlySet<string> = new Set([GFID_XATTR, VOLUME_ID_XATTR]);
+/** Who a file is, and as what it began: neither set nor removed by any client. */
+const IDENTITY: ReadonlySet<string> = new Set([GFID_XATTR, VOLUME_ID_XATTR, BEGUN_XATTR]);
 /** Marks of geo-replication; only its daemon reads them. */
 const GEOREP = [
   "*.glusterfs.*.stime",

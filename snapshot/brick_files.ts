@@ -14,7 +14,7 @@ import { OpenFile } from "core/sys/open_file.ts";
 import { valueBytes } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 import type { Entry, InodeState, Live } from "snapshot/engine/live.ts";
-import { namesOfHandle } from "xlators/features/snapshot/handle_names.ts";
+import { namesOfHandle } from "snapshot/handle_names.ts";
 
 /** A daemon's: nothing is checked. */
 const CALL: Call = { ...ROOT, pid: PID_SERVER_TRASH };
