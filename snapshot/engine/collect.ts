@@ -130,38 +130,13 @@ export class Collector {
   }
 
   async #extents(extents: readonly Extent[]): Promise<void> {
-    const { store, journal } = this.#parts;
-    const changes: { extent: Extent; rest: Extent[] }[] = [];
+    const changes: Replaced[] = [];
     for (const extent of extents) {
       const needed = this.#neededUnits(extent);
       const whole = needed.length === 1 && needed[0]!.end - needed[0]!.start === extent.units;
       if (!whole) changes.push({ extent, rest: await this.#rowsOf(extent, needed) });
     }
-    if (!changes.length) return;
-    const free: { place: number; size: number }[] = [];
-    const empty = new Set<number>();
-    await journal.add(() => {
-      free.length = 0;
-      empty.clear();
-      for (const { extent, rest } of changes) {
-        store.removeExtent(extent);
-        for (const part of rest) store.putExtent(part);
-        if (extent.place === ZEROS) continue;
-        const gaps = gapsOf(extent, rest);
-        free.push(...gaps);
-        const bytes = gaps.reduce((sum, { size }) => sum + size, 0);
-        const segment = segmentOf(extent.place);
-        if (store.addLive(segment, -bytes) === 0) empty.add(segment);
-      }
-      for (const segment of empty) {
-        if (this.#parts.segments.isCurrent(segment)) empty.delete(segment);
-        else store.removeSegment(segment);
-      }
-    });
-    for (const segment of empty) this.#parts.segments.remove(segment);
-    for (const { place, size } of free) {
-      if (!empty.has(segmentOf(place))) await this.#parts.segments.punch(place, size);
-    }
+    await replaceExtents(this.#parts, changes);
   }
 
   #neededUnits({ inode, start, units, epoch }: Extent): UnitRange[] {
@@ -220,6 +195,44 @@ export class Collector {
     const { store } = this.#parts;
     const reader = this.#reader(store.gfidOf(inode), epoch);
     return reader !== undefined && store.kept(inode, reader) === epoch;
+  }
+}
+
+/** An extent, and what stays of it. */
+export interface Replaced {
+  readonly extent: Extent;
+  readonly rest: readonly Extent[];
+}
+
+/** Has extents give way to what stays of them, and gives the room of the rest back. Throws FopError. */
+export async function replaceExtents(
+  { store, journal, segments }: Pick<CollectParts, "store" | "journal" | "segments">,
+  changes: readonly Replaced[],
+): Promise<void> {
+  if (!changes.length) return;
+  const free: { place: number; size: number }[] = [];
+  const empty = new Set<number>();
+  await journal.add(() => {
+    free.length = 0;
+    empty.clear();
+    for (const { extent, rest } of changes) {
+      store.removeExtent(extent);
+      for (const part of rest) store.putExtent(part);
+      if (extent.place === ZEROS) continue;
+      const gaps = gapsOf(extent, rest);
+      free.push(...gaps);
+      const bytes = gaps.reduce((sum, { size }) => sum + size, 0);
+      const segment = segmentOf(extent.place);
+      if (store.addLive(segment, -bytes) === 0) empty.add(segment);
+    }
+    for (const segment of empty) {
+      if (segments.isCurrent(segment)) empty.delete(segment);
+      else store.removeSegment(segment);
+    }
+  });
+  for (const segment of empty) segments.remove(segment);
+  for (const { place, size } of free) {
+    if (!empty.has(segmentOf(place))) await segments.punch(place, size);
   }
 }
 

@@ -12,6 +12,7 @@ import type { Durability } from "snapshot/engine/journal.ts";
 import type { Live } from "snapshot/engine/live.ts";
 import type { View } from "snapshot/engine/view.ts";
 import { allChanges, checkData, type Touch } from "tests/history/differences.ts";
+import { checkCopied } from "tests/history/copied.ts";
 import { atKillPoints, copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
@@ -69,13 +70,13 @@ export class Story {
 
   /**
    * Tells `steps` steps of the story of a seed in `directory`. `kills`: every disk that a kill would
-   * leave is looked at. Throws StoryFailure.
+   * leave is looked at; `copies`: another copy of the brick gets the history. Throws StoryFailure.
    */
   static async tell(
     seed: number,
     steps: number,
     directory: string,
-    { kills = false } = {},
+    { kills = false, copies = false } = {},
   ): Promise<Story> {
     const story = new Story(seed, directory);
     const durability: Durability = story.#random(4) ? "relaxed" : "strict";
@@ -87,6 +88,7 @@ export class Story {
       }
       await story.#check("at the end");
       await story.#differences();
+      if (copies) await story.#copy();
       await story.#end();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -425,6 +427,23 @@ export class Story {
         throw new StoryFailure(`${when}: ${(error as Error).message}`, { cause: error });
       }
     }
+  }
+
+  async #copy(): Promise<void> {
+    this.lines.push("copy");
+    const epoch = this.#epoch += 2;
+    await checkCopied({
+      ...{ random: this.#random, history: this.#history, volume: this.#volume, epoch, copyDisk },
+      ...{ disk: `${this.#directory}/0`, place: `${this.#directory}/copy` },
+      changes: () => this.#changes(),
+      compare: async (history, when, some = false) => {
+        for (const [id, { copy, file }] of this.#taken) {
+          if (some && !history.readers.get(id)) continue;
+          await compare(`${when}, ${id}`, history.view(id), copy, file);
+        }
+      },
+    });
+    await this.#check("after it was copied");
   }
 
   /** Without readers nothing is left. */

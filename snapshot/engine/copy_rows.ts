@@ -1,0 +1,89 @@
+/**
+ * Rows of a history that comes from another copy of the brick, in the index. As long as it is on its
+ * way they have negative epochs, so that no reader sees them; all become positive at once.
+ */
+
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Extent } from "snapshot/engine/store.ts";
+
+/** A place in the rows of one table, in an order that stays while others go. */
+export interface RowPlace {
+  readonly epoch: number;
+  /** Number of the inode, or of the directory. */
+  readonly inode: number;
+}
+
+/** Beyond the epochs of what is on its way are those of what it took the place of, until that goes. */
+const REPLACED = 2 ** 40;
+
+const TABLES = ["extent", "inode_version", "dentry_version", "kept"] as const;
+
+/** Methods throw what SQLite throws. */
+export class CopyRows {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  constructor(database: DatabaseSync) {
+    this.#db = database;
+  }
+
+  /** How many rows there are of epochs before `until`. */
+  count(until: number): number {
+    const counts = TABLES.map((table) =>
+      `(SELECT count(*) FROM ${table} WHERE epoch > 0 AND epoch < ${Math.floor(until)})`
+    );
+    return this.#statement(`SELECT ${counts.join(" + ")} AS rows`).get()!["rows"] as number;
+  }
+
+  /** Whether anything is on its way. */
+  get any(): boolean {
+    return TABLES.some((table) =>
+      this.#statement(`SELECT 1 FROM ${table} WHERE epoch < 0 LIMIT 1`).get() !== undefined
+    );
+  }
+
+  state({ inode, epoch }: RowPlace): Uint8Array | undefined {
+    const row = this.#statement("SELECT state FROM inode_version WHERE inode = ? AND epoch = ?")
+      .get(inode, epoch);
+    return row && row["state"] as Uint8Array;
+  }
+
+  /** Rows of data of one epoch that begin from `start` to before `end`, in units. */
+  extents(inode: number, epoch: number, start: number, end: number): Extent[] {
+    return this.#statement(
+      "SELECT * FROM extent WHERE inode = ? AND epoch = ? AND start >= ? AND start < ? ORDER BY start",
+    ).all(inode, epoch, start, end) as unknown as Extent[];
+  }
+
+  /** Forgets names and states that are on their way, or had their place taken. */
+  dropNames(): void {
+    for (const table of ["inode_version", "dentry_version"]) {
+      this.#statement(`DELETE FROM ${table} WHERE epoch < 0`).run();
+    }
+  }
+
+  /** What is on its way takes the place of all that there is of epochs before `until`. */
+  turn(until: number): void {
+    // Kept files have their epochs in their names.
+    this.#statement("DELETE FROM kept WHERE epoch > 0 AND epoch < ?").run(until);
+    for (const table of TABLES) {
+      this.#statement(
+        `UPDATE ${table} SET epoch = -epoch - ? WHERE epoch > 0 AND epoch < ?`,
+      ).run(REPLACED, until);
+      this.#statement(`UPDATE ${table} SET epoch = -epoch WHERE epoch < 0 AND epoch > ?`)
+        .run(-REPLACED);
+    }
+  }
+
+  /** Rows of these epochs are to be looked through for what nobody needs. */
+  toCollect(epochs: readonly number[]): void {
+    const statement = this.#statement("INSERT OR IGNORE INTO removed VALUES (?)");
+    for (const epoch of epochs) statement.run(epoch);
+  }
+
+  #statement(text: string): StatementSync {
+    let statement = this.#statements.get(text);
+    if (!statement) this.#statements.set(text, statement = this.#db.prepare(text));
+    return statement;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * A history that another copy of the brick gets, which is empty or lost some snapshots: while both go
+ * on, with kills of the one that gets it, and everything compared afterwards.
+ */
+
+import type { HistoryCopies } from "core/history_copies.ts";
+import { copyHistory, type CopyPlace } from "mgmt/snapshots/copy_history.ts";
+import { copiesOf } from "snapshot/engine/copies.ts";
+import { History } from "snapshot/engine/history.ts";
+import { testEnv } from "tests/fakes/node.ts";
+import type { SmallVolume } from "tests/fakes/small_volume.ts";
+
+/** A story, as far as this needs it. */
+export interface Told {
+  readonly random: (below: number) => number;
+  readonly history: History;
+  readonly volume: SmallVolume;
+  /** Has the story's "data" and "history". */
+  readonly disk: string;
+  /** A new directory for the other copy. */
+  readonly place: string;
+  readonly epoch: number;
+  /** Changes of the story. */
+  readonly changes: () => Promise<void>;
+  /** Copies a directory. */
+  readonly copyDisk: (from: string, to: string) => void;
+  /** Compares what snapshots show with what they should; `some`: it need not have all of them. */
+  readonly compare: (history: History, when: string, some?: boolean) => Promise<void>;
+}
+
+const ID = "copy", ROWS_AT_ONCE = 5, WITHOUT = "user.none";
+const READER = { id: ID, kind: "clone", file: undefined, name: "", created: 0 } as const;
+
+/** See the head of this file. Throws. */
+export async function checkCopied(told: Told): Promise<void> {
+  const { random, history, disk, epoch, compare, copyDisk } = told;
+  let { place } = told;
+  const isEmpty = random(2) === 0;
+  if (isEmpty) {
+    Deno.mkdirSync(place, { recursive: true });
+    copyDisk(`${disk}/data`, `${place}/data`);
+  } else copyDisk(disk, place);
+  let volume = told.volume.movedTo(`${place}/data`);
+  const opened = () =>
+    History.open({
+      ...{ directory: `${place}/history`, live: volume },
+      ...{ durability: "relaxed", env: testEnv() },
+    });
+  let other = await opened();
+  try {
+    for (const { id } of other.readers.list()) if (random(2)) await other.remove(id);
+    if (random(2)) await other.collected();
+    for (const each of [history, other]) await each.take({ ...READER, epoch, active: false });
+    history.copyOut.rowsAtOnce = ROWS_AT_ONCE;
+    let noted: CopyPlace | undefined;
+    for (let tries = 0;; tries++) {
+      const stop = new AbortController();
+      // What is asked for the last time is not disturbed any more.
+      const calls = tries < 2 ? random(40) : Infinity;
+      const to = watched(copiesOf(other), calls, async () => {
+        if (random(3) === 0) await told.changes();
+        if (random(3) === 0) await write(other, volume, random);
+      }, stop);
+      try {
+        await copyHistory({
+          ...{ from: copiesOf(history), to, id: ID, epoch, without: WITHOUT },
+          ...noted ? { place: noted } : {},
+          note: (how) => Promise.resolve(void (noted = how)),
+        }, stop.signal);
+        const readers = history.readers.list().filter((reader) => reader.epoch < epoch);
+        await to.end(ID, readers);
+        break;
+      } catch (error) {
+        if (!stop.signal.aborted) throw error;
+        await compare(other, "in the other copy, in between", true);
+        if (random(2)) {
+          copyDisk(place, `${place}-killed`);
+          volume = volume.movedTo(`${place}-killed/data`);
+        }
+        await other.close();
+        if (volume.directory !== `${place}/data`) place += "-killed";
+        other = await opened();
+        await compare(other, "in the other copy, opened in between", true);
+      }
+    }
+    await compare(other, "in the other copy");
+    await other.remove(ID);
+    for (let more = 3; more > 0; more--) await write(other, volume, random);
+    await compare(other, "in the other copy, after changes");
+    await other.collected();
+    await other.close();
+    other = await opened();
+    await compare(other, "in the other copy, opened again");
+    for (const { id } of other.readers.list()) await other.remove(id);
+    await other.collected();
+    const { rows, bytes } = other.usage();
+    if (rows || bytes) throw new Error(`${rows} rows and ${bytes} bytes are left in the copy`);
+  } finally {
+    await other.close();
+    await history.remove(ID);
+  }
+}
+
+async function write(
+  history: History,
+  volume: SmallVolume,
+  random: (below: number) => number,
+): Promise<void> {
+  const gfid = [...volume.files.keys()][random(Math.max(1, volume.files.size))];
+  if (!gfid) return;
+  const offset = random(30_000), data = new Uint8Array(1 + random(9000)).fill(random(256));
+  await history.change(async () => {
+    await history.preserve.data(gfid, offset, data.length);
+    volume.write(gfid, offset, data);
+  });
+}
+
+/** Calls `between` before each order, and aborts at number `calls`. */
+function watched(
+  copies: HistoryCopies,
+  calls: number,
+  between: () => Promise<void>,
+  stop: AbortController,
+): HistoryCopies {
+  let left = calls;
+  return new Proxy(copies, {
+    get: (of, name) => async (...args: unknown[]) => {
+      await between();
+      if (left-- <= 0) stop.abort(new Error("killed"));
+      stop.signal.throwIfAborted();
+      const order = of[name as keyof HistoryCopies] as (...args: unknown[]) => unknown;
+      return await order(...args);
+    },
+  });
+}

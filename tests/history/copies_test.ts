@@ -1,0 +1,16 @@
+import { Story } from "tests/history/story.ts";
+
+const SEEDS = Number(Deno.env.get("MORTAR_STORIES") ?? 60), STEPS = 24;
+
+Deno.test(`snapshot/engine: ${SEEDS} random stories go to another copy of the brick as they are`, async () => {
+  const root = Deno.makeTempDirSync({ prefix: "copies-" });
+  try {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const directory = `${root}/${seed}`;
+      await Story.tell(seed, STEPS, directory, { copies: true });
+      Deno.removeSync(directory, { recursive: true });
+    }
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+});
