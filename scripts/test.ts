@@ -2,7 +2,8 @@
  * Everything that has to be right, in one command: installs the Debian packages that the tests use
  * (as root; otherwise says what is missing, and those tests count as skipped), then format, lint,
  * import and tidy checks, types, the unit and conformance tests, and real processes with real
- * clients. Each check counts as one test. The last line is `N passed, N failed, N skipped`.
+ * clients, which run dist/mortar; with `MORTAR=scripts/mortar` they run the sources. Each check counts
+ * as one test. The last line is `N passed, N failed, N skipped`.
  */
 
 // deno-lint-ignore-file no-console -- a command's output
@@ -135,13 +136,16 @@ function unescaped(_all: string, name: string): string {
 }
 
 /** Runs tests; answers the JUnit text with the exit code. */
-async function tested(args: readonly string[]): Promise<{ code: number; xml: string }> {
+async function tested(
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<{ code: number; xml: string }> {
   const junit = await Deno.makeTempFile({ suffix: ".xml" });
   try {
     const code = await run(Deno.execPath(), [
       ...["test", "--allow-all", "--no-check", `--junit-path=${junit}`],
       ...args,
-    ]);
+    ], env);
     return { code, xml: await Deno.readTextFile(junit) };
   } finally {
     await Deno.remove(junit);
@@ -152,6 +156,7 @@ interface Suite {
   readonly name: string;
   readonly flags: readonly string[];
   readonly paths: readonly string[];
+  readonly env?: Record<string, string>;
   /**
    * So many failed tests are tried once more, each alone, when all others are done: on a machine that
    * stood still for seconds a time-out says nothing about us. What passes then is named as unsteady.
@@ -161,18 +166,18 @@ interface Suite {
 
 async function suite(
   counts: Counts,
-  { name, flags, paths, secondTries = 0 }: Suite,
+  { name, flags, paths, env = {}, secondTries = 0 }: Suite,
 ): Promise<void> {
   const began = performance.now();
   const files = paths.filter(exists);
-  const { code, xml } = await tested([...flags, ...files]);
+  const { code, xml } = await tested([...flags, ...files], env);
   const found = countJunit(xml), failed = failedTests(xml);
   // A run that died tells nothing in its file, or too little.
   if (code !== 0 && found.failed === 0) found.failed = 1;
   else if (failed.length === found.failed && failed.length <= secondTries) {
     for (const test of failed) {
       const filter = `--filter=/^${test.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")}$/`;
-      const again = await tested([...flags, filter, ...files]);
+      const again = await tested([...flags, filter, ...files], env);
       const { passed } = countJunit(again.xml);
       if (again.code !== 0 || passed !== 1) continue;
       found.failed--;
@@ -214,10 +219,12 @@ async function main(): Promise<void> {
     "--no-check",
     "tests/sim/run.ts",
   );
+  await check(counts, "compile", "run", "--allow-all", "--no-check", "scripts/compile.ts");
   await suite(counts, {
     name: "real processes",
     flags: [],
     paths: ["tests/e2e"],
+    env: { MORTAR: Deno.env.get("MORTAR") ?? "dist/mortar" },
     secondTries: 3,
   });
   console.log(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`);

@@ -4,9 +4,8 @@ import { match, ok, strictEqual as equal } from "node:assert/strict";
 import { DaemonProcess } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { must, Namespace, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 import { GLUSTERD_HOST, inGlusterd } from "tests/e2e/real_glusterd.ts";
-
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
 
 /** Waits until all bricks of a volume are online. */
 const ONLINE = (volume: string, bricks: number) =>

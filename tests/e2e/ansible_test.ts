@@ -4,16 +4,16 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { Island, ISLAND_DIR, ISLAND_HOST } from "tests/e2e/island.ts";
+import { PROGRAM_DIR } from "tests/e2e/program.ts";
 
 const MODULES = "/usr/lib/python3/dist-packages/ansible_collections/gluster";
 const PROGRAMS = ["gluster", "ansible", "unshare", MODULES];
-const SCRIPTS = new URL("../../scripts", import.meta.url).pathname;
 
 const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
 /** Which `gluster` a module finds. */
 const PROGRAM_OF = {
   "GlusterFS's own command line": { path: PATH, theirs: true },
-  "our gluster": { path: `${SCRIPTS}:${PATH}`, theirs: false },
+  "our gluster": { path: `${PROGRAM_DIR}:${PATH}`, theirs: false },
 } as const;
 
 interface Result {

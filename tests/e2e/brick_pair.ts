@@ -6,11 +6,10 @@ import { parseVolfile, printVolfile, type VolumeBlock } from "core/volfile.ts";
 import { Volume } from "core/volume.ts";
 import { type BrickKind } from "tests/e2e/harness.ts";
 import { exists, listens, must, Process, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 import { brickVolfile } from "tests/e2e/volfiles.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { TYPES } from "xlators/mod.ts";
-
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
 
 /** Layers of GlusterFS's own that a client's volfile has above distribute. */
 const PERFORMANCE = ["utime", "write-behind", "open-behind", "quick-read", "md-cache"];

@@ -3,6 +3,7 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
 function volfile(directory: string, port = 0, more = ""): string {
   return `volume posix
@@ -58,8 +59,7 @@ Deno.test("mortar: help, versions and unknown words have their exit codes", asyn
 
 Deno.test("mortar: runs from any directory and through a link", async () => {
   const dir = await Deno.makeTempDir();
-  const script = new URL("../../scripts/mortar", import.meta.url).pathname;
-  await Deno.symlink(script, `${dir}/first`);
+  await Deno.symlink(MORTAR, `${dir}/first`);
   await Deno.symlink("first", `${dir}/mortar`);
   const { code, stdout } = await new Deno.Command("./mortar", {
     args: ["--version"],

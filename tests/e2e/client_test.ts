@@ -23,8 +23,7 @@ import { DaemonProcess } from "tests/e2e/daemon.ts";
 import { cannotRun } from "tests/e2e/harness.ts";
 import { Process, until } from "tests/e2e/process.ts";
 import { TYPES } from "xlators/mod.ts";
-
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
+import { MORTAR } from "tests/e2e/program.ts";
 
 function brickVolfile(directory: string, port: number): string {
   return `volume posix

@@ -4,9 +4,9 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { DaemonProcess } from "tests/e2e/daemon.ts";
 import { cannotRun } from "tests/e2e/harness.ts";
 import { run, until } from "tests/e2e/process.ts";
+import { MORTAR, PROGRAM_DIR } from "tests/e2e/program.ts";
 
-const SCRIPTS = new URL("../../scripts/", import.meta.url).pathname;
-const MORTAR = `${SCRIPTS}mortar`, GLUSTER = `${SCRIPTS}gluster`;
+const GLUSTER = `${PROGRAM_DIR}/gluster`;
 
 interface Node {
   readonly dir: string;
@@ -251,7 +251,7 @@ Deno.test({
   async fn() {
     await withNode(async ({ dir, home, mortar }) => {
       equal((await mortar(`volume create vault 127.0.0.1:${dir}/b1 force`)).code, 0);
-      const env = { PATH: `${SCRIPTS}:${Deno.env.get("PATH")}`, DENO: Deno.execPath() };
+      const env = { PATH: `${PROGRAM_DIR}:${Deno.env.get("PATH")}`, DENO: Deno.execPath() };
       const before = `mortar --home ${home} volume `;
       const bash = `eval "$(mortar completion bash)"
         COMP_LINE='${before}start va' COMP_POINT=\${#COMP_LINE}

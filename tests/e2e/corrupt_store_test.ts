@@ -2,8 +2,7 @@ import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { exists, run, until } from "tests/e2e/process.ts";
-
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
+import { MORTAR } from "tests/e2e/program.ts";
 
 /** The id that `volume info` shows. */
 async function idOf(node: ManagedNode): Promise<string> {

@@ -1,8 +1,7 @@
 /** A daemon of ours as a process: what it says, line by line, and how it ends. */
 
 import { PATIENCE_MS } from "tests/e2e/process.ts";
-
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
+import { MORTAR } from "tests/e2e/program.ts";
 
 /** `mortar ARGS…`, started. */
 export class DaemonProcess implements AsyncDisposable {

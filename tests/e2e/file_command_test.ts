@@ -5,8 +5,7 @@ import { BrickPair } from "tests/e2e/brick_pair.ts";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { must, until } from "tests/e2e/process.ts";
-
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
+import { MORTAR } from "tests/e2e/program.ts";
 
 /** A volume that commands can use. */
 class Served implements AsyncDisposable {

@@ -4,11 +4,12 @@
 import { e2e } from "tests/e2e/harness.ts";
 import { Island, ISLAND_DIR, ISLAND_HOST } from "tests/e2e/island.ts";
 import type { Finished } from "tests/e2e/process.ts";
+import { PROGRAM_DIR } from "tests/e2e/program.ts";
 
 const PROGRAMS = ["gluster", "glusterd", "unshare"];
 
 const THEIR_GLUSTER = "gluster";
-const OUR_GLUSTER = new URL("../../scripts/gluster", import.meta.url).pathname;
+const OUR_GLUSTER = `${PROGRAM_DIR}/gluster`;
 
 /** Brick N. */
 const b = (name: string) => `${ISLAND_HOST}:${ISLAND_DIR}/bricks/${name}`;

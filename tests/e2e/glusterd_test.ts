@@ -6,8 +6,9 @@
 import { match, ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { exists, run } from "tests/e2e/process.ts";
+import { PROGRAM_DIR } from "tests/e2e/program.ts";
 
-const OURS = new URL("../../scripts/glusterfsd", import.meta.url).pathname;
+const OURS = `${PROGRAM_DIR}/glusterfsd`;
 const HOST = "10.99.3.1";
 
 /**

@@ -4,8 +4,9 @@ import { deepStrictEqual as deepEqual } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { Island, ISLAND_DIR, ISLAND_HOST } from "tests/e2e/island.ts";
 import { until } from "tests/e2e/process.ts";
+import { PROGRAM_DIR } from "tests/e2e/program.ts";
 
-const OURS = new URL("../../scripts/gluster", import.meta.url).pathname;
+const OURS = `${PROGRAM_DIR}/gluster`;
 const BRICKS = ["r1", "r2", "r3"].map((name) => `${ISLAND_HOST}:${ISLAND_DIR}/bricks/${name}`);
 
 /** Said by our command line as by GlusterFS's. */

@@ -4,6 +4,7 @@
  */
 
 import { must, run, type RunOptions, until } from "tests/e2e/process.ts";
+import { MORTAR, PROGRAM_DIR } from "tests/e2e/program.ts";
 
 /** Its address; `gluster` takes no bricks on loopback addresses. */
 export const ISLAND_HOST = "10.77.9.1";
@@ -11,9 +12,7 @@ export const ISLAND_HOST = "10.77.9.1";
 /** Directory for bricks and all else, in memory. */
 export const ISLAND_DIR = "/srv";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
-
-const GLUSTERD = new URL("../../scripts/glusterd", import.meta.url).pathname;
+const GLUSTERD = `${PROGRAM_DIR}/glusterd`;
 
 // Groups of options are a part of the GlusterFS packages, not of a daemon's state.
 const SET_UP = `

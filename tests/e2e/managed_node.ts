@@ -2,8 +2,8 @@
 
 import { Mount } from "tests/e2e/harness.ts";
 import { Namespace, Process, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 /** Its address. */
 export const NODE_HOST = "127.0.0.1";
 

@@ -4,9 +4,9 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { LONG } from "tests/e2e/harness.ts";
 import { exists, processesNaming, residentBytes, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
 const HOST = "127.0.0.1";
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
 const BUSY = /Another transaction is in progress for /;
 
 type Ended = { readonly code: number; readonly out: string; readonly err: string };

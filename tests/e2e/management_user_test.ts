@@ -4,8 +4,8 @@ import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "n
 import { DaemonProcess } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { exists, must, Namespace, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
 const USER = 65534;
 
 /** Numbers of the processes of a user in a namespace. */

@@ -7,8 +7,8 @@ import { match, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { must, processesNaming, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 const LONG = "entry-timeout=600,attribute-timeout=600";
 const OPTIONS = {
   "features.cache-invalidation": "on",

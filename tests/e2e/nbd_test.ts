@@ -6,8 +6,8 @@ import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { must, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
 const MIB = 2 ** 20, DISK_BYTES = 64 * MIB;
 /** What the image is that goes in and out: sparse, so that holes count. */
 const COPIED_BYTES = Deno.env.get("MORTAR_LONG") ? 4096 * MIB : 256 * MIB;

@@ -3,8 +3,7 @@
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { run } from "tests/e2e/process.ts";
-
-const SCRIPTS = new URL("../../scripts", import.meta.url).pathname;
+import { PROGRAM_DIR } from "tests/e2e/program.ts";
 
 /** Runs shell commands with our programs on the path and GlusterFS's places empty; answers sections. */
 async function withOldNames(script: string): Promise<Map<string, string>> {
@@ -14,7 +13,7 @@ async function withOldNames(script: string): Promise<Map<string, string>> {
       `${dir}/script`,
       `ip link set lo up && ip addr add 10.99.4.1/24 dev lo
 for each in /var/lib/glusterd /var/run /var/log/glusterfs; do mount -t tmpfs none $each; done
-export PATH=${SCRIPTS}:$PATH DENO=${Deno.execPath()}
+export PATH=${PROGRAM_DIR}:$PATH DENO=${Deno.execPath()}
 cd ${dir}
 ${script}
 `,

@@ -2,8 +2,7 @@
 
 import { type Cluster, HOST } from "tests/e2e/harness.ts";
 import { Process, run, until } from "tests/e2e/process.ts";
-
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
+import { MORTAR } from "tests/e2e/program.ts";
 
 /** `mortar client HOST:/VOLUME`. Dispose it before the cluster. */
 export class OurMount implements AsyncDisposable {

@@ -3,9 +3,8 @@
 import type { Cluster } from "tests/e2e/harness.ts";
 import { untilHealed } from "tests/e2e/heals.ts";
 import { Process } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 import { healVolfile } from "tests/e2e/volfiles.ts";
-
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 
 /** Starts `mortar heal` on the cluster's volume; the caller ends it. */
 export async function startOwnHealer(cluster: Cluster): Promise<Process> {

@@ -3,8 +3,8 @@
 import { ok } from "node:assert/strict";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { processesNaming, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 /** Nothing remembered by the kernel, so that two mounts see the same at once. */
 export const FRESH = "acl,entry-timeout=0,attribute-timeout=0";
 /** Layers that remember what others may change, or promise what bricks were not asked for yet. */

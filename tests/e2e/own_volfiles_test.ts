@@ -4,8 +4,8 @@ import { ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { processesNaming, run, until } from "tests/e2e/process.ts";
 import { XLATORS } from "xlators/mod.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 const CASES = new URL("./fs_cases.py", import.meta.url).pathname;
 
 /** `NAME TYPE KEY=VALUE… < SUBVOLUME…`; `@` is a directory of the test. A line without `<` stacks. */

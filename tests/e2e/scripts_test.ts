@@ -7,9 +7,9 @@
 import { deepStrictEqual as deepEqual } from "node:assert/strict";
 import { e2e, KIND } from "tests/e2e/harness.ts";
 import { Island, ISLAND_DIR } from "tests/e2e/island.ts";
+import { PROGRAM_DIR } from "tests/e2e/program.ts";
 
 const CASES = new URL("scripts_cases.sh", import.meta.url).pathname;
-const SCRIPTS = new URL("../../scripts", import.meta.url).pathname;
 const PROGRAMS = ["gluster", "gf_attach", "unshare", "getfattr", "xmllint", "killall"];
 
 // Scripts name the machine, as their bricks' host. Their own hooks, and those of packages, stay out.
@@ -31,7 +31,7 @@ exec bash ${CASES} island ${ISLAND_DIR} "$@"
 /** Runs cases; fails with the steps that did. */
 async function passes(...cases: readonly string[]): Promise<void> {
   await using island = await Island.create();
-  const { out, err } = await island.run(["sh", "-c", RUN, "sh", KIND, SCRIPTS, ...cases], {
+  const { out, err } = await island.run(["sh", "-c", RUN, "sh", KIND, PROGRAM_DIR, ...cases], {
     env: { DENO: Deno.execPath() },
     timeoutMs: 600_000,
   });

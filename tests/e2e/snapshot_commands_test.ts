@@ -8,8 +8,8 @@ import { e2e, LONG } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { OurMount } from "tests/e2e/our_mount.ts";
 import { must, Process, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 const WRITER = new URL("stamped_writer.py", import.meta.url).pathname;
 
 /** GlusterFS's command line, asking this node's daemon. */

@@ -5,11 +5,11 @@ import { brickKey, graphKey, volfileKeys, volfileText } from "mgmt/volgen/volfil
 import { proxyName } from "mgmt/volgen/own_graph.ts";
 import { Mount } from "tests/e2e/harness.ts";
 import { listens, must, Namespace, Process, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
 const HOST = "127.0.0.1";
 const VOLFILE_PORT = 24007;
 const GLFSHEAL = "/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal";
-const MORTAR = new URL("../../scripts/mortar", import.meta.url).pathname;
 
 /** What sort of volume it is; the rest of the record follows. */
 export type Shape =
