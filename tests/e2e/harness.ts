@@ -184,7 +184,7 @@ export interface ClusterOptions {
   /** Directories of existing bricks to serve instead of fresh ones. */
   readonly adopt?: readonly string[];
   readonly volumeId?: string;
-  readonly brick?: Pick<BrickFacts, "allow" | "reject" | "login" | "snapshots">;
+  readonly brick?: Pick<BrickFacts, "allow" | "reject" | "login" | "snapshots" | "counts">;
   readonly client?: Pick<ClientFacts, "login" | "sourceAddress" | "pingTimeout" | "shard">;
   /** Each brick is on a host of its own, which can be cut off; else all share one. */
   readonly hosts?: boolean;

@@ -40,6 +40,8 @@ export interface BrickFacts {
   readonly snapshots?: "strict" | "relaxed";
   /** It remembers what copies miss: a layer that only our bricks have. */
   readonly changedRanges?: boolean;
+  /** It counts what it is asked for. */
+  readonly counts?: boolean;
   /** With these, only who knows them may come in by login. */
   readonly login?: { readonly user: string; readonly password: string };
 }
@@ -129,7 +131,7 @@ export function brickVolfile(facts: BrickFacts): string {
       "index-base": `${path}/.glusterfs/indices`,
     }),
     block(path, "debug/io-stats", {
-      "count-fop-hits": "off",
+      "count-fop-hits": facts.counts ? "on" : "off",
       "latency-measurement": "off",
       "log-level": "INFO",
       "unique-id": path,
