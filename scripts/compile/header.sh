@@ -52,7 +52,7 @@ unpack() {
   trap 'rm -rf "$new"' EXIT
   trap 'exit 1' HUP INT TERM
   why=$(packed "$2" "$3" | tar -xzopf - -C "$new" 2>&1) ||
-    refuse "it cannot be unpacked in $base, which takes 100 MB: ${why%%"$newline"*}"
+    refuse "it cannot be unpacked in $base, is there room for 100 MB? (${why%%"$newline"*})"
   chmod 755 "$new"
   mv -T "$new" "$base/$1" 2>/dev/null || [ -d "$base/$1" ] || refuse "$base cannot be written"
   rm -rf "$new"
