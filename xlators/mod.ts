@@ -15,6 +15,7 @@ import { barrier } from "xlators/features/barrier/barrier.ts";
 import { changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
+import { qcow2 } from "xlators/features/qcow2/qcow2.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { snapshot } from "xlators/features/snapshot/snapshot.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
@@ -47,6 +48,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   changedRanges,
   index,
   locks,
+  qcow2,
   readOnly,
   snapshot,
   upcall,

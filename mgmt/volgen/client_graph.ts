@@ -37,6 +37,8 @@ export interface ClientOptions {
   readonly has?: (type: string) => boolean;
   /** Switches that are off where nobody set them, though they are on in GlusterFS. */
   readonly off?: ReadonlySet<string>;
+  /** Whether it may show what is in images: GlusterFS's clients have no such layer. */
+  readonly inside?: boolean;
 }
 
 /** The graph of a client. */
@@ -46,7 +48,7 @@ export function clientGraph(input: VolgenInput, given: ClientOptions): VolumeBlo
 
 /** The same, not yet printed. */
 export function clientLayers({ volume, readOnly }: VolgenInput, given: ClientOptions): Layer[] {
-  const { asker, top = volume.name, has = () => true, off } = given;
+  const { asker, top = volume.name, has = () => true, off, inside = false } = given;
   const settings = clientSettings(volume);
   const bottom = clusterLayers(volume, asker, has);
   const upper = [
@@ -55,6 +57,8 @@ export function clientLayers({ volume, readOnly }: VolgenInput, given: ClientOpt
     ...PERFORMANCE.filter(([key, , on]) => isOn(settings, key, on && !off?.has(key)))
       .filter(([key]) => !isBelow(settings, key))
       .map(([, type]) => layerOf(volume.name, type)),
+    // Above those that write behind and remember: what is read of an image is what this client sees.
+    ...(inside && isOn(settings, "features.qcow2") ? [layerOf(volume.name, "features/qcow2")] : []),
     ...(readOnly ? [layerOf(volume.name, "features/read-only", { "read-only": "on" })] : []),
     ...debugLayers(volume, "client"),
   ].filter(({ type }) => has(type));

@@ -25,7 +25,7 @@ const OFF: ReadonlySet<string> = new Set(["performance.open-behind"]);
 
 /** The graph of our own clients. Layers that we do not have are left out if files are the same without. */
 export function ownGraph(input: VolgenInput, asker: Asker): VolumeBlock[] {
-  return blocks(forOurs(clientLayers(input, { asker, has, off: OFF })));
+  return blocks(forOurs(clientLayers(input, { asker, has, off: OFF, inside: true })));
 }
 
 /** The graph of a proxy: our own client's, served. */
@@ -36,6 +36,7 @@ export function proxyGraph(input: VolgenInput): VolumeBlock[] {
   const layers = clientLayers(input, {
     asker: "trusted",
     top: name,
+    inside: true,
     has: (type) => has(type) && !type.startsWith("performance/"),
   });
   const host = input.bindToHost ? proxyHost(input) : undefined;

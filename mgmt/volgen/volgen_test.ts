@@ -87,6 +87,18 @@ Deno.test("mgmt/volgen: our own client builds its graph of what we have", () => 
   equal(find(graph(near, "client"), "v-dht").type, "cluster/nufa");
 });
 
+Deno.test("mgmt/volgen: what is in images is shown by our own client and the proxy alone", () => {
+  const given = input(2, { ...REPLICA, options: { "features.qcow2": "on" } });
+  for (const name of ["own", "proxy", "client", "heal"] as const) {
+    const found = graph(given, name).filter(({ type }) => type === "features/qcow2");
+    equal(found.length, name === "own" || name === "proxy" ? 1 : 0, name);
+  }
+  // Whatever is answered early, it is seen in images, too.
+  deepEqual(find(graph(given, "own"), "v").subvolumes, ["v-qcow2"]);
+  deepEqual(built(graph(given, "own")), []);
+  ok(!graph(input(2), "own").some(({ type }) => type === "features/qcow2"));
+});
+
 Deno.test("mgmt/volgen: only the last brick of each set is an arbiter", () => {
   const given = input(6, { kind: "replicate", replicaCount: 3, arbiterCount: 1 });
   const arbiters = given.volume.bricks.map((brick) =>

@@ -27,6 +27,15 @@ export const FEATURES: readonly VolumeOption[] = [
     }],
     ["features.shard-deletion-rate", whole(100), "100", "Pieces that are removed at once."],
   ]),
+  ...rows("features/qcow2", [
+    [
+      "features.qcow2",
+      onOff,
+      "off",
+      "Our mounts, and the volume's proxy, show what is in qcow2 images as plain files.",
+      { option: "!qcow2" },
+    ],
+  ]),
   ...rows("features/access-control", [
     ["features.acl", onOff, "enable", "POSIX access control lists are enforced by bricks.", {
       option: "!access-control",

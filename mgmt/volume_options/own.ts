@@ -36,6 +36,7 @@ const SPELLED: Readonly<Record<string, Spelled>> = {
   "features.enforce-mandatory-lock": { supplied: true, hidden: true },
   "features.locks-notify-contention": { shown: "yes" },
   "features.locks-revocation-clear-all": { shown: "false" },
+  "features.qcow2-cache-size": { shown: "64MB" },
   "features.show-snapshot-directory": { supplied: true },
   "features.snapshot-directory": { supplied: true },
   "features.worm": { supplied: true },

@@ -126,6 +126,7 @@ const CLIENT_XLATORS = new Set([
   "cluster/distribute",
   "cluster/nufa",
   "cluster/switch",
+  "features/qcow2",
   "features/shard",
   "features/snapview-client",
   "features/quiesce",

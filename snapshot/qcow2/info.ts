@@ -3,6 +3,7 @@
 import { CORRUPT, EXTENDED_L2 } from "snapshot/qcow2/header.ts";
 import { EXT_BACKING_FORMAT, EXT_DATA_FILE, extensionText } from "snapshot/qcow2/header.ts";
 import type { Image } from "snapshot/qcow2/image.ts";
+import { viewOf } from "snapshot/qcow2/numbers.ts";
 import type { SnapshotEntry } from "snapshot/qcow2/snapshot_table.ts";
 
 /** What is printed as JSON. */
@@ -49,6 +50,7 @@ export async function imageInfo(image: Image, actualSize?: number): Promise<Info
 
 /** A snapshot as QEMU describes it. */
 export function snapshotInfo(snapshot: SnapshotEntry): Info {
+  const icount = instructions(snapshot);
   return {
     id: snapshot.id,
     name: snapshot.name,
@@ -57,5 +59,14 @@ export function snapshotInfo(snapshot: SnapshotEntry): Info {
     "date-nsec": snapshot.nanoseconds,
     "vm-clock-sec": Number(snapshot.vmClock / 1_000_000_000n),
     "vm-clock-nsec": Number(snapshot.vmClock % 1_000_000_000n),
+    ...icount === undefined ? {} : { icount },
   };
+}
+
+// How many instructions the guest had run, if QEMU counted them: the first of what is beyond the fields
+// that the specification names.
+function instructions({ more }: SnapshotEntry): number | undefined {
+  const NOT_COUNTED = 2n ** 64n - 1n;
+  const count = more.length < 8 ? NOT_COUNTED : viewOf(more).getBigUint64(0);
+  return count === NOT_COUNTED ? undefined : Number(count);
 }

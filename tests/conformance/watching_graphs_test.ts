@@ -14,6 +14,7 @@ import { trace } from "xlators/debug/trace/trace.ts";
 import { accessControl } from "xlators/features/access-control/access_control.ts";
 import { barrier } from "xlators/features/barrier/barrier.ts";
 import { index } from "xlators/features/index/index.ts";
+import { qcow2 } from "xlators/features/qcow2/qcow2.ts";
 import { readOnly } from "xlators/features/read-only/read_only.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
 import { utime } from "xlators/features/utime/utime.ts";
@@ -56,6 +57,7 @@ over(accessControl);
 over(upcall, { "cache-invalidation": "on" });
 over(utime);
 over(barrier);
+over(qcow2);
 over(readOnly);
 // Its own xattrs are listed among those of new files, and files are not removed unseen.
 over(worm, { "worm-file-level": "on" }, [

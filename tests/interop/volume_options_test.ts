@@ -10,10 +10,16 @@ import golden from "tests/interop/volume_options.json" with { type: "json" };
 
 type Texts = Readonly<Record<string, string>>;
 
+const INSIDE = "ours: GlusterFS does not look into images";
+
 /** Options that differ, and why. */
 const DIFFERENT: Readonly<Record<"get" | "help", Readonly<Record<string, string>>>> = {
   get: {
     "features.changed-ranges": "ours: GlusterFS's bricks do not know what a copy missed",
+    "features.qcow2": INSIDE,
+    "features.qcow2-cache-size": INSIDE,
+    "features.qcow2-directory": INSIDE,
+    "features.qcow2-open-files": INSIDE,
     "features.selinux": "bricks have no such layer: labels are kept under their own name",
     "features.snapshot-durability": "ours: GlusterFS's bricks keep no history",
     "performance.enable-least-priority": "off in our bricks",
@@ -22,6 +28,10 @@ const DIFFERENT: Readonly<Record<"get" | "help", Readonly<Record<string, string>
   },
   help: {
     "features.changed-ranges": "ours: GlusterFS's bricks do not know what a copy missed",
+    "features.qcow2": INSIDE,
+    "features.qcow2-cache-size": INSIDE,
+    "features.qcow2-directory": INSIDE,
+    "features.qcow2-open-files": INSIDE,
     "features.snapshot-durability": "ours: GlusterFS's bricks keep no history",
     "nfs.rdirplus": "there is no such NFS server",
     "nfs.transport-type": "there is no such NFS server",
