@@ -1,0 +1,140 @@
+/** What is in qcow2 images, as files: through our mount, a proxy, GlusterFS's client and QEMU. */
+
+import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { e2e } from "tests/e2e/harness.ts";
+import { Mounts } from "tests/e2e/own_mounts.ts";
+import { must, Process, run, until } from "tests/e2e/process.ts";
+
+const MIB = 2 ** 20;
+const TOOLS = ["qemu-img", "qemu-io", "mkfs.ext4"];
+
+/** A volume with a guest's image in `images`, which has one snapshot: `monday`. */
+class Scene implements AsyncDisposable {
+  private constructor(readonly mounts: Mounts, readonly mount: string) {}
+
+  static async start(): Promise<Scene> {
+    const mounts = await Mounts.start({ bricks: 2, layout: "replica 2", without: [] });
+    try {
+      await mounts.node.must("volume set v1 features.qcow2 on");
+      const scene = new Scene(mounts, await mounts.mount());
+      await scene.#makeImage();
+      return scene;
+    } catch (error) {
+      await mounts[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  get dir(): string {
+    return this.mounts.node.dir;
+  }
+
+  get image(): string {
+    return `${this.mount}/images/vm1.qcow2`;
+  }
+
+  get inside(): string {
+    return `${this.mount}/.qcow2/images/images/vm1.qcow2`;
+  }
+
+  // A file system with a note in it, the snapshot, and another note.
+  async #makeImage(): Promise<void> {
+    const tree = `${this.dir}/tree`, raw = `${this.dir}/fs.raw`;
+    await Deno.mkdir(tree);
+    await Deno.writeTextFile(`${tree}/note`, "as it was on monday\n");
+    await must(["mkfs.ext4", "-q", "-d", tree, raw, "16M"]);
+    await Deno.mkdir(`${this.mount}/images`);
+    await must(["qemu-img", "convert", "-O", "qcow2", raw, this.image]);
+    await must(["qemu-img", "snapshot", "-c", "monday", this.image]);
+    await must(["qemu-io", "-c", "write -q -P 7 4M 8M", this.image]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.mounts[Symbol.asyncDispose]();
+  }
+}
+
+/** What QEMU makes of an image, or of a snapshot of it, as a plain file. */
+async function converted(scene: Scene, ...snapshot: string[]): Promise<string> {
+  const path = `${scene.dir}/converted${snapshot.join("-")}`;
+  const more = snapshot.flatMap((name) => ["-l", `snapshot.name=${name}`]);
+  await must(["qemu-img", "convert", "-U", "-O", "raw", ...more, scene.image, path]);
+  return path;
+}
+
+/** One file out of the file system on the disk at `path`. */
+async function noteOn(scene: Scene, path: string): Promise<string> {
+  const at = `${scene.dir}/loop`;
+  await Deno.mkdir(at, { recursive: true });
+  await must(["mount", "-o", "loop,ro,noload", path, at]);
+  try {
+    return await Deno.readTextFile(`${at}/note`);
+  } finally {
+    await must(["umount", at]);
+  }
+}
+
+async function names(path: string): Promise<string[]> {
+  return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
+}
+
+e2e(
+  "features/qcow2: our mount shows disks and snapshots; a guest's file comes out of one",
+  TOOLS,
+  async () => {
+    await using scene = await Scene.start();
+    const { inside, image, mount } = scene;
+    deepEqual(await names(`${mount}/.qcow2/images`), ["images"]);
+    deepEqual(await names(inside), ["bitmaps", "disk.raw", "info.json", "snapshots"]);
+    deepEqual(await names(`${inside}/snapshots`), ["monday"]);
+    ok(!(await names(mount)).includes(".qcow2"));
+    const monday = `${inside}/snapshots/monday/disk.raw`;
+    await must(["cmp", `${inside}/disk.raw`, await converted(scene)]);
+    await must(["cmp", monday, await converted(scene, "monday")]);
+    equal(await noteOn(scene, monday), "as it was on monday\n");
+    // Who copies holes finds them, and who may not write is told.
+    const copy = `${scene.dir}/copy`;
+    await must(["cp", "--sparse=auto", monday, copy]);
+    const { size, blocks } = await Deno.stat(copy);
+    ok(size === 16 * MIB && blocks! * 512 < 4 * MIB, `${blocks} blocks`);
+    equal((await run(["touch", `${inside}/new`])).code, 1);
+    equal((await run(["dd", "if=/dev/zero", `of=${monday}`, "count=1", "conv=notrunc"])).code, 1);
+    const told = JSON.parse(await Deno.readTextFile(`${inside}/info.json`));
+    const { filename: _, children: __, "actual-size": ___, ...info } = JSON.parse(
+      await must(["qemu-img", "info", "--output=json", image]),
+    );
+    for (const [key, value] of Object.entries(info)) deepEqual(told[key], value, key);
+  },
+);
+
+e2e("features/qcow2: beside one who has the image open to write, reads are right", [
+  ...TOOLS,
+  "qemu-nbd",
+], async () => {
+  await using scene = await Scene.start();
+  const { inside, image } = scene;
+  const before = await converted(scene, "monday");
+  const socket = `${scene.dir}/nbd.sock`;
+  const holder = new Process(
+    ["qemu-nbd", "-f", "qcow2", "-k", socket, "-t", "--cache=writeback", image],
+    `${scene.dir}/nbd.log`,
+  );
+  try {
+    const uri = `nbd+unix:///?socket=${socket}`;
+    await until("qemu-nbd serves", async () => (await run(["qemu-img", "info", uri])).code === 0);
+    for (let pattern = 1; pattern < 4; pattern++) {
+      const writes = [`write -q -P ${pattern} 1M 64k`, `write -q -P ${pattern} 14M 64k`, "flush"];
+      await must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), uri]);
+      await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
+      await until("what was flushed is seen", async () => {
+        using file = await Deno.open(`${inside}/disk.raw`);
+        await file.seek(14 * MIB, Deno.SeekMode.Start);
+        const byte = new Uint8Array(1);
+        await file.read(byte);
+        return byte[0] === pattern;
+      });
+    }
+  } finally {
+    await holder.end("SIGTERM");
+  }
+});
