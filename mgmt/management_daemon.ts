@@ -19,11 +19,13 @@ import { cannotListen } from "mgmt/endpoints.ts";
 import { makeHookDirectories, PostHooks, runHooks } from "mgmt/hooks.ts";
 import type { SupervisedHealer, SupervisedHealerOptions } from "mgmt/heal/supervised_healer.ts";
 import type { Places } from "mgmt/home.ts";
+import type { SupervisedNbd, SupervisedNbdOptions } from "mgmt/nbd/supervised_nbd.ts";
 import { glusterCliProgram } from "mgmt/legacy/program.ts";
 import { isOwnProcess } from "mgmt/peer_user.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
 import { KEYS, nodeRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
+import { HistoryHeals } from "mgmt/snapshots/history_heals.ts";
 import { ScheduledSnapshots } from "mgmt/snapshots/scheduled.ts";
 import { isSnapshotKey, servedBy, snapshotVolfile } from "mgmt/snapshots/snapshot_volume.ts";
 import { makeDirectory } from "mgmt/state/replace_file.ts";
@@ -51,6 +53,9 @@ export type BricksParts = Pick<
 /** What the self-heal daemon is made of. */
 export type HealerParts = Pick<SupervisedHealerOptions, "env" | "places" | "nodeId" | "server">;
 
+/** What the NBD server is made of. */
+export type NbdParts = Pick<SupervisedNbdOptions, "env" | "places" | "server">;
+
 /** What the daemon is told. */
 export interface ManagementOptions {
   readonly places: Places;
@@ -69,6 +74,8 @@ export interface ManagementOptions {
   ) => Bricks & { readonly ears: PortmapEars; portOf(path: string): number | undefined };
   /** Absent: nobody heals. */
   readonly makeHealer?: (parts: HealerParts) => SupervisedHealer;
+  /** Absent: nothing is served by NBD. */
+  readonly makeNbd?: (parts: NbdParts) => SupervisedNbd;
 }
 
 /** See the head of this file. */
@@ -81,7 +88,9 @@ export class ManagementDaemon {
   readonly #locks: CommandLocks;
   readonly #postHooks: PostHooks;
   readonly #healer: SupervisedHealer | undefined;
+  readonly #nbd: SupervisedNbd | undefined;
   readonly #scheduled: ScheduledSnapshots;
+  readonly #historyHeals: HistoryHeals;
   readonly cluster: Cluster;
   readonly dispatcher: Dispatcher;
   #endpoints: Endpoint[] = [];
@@ -100,6 +109,7 @@ export class ManagementDaemon {
       served: (volume, { path }, port) => void this.#notePort(volume, path, port),
     });
     this.#healer = options.makeHealer?.({ env, places, nodeId, server: () => this.#own() });
+    this.#nbd = options.makeNbd?.({ env, places, server: () => this.#own() });
     this.#volfiles = new Volfiles(
       options.volfiles,
       (key, trusted) => this.#makeVolfile(key, trusted),
@@ -112,6 +122,7 @@ export class ManagementDaemon {
       nodeId,
       bricks,
       healer: this.#healer,
+      ...this.#nbd ? { nbd: this.#nbd } : {},
       server: () => this.#own(),
       isOwn: isOwnHost,
       checkHost: (brick) => checkBrickHost(brick, listens),
@@ -128,6 +139,7 @@ export class ManagementDaemon {
     this.#locks = new CommandLocks(env.clock);
     this.dispatcher = new Dispatcher(this.cluster, MANAGED, this.#locks);
     this.#scheduled = new ScheduledSnapshots(this.cluster, this.#locks);
+    this.#historyHeals = new HistoryHeals(this.cluster, this.#locks);
     this.#server = new VolfileServer(env, {
       volfiles: this.#volfiles,
       servers: options.servers,
@@ -194,7 +206,9 @@ export class ManagementDaemon {
       (await cluster.volumes()).map(({ name }) => this.#restore(name)),
     );
     await this.#convergeHealer();
+    void cluster.convergeNbd();
     this.#scheduled.start();
+    this.#historyHeals.wake();
   }
 
   // State files are a view: what a crash left of it is made right.
@@ -270,6 +284,7 @@ export class ManagementDaemon {
   async #reconcile(path: string): Promise<void> {
     try {
       await this.cluster.brickCameUp(path);
+      this.#historyHeals.wake();
     } catch (error) {
       this.#env.log.warn("snapshots of a brick are not looked at", {
         brick: path,
@@ -376,8 +391,10 @@ export class ManagementDaemon {
   async stop(): Promise<void> {
     await this.#server.stop();
     await this.#scheduled.stop();
+    await this.#historyHeals.stop();
     await this.cluster.bricks.stop();
     await this.#healer?.stop();
+    await this.#nbd?.stop();
     await this.#converging;
     await this.#postHooks.idle();
     await this.#store.close();

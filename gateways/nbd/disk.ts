@@ -42,13 +42,18 @@ export interface Disk {
   close(): Promise<void>;
 }
 
+/** An export cannot be opened; the message says why. */
+export class Unavailable extends Error {
+  override name = "Unavailable";
+}
+
 /** What a server offers, by name. */
 export interface Exports {
   /** In the order in which they are listed. */
   list(): readonly { readonly name: string; readonly description: string }[];
   /**
    * The disk, to be closed by the caller; "" is the only one, if there is only one. Undefined: there
-   * is none of that name. Throws FopError: it cannot be opened.
+   * is none of that name. Throws Unavailable.
    */
   open(name: string): Promise<Disk | undefined>;
 }

@@ -3,8 +3,7 @@
  * which contexts. Source: the NBD project's doc/proto.md, "Fixed newstyle negotiation".
  */
 
-import { FopError } from "core/errno.ts";
-import type { Disk, Exports } from "gateways/nbd/disk.ts";
+import { type Disk, type Exports, Unavailable } from "gateways/nbd/disk.ts";
 import type { Incoming, Outgoing } from "gateways/nbd/stream.ts";
 import {
   EXPORT_FLAG,
@@ -32,6 +31,8 @@ const OLD_ZEROES = 124;
 
 /** What was agreed on. */
 export interface Agreed {
+  /** Of the export. */
+  readonly name: string;
   readonly disk: Disk;
   /** Replies may be structured. */
   readonly structured: boolean;
@@ -157,12 +158,12 @@ class Negotiation {
     const name = textOf(data);
     const disk = name === undefined ? undefined : await this.#open(name);
     // There is no other way to say no.
-    if (!disk || disk instanceof FopError) return "end";
+    if (!disk || disk instanceof Unavailable) return "end";
     const reply = new Uint8Array(10 + (this.#noZeroes ? 0 : OLD_ZEROES)), view = viewOf(reply);
     view.setBigUint64(0, BigInt(disk.size));
     view.setUint16(8, flagsOf(disk));
     await this.#sendOrClose(disk, reply);
-    return { disk, structured: this.#structured, contexts: this.#contexts(name!) };
+    return { name: name!, disk, structured: this.#structured, contexts: this.#contexts(name!) };
   }
 
   async #list(data: Uint8Array): Promise<void> {
@@ -192,7 +193,7 @@ class Negotiation {
     if (!disk) {
       return void await this.#reply(option, OPTION_REPLY.unknown, `no export "${shown(name)}"`);
     }
-    if (disk instanceof FopError) {
+    if (disk instanceof Unavailable) {
       const why = `export "${shown(name)}" cannot be opened: ${disk.message}`;
       return void await this.#reply(option, OPTION_REPLY.unknown, why);
     }
@@ -205,7 +206,7 @@ class Negotiation {
       optionReply(option, OPTION_REPLY.ack),
     );
     if (option === OPTION.info) return void await disk.close();
-    return { disk, structured: this.#structured, contexts: this.#contexts(name) };
+    return { name, disk, structured: this.#structured, contexts: this.#contexts(name) };
   }
 
   async #metaContexts(option: number, data: Uint8Array): Promise<void> {
@@ -217,7 +218,7 @@ class Negotiation {
       return await this.#invalid(option);
     }
     const disk = await this.#open(name!);
-    if (!disk || disk instanceof FopError) {
+    if (!disk || disk instanceof Unavailable) {
       return await this.#reply(option, OPTION_REPLY.unknown, `no export "${shown(name!)}"`);
     }
     const known = [...disk.contexts.keys()];
@@ -240,11 +241,11 @@ class Negotiation {
     return this.#chosen?.name === name ? this.#chosen.contexts : [];
   }
 
-  async #open(name: string): Promise<Disk | FopError | undefined> {
+  async #open(name: string): Promise<Disk | Unavailable | undefined> {
     try {
       return await this.#options.exports.open(name);
     } catch (error) {
-      if (error instanceof FopError) return error;
+      if (error instanceof Unavailable) return error;
       throw error;
     }
   }

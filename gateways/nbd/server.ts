@@ -33,6 +33,8 @@ export class NbdServer {
   readonly #listener: Deno.Listener;
   readonly #accepting: Promise<void>;
   #clients = new Map<Stream, Promise<void>>();
+  /** Which export they use, from when they agreed on one. */
+  #using = new Map<Stream, string>();
 
   private constructor(listener: Deno.Listener, options: NbdOptions) {
     this.#options = options;
@@ -56,11 +58,16 @@ export class NbdServer {
     return this.#clients.size;
   }
 
+  /** Closes connections of clients whose export is no more; `is` says so by its name. */
+  closeClientsOf(is: (name: string) => boolean): void {
+    for (const [stream, name] of this.#using) if (is(name)) close(stream);
+  }
+
   /** Turns clients away and closes all disks. */
   async stop(): Promise<void> {
     this.#listener.close();
     await this.#accepting;
-    for (const stream of this.#clients.keys()) stream.close();
+    for (const stream of this.#clients.keys()) close(stream);
     await Promise.all(this.#clients.values());
   }
 
@@ -100,9 +107,11 @@ export class NbdServer {
       const agreed = await negotiate(incoming, outgoing, { exports, startTls });
       late.cancel();
       if (!agreed) return;
+      this.#using.set(stream, agreed.name);
       try {
         await serveRequests(agreed.incoming, agreed.outgoing, agreed, env);
       } finally {
+        this.#using.delete(stream);
         await agreed.disk.close();
       }
     } catch (error) {

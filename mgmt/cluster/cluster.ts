@@ -24,6 +24,8 @@ import {
   type VolumeRecord,
   volumeRecord,
 } from "mgmt/records.ts";
+import { KeptExports } from "mgmt/nbd/kept_exports.ts";
+import type { SupervisedNbd } from "mgmt/nbd/supervised_nbd.ts";
 import { Schedules } from "mgmt/snapshots/schedules.ts";
 import { Snapshots } from "mgmt/snapshots/snapshots.ts";
 import type { Store } from "mgmt/store/store.ts";
@@ -40,6 +42,8 @@ export interface ClusterParts {
   readonly server?: () => { readonly host: string; readonly port: number };
   /** The self-heal daemon; absent: there is none. */
   readonly healer?: HealerLink | undefined;
+  /** The NBD server; absent: there is none. */
+  readonly nbd?: Pick<SupervisedNbd, "converge" | "socket" | "listens" | "encrypted" | "pid">;
   /** Whether a host's name or address is this node's. */
   readonly isOwn: (host: string) => Promise<boolean>;
   /** Whether bricks on a host can be served: throws Refusal if not. */
@@ -74,6 +78,9 @@ export class Cluster {
   readonly nodeId: string;
   readonly bricks: Bricks;
   readonly healer: HealerLink | undefined;
+  readonly nbd: ClusterParts["nbd"];
+  /** Files that are served by NBD. */
+  readonly exports: KeptExports;
   /** Snapshots of volumes. */
   readonly snapshots: Snapshots;
   /** When snapshots are taken by themselves. */
@@ -95,6 +102,8 @@ export class Cluster {
     this.nodeId = parts.nodeId;
     this.bricks = parts.bricks;
     this.healer = parts.healer;
+    this.nbd = parts.nbd;
+    this.exports = new KeptExports(parts);
     this.snapshots = new Snapshots(parts);
     this.schedules = new Schedules(parts);
     this.server = parts.server ?? (() => ({ host: "127.0.0.1", port: MANAGEMENT_PORT }));
@@ -192,6 +201,11 @@ export class Cluster {
     }
   }
 
+  /** Makes the NBD server serve what the records say. */
+  async convergeNbd(): Promise<void> {
+    await this.nbd?.converge(await this.exports.all());
+  }
+
   /** Makes volfiles, then processes, what `volume` says. */
   async converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void> {
     await this.#publish(volume);
@@ -240,6 +254,8 @@ export class Cluster {
     await this.#unpublish(volume);
     await this.snapshots.forgetVolume(volume.name);
     await this.schedules.forgetVolume(volume.name);
+    await this.exports.forgetVolume(volume.name);
+    await this.convergeNbd();
     await this.#drop(volume);
   }
 

@@ -10,6 +10,8 @@ import { MANAGEMENT_PORT, parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { defaultHome, longestSocket, type Places, placesUnder } from "mgmt/home.ts";
 import { httpEndpoint, type HttpServer, serveHttp } from "mgmt/http/server.ts";
 import { SupervisedHealer } from "mgmt/heal/supervised_healer.ts";
+import { nbdEndpoint } from "mgmt/nbd/endpoint.ts";
+import { SupervisedNbd } from "mgmt/nbd/supervised_nbd.ts";
 import { ManagementDaemon } from "mgmt/management_daemon.ts";
 import { plain } from "mgmt/plain.ts";
 import { dumpState, stateSection } from "mgmt/statedump.ts";
@@ -39,6 +41,17 @@ const options = {
   http: {
     value: "[HOST:]PORT",
     help: "Also take commands as REST there; the token is in DIR/http.token.",
+  },
+  nbd: {
+    value: "ADDRESS[:PORT]",
+    many: true,
+    help:
+      "Where volumes' exports are served by NBD besides DIR/run/nbd.socket; port 10809 if not " +
+      "given.",
+  },
+  "nbd-tls-certificates": {
+    value: "DIR",
+    help: "Exports are encrypted, for clients with a certificate: see mortar nbd.",
   },
   volfiles: {
     value: "DIR",
@@ -136,6 +149,7 @@ export async function runManagement(
   const port = parsePort(values.port ?? String(MANAGEMENT_PORT), "--port", 0);
   const servers = values.server.map((each) => endpointText(parseEndpoint(each, "--server")));
   const http = values.http === undefined ? undefined : httpEndpoint(values.http);
+  const nbd = values.nbd.map((each) => nbdEndpoint(each, "--nbd"));
   if (values.volfiles !== undefined) checkDirectory(values.volfiles);
   if (values.daemon) return await detach(places, values);
   const daemon = new Daemon(look, values);
@@ -156,6 +170,15 @@ export async function runManagement(
           runner: new SystemRunner(env.clock),
           program,
           restart: !values["no-restart"],
+        }),
+      makeNbd: (parts) =>
+        new SupervisedNbd({
+          ...parts,
+          runner: new SystemRunner(env.clock),
+          program,
+          restart: !values["no-restart"],
+          listens: nbd.map((each) => endpointText({ kind: "tcp", ...each })),
+          certificates: values["nbd-tls-certificates"],
         }),
       makeBricks: (parts) =>
         new BrickProcesses({

@@ -30,6 +30,7 @@ import { volumeList } from "mgmt/commands/volume_list.ts";
 import { volumeReset } from "mgmt/commands/volume_reset.ts";
 import { volumeSet } from "mgmt/commands/volume_set.ts";
 import { volumeSetHelp, volumeSetHelpXml } from "mgmt/commands/volume_set_help.ts";
+import { volumeNbd } from "mgmt/commands/volume_nbd.ts";
 import { volumeHeal } from "mgmt/commands/volume_heal.ts";
 import { volumeLog, volumeLogRotate } from "mgmt/commands/volume_log_rotate.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
@@ -65,6 +66,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeStatedump,
   volumeClearLocks,
   volumeHeal,
+  volumeNbd,
   volumeBarrier,
   snapshotCreate,
   snapshotList,

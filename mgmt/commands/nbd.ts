@@ -1,17 +1,19 @@
 /** `mortar nbd`: files of volumes as network block devices. */
 
+import type { Env } from "core/env.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import { type NbdAddress, NbdServer } from "gateways/nbd/server.ts";
-import { type Command, command, UsageError } from "mgmt/cli/command.ts";
+import { type Command, command, CommandError, UsageError } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
-import { cannotListen, parseEndpoint } from "mgmt/endpoints.ts";
+import { cannotListen } from "mgmt/endpoints.ts";
+import { removeIfThere } from "mgmt/files.ts";
 import { TlsCertificates } from "mgmt/nbd/certificates.ts";
-import { parseExport, VolumeExports } from "mgmt/nbd/exports.ts";
+import { NBD_PORT, nbdEndpoint } from "mgmt/nbd/endpoint.ts";
+import { type ExportSpec, parseExport, VolumeExports } from "mgmt/nbd/exports.ts";
+import { readExports } from "mgmt/nbd/kept_exports.ts";
 import { plain } from "mgmt/plain.ts";
 import { removeStaleSocket } from "rpc/transport.ts";
 
-/** NBD's own port (IANA). */
-const NBD_PORT = 10809;
 const LOOPBACK = "127.0.0.1";
 
 const options = {
@@ -22,11 +24,19 @@ const options = {
       "Serve that file by that name, or as it was in a snapshot. A file whose name has an @ in " +
       "it is given with an @ at the end.",
   },
+  exports: {
+    value: "FILE",
+    help: "Serve what the management daemon wrote there; read again on SIGHUP.",
+  },
   listen: {
     value: "ADDRESS[:PORT]",
+    many: true,
     help: `Where to listen, ${LOOPBACK}:${NBD_PORT} if nothing is said; [IPv6]:PORT.`,
   },
-  socket: { value: "PATH", help: "Listen on a unix socket there instead." },
+  socket: {
+    value: "PATH",
+    help: "Listen on a unix socket there: instead, if no --listen is given.",
+  },
   "tls-certificates": {
     value: "DIR",
     help:
@@ -70,43 +80,83 @@ export function nbd(types: XlatorTypes): Command {
       },
     ],
     async run(values) {
-      const specs = values.export.map(parseExport);
-      if (!specs.length) {
+      const given = values.export.map((each) => parseExport(each, values["read-only"]));
+      if (given.length ? values.exports !== undefined : values.exports === undefined) {
         throw new UsageError(
           'Cannot run "mortar nbd": give --export NAME=HOST:VOLUME/PATH; see "mortar nbd --help"',
         );
       }
-      const address = addressOf(values.listen, values.socket);
+      const twice = given.find(({ name }, at) => given.findIndex((one) => one.name === name) < at);
+      if (twice) throw new UsageError(`Cannot export "${twice.name}" twice`);
+      const addresses = addressesOf(values.listen, values.socket);
       const certificates = values["tls-certificates"], anyClient = values["tls-any-client"];
       if (anyClient && certificates === undefined) {
         throw new UsageError("Cannot use --tls-any-client: give --tls-certificates with it");
       }
       const daemon = new Daemon({ comm: "mortar-nbd" }, values);
       const { env } = daemon;
+      const servers: NbdServer[] = [];
       try {
-        const readOnly = values["read-only"];
-        await using exports = await VolumeExports.open(specs, { types, env, readOnly });
+        await using exports = new VolumeExports({ types, env });
+        if (values.exports === undefined) {
+          await exports.replace(given);
+          await exports.check();
+        } else await exports.replace(await exportsIn(values.exports));
         const tls = certificates === undefined
           ? undefined
           : await TlsCertificates.read(certificates, { anyClient }, env);
-        if ("path" in address) await removeStaleSocket(address.path);
         const options = { exports, env, ...(tls ? { tls: () => tls.server } : {}) };
-        const server = listening(address, () => NbdServer.start(address, options));
+        for (const address of addresses) {
+          if ("path" in address) await removeStaleSocket(address.path);
+          servers.push(listening(address, () => NbdServer.start(address, options)));
+        }
         daemon.handle({
-          reload: () => void tls?.reload(),
-          dump: () => env.log.info("clients", { clients: server.clients }),
+          reload: () => {
+            void tls?.reload();
+            if (values.exports !== undefined) void reload(values.exports, exports, servers, env);
+          },
+          dump: () =>
+            env.log.info("clients", {
+              clients: servers.reduce((sum, { clients }) => sum + clients, 0),
+            }),
         });
-        const where = "path" in address ? address.path : `${address.host}:${server.port}`;
-        daemon.ready("serving", { address: where, exports: specs.length });
+        const where = addresses.map((address, at) => shown(address, servers[at]!.port)).join(",");
+        daemon.ready("serving", { address: where, exports: exports.list().length });
         const code = await daemon.ended;
-        await server.stop();
-        if ("path" in address) await Deno.remove(address.path).catch(() => {});
+        await Promise.all(servers.map((server) => server.stop()));
+        for (const address of addresses) if ("path" in address) await removeIfThere(address.path);
         return code;
       } finally {
         daemon.close();
       }
     },
   });
+}
+
+async function exportsIn(path: string): Promise<ExportSpec[]> {
+  try {
+    return readExports(await Deno.readTextFile(path));
+  } catch (error) {
+    throw new CommandError(`Cannot use the exports in ${path}: ${plain(error)}`);
+  }
+}
+
+/** What is not in the file any more ends for its clients; what is goes on. */
+async function reload(
+  path: string,
+  exports: VolumeExports,
+  servers: readonly NbdServer[],
+  env: Env,
+): Promise<void> {
+  try {
+    const before = exports.meanings(), specs = await exportsIn(path);
+    const gone = exports.replace(specs), now = exports.meanings();
+    for (const server of servers) server.closeClientsOf((name) => now(name) !== before(name));
+    await gone;
+    env.log.info("exports were read again", { exports: specs.length });
+  } catch (error) {
+    env.log.error("the old exports stay", { why: plain(error) });
+  }
 }
 
 function listening(address: NbdAddress, start: () => NbdServer): NbdServer {
@@ -120,12 +170,12 @@ function listening(address: NbdAddress, start: () => NbdServer): NbdServer {
   }
 }
 
-function addressOf(listen: string | undefined, socket: string | undefined): NbdAddress {
-  if (socket !== undefined) {
-    if (listen === undefined) return { path: socket };
-    throw new UsageError("Cannot listen on both --listen and --socket: give one of them");
-  }
-  const endpoint = parseEndpoint(listen ?? LOOPBACK, "--listen", { port: NBD_PORT, min: 0 });
-  if (endpoint.kind === "tcp") return endpoint;
-  throw new UsageError(`Cannot listen on "${listen}": a path is given with --socket`);
+function shown(address: NbdAddress, port: number | undefined): string {
+  return "path" in address ? address.path : `${address.host}:${port}`;
+}
+
+function addressesOf(listens: readonly string[], socket: string | undefined): NbdAddress[] {
+  const all: NbdAddress[] = socket === undefined ? [] : [{ path: socket }];
+  const named = listens.length || socket !== undefined ? listens : [LOOPBACK];
+  return [...all, ...named.map((each) => nbdEndpoint(each, "--listen"))];
 }

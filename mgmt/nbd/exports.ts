@@ -6,7 +6,7 @@ import type { Graph } from "core/graph.ts";
 import { isRegular } from "core/iatt.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import { Volume } from "core/volume.ts";
-import type { Disk, Exports } from "gateways/nbd/disk.ts";
+import { type Disk, type Exports, Unavailable } from "gateways/nbd/disk.ts";
 import { VolumeDisk } from "gateways/nbd/volume_disk.ts";
 import { CommandError, UsageError } from "mgmt/cli/command.ts";
 import { type Address, parseAddress } from "mgmt/file/address.ts";
@@ -19,6 +19,7 @@ export interface ExportSpec {
   readonly address: Address;
   /** Name of a snapshot of the volume; undefined: the live file. */
   readonly snapshot: string | undefined;
+  readonly readOnly: boolean;
 }
 
 /** Longest name that clients must understand (NBD's doc/proto.md). */
@@ -28,7 +29,7 @@ const NAME_BYTES_MAX = 4096;
  * Reads `NAME=HOST:VOLUME/PATH[@SNAPSHOT]`; what ends in "@" has no snapshot, for names with an "@"
  * in them. Throws UsageError.
  */
-export function parseExport(text: string): ExportSpec {
+export function parseExport(text: string, readOnly: boolean): ExportSpec {
   const at = text.indexOf("=");
   if (at < 1) {
     throw new UsageError(
@@ -45,91 +46,131 @@ export function parseExport(text: string): ExportSpec {
   if (address.path === "/") {
     throw new UsageError(`Cannot export "${given}": expected the path of a file`);
   }
-  return { name, address, snapshot: inPath ? given.slice(mark + 1) || undefined : undefined };
+  const snapshot = inPath ? given.slice(mark + 1) || undefined : undefined;
+  return { name, address, snapshot, readOnly };
 }
 
 /** How to serve them. */
 export interface VolumeExportsOptions {
   readonly types: XlatorTypes;
   readonly env: Env;
-  readonly readOnly: boolean;
 }
 
-interface Opened {
-  readonly spec: ExportSpec;
+interface Connected {
+  readonly graph: Graph;
   readonly volume: Volume;
 }
 
 /** See the head of this file. Dispose it when no disk is open any more: connections end. */
 export class VolumeExports implements Exports, AsyncDisposable {
-  readonly #readOnly: boolean;
-  #graphs = new Map<string, { readonly graph: Graph; readonly volume: Volume }>();
-  #opened = new Map<string, Opened>();
+  readonly #options: VolumeExportsOptions;
+  #specs: ReadonlyMap<string, ExportSpec> = new Map();
+  /** By volume; one that could not be connected to is tried again when it is next asked for. */
+  #volumes = new Map<string, Promise<Connected>>();
 
-  private constructor(readOnly: boolean) {
-    this.#readOnly = readOnly;
+  constructor(options: VolumeExportsOptions) {
+    this.#options = options;
   }
 
-  /** Connects to the volumes and looks whether the files are there. Throws CommandError, UsageError. */
-  static async open(
-    specs: readonly ExportSpec[],
-    options: VolumeExportsOptions,
-  ): Promise<VolumeExports> {
-    const exports = new VolumeExports(options.readOnly);
-    try {
-      for (const spec of specs) await exports.#add(spec, options);
-    } catch (error) {
-      await exports[Symbol.asyncDispose]();
-      throw error;
-    }
-    return exports;
+  /** From now on these are served and no others. Volumes are connected to when they are asked for. */
+  async replace(specs: readonly ExportSpec[]): Promise<void> {
+    this.#specs = new Map(specs.map((spec) => [spec.name, spec]));
+    const wanted = new Set(specs.map(volumeKey));
+    const left = [...this.#volumes.keys()].filter((key) => !wanted.has(key));
+    await Promise.all(left.map((key) => this.#leave(key)));
   }
 
-  async #add(spec: ExportSpec, { types, env }: VolumeExportsOptions): Promise<void> {
-    const { name, address, snapshot } = spec;
-    if (this.#opened.has(name)) throw new UsageError(`Cannot export "${name}" twice`);
-    const id = snapshot === undefined ? address.volume : `/snaps/${snapshot}/${address.volume}`;
-    const key = `${address.host} ${address.port} ${id}`;
-    let at = this.#graphs.get(key);
-    if (!at) {
-      const tell = (sentence: string) => env.log.debug(sentence);
-      const graph = await openGraph({ ...address, volume: id }, types, env, tell);
-      const parts = { top: graph.top, inodes: graph.inodes, env, call: caller() };
-      this.#graphs.set(key, at = { graph, volume: new Volume(parts) });
+  /** Whether all of them are there. Throws CommandError. */
+  async check(): Promise<void> {
+    for (const spec of this.#specs.values()) {
+      const { volume } = await this.#connected(spec), { address } = spec;
+      try {
+        const { stat } = await volume.lookup(address.path);
+        if (isRegular(stat)) continue;
+      } catch (error) {
+        if (!(error instanceof FopError)) throw error;
+        throw new CommandError(`Cannot export ${address.text}: ${error.message}`);
+      }
+      throw new CommandError(`Cannot export ${address.text}: it is no file`);
     }
-    try {
-      const { stat } = await at.volume.lookup(address.path);
-      if (!isRegular(stat)) throw new CommandError(`Cannot export ${address.text}: it is no file`);
-    } catch (error) {
-      if (!(error instanceof FopError)) throw error;
-      throw new CommandError(`Cannot export ${address.text}: ${error.message}`);
-    }
-    this.#opened.set(name, { spec, volume: at.volume });
+  }
+
+  /** What a name stands for now, however the exports change later. */
+  meanings(): (name: string) => string | undefined {
+    const specs = this.#specs;
+    return (name) => {
+      const spec = find(specs, name);
+      return spec && `${volumeKey(spec)} ${spec.address.path} ${spec.readOnly}`;
+    };
   }
 
   list(): { name: string; description: string }[] {
-    return [...this.#opened].map(([name, { spec }]) => ({ name, description: described(spec) }));
+    return [...this.#specs].map(([name, spec]) => ({ name, description: described(spec) }));
   }
 
   async open(name: string): Promise<Disk | undefined> {
-    const only = name === "" && this.#opened.size === 1;
-    const found = only ? this.#opened.values().next().value : this.#opened.get(name);
-    if (!found) return undefined;
-    const { spec, volume } = found;
-    const readOnly = this.#readOnly || spec.snapshot !== undefined;
-    const file = await volume.open(spec.address.path, { read: true, write: !readOnly });
+    const spec = find(this.#specs, name);
+    if (!spec) return undefined;
+    const readOnly = spec.readOnly || spec.snapshot !== undefined;
     try {
-      return await VolumeDisk.of(file, { readOnly, description: described(spec) });
+      const { volume } = await this.#connected(spec);
+      const file = await volume.open(spec.address.path, { read: true, write: !readOnly });
+      try {
+        return await VolumeDisk.of(file, { readOnly, description: described(spec) });
+      } catch (error) {
+        await file.abandon();
+        throw error;
+      }
     } catch (error) {
-      await file.abandon();
+      if (error instanceof FopError || error instanceof CommandError) {
+        throw new Unavailable(error.message);
+      }
       throw error;
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const { graph } of this.#graphs.values()) await graph.stop();
-    this.#graphs.clear();
+  #connected(spec: ExportSpec): Promise<Connected> {
+    const key = volumeKey(spec), there = this.#volumes.get(key);
+    if (there) return there;
+    const connected = this.#connect(spec);
+    this.#volumes.set(key, connected);
+    connected.catch(() => this.#volumes.delete(key));
+    return connected;
   }
+
+  async #connect(spec: ExportSpec): Promise<Connected> {
+    const { types, env } = this.#options;
+    const tell = (sentence: string) => env.log.debug(sentence);
+    const address = { ...spec.address, volume: volumeId(spec) };
+    const graph = await openGraph(address, types, env, tell);
+    const parts = { top: graph.top, inodes: graph.inodes, env, call: caller() };
+    return { graph, volume: new Volume(parts) };
+  }
+
+  async #leave(key: string): Promise<void> {
+    const connected = this.#volumes.get(key);
+    this.#volumes.delete(key);
+    const { graph } = await connected?.catch(() => undefined) ?? {};
+    await graph?.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.replace([]);
+  }
+}
+
+/** "" is the only one, if there is only one. */
+function find(specs: ReadonlyMap<string, ExportSpec>, name: string): ExportSpec | undefined {
+  return name === "" && specs.size === 1 ? specs.values().next().value : specs.get(name);
+}
+
+function volumeId({ address: { volume }, snapshot }: ExportSpec): string {
+  return snapshot === undefined ? volume : `/snaps/${snapshot}/${volume}`;
+}
+
+/** Exports with the same one share a connection. */
+function volumeKey(spec: ExportSpec): string {
+  return `${spec.address.host} ${spec.address.port} ${volumeId(spec)}`;
 }
 
 function described({ address, snapshot }: ExportSpec): string {

@@ -5,7 +5,7 @@ import { certify } from "tests/fakes/certificates.ts";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
-import { must, run, until } from "tests/e2e/process.ts";
+import { must, Process, run, until } from "tests/e2e/process.ts";
 import { MORTAR } from "tests/e2e/program.ts";
 
 const MIB = 2 ** 20, DISK_BYTES = 64 * MIB;
@@ -225,6 +225,57 @@ e2e(
     ok(now.code === 0 && !/Pattern verification failed/.test(now.out), now.out);
   },
 );
+
+e2e("volume nbd: what the daemon was told to serve is there, whatever dies, until it is removed", [
+  "nbdinfo",
+  "qemu-io",
+], async () => {
+  await using served = await Served.start();
+  const { node } = served;
+  await served.file("put", `${node.dir}/empty`, served.at("other"));
+  match(await node.must("volume nbd v list"), /^No exports/);
+  const added = await node.must("volume nbd v add first disk");
+  const uri = (name: string) => `nbd+unix:///${name}?socket=${node.run}/nbd.socket`;
+  equal(added, `volume nbd: success: first is served\n${uri("first")}\n`);
+  await must(["qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", uri("first")]);
+  await node.must("snapshot create before v no-timestamp");
+  await node.must("snapshot activate before");
+  await must(["qemu-io", "-f", "raw", "-c", "write -P 8 0 1M", uri("first")]);
+  // Whoever is connected does not notice that there is more.
+  const staying = new Process(["nbdcopy", uri("first"), "-"], `${node.dir}/staying`);
+  await node.must("volume nbd v add old /disk snapshot before");
+  await node.must("volume nbd v add guarded /other read-only");
+  const read = ["qemu-io", "-r", "-f", "raw", "-c", "read -P 7 0 1M", uri("old")];
+  ok(!/Pattern verification failed/.test(await must(read)));
+  for (const name of ["old", "guarded"]) {
+    equal(JSON.parse(await must(["nbdinfo", "--json", uri(name)])).exports[0].is_read_only, true);
+  }
+  const { exports, online } = JSON.parse(await node.must("--json volume nbd v list")).value;
+  deepEqual(exports.map(({ name }: { name: string }) => name), ["first", "guarded", "old"]);
+  equal(online, true);
+  equal((await node.try("volume nbd v add first other")).code, 1);
+  equal((await node.try("volume nbd v add none nowhere")).code, 1);
+  await until("what was read before goes on", () => !staying.running);
+
+  await node.endDaemon();
+  const pid = Number(await Deno.readTextFile(`${node.run}/nbd.pid`));
+  await must(["nbdinfo", uri("first")]);
+  await node.startDaemon();
+  equal(Number(await Deno.readTextFile(`${node.run}/nbd.pid`)), pid);
+  Deno.kill(pid, "SIGKILL");
+  await until(
+    "the server is there again",
+    async () => (await run(["nbdinfo", uri("old")])).code === 0,
+  );
+
+  await node.must("volume nbd v remove guarded");
+  ok((await run(["nbdinfo", uri("guarded")])).code !== 0);
+  await must(["nbdinfo", uri("first")]);
+  await node.must("volume nbd v remove first");
+  await node.must("volume nbd v remove old");
+  await until("no server runs", () => run(["nbdinfo", uri("old")]).then(({ code }) => code !== 0));
+  equal(await Deno.stat(`${node.run}/nbd.pid`).catch(() => undefined), undefined);
+});
 
 e2e("mortar nbd: whoever has a certificate of ours is served over TLS, nobody else", [
   "nbdinfo",
