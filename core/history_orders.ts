@@ -4,7 +4,8 @@
  * `hold` at all of its bricks, `take` at all, `release` at all, `secure` at all.
  */
 
-import type { Gfid } from "core/inode.ts";
+import type { Gfid, Inode } from "core/inode.ts";
+import type { Xdata } from "core/xdata.ts";
 
 /** Who reads an old state of a brick. */
 export interface HistoryReader {
@@ -36,6 +37,9 @@ export interface FileClone {
   /** An empty file on the same brick: it becomes the clone, with its own owner, mode and attributes. */
   readonly gfid: Gfid;
 }
+
+/** Adds to counters that are extended attributes of an inode. */
+export type AddToMarks = (inode: Inode, deltas: Xdata) => Promise<void>;
 
 /** Room that old states take. */
 export interface HistoryUsage {
@@ -165,6 +169,13 @@ export interface HistoryOrders {
    * or no such file there or now; EINVAL: it is no regular file; EBUSY: it is open for writing.
    */
   restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
+  /**
+   * Makes all that the brick holds what the snapshot with this id has, while nobody else uses it; on
+   * the disk when this resolves. After a kill it can be done again. `addToMarks` adds to counters of
+   * replication that are attributes, through the layers that keep lists by them. ENOENT: no such
+   * snapshot, or it is of a file.
+   */
+  restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void>;
   /**
    * What was taken is on the disk when this resolves: also the live files, as far as readers see
    * them. It may take seconds, and nobody waits for it: after the release.

@@ -111,6 +111,13 @@ export class BrickFiles implements Live {
     return OpenFile.open(this.#handle(gfid));
   }
 
+  /** Gives the file at `path`, which is of the same file system, the handle of an inode that is there no more. */
+  raise(gfid: Gfid, path: string): void {
+    const handle = this.#handle(gfid);
+    Deno.mkdirSync(handle.slice(0, handle.lastIndexOf("/")), { recursive: true, mode: 0o700 });
+    Deno.linkSync(path, handle);
+  }
+
   /** Closes what is open: a gfid may be another inode's from now on, or nobody's. */
   forget(): void {
     for (const file of this.#files.values()) this.#leave(file);

@@ -125,6 +125,11 @@ export class Clones {
     return [...this.#live.values()];
   }
 
+  /** Whether the file that was kept for this epoch is a clone. */
+  isKept(gfid: Gfid, epoch: number): boolean {
+    return this.#kept.has(`${gfid}.${epoch}`);
+  }
+
   /** Whether a clone reads by this reader. */
   reads(reader: string): boolean {
     const reads = (clone: Clone) => clone.reader === reader;

@@ -370,6 +370,30 @@ export class History {
     };
   }
 
+  /**
+   * The path of a file that lost its last name since, as the reader has it, if it can be the live file
+   * again as it is: it is kept for the newest reader that sees it, so that what comes is preserved for
+   * all of them as of any live file. Undefined: it has to be copied. ENOENT: there is no such reader.
+   */
+  keptWhole(reader: string, gfid: Gfid): string | undefined {
+    const of = this.readers.get(reader), store = this.#store;
+    if (!of) throw ENOENT;
+    const id = store.findId(gfid), epoch = id && store.kept(id, of.epoch);
+    if (!id || !epoch || this.readers.newest(gfid) > epoch) return undefined;
+    // Another file had the gfid since, and readers of that are gone but their rows.
+    const now = Number.MAX_SAFE_INTEGER;
+    if (store.kept(id, epoch + 1) || store.hasExtents(id, now, epoch + 1, now)) return undefined;
+    return this.clones.isKept(gfid, epoch) ? undefined : this.#kept.pathOf(gfid, epoch);
+  }
+
+  /** A file that was kept is the live one from now on, if that has been given its names. */
+  async returned(reader: string, gfid: Gfid): Promise<void> {
+    const id = this.#store.findId(gfid), of = this.readers.get(reader);
+    const epoch = id && of && this.#store.kept(id, of.epoch);
+    if (!epoch || !this.#live.hasName(gfid, this.#kept.pathOf(gfid, epoch))) return;
+    await this.#kept.remove(gfid, epoch);
+  }
+
   /** Resolves when nothing is left of readers that went. */
   async collected(): Promise<void> {
     do {

@@ -3,6 +3,7 @@
 import type { Clock, Timer } from "core/env.ts";
 import { EEXIST, EINVAL, EIO, ENOENT, ETIMEDOUT } from "core/errno.ts";
 import type {
+  AddToMarks,
   ChangesPage,
   FileClone,
   HistoryOrders,
@@ -72,6 +73,7 @@ export interface Kept {
   cloneFile(clone: FileClone): Promise<void>;
   flattenFile(gfid: Gfid): Promise<void>;
   restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
+  restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void>;
 }
 
 /** See the head of this file. */
@@ -132,6 +134,12 @@ export class Orders implements HistoryOrders {
   async restoreFile(snapshot: string, gfid: Gfid): Promise<void> {
     void this.#history;
     await this.#of.restoreFile(snapshot, gfid);
+  }
+
+  async restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void> {
+    const history = this.#history;
+    await this.#of.restoreVolume(snapshot, addToMarks);
+    await history.secure();
   }
 
   release(hold: string): void {

@@ -13,9 +13,10 @@ import { EBUSY, EINVAL, ENODATA, ENOENT } from "core/errno.ts";
 import { type Fops, O_RDWR } from "core/fops.ts";
 import { type Iatt, isRegular } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode } from "core/inode.ts";
-import { ptr, withKey, Xdata } from "core/xdata.ts";
+import { equalBytes } from "core/lib/bytes.ts";
+import { ptr, valueBytes, withKey, Xdata } from "core/xdata.ts";
 import { OPEN_ACTIVE_FD_COUNT } from "core/xdata_keys.ts";
-import { type ByteRange, changedRanges } from "snapshot/engine/diff.ts";
+import { type ByteRange, changedRanges, type Sides } from "snapshot/engine/diff.ts";
 import type { History } from "snapshot/engine/history.ts";
 import type { InodeState } from "snapshot/engine/live.ts";
 import type { View } from "snapshot/engine/view.ts";
@@ -41,14 +42,26 @@ export async function restoreFile(
   if (!was) throw ENOENT;
   if (!isRegular(was.iatt)) throw EINVAL;
   const stat = await closed(layer, call, inode, clock);
-  const { size } = was.iatt, fd = new Fd(inode, O_RDWR, true);
-  const ranges = (await changedRanges(sides, gfid))
-    .map(({ start, end }) => ({ start, end: Math.min(end, size) }));
-  if (stat.size < size) ranges.push({ start: stat.size, end: size });
-  if (stat.size !== size) await layer.ftruncate(call, { fd, offset: size });
-  for (const range of ranges) await restoreRange(sides.before, layer, call, fd, range);
-  await restoreAttributes(layer, call, inode, was);
+  const fd = new Fd(inode, O_RDWR, true);
+  await restoreData(sides, layer, call, fd, stat.size, was.iatt.size);
+  await restoreAttributes(layer, call, inode, was, NOT_RESTORED);
   await layer.fsync(call, { fd, dataOnly: false });
+}
+
+/** Makes a file's data, of which there are `size` bytes now, what the older side has: `oldSize` bytes. */
+export async function restoreData(
+  sides: Sides,
+  layer: Fops,
+  call: Call,
+  fd: Fd,
+  size: number,
+  oldSize: number,
+): Promise<void> {
+  const ranges = (await changedRanges(sides, fd.inode.gfid))
+    .map(({ start, end }) => ({ start, end: Math.min(end, oldSize) }));
+  if (size < oldSize) ranges.push({ start: size, end: oldSize });
+  if (size !== oldSize) await layer.ftruncate(call, { fd, offset: oldSize });
+  for (const range of ranges) await restoreRange(sides.before, layer, call, fd, range);
 }
 
 // Clients answer close(2) before bricks hear of it, and replicas do not hear of it at the same time.
@@ -85,24 +98,38 @@ async function restoreRange(
   }
 }
 
-async function restoreAttributes(
+/** Makes attributes what they were, but for extended ones whose names `except` is right for. */
+export async function restoreAttributes(
   layer: Fops,
   call: Call,
   inode: Inode,
   { iatt, xattrs }: InodeState,
+  except: RegExp,
 ): Promise<void> {
+  const { stat } = await layer.stat(call, { inode });
+  const { mode, uid, gid } = iatt;
+  // Owner first: a change of owner takes capabilities away; and a mode is part of an ACL.
+  if (stat.uid !== uid || stat.gid !== gid) {
+    await layer.setattr(call, { inode, changes: { uid, gid } });
+  }
+  if (stat.mode !== mode || stat.uid !== uid || stat.gid !== gid) {
+    await layer.setattr(call, { inode, changes: { mode } });
+  }
   const { xattrs: now } = await layer.getxattr(call, { inode, name: "" });
   for (const name of now?.names() ?? []) {
-    if (NOT_RESTORED.test(name) || xattrs.has(name)) continue;
+    if (except.test(name) || xattrs.has(name)) continue;
     await layer.removexattr(call, { inode, name }).catch((error) => {
       if (!ENODATA.matches(error)) throw error;
     });
   }
-  const old = [...xattrs].filter(([name]) => !NOT_RESTORED.test(name))
-    .map(([name, value]) => [name, ptr(value)] as const);
-  if (old.length) await layer.setxattr(call, { inode, xattrs: Xdata.of(old), flags: 0 });
-  const { mode, uid, gid } = iatt;
-  await layer.setattr(call, { inode, changes: { uid, gid, mode } });
+  const old = [...xattrs].filter(([name, value]) => {
+    const is = now?.raw(name), bytes = is && valueBytes(is);
+    return !except.test(name) && !(bytes && equalBytes(bytes, value));
+  });
+  if (old.length) {
+    const values = Xdata.of(old.map(([name, value]) => [name, ptr(value)] as const));
+    await layer.setxattr(call, { inode, xattrs: values, flags: 0 });
+  }
   const atime = { sec: iatt.atime, nsec: iatt.atimeNsec };
   const mtime = { sec: iatt.mtime, nsec: iatt.mtimeNsec };
   await layer.setattr(call, { inode, changes: { atime, mtime } });

@@ -15,7 +15,7 @@ import type {
   SetxattrArgs,
   XattrReply,
 } from "core/fops.ts";
-import type { FileClone } from "core/history_orders.ts";
+import type { AddToMarks, FileClone } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
 import { bool, oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
@@ -37,6 +37,7 @@ import { CloneFops } from "xlators/features/snapshot/clone_fops.ts";
 import { cloneFile, flattenFile } from "xlators/features/snapshot/file_clones.ts";
 import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
 import { restoreFile } from "xlators/features/snapshot/restore.ts";
+import { restoreVolume } from "xlators/features/snapshot/restore_volume.ts";
 import { type Before, RULES } from "xlators/features/snapshot/rules.ts";
 import { removeTree, WHOLE_TREE } from "xlators/features/snapshot/tree.ts";
 import { type Browsing, snapshotDirectory, Views } from "xlators/features/snapshot/views.ts";
@@ -161,6 +162,12 @@ export class Snapshot extends Uniform {
     const history = this.#history;
     const inode = this.inodes.of(gfid);
     if (history) await restoreFile(history, this, DAEMON, snapshot, inode, this.env.clock);
+  }
+
+  async restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void> {
+    const history = this.#history, live = this.#files, { inodes } = this;
+    if (!history || !live) return;
+    await restoreVolume({ history, layer: this, live, inodes, snapshot, addToMarks });
   }
 
   /** Below are the files; of clones, only a part of each. */
