@@ -126,6 +126,11 @@ export interface RangesPage {
   readonly next: number | undefined;
 }
 
+/** An inode that a path leads to. */
+export interface FoundInode extends InodeFacts {
+  readonly gfid: Gfid;
+}
+
 /** A name in a directory. */
 export interface NameIn {
   readonly parent: Gfid;
@@ -215,6 +220,11 @@ export interface HistoryOrders {
     reader: string | undefined,
     gfids: readonly Gfid[],
   ): Promise<readonly (readonly NameIn[])[]>;
+  /**
+   * What is behind a path, by its names from the root on, as a reader or the live files have it;
+   * symbolic links are not followed. ENOENT: there is no such reader, or nothing.
+   */
+  lookUp(reader: string | undefined, names: readonly string[]): Promise<FoundInode>;
   /** Oldest first. */
   list(): readonly HistoryReader[];
   /** Looks at all rows: takes seconds for millions of them, with fops in between. */

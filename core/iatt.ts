@@ -49,12 +49,12 @@ export interface Timespec {
 }
 
 /** True for a directory's attributes. */
-export function isDirectory(stat: Iatt): boolean {
+export function isDirectory(stat: Pick<Iatt, "mode">): boolean {
   return (stat.mode & S_IFMT) === S_IFDIR;
 }
 
 /** True for a regular file's attributes. */
-export function isRegular(stat: Iatt): boolean {
+export function isRegular(stat: Pick<Iatt, "mode">): boolean {
   return (stat.mode & S_IFMT) === S_IFREG;
 }
 

@@ -11,6 +11,7 @@ import {
   HISTORY_OPS_NAME,
   HISTORY_OPS_PROGRAM,
   historyChanges,
+  historyLookUp,
   historyNames,
   historyRanges,
   type HistoryState,
@@ -82,6 +83,13 @@ export function historyOperations(graph: Graph): Program {
         serve(historyNames, async ({ reader, gfids }) => {
           const [done, names] = await answered(histories, (known) => known.names(reader, gfids));
           return { ...done, names };
+        }),
+      ],
+      [
+        historyLookUp.procedure,
+        serve(historyLookUp, async ({ reader, names }) => {
+          const [done, found] = await answered(histories, (known) => known.lookUp(reader, names));
+          return { ...done, found };
         }),
       ],
     ]),

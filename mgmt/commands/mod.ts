@@ -10,6 +10,7 @@ import { snapshotClone } from "mgmt/commands/snapshot_clone.ts";
 import { snapshotConfig } from "mgmt/commands/snapshot_config.ts";
 import { snapshotCreate } from "mgmt/commands/snapshot_create.ts";
 import { snapshotDelete } from "mgmt/commands/snapshot_delete.ts";
+import { snapshotDiff } from "mgmt/commands/snapshot_diff.ts";
 import { snapshotInfo } from "mgmt/commands/snapshot_info.ts";
 import { snapshotList } from "mgmt/commands/snapshot_list.ts";
 import { snapshotRestore } from "mgmt/commands/snapshot_restore.ts";
@@ -75,6 +76,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   snapshotActivate,
   snapshotDeactivate,
   snapshotDelete,
+  snapshotDiff,
   snapshotClone,
   snapshotRestore,
   snapshotConfig,

@@ -14,7 +14,7 @@ const TYPES: Readonly<Record<number, readonly [letter: string, name: string]>> =
 };
 
 /** What kind of thing it is, in a word or two. */
-export function typeName({ mode }: Iatt): string {
+export function typeName({ mode }: Pick<Iatt, "mode">): string {
   return TYPES[mode & S_IFMT]?.[1] ?? "unknown";
 }
 

@@ -1,6 +1,15 @@
 /** A brick that is given orders about its history; what fails is told with the brick's name. */
 
-import type { FileClone, HistoryReader, HistoryUsage, ReaderChange } from "core/history_orders.ts";
+import type {
+  ChangesPage,
+  FileClone,
+  FoundInode,
+  HistoryReader,
+  HistoryUsage,
+  NameIn,
+  RangesPage,
+  ReaderChange,
+} from "core/history_orders.ts";
 import type { Clock } from "core/env.ts";
 import { EEXIST, ENOENT } from "core/errno.ts";
 import type { Gfid } from "core/inode.ts";
@@ -11,6 +20,10 @@ import type { AskedBrick } from "mgmt/snapshots/quiet.ts";
 import type { Signature } from "rpc/program.ts";
 import {
   cloneFile,
+  historyChanges,
+  historyLookUp,
+  historyNames,
+  historyRanges,
   type HistoryState,
   historyUsage,
   holdHistory,
@@ -109,15 +122,55 @@ export class HistoryBrick implements AskedBrick {
     return done.errno === 0;
   }
 
+  /** See `HistoryOrders.changes`. */
+  async changes(
+    old: string,
+    now: string | undefined,
+    after: string,
+    count: number,
+  ): Promise<ChangesPage> {
+    const { page, ...done } = await this.#ask(historyChanges, { old, now, after, count });
+    return this.#told(done, page);
+  }
+
+  /** See `HistoryOrders.changedRanges`. */
+  async changedRanges(
+    old: string,
+    now: string | undefined,
+    gfid: Gfid,
+    from: number,
+    count: number,
+  ): Promise<RangesPage> {
+    const { page, ...done } = await this.#ask(historyRanges, { old, now, gfid, from, count });
+    return this.#told(done, page);
+  }
+
+  /** See `HistoryOrders.names`. */
+  async names(
+    reader: string | undefined,
+    gfids: readonly Gfid[],
+  ): Promise<readonly (readonly NameIn[])[]> {
+    const { names, ...done } = await this.#ask(historyNames, { reader, gfids });
+    return this.#told(done, names);
+  }
+
+  /** See `HistoryOrders.lookUp`; undefined: there is nothing. */
+  async lookUp(
+    reader: string | undefined,
+    names: readonly string[],
+  ): Promise<FoundInode | undefined> {
+    const { found, ...done } = await this.#ask(historyLookUp, { reader, names });
+    this.#expect(done, ENOENT.errno);
+    return found;
+  }
+
   state(): Promise<HistoryState> {
     return this.#ask(listReaders, {});
   }
 
   async usage(): Promise<HistoryUsage> {
     const { usage, ...done } = await this.#ask(historyUsage, {});
-    this.#expect(done);
-    if (!usage) throw new OrderFailed(this.record, "it told nothing", 0);
-    return usage;
+    return this.#told(done, usage);
   }
 
   /** Throws OrderFailed: it does not answer. */
@@ -142,6 +195,12 @@ export class HistoryBrick implements AskedBrick {
     } finally {
       answered.abort();
     }
+  }
+
+  #told<T>(done: OrderDone, answer: T | undefined): T {
+    this.#expect(done);
+    if (answer === undefined) throw new OrderFailed(this.record, "it told nothing", 0);
+    return answer;
   }
 
   #expect({ errno, error }: OrderDone, also = 0): void {

@@ -21,7 +21,7 @@ export const HISTORY_OPS_PROGRAM = { number: 0x206d7368, version: 1 } as const s
 export const HISTORY_OPS_NAME = "mortar history";
 
 const ID_MAX = 64, NAME_MAX = 1024, ERROR_MAX = 4096, READERS_MAX = 65_536;
-const CURSOR_MAX = 4096, PAGE_MAX = 8192, NAMES_MAX = 65_536;
+const CURSOR_MAX = 4096, PAGE_MAX = 8192, NAMES_MAX = 65_536, PATH_NAMES_MAX = 4096;
 
 const id = string(ID_MAX), name = string(NAME_MAX), error = string(ERROR_MAX);
 
@@ -142,7 +142,8 @@ export const flattenFile = order(10, struct({ gfid }), done);
 /** A live file becomes what the snapshot has of it. */
 export const restoreFile = order(11, struct({ snapshot: id, gfid }), done);
 
-const facts = struct({ mode: u32, nlink: u32, size: u53, isLinkFile: bool });
+const FACTS = { mode: u32, nlink: u32, size: u53, isLinkFile: bool };
+const facts = struct(FACTS);
 const changedInode: Codec<ChangedInode> = struct({
   ...{ gfid, old: optional(facts), now: optional(facts) },
   ...{ data: bool, attributes: bool, internals: bool, times: bool },
@@ -184,6 +185,13 @@ export const historyNames = order(
     ...{ errno: i32, error },
     names: optional(array(array(struct({ parent, name }), NAMES_MAX), PAGE_MAX)),
   }),
+);
+
+/** What is behind a path. */
+export const historyLookUp = order(
+  15,
+  struct({ reader: optional(id), names: array(name, PATH_NAMES_MAX) }),
+  struct({ errno: i32, error, found: optional(struct({ gfid, ...FACTS })) }),
 );
 
 /** What was taken is on the disk when this is answered. */

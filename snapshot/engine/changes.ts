@@ -5,16 +5,17 @@
  * it does. Of several rows of one thing the first counts.
  */
 
-import { EINVAL } from "core/errno.ts";
+import { EINVAL, ENOENT } from "core/errno.ts";
 import type {
   ChangedInode,
   ChangedName,
   ChangesPage,
+  FoundInode,
   InodeFacts,
   NameIn,
 } from "core/history_orders.ts";
 import { isRegular } from "core/iatt.ts";
-import type { Gfid } from "core/inode.ts";
+import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { equalBytes } from "core/lib/bytes.ts";
 import { isWritten, type Sides, stateIn } from "snapshot/engine/diff.ts";
 import type { InodeState, Live } from "snapshot/engine/live.ts";
@@ -119,6 +120,19 @@ function hasOthers(was: InodeState, is: InodeState, counts: (name: string) => bo
     const [old, now] = [was.xattrs.get(name), is.xattrs.get(name)];
     return !old || !now || !equalBytes(old, now);
   });
+}
+
+/** What is behind a path, by its names from the root on. ENOENT: nothing. */
+export async function lookUpIn(side: View | Live, names: readonly string[]): Promise<FoundInode> {
+  let gfid: Gfid = ROOT_GFID;
+  for (const name of names) {
+    const entry = await side.entry(gfid, name);
+    if (!entry) throw ENOENT;
+    gfid = entry.gfid;
+  }
+  const state = await stateIn(side, gfid);
+  if (!state) throw ENOENT;
+  return { gfid, ...factsOf(state) };
 }
 
 /** The names under which a side has each of the inodes. */

@@ -136,7 +136,7 @@ test("a link file of distribute is told as one", async (place) => {
   const xdata = gfidReq();
   const args = { parent: root, name: "l", mode: 0o101000, rdev: 0, umask: 0, xdata };
   const { stat: { gfid } } = await layer.mknod(ROOT, args);
-  const inode = layer.inodes.of(gfid);
+  const inode = place.brick.inodes.of(gfid);
   const linkto = Xdata.of([["trusted.glusterfs.dht.linkto", ptr(new TextEncoder().encode("v-0"))]]);
   await layer.setxattr(ROOT, { inode, xattrs: linkto, flags: 0 });
   const { inodes } = await place.changes("old");
@@ -168,6 +168,19 @@ test("changed ranges of a file come in pages, with both sizes", async (place) =>
     from = some.next;
   }
   equal(ranges.reduce((sum, { length }) => sum + length, 0), 4 * unit + 4);
+});
+
+test("a path leads where it did when a snapshot was taken", async (place) => {
+  const { histories } = place.layer;
+  const file = await place.make("a", "12345");
+  await place.take("old");
+  const { root } = place;
+  await place.layer.rename(ROOT, { oldParent: root, oldName: "a", newParent: root, newName: "b" });
+  const { gfid, size } = await histories.lookUp("old", ["a"]);
+  deepEqual([gfid, size, (await histories.lookUp(undefined, ["b"])).gfid], [file.gfid, 5, gfid]);
+  for (const [reader, name] of [["old", "b"], [undefined, "a"], ["none", "a"]] as const) {
+    await rejects(histories.lookUp(reader, [name]), (error) => ENOENT.matches(error));
+  }
 });
 
 test("what is not there to be compared is refused", async (place) => {

@@ -6,6 +6,7 @@ import type {
   AddToMarks,
   ChangesPage,
   FileClone,
+  FoundInode,
   HistoryOrders,
   HistoryReader,
   HistoryUsage,
@@ -14,7 +15,7 @@ import type {
   ReaderChange,
 } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
-import { changesPage, namesIn } from "snapshot/engine/changes.ts";
+import { changesPage, lookUpIn, namesIn } from "snapshot/engine/changes.ts";
 import { rangesPage } from "snapshot/engine/diff.ts";
 import type { History } from "snapshot/engine/history.ts";
 
@@ -173,6 +174,12 @@ export class Orders implements HistoryOrders {
     const sides = this.#history.sides(old, now);
     if (sides.file !== undefined && sides.file !== gfid) throw ENOENT;
     return await rangesPage(sides, gfid, from, count);
+  }
+
+  async lookUp(reader: string | undefined, names: readonly string[]): Promise<FoundInode> {
+    const side = this.#history.side(reader);
+    if (!side) throw ENOENT;
+    return await lookUpIn(side, names);
   }
 
   async names(
