@@ -2,14 +2,18 @@
  * Makes dist/mortar, one executable: by `deno compile` where its runtime can be had ($DENORT_BIN, or
  * Deno's server), otherwise a shell script that carries the Deno which runs this and a bundle, and
  * unpacks both the first time (scripts/compile/header.sh). `--self-extracting` does not try the first.
+ * Beside it, dist/share has what scripts/install puts in place.
  * `--if-changed` makes nothing if dist/mortar is newer than all sources.
  */
 
 // deno-lint-ignore-file no-console -- a command's output
 
 import { parseArgs } from "node:util";
+import { SHELLS } from "mgmt/cli/complete.ts";
 import { BUNDLE_FLAGS, BUNDLE_MAIN, MOUNT_HEAP } from "mgmt/self.ts";
 import { VERSION } from "mgmt/version.ts";
+import { everyCommand } from "../main.ts";
+import { manPages } from "./man.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const DIST = `${ROOT}dist`, OUTPUT = `${DIST}/mortar`;
@@ -133,6 +137,33 @@ async function headerOf(runtime: Part, app: Part): Promise<Uint8Array<ArrayBuffe
   return filled(filled(0).length);
 }
 
+/** Where shells look for what completes words, below a prefix. */
+const COMPLETIONS: Readonly<Record<typeof SHELLS[number], string>> = {
+  bash: "bash-completion/completions/mortar",
+  zsh: "zsh/site-functions/_mortar",
+  fish: "fish/vendor_completions.d/mortar.fish",
+};
+
+/** What is installed beside the executable, as dist/share: man pages, completion, systemd's unit. */
+async function share(): Promise<void> {
+  const files = new Map<string, string | Uint8Array>();
+  for (const [name, text] of manPages(await everyCommand())) {
+    files.set(`man/man${name.at(-1)}/${name}`, text);
+  }
+  for (const shell of SHELLS) {
+    files.set(COMPLETIONS[shell], await must(OUTPUT, ["completion", shell]));
+  }
+  const unit = new URL("compile/mortar.service", import.meta.url);
+  files.set("systemd/mortar.service", await Deno.readTextFile(unit));
+  await must("rm", ["-rf", `${DIST}/share`]);
+  for (const [name, content] of files) {
+    const path = `${DIST}/share/${name}`;
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    if (typeof content === "string") await Deno.writeTextFile(path, content);
+    else await Deno.writeFile(path, content);
+  }
+}
+
 /** The time of the newest source, in milliseconds since 1970. */
 function newest(path: string): number {
   const { isDirectory, mtime } = Deno.statSync(path);
@@ -145,7 +176,7 @@ function newest(path: string): number {
 function isFresh(): boolean {
   try {
     const made = Deno.statSync(OUTPUT).mtime?.getTime() ?? 0;
-    const all = [...SOURCES, "scripts/compile", "scripts/compile.ts"];
+    const all = [...SOURCES, "scripts/compile", "scripts/compile.ts", "scripts/man.ts"];
     return all.every((each) => newest(`${ROOT}${each}`) < made);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -166,6 +197,7 @@ async function main(): Promise<void> {
     // As a whole: what runs the old one goes on with it.
     await Deno.rename(made, OUTPUT);
     for (const name of LINKS) await must("ln", ["-sfn", "mortar", `${DIST}/${name}`]);
+    await share();
     const megabytes = Math.round(Deno.statSync(OUTPUT).size / 1e6);
     const kind = why === undefined ? "compiled" : `self-extracting (${why})`;
     console.log(`dist/mortar: ${megabytes} MB, ${kind}`);

@@ -175,25 +175,34 @@ function nameOf(name: string, { short, value }: OptionDeclaration): string {
   return `${short ? `-${short}, ` : ""}--${name}${value === undefined ? "" : ` ${value}`}`;
 }
 
-/** Help on one command. */
-export function helpOn(
-  { name, summary, description, options, operands, examples }: Command,
-): string {
-  const rows = Object.entries(options).map(([key, option]) =>
-    [nameOf(key, option), option.many ? `${option.help} May be repeated.` : option.help] as const
-  );
+/** Options of a command as one types them, with what each means. */
+export function wordsOf({ options }: Command): (readonly [string, string])[] {
+  return Object.entries(options).map(([key, option]) => [
+    nameOf(key, option),
+    option.many ? `${option.help} May be repeated.` : option.help,
+  ]);
+}
+
+/** A command line of it, as a pattern. */
+export function usageOf({ name, options, operands }: Command): string {
   const required = Object.entries(options).filter(([, option]) => option.required)
     .map(([key, option]) => nameOf(key, option));
+  return `mortar ${
+    [name, ...required, "[OPTION…]", ...operands ? [operands.label] : []].join(" ")
+  }`;
+}
+
+/** Help on one command. */
+export function helpOn(command: Command): string {
+  const { name, summary, description, examples } = command;
   return [
     `mortar ${name}: ${summary}`,
     "",
-    `Usage: mortar ${
-      [name, ...required, "[OPTION…]", ...operands ? [operands.label] : []].join(" ")
-    }`,
+    `Usage: ${usageOf(command)}`,
     "",
     ...description.flatMap((paragraph) => [...wrapped(paragraph, 80), ""]),
     "Options:",
-    ...optionRows(rows),
+    ...optionRows(wordsOf(command)),
     "",
     "Examples:",
     ...examples.flatMap(({ what, line }) => [`  # ${what}`, `  ${line}`]),
