@@ -6,6 +6,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   snapshot: ["core", "snapshot"],
   xlators: ["core"],
   "xlators/protocol": ["core", "rpc"],
+  "xlators/features/clone": ["core", "snapshot"],
   "xlators/features/snapshot": ["core", "snapshot"],
   "xlators/features/qcow2": ["core", "snapshot"],
   gateways: ["core", "gateways"],

@@ -13,6 +13,7 @@ import { accessControl } from "xlators/features/access-control/access_control.ts
 import { arbiter } from "xlators/features/arbiter/arbiter.ts";
 import { barrier } from "xlators/features/barrier/barrier.ts";
 import { changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
+import { clone } from "xlators/features/clone/clone.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { qcow2 } from "xlators/features/qcow2/qcow2.ts";
@@ -46,6 +47,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   arbiter,
   barrier,
   changedRanges,
+  clone,
   index,
   locks,
   qcow2,

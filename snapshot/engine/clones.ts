@@ -76,6 +76,11 @@ export class Clones {
     return this.any ? this.#of(gfid) : undefined;
   }
 
+  /** Whether what `get` answered last of it holds; false: the file may come yet. */
+  isHere(gfid: Gfid): boolean {
+    return !this.#parts.foreign || this.#live.has(gfid) || this.#begun.has(gfid);
+  }
+
   #of(gfid: Gfid): CloneOf | undefined {
     const known = this.#live.get(gfid);
     if (known || !this.#parts.foreign) return known;

@@ -1,5 +1,6 @@
 /** `features/snapshot` over a brick of a test. */
 
+import type { Xlator } from "core/xlator.ts";
 import { node } from "tests/fakes/node.ts";
 import type { TestBrick } from "tests/fakes/posix_brick.ts";
 import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
@@ -10,12 +11,13 @@ export interface SnapshotLayerOptions {
   readonly listed?: boolean;
 }
 
-/** The layer, started; its history is the brick's. */
+/** The layer, started; its history is the brick's. `child`: if it is not right over the storage. */
 export async function snapshotLayer(
   brick: TestBrick,
   { durability = "relaxed", listed = false }: SnapshotLayerOptions = {},
+  child: Xlator = brick.top,
 ): Promise<Snapshot> {
-  const layer = new Snapshot(node("snapshot", [brick.top], { inodes: brick.inodes }), {
+  const layer = new Snapshot(node("snapshot", [child], { inodes: brick.inodes }), {
     ...{ directory: brick.path, "snapshot-durability": durability },
     ...{ "snapshot-directory": ".snaps", "show-snapshot-directory": listed },
   });

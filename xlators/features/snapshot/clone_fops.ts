@@ -67,6 +67,18 @@ export class CloneFops {
   /** Hands the fop to the layer below, or does what it asks of a clone. */
   wind<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const { clones, child } = this.#parts;
+    const { fd, inode } = args as { fd?: Fd; inode?: Inode };
+    const unopened = fd?.anonymous ? fd.inode : inode;
+    if (unopened && !clones.get(unopened.gfid) && !clones.isHere(unopened.gfid)) {
+      // Its attributes are looked at, so that it comes; that it does not, the fop tells.
+      const came = child.stat(call, { inode: unopened });
+      return came.then(() => {}, () => {}).then(() => this.#wind(fop, call, args));
+    }
+    return this.#wind(fop, call, args);
+  }
+
+  #wind<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    const { clones, child } = this.#parts;
     const { fd, inode, source } = args as { fd?: Fd; inode?: Inode; source?: Fd };
     const gfid = (fd?.inode ?? inode)?.gfid;
     const clone = gfid && clones.get(gfid);
@@ -80,7 +92,7 @@ export class CloneFops {
 
   #file(call: Call, inode: Inode, fd?: Fd): CloneFile {
     const { child } = this.#parts;
-    const usable = fd && (fd.flags & O_ACCMODE) !== 0 && !(fd.flags & O_APPEND);
+    const usable = fd && (fd.flags & O_ACCMODE) !== 0 && !appends(fd);
     const to = usable ? fd : new Fd(inode, 0, true);
     return {
       write: async (offset, data) => {
@@ -156,14 +168,13 @@ export class CloneFops {
 
   async writev(call: Call, args: Args<"writev">, clone: Clone): Promise<Reply<"writev">> {
     const { child, clones } = this.#parts, { fd, offset, data } = args;
-    const flags = fd.flags | args.flags;
     // What is appended is beyond the units that are the origin's.
     const change = { offset, size: data.length };
     const file = this.#file(call, fd.inode, fd);
-    if (flags & O_APPEND) return await append(clones, clone, file, () => child.writev(call, args));
+    if (appends(fd)) return await append(clones, clone, file, () => child.writev(call, args));
     if (!isRange(change)) return await child.writev(call, args);
     const reply = await overwrite(clones, clone, file, change, () => child.writev(call, args));
-    if (flags & O_DSYNC) await clones.sync(clone);
+    if ((fd.flags | args.flags) & O_DSYNC) await clones.sync(clone);
     return reply;
   }
 
@@ -391,6 +402,11 @@ const NAMED: ReadonlySet<FopName> = new Set<FopName>([
 function isRange({ offset, size }: { readonly offset: number; readonly size: number }): boolean {
   return offset >= 0 && size > 0 && Number.isSafeInteger(offset) && Number.isSafeInteger(size) &&
     Number.isSafeInteger(offset + size);
+}
+
+/** Whether what is written goes to the end: flags of a write itself do not say so. */
+function appends({ anonymous, flags }: Fd): boolean {
+  return !anonymous && (flags & O_APPEND) !== 0;
 }
 
 function* foreign(clone: Clone, start: number, end: number) {

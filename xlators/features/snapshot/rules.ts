@@ -38,9 +38,9 @@ const COLLAPSE_OR_INSERT = 0x28;
 
 /** The compiler sees to it that no fop is missing. */
 export const RULES: { readonly [K in ChangingFop]: Rule<K> } = {
-  writev: ({ preserve }, { fd, offset, data, flags }) =>
-    // What is appended was not there before.
-    (fd.flags | flags) & O_APPEND
+  writev: ({ preserve }, { fd, offset, data }) =>
+    // What is appended was not there before. Flags of a write itself do not make it append.
+    !fd.anonymous && fd.flags & O_APPEND
       ? preserve.inode(fd.inode.gfid)
       : preserve.data(fd.inode.gfid, offset, data.length),
   truncate: ({ preserve }, { inode, offset }) => preserve.truncate(inode.gfid, offset),
