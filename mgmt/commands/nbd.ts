@@ -24,6 +24,12 @@ const options = {
       "Serve that file by that name, or as it was in a snapshot. A file whose name has an @ in " +
       "it is given with an @ at the end.",
   },
+  volfile: {
+    value: "FILE",
+    help:
+      "Serve files of the graph in this file, given as NAME=/PATH: bricks of this machine need " +
+      "no process of their own then.",
+  },
   exports: {
     value: "FILE",
     help: "Serve what the management daemon wrote there; read again on SIGHUP.",
@@ -80,7 +86,8 @@ export function nbd(types: XlatorTypes): Command {
       },
     ],
     async run(values) {
-      const given = values.export.map((each) => parseExport(each, values["read-only"]));
+      const of = { readOnly: values["read-only"], volfile: values.volfile };
+      const given = values.export.map((each) => parseExport(each, of));
       if (given.length ? values.exports !== undefined : values.exports === undefined) {
         throw new UsageError(
           'Cannot run "mortar nbd": give --export NAME=HOST:VOLUME/PATH; see "mortar nbd --help"',
@@ -93,7 +100,7 @@ export function nbd(types: XlatorTypes): Command {
       if (anyClient && certificates === undefined) {
         throw new UsageError("Cannot use --tls-any-client: give --tls-certificates with it");
       }
-      const daemon = new Daemon({ comm: "mortar-nbd" }, values);
+      const daemon = new Daemon({ comm: "mortar-nbd", descriptors: false }, values);
       const { env } = daemon;
       const servers: NbdServer[] = [];
       try {

@@ -63,7 +63,7 @@ export async function fetchVolume(address: Address, env: Env): Promise<string> {
 export function usableBlocks(
   blocks: readonly VolumeBlock[],
   types: XlatorTypes,
-  address: Address,
+  address: Pick<Address, "volume" | "port">,
   tell: Tell,
 ): VolumeBlock[] {
   const stands = new Map<string, string>();
@@ -87,7 +87,7 @@ export function usableBlocks(
 }
 
 // Bricks without a port are asked of the portmapper, which is where the volfile server is.
-function optionsFor({ type, options }: VolumeBlock, { port }: Address) {
+function optionsFor({ type, options }: VolumeBlock, { port }: Pick<Address, "port">) {
   if (type !== "protocol/client" || port === MANAGEMENT_PORT) return options;
   return options.has("remote-port") ? options : new Map(options).set("remote-port", String(port));
 }
@@ -99,10 +99,33 @@ export async function openGraph(
   env: Env,
   tell: Tell,
 ): Promise<Graph> {
-  const text = await fetchVolume(address, env);
+  return await started(await fetchVolume(address, env), address, { types, env, tell });
+}
+
+/** The same of a hand-written volfile. */
+export async function openVolfile(
+  path: string,
+  types: XlatorTypes,
+  env: Env,
+  tell: Tell,
+): Promise<Graph> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new CommandError(`Cannot read volfile "${path}": ${plain(error)}`);
+  }
+  return await started(text, { volume: path, port: MANAGEMENT_PORT }, { types, env, tell });
+}
+
+async function started(
+  volfile: string,
+  address: Pick<Address, "volume" | "port">,
+  { types, env, tell }: { readonly types: XlatorTypes; readonly env: Env; readonly tell: Tell },
+): Promise<Graph> {
   let graph: Graph;
   try {
-    graph = buildGraph(usableBlocks(parseVolfile(text), types, address, tell), types, env);
+    graph = buildGraph(usableBlocks(parseVolfile(volfile), types, address, tell), types, env);
   } catch (error) {
     if (!(error instanceof RangeError || error instanceof SyntaxError)) throw error;
     throw new CommandError(`Cannot use volume "${address.volume}": ${cause(error.message)}`);

@@ -10,12 +10,13 @@ import { type Disk, type Exports, Unavailable } from "gateways/nbd/disk.ts";
 import { VolumeDisk } from "gateways/nbd/volume_disk.ts";
 import { CommandError, UsageError } from "mgmt/cli/command.ts";
 import { type Address, parseAddress } from "mgmt/file/address.ts";
-import { openGraph } from "mgmt/file/client_graph.ts";
+import { openGraph, openVolfile } from "mgmt/file/client_graph.ts";
 import { caller } from "mgmt/file/session.ts";
 
 /** One export. */
 export interface ExportSpec {
   readonly name: string;
+  /** Of a hand-written graph `volume` is the path of its volfile, and there is no host. */
   readonly address: Address;
   /** Name of a snapshot of the volume; undefined: the live file. */
   readonly snapshot: string | undefined;
@@ -25,11 +26,18 @@ export interface ExportSpec {
 /** Longest name that clients must understand (NBD's doc/proto.md). */
 const NAME_BYTES_MAX = 4096;
 
+/** What is said of all exports. */
+export interface ParseOptions {
+  readonly readOnly: boolean;
+  /** Path of a hand-written graph that the files are in. */
+  readonly volfile: string | undefined;
+}
+
 /**
- * Reads `NAME=HOST:VOLUME/PATH[@SNAPSHOT]`; what ends in "@" has no snapshot, for names with an "@"
- * in them. Throws UsageError.
+ * Reads `NAME=HOST:VOLUME/PATH[@SNAPSHOT]`, or `NAME=/PATH` of a hand-written graph; what ends in "@"
+ * has no snapshot, for names with an "@" in them. Throws UsageError.
  */
-export function parseExport(text: string, readOnly: boolean): ExportSpec {
+export function parseExport(text: string, { readOnly, volfile }: ParseOptions): ExportSpec {
   const at = text.indexOf("=");
   if (at < 1) {
     throw new UsageError(
@@ -39,6 +47,11 @@ export function parseExport(text: string, readOnly: boolean): ExportSpec {
   const name = text.slice(0, at), given = text.slice(at + 1);
   if (new TextEncoder().encode(name).length > NAME_BYTES_MAX) {
     throw new UsageError(`Cannot export "${name.slice(0, 40)}…": the name is too long`);
+  }
+  if (volfile !== undefined) {
+    if (!given.startsWith("/")) throw new UsageError(`Cannot export "${given}": expected /PATH`);
+    const address = { host: "", port: 0, volume: volfile, path: given, text: given };
+    return { name, address, snapshot: undefined, readOnly };
   }
   const mark = given.lastIndexOf("@");
   const inPath = mark > given.indexOf("/");
@@ -142,7 +155,9 @@ export class VolumeExports implements Exports, AsyncDisposable {
     const { types, env } = this.#options;
     const tell = (sentence: string) => env.log.debug(sentence);
     const address = { ...spec.address, volume: volumeId(spec) };
-    const graph = await openGraph(address, types, env, tell);
+    const graph = address.host === ""
+      ? await openVolfile(address.volume, types, env, tell)
+      : await openGraph(address, types, env, tell);
     const parts = { top: graph.top, inodes: graph.inodes, env, call: caller() };
     return { graph, volume: new Volume(parts) };
   }

@@ -2,7 +2,8 @@
  * The same load on GlusterFS and on us, in turns: peer, ours, peer, ours. First unmodified fio by
  * libgfapi against the bricks: both sides get the same client volfile and the same list of
  * translators in the brick, each has a network and a mount namespace of its own, and the bricks lie
- * on the same file system. Then mounts (`mount.ts`): their client on their bricks, ours on ours.
+ * on the same file system. Then mounts (`mount.ts`): their client on their bricks, ours on ours. Then
+ * NBD (`nbd.ts`): qemu-nbd and ours.
  */
 
 // deno-lint-ignore-file no-console -- a command's output
@@ -11,6 +12,7 @@ import { parseArgs } from "node:util";
 import { type BrickKind, cannotRun, Cluster } from "tests/e2e/harness.ts";
 import type { Layout } from "tests/e2e/volfiles.ts";
 import { measureMounts, mountRowNames, mountTable } from "./mount.ts";
+import { measureNbd, nbdRowNames, nbdTable } from "./nbd.ts";
 import { type Figures, Fio, type FioOptions, layOut } from "./fio.ts";
 import { type Machine, machine, machineText, median, short, table } from "./report.ts";
 
@@ -18,11 +20,11 @@ const USAGE = `Usage: deno task bench:peer [OPTION…]
   --rounds N      Measure every row N times on each side (5)
   --seconds N     Seconds for each measurement (5)
   --files N       Small files on mounts (10000)
-  --rows TEXT     Only rows whose name holds TEXT, such as "randread", "replica 2" or "mount"; may be
-                  repeated
+  --rows TEXT     Only rows whose name holds TEXT, such as "randread", "replica 2", "mount" or "nbd";
+                  may be repeated
   --performance   With the client-side caches that glusterd configures (write-behind, quick-read, …)
   --under DIR     Make the bricks there instead of in the directory for temporary files
-  --write         Keep the figures: docs/bench/peer.md and mount.md, with .json
+  --write         Keep the figures: docs/bench/peer.md, mount.md and nbd.md, with .json
   --help
 `;
 
@@ -173,7 +175,8 @@ async function main(): Promise<number> {
     values.rows.length === 0 || values.rows.some((text) => name.includes(text));
   const rows = allRows().filter(({ name }) => wanted(name));
   const mounts = mountRowNames(files).some(wanted);
-  if (rows.length === 0 && !mounts) {
+  const nbd = nbdRowNames().some(wanted);
+  if (rows.length === 0 && !mounts && !nbd) {
     console.error(`Cannot measure: no row holds "${values.rows.join('", "')}"`);
     return 2;
   }
@@ -198,6 +201,14 @@ async function main(): Promise<number> {
     const text = `# Our mount and GlusterFS's\n\n${machineText(where)}\n${command}\n\n` +
       mountTable(measured, seconds);
     await report("mount", text, { ...facts, measured }, write);
+  }
+  if (nbd) {
+    const tell = (line: string) => console.log(line);
+    const measured = await measureNbd({ rounds, seconds, wanted }, tell);
+    const text =
+      `# Our NBD server and qemu-nbd\n\n${machineText(where)}\n${command}: fio's nbd engine ` +
+      `on a file of 128 MiB in the page cache, by unix sockets.\n\n${nbdTable(measured)}`;
+    await report("nbd", text, { ...facts, measured }, write);
   }
   return 0;
 }

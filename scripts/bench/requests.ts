@@ -44,9 +44,17 @@ async function servedByAll(bricks: readonly Brick[]): Promise<Counts> {
   return sums;
 }
 
-async function asked(mounted: Mounted): Promise<number> {
-  const text = await Deno.readTextFile(`${mounted.path}/.meta/frames`);
-  return Number(/^calls = (\d+)$/m.exec(text)![1]);
+/** Requests of the kernel, and of the mount to all bricks: one may be several fops there. */
+async function asked(mounted: Mounted): Promise<{ kernel: number; bricks: number }> {
+  const figure = async (file: string, name: string) => {
+    const text = await Deno.readTextFile(`${mounted.path}/.meta/${file}`);
+    return Number(new RegExp(`^${name} = (\\d+)$`, "m").exec(text)![1]);
+  };
+  const layers = mounted.cluster.bricks.map((_, index) =>
+    `graphs/active/${mounted.cluster.volume}-client-${index}/private`
+  );
+  const made = await Promise.all(layers.map((each) => figure(each, "connection.callsMade")));
+  return { kernel: await figure("frames", "calls"), bricks: made.reduce((a, b) => a + b) };
 }
 
 async function main(): Promise<number> {
@@ -80,16 +88,15 @@ async function main(): Promise<number> {
       const calls = await asked(mounted);
       await must(["python3", DRIVER, phase, `${mounted.path}/small`, String(files)]);
       await rest();
-      const kernel = await asked(mounted) - calls,
-        { client, bricks } = cpuSince(cpu, mounted.cpu());
+      const now = await asked(mounted), { client, bricks } = cpuSince(cpu, mounted.cpu());
       const after = await servedByAll(cluster.bricks);
       const each = [...after].map(([fop, hits]) =>
         [fop, (hits - (before.get(fop) ?? 0)) / files] as const
       ).filter(([, count]) => count >= 0.02).sort(([, a], [, b]) => b - a);
       rows.push([
         phase,
-        each.reduce((sum, [, count]) => sum + count, 0).toFixed(2),
-        (kernel / files).toFixed(2),
+        ((now.bricks - calls.bricks) / files).toFixed(2),
+        ((now.kernel - calls.kernel) / files).toFixed(2),
         (client / files * 1000).toFixed(2),
         (bricks / files * 1000).toFixed(2),
         each.map(([fop, count]) => `${fop} ${count.toFixed(2)}`).join(", "),
@@ -97,7 +104,14 @@ async function main(): Promise<number> {
     }
     await must(["rm", "-r", `${mounted.path}/small`]);
     console.log(`Round ${round}, ${files} files, two copies; all figures for one file:\n`);
-    const heads = ["phase", "requests", "of the kernel", "CPU ms client", "bricks", "which"];
+    const heads = [
+      "phase",
+      "requests",
+      "of the kernel",
+      "CPU ms client",
+      "bricks",
+      "fops of bricks",
+    ];
     console.log(table(heads, rows));
   }
   return 0;
