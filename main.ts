@@ -17,6 +17,7 @@ const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
   heal: async () => [(await import("mgmt/commands/heal.ts")).heal],
   file: async () => (await import("mgmt/commands/file.ts")).file(await types()),
   nbd: async () => [(await import("mgmt/commands/nbd.ts")).nbd(await types())],
+  proxy: async () => [(await import("mgmt/commands/proxy.ts")).proxy(await types())],
   qcow2: async () => (await import("mgmt/commands/qcow2.ts")).qcow2,
   completion: async () => [(await import("mgmt/commands/completion.ts")).completion],
 };

@@ -39,7 +39,7 @@ import {
 } from "mgmt/state/state_files.ts";
 import type { Store } from "mgmt/store/store.ts";
 import { sharingOf } from "mgmt/volgen/sharing.ts";
-import { isBrickKey, stateVolfiles, volfileText } from "mgmt/volgen/volfiles.ts";
+import { isBrickKey, otherKey, stateVolfiles, volfileText } from "mgmt/volgen/volfiles.ts";
 import { VolfileServer } from "mgmt/volfile_server.ts";
 import { Volfiles, volumeOfKey } from "mgmt/volfiles.ts";
 import { type Endpoint, endpointText, removeStaleSocket } from "rpc/transport.ts";
@@ -360,7 +360,10 @@ export class ManagementDaemon {
 
   async #makeVolfile(key: string, trusted: boolean): Promise<string | undefined> {
     const volume = await this.cluster.find(volumeOfKey(key));
-    if (!volume) return undefined;
+    if (!volume) {
+      const other = otherKey(key);
+      return other === undefined ? undefined : await this.#makeVolfile(other, trusted);
+    }
     const input = await this.#input(volume);
     if (isSnapshotKey(key)) return await snapshotVolfile(this.cluster, input, key, trusted);
     // Only bricks wait for their disks: clients must get theirs even if one hangs.

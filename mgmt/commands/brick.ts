@@ -2,6 +2,7 @@
 
 import type { XlatorTypes } from "core/registry.ts";
 import { BrickProcess, type VolfileSource } from "mgmt/brick/process.ts";
+import { served } from "mgmt/brick/served_volfile.ts";
 import { parseOverride } from "mgmt/brick/volfile.ts";
 import {
   type Command,
@@ -14,7 +15,6 @@ import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";
 import { plain } from "mgmt/plain.ts";
 import { parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { ManagementLink } from "mgmt/management_link.ts";
-import { fetchVolfile } from "rpc/programs/handshake.ts";
 
 const options = {
   volfile: { short: "f", value: "VOLFILE", help: "Volfile to serve." },
@@ -56,8 +56,6 @@ const options = {
 
 /** Values of the command's options. */
 export type BrickValues = OptionValues<typeof options>;
-
-const GETSPEC_MS = 20_000;
 
 /** The command, for volfiles that name `types`. `look`: of one that is GlusterFS's by name. */
 export function brick(types: XlatorTypes, look?: DaemonLook): Command {
@@ -106,7 +104,9 @@ export function brick(types: XlatorTypes, look?: DaemonLook): Command {
         const where = server ?? portmapper;
         const link = where && new ManagementLink(daemon.env, where);
         const process = new BrickProcess(daemon, types, {
-          source: volfile === undefined ? served(link!, id!, daemon) : file(volfile),
+          source: volfile === undefined
+            ? served(link!, id!, daemon, "check --volfile-id")
+            : file(volfile),
           name: values["brick-name"],
           port,
           overrides,
@@ -154,27 +154,6 @@ function file(path: string): VolfileSource {
       } catch (error) {
         throw new CommandError(`Cannot read ${where}: ${plain(error)}`);
       }
-    },
-  };
-}
-
-function served(link: ManagementLink, id: string, { env }: Daemon): VolfileSource {
-  const where = `volfile "${id}" of ${link.where}`;
-  return {
-    where,
-    served: true,
-    async read() {
-      const deadline = env.clock.monotonic() + GETSPEC_MS;
-      try {
-        const connection = link.connection ?? await link.connect();
-        const text = await fetchVolfile(connection, id, deadline);
-        if (text !== undefined) return text;
-      } catch (error) {
-        throw new CommandError(`Cannot fetch ${where}: ${plain(error)}`);
-      }
-      throw new CommandError(
-        `Cannot fetch ${where}: the server has none of that name; check --volfile-id`,
-      );
     },
   };
 }

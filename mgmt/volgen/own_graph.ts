@@ -53,7 +53,8 @@ export function proxyClientGraph(input: VolgenInput, asker: Asker): VolumeBlock[
   const layers = stacked([
     layer(`${name}-proxy-client`, "protocol/client", {
       "ping-timeout": "42",
-      "remote-host": proxyHost(input),
+      // Who is trusted is on the same machine, where a proxy listens if nothing else is said.
+      "remote-host": asker === "trusted" ? "127.0.0.1" : proxyHost(input),
       "remote-subvolume": proxyName(name),
       "transport-type": "tcp",
       "transport.address-family": options["transport.address-family"],

@@ -26,10 +26,20 @@ export function graphKey({ name }: Pick<VolumeRecord, "name">, graph: GraphName)
     own: `${name}.mortar`,
     heal: `shd/${name}`,
     rebalance: `rebalance/${name}`,
-    proxy: `${name}.proxy`,
-    "proxy-client": `${name}.proxy-client`,
+    // A volume's name has no dot: to its clients, what a proxy serves is a volume of its own.
+    proxy: `proxy/${name}`,
+    "proxy-client": `${name}.proxy`,
   };
   return keys[graph];
+}
+
+/**
+ * The key that `key` stands for where it is no volume's own: libgfapi, and with it QEMU, knows no name
+ * with a dot, so VOLUME-proxy is VOLUME.proxy. Undefined if it stands for nothing else.
+ */
+export function otherKey(key: string): string | undefined {
+  const name = /^\/?([^/.]+)-proxy(?:\.tcp)?$/.exec(key)?.[1];
+  return name === undefined ? undefined : graphKey({ name }, "proxy-client");
 }
 
 /** The key of a brick's volfile. */

@@ -6,6 +6,7 @@ import {
   brickKey,
   graphKey,
   type GraphName,
+  otherKey,
   stateVolfiles,
   volfileBlocks,
   volfileKeys,
@@ -127,7 +128,7 @@ Deno.test("mgmt/volgen: strangers get clients' volfiles alone, and never the log
     const own = volfileText(given, key, true)!, others = volfileText(given, key, false);
     ok(own.includes(PASSWORD), key);
     ok(!others?.includes(PASSWORD), key);
-    equal(others !== undefined, ["v", "v.mortar", "v.proxy-client"].includes(key), key);
+    equal(others !== undefined, ["v", "v.mortar", "v.proxy"].includes(key), key);
   }
 });
 
@@ -148,8 +149,8 @@ Deno.test("mgmt/volgen: the keys of a volume are those that have volfiles", () =
   deepEqual(volfileKeys(input(1).volume), [
     "v",
     "v.mortar",
+    "proxy/v",
     "v.proxy",
-    "v.proxy-client",
     "v.h.b-0",
     "client_per_brick/v.client.h.b-0.vol",
   ]);
@@ -176,7 +177,7 @@ Deno.test("mgmt/volgen: stripes are over bricks or over sets of copies, and not 
   deepEqual(find(blocks, "v-dht").subvolumes, ["v-stripe-0", "v-stripe-1"]);
   const copied = graph(input(8, { ...STRIPE, replicaCount: 2 }), "own");
   deepEqual(find(copied, "v-stripe-1").subvolumes, ["v-replicate-2", "v-replicate-3"]);
-  ok(volfileText(plain, "v.proxy-client", false));
+  ok(volfileText(plain, "v.proxy", false));
 });
 
 Deno.test("mgmt/volgen: a proxy serves a client's graph, and its clients find it by its name", () => {
@@ -189,6 +190,20 @@ Deno.test("mgmt/volgen: a proxy serves a client's graph, and its clients find it
   const [client] = graph(given, "proxy-client", false);
   equal(client!.options.get("remote-subvolume"), "v-proxy");
   equal(client!.options.get("remote-host"), "h");
+  // Names in libgfapi have no dots.
+  deepEqual(
+    ["/v-proxy", "v-1-proxy", "v-proxy.tcp", "v.proxy", "v", "-proxy", "proxy/v-proxy"].map(
+      otherKey,
+    ),
+    [
+      "v.proxy",
+      "v-1.proxy",
+      "v.proxy",
+      ...[undefined, undefined, undefined, undefined],
+    ],
+  );
+  // A proxy listens on loopback, and who gets the login is on its machine.
+  equal(graph(given, "proxy-client")[0]!.options.get("remote-host"), "127.0.0.1");
 });
 
 Deno.test("mgmt/volgen: bricks bind to their host where the daemon does, and know who shares a disk", () => {

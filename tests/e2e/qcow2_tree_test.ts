@@ -4,6 +4,7 @@ import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:ass
 import { e2e } from "tests/e2e/harness.ts";
 import { Mounts } from "tests/e2e/own_mounts.ts";
 import { must, Process, run, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
 const MIB = 2 ** 20;
 const TOOLS = ["qemu-img", "qemu-io", "mkfs.ext4"];
@@ -136,5 +137,49 @@ e2e("features/qcow2: beside one who has the image open to write, reads are right
     }
   } finally {
     await holder.end("SIGTERM");
+  }
+});
+
+/** A proxy of the scene's volume, signed in. */
+async function startProxy(scene: Scene): Promise<Process> {
+  const { space } = scene.mounts.node, log = await Deno.makeTempFile({ dir: scene.dir });
+  const argv = [MORTAR, "proxy", "127.0.0.1:v1"];
+  const proxy = new Process(space.inside(argv), log, { DENO: Deno.execPath() });
+  await until("the proxy signs in", async () => {
+    if (!proxy.running) throw new Error(proxy.lastWords());
+    return (await Deno.readTextFile(log)).includes("brick signed in");
+  });
+  return proxy;
+}
+
+e2e("mortar proxy: GlusterFS's client and QEMU see what is in images, after a restart, too", [
+  ...TOOLS,
+  "glusterfs",
+], async () => {
+  await using scene = await Scene.start();
+  const { node } = scene.mounts;
+  const monday = await converted(scene, "monday");
+  let proxy = await startProxy(scene);
+  try {
+    // libgfapi takes ten seconds to leave, whoever the server is.
+    const uri = "gluster://127.0.0.1/v1-proxy/.qcow2/images/images/vm1.qcow2";
+    const compare = ["compare", "-f", "raw", "-F", "raw", `${uri}/snapshots/monday/disk.raw`];
+    const compared = run(node.space.inside(["qemu-img", ...compare, monday]));
+    const theirs = await node.mount("v1.proxy");
+    const at = `${theirs.path}/.qcow2/images/images/vm1.qcow2`;
+    deepEqual(await names(at), ["bitmaps", "disk.raw", "info.json", "snapshots"]);
+    await must(["cmp", `${at}/snapshots/monday/disk.raw`, monday]);
+    await must(["cmp", `${at}/disk.raw`, await converted(scene)]);
+    // The rest of the volume is as ever.
+    await Deno.writeTextFile(`${theirs.path}/through`, "the proxy");
+    equal(await Deno.readTextFile(`${scene.mount}/through`), "the proxy");
+    equal((await compared).out, "Images are identical.\n");
+    await proxy.end("SIGTERM");
+    proxy = await startProxy(scene);
+    await until("what was known before the restart is there", async () => {
+      return (await run(["cmp", `${at}/snapshots/monday/disk.raw`, monday])).code === 0;
+    });
+  } finally {
+    await proxy.end("SIGTERM");
   }
 });
