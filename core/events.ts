@@ -86,6 +86,8 @@ export interface Failing {
 /** A child can, or cannot, be reached. */
 export interface ChildUp {
   readonly type: "child-up";
+  /** It serves requests that carry locks: see `core/carried_locks.ts`. */
+  readonly carriesLocks?: boolean;
 }
 /** Fops on the child fail with ENOTCONN until it is up again. */
 export interface ChildDown {

@@ -1,6 +1,7 @@
 /** Copies in memory, each a brick with locks that a test can take away, and a replicate layer over them. */
 
 import type { Call } from "core/call.ts";
+import { windCarrying } from "core/carried_locks.ts";
 import { type Env } from "core/env.ts";
 import { ENOTCONN } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
@@ -25,6 +26,8 @@ export class FakeLink extends Uniform {
   deaf = false;
   /** Fops that arrived, in order. */
   readonly seen: { fop: FopName; args: unknown }[] = [];
+  /** The brick takes locks that come along, and says so when it comes up. */
+  carries = false;
   /** Decides about each fop; `pass` if absent. */
   fate: ((fop: FopName, args: unknown) => Fate | Promise<Fate>) | undefined;
 
@@ -38,7 +41,9 @@ export class FakeLink extends Uniform {
     const fate = await this.fate?.(fop, args) ?? "pass";
     if (fate instanceof Error) throw fate;
     if (fate === "fail" || !this.up) throw ENOTCONN;
-    const reply = await this.wind(fop, call, args);
+    const reply = this.carries
+      ? await windCarrying(this.child, fop, call, args)
+      : await this.wind(fop, call, args);
     if (fate === "lost" || !this.up) throw ENOTCONN;
     return reply;
   }
@@ -50,7 +55,7 @@ export class FakeLink extends Uniform {
   /** From now on nothing reaches the copy, and replicate is told; or all does again. */
   turn(up: boolean): void {
     this.up = up;
-    this.emit({ type: up ? "child-up" : "child-down" });
+    this.emit(up ? { type: "child-up", carriesLocks: this.carries } : { type: "child-down" });
   }
 }
 
@@ -68,6 +73,8 @@ export interface ReplicaOptions {
   readonly arbiter?: boolean;
   readonly values?: Readonly<Record<string, string>>;
   readonly env?: Env;
+  /** All bricks take locks that come along with other requests. */
+  readonly carries?: boolean;
 }
 
 /** Makes and starts one. */
@@ -97,6 +104,12 @@ export async function replica(given: ReplicaOptions = {}): Promise<Replica> {
     env,
   );
   await top.start();
+  if (given.carries) {
+    for (const link of links) {
+      link.carries = true;
+      link.turn(true);
+    }
+  }
   return { top, links, bricks, inodes };
 }
 

@@ -6,6 +6,7 @@
  */
 
 import type { Call, Client } from "core/call.ts";
+import { windCarrying } from "core/carried_locks.ts";
 import { EIO, ENOSPC, ENOTCONN } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Args, type FopName, FOPS, type Reply } from "core/fops.ts";
@@ -13,7 +14,7 @@ import { buildGraph, type Graph } from "core/graph.ts";
 import { InodeTable } from "core/inode.ts";
 import { defineXlator, type XlatorTypes, xlatorTypes } from "core/registry.ts";
 import { parseVolfile, type VolumeBlock } from "core/volfile.ts";
-import { type Json, type Node, Uniform, windTo } from "core/xlator.ts";
+import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { SimDisk } from "tests/sim/disk.ts";
 import { SimIndexStore } from "tests/sim/index_store.ts";
@@ -128,7 +129,12 @@ export class SimBrick {
   /** Serves a fop; a process that ended in between never answers. */
   serve<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     if (!this.#graph) return Promise.reject(ENOTCONN);
-    return windTo(this.#graph.top, fop, call, args);
+    return windCarrying(this.#graph.top, fop, call, args);
+  }
+
+  /** Whether it is one that takes locks along with marks: not all are. */
+  get carriesLocks(): boolean {
+    return this.sim.seed % 4 !== 0;
   }
 
   /** A client is gone: its locks are. */

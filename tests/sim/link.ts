@@ -192,7 +192,7 @@ export class SimLink extends Funnel {
     if (!connection.open) return;
     connection.usable = true;
     sim.note(`net ${id} is joined to ${this.brick.name}`);
-    this.emit({ type: "child-up" });
+    this.emit({ type: "child-up", carriesLocks: this.brick.carriesLocks });
   }
 
   async #reopen(fd: Fd, file: OpenFile, on: Connection): Promise<void> {

@@ -37,6 +37,8 @@ export class Copies {
   readonly up: boolean[];
   /** How often each copy came or went: one that did may have lost what was not synced. */
   readonly turns: number[];
+  /** Whether its brick serves requests that carry locks (`core/carried_locks.ts`). */
+  readonly carries: boolean[];
   /** Grows whenever a copy comes or goes: what was known before is looked at anew. */
   generation = 1;
   /** A copy said that something waits for heal, or one was away since it was last asked. */
@@ -78,6 +80,7 @@ export class Copies {
     this.arbiter = values["arbiter-count"] === 1 ? node.children.length - 1 : undefined;
     this.up = node.children.map(() => true);
     this.turns = node.children.map(() => 0);
+    this.carries = node.children.map(() => false);
   }
 
   get count(): number {

@@ -108,6 +108,12 @@ export async function tryAll(copies: Copies, lockee: Lockee): Promise<Held | und
   return { on: copies.numbers().map((index) => up.includes(index)), release: () => drop(has) };
 }
 
+/** `lockee`, which the copies in `on` have locked already. */
+export function heldOn(lockee: Lockee, on: readonly boolean[]): Held {
+  const pairs = on.flatMap((has, index) => has ? [{ lockee, index }] : []);
+  return { on, release: () => drop(pairs) };
+}
+
 async function drop(pairs: readonly { lockee: Lockee; index: number }[]): Promise<void> {
   await Promise.allSettled(pairs.map(({ lockee, index }) => lockee.drop(index)));
 }

@@ -9,6 +9,7 @@ import { type Marks, marksIn, marksToAdd, type Part } from "xlators/cluster/repl
 import {
   type Copies,
   failureOf,
+  isTaken,
   NAME_AGREES,
   NAME_DIFFERS,
 } from "xlators/cluster/replicate/copies.ts";
@@ -37,6 +38,8 @@ export interface EndOptions {
   readonly keep?: readonly boolean[];
   /** The name is alike on all copies now. */
   readonly agrees?: boolean;
+  /** What goes with the marks. */
+  readonly along?: Xdata;
 }
 
 /** See the head of this file. */
@@ -65,14 +68,23 @@ export class Marker {
     return failureOf(this.#lastAnswers);
   }
 
-  /** Marks copies as being changed, and answers what each tells; undefined where that failed. */
+  /** Whether somebody else has the lock that went along with marks. */
+  get taken(): boolean {
+    return this.#lastAnswers.some((answer) => answer?.ok === false && isTaken(answer.error));
+  }
+
+  /**
+   * Marks copies as being changed, and answers what each tells; undefined where that failed. `along`
+   * goes with the marks.
+   */
   async begin(
     call: Call,
     targets: readonly MarkTarget[],
     on: readonly boolean[],
+    along?: Xdata,
   ): Promise<(Marks | undefined)[]> {
     const marks = { blamed: [], dirty: 1 };
-    const answers = await this.#send(call, targets, on, () => marks, NAME_DIFFERS);
+    const answers = await this.#send(call, targets, on, () => marks, NAME_DIFFERS, along);
     this.#dirty = answers.map((answer) => answer?.ok === true);
     return answers.map((answer) =>
       answer?.ok ? marksIn(answer.value.xattrs, this.#copies.keys) : undefined
@@ -103,7 +115,7 @@ export class Marker {
     call: Call,
     targets: readonly MarkTarget[],
     on: readonly boolean[],
-    { keep = [], agrees = false }: EndOptions = {},
+    { keep = [], agrees = false, along }: EndOptions = {},
   ): Promise<void> {
     const differs = this.#blames.some((row) => row.includes(true));
     const dirtyOf = (index: number) => this.#dirty[index] && !keep[index] ? -1 : 0;
@@ -113,7 +125,7 @@ export class Marker {
     if (!due.includes(true)) return;
     const nameKey = differs ? NAME_DIFFERS : agrees ? NAME_AGREES : undefined;
     const marks = (index: number) => ({ blamed: this.#blames[index]!, dirty: dirtyOf(index) });
-    await this.#send(call, targets, due, marks, nameKey);
+    await this.#send(call, targets, due, marks, nameKey, along);
   }
 
   // `times` is -1 for blames that are taken back.
@@ -129,12 +141,13 @@ export class Marker {
     on: readonly boolean[],
     marks: (index: number) => Adding,
     nameKey: typeof NAME_DIFFERS | undefined,
+    along?: Xdata,
   ): Promise<(Settled<XattrReply> | undefined)[]> {
     const asked = on.flatMap((has, index) => has ? [index] : []);
     const answers: (Settled<XattrReply> | undefined)[] = on.map(() => undefined);
     const pairs = asked.flatMap((index) => targets.map((target) => ({ index, target })));
     const settled = await settle(pairs.map(({ index, target }) => {
-      const xdata = this.#named(target, nameKey);
+      const xdata = along ?? this.#named(target, nameKey);
       return sendMarks(this.#copies, call, target, index, this.#xattrs(marks(index)), xdata);
     }));
     pairs.forEach(({ index }, at) => {

@@ -142,6 +142,7 @@ export class Replicate extends Refuse {
     const copies = this.#copies, index = this.children.indexOf(from);
     switch (event.type) {
       case "child-up":
+        copies.carries[index] = event.carriesLocks ?? false;
         copies.turn(index, true);
         this.#greet(index);
         this.#locks.cameBack(index);

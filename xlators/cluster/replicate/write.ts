@@ -16,7 +16,8 @@ import type { Fd } from "core/inode.ts";
 import { requestKey, Xdata } from "core/xdata.ts";
 import { INODELK_COUNT, INTERNAL_FOP } from "core/xdata_keys.ts";
 import { settle, type Settled } from "core/xlator.ts";
-import { blamedCopies } from "xlators/cluster/replicate/blame.ts";
+import { blamedCopies, type Marks } from "xlators/cluster/replicate/blame.ts";
+import { allCarry, lockAndMark, unlocking } from "xlators/cluster/replicate/carried.ts";
 import {
   type Copies,
   failedAlike,
@@ -24,7 +25,13 @@ import {
   type Target,
 } from "xlators/cluster/replicate/copies.ts";
 import type { InodeState } from "xlators/cluster/replicate/inode_state.ts";
-import { DATA_RANGE, type Held, lockAll, rangeLockee } from "xlators/cluster/replicate/locking.ts";
+import {
+  DATA_RANGE,
+  type Held,
+  heldOn,
+  lockAll,
+  rangeLockee,
+} from "xlators/cluster/replicate/locking.ts";
 import { Marker } from "xlators/cluster/replicate/marker.ts";
 
 /** One change of a file's data. */
@@ -153,7 +160,7 @@ class Hold {
   /** Through which what was written can be synced. */
   #written: Target | undefined;
   readonly #admit: () => void;
-  readonly #marker: Marker;
+  #marker: Marker;
   readonly #turns: readonly number[];
   readonly #running = new Set<DataChange<WithXdata>>();
   #locks!: Held;
@@ -213,12 +220,8 @@ class Hold {
 
   /** Takes the lock and marks the copies. Throws, with nothing held, if that fails. */
   async start(): Promise<void> {
-    const copies = this.#copies;
-    const lockee = rangeLockee(copies, this.#call, this.#target, DATA_RANGE);
-    this.#locks = await lockAll(copies, [lockee]);
-    const { on } = this.#locks;
-    on.forEach((has, index) => has || this.#miss(index));
-    const told = await this.#marker.begin(this.#call, [this.#target], on);
+    const told = await this.#begin();
+    const { on } = this.#locks, copies = this.#copies;
     this.#part = on.map((has, index) => has && told[index] !== undefined);
     const blamed = blamedCopies(told, "data");
     this.#good = this.#part.map((has, index) => has && !blamed[index] && index !== copies.arbiter);
@@ -231,6 +234,20 @@ class Hold {
     this.#caughtUp();
     await this.#locks.release();
     throw problem;
+  }
+
+  async #begin(): Promise<(Marks | undefined)[]> {
+    const copies = this.#copies, call = this.#call, target = this.#target;
+    const lockee = rangeLockee(copies, call, target, DATA_RANGE);
+    const carried = await lockAndMark(copies, call, target, this.#marker);
+    this.#locks = carried
+      ? heldOn(lockee, carried.map((each) => each !== undefined))
+      : await lockAll(copies, [lockee]);
+    const { on } = this.#locks;
+    on.forEach((has, index) => has || this.#miss(index));
+    if (carried) return carried;
+    this.#marker = new Marker(copies, "data");
+    return await this.#marker.begin(call, [target], on);
   }
 
   #miss(index: number): void {
@@ -399,10 +416,15 @@ class Hold {
   }
 
   async #leave(): Promise<void> {
+    let unlocked = false;
     try {
       if (this.#unstable && this.#copies.values["ensure-durability"]) await this.#sync();
       const keep = this.#failed.map((failed) => failed || this.#unclear);
-      await this.#marker.end(this.#call, [this.#target], this.#part, { keep });
+      // Where nothing is to be said after the marks went, the lock goes with them.
+      const clean = !keep.includes(true) && !this.#blamesWriters;
+      unlocked = clean && this.#marksAllLocked() && allCarry(this.#copies, this.#part);
+      const how = unlocked ? unlocking(this.#copies) : { keep };
+      await this.#marker.end(this.#call, [this.#target], this.#part, how);
       const marked = this.#part.map((has, index) =>
         has && !this.#failed[index] && !this.#marker.failed[index]
       );
@@ -415,9 +437,14 @@ class Hold {
     } finally {
       this.#caughtUp();
       this.#markedDone();
-      await this.#locks.release();
+      // One that failed to take off the mark may have failed to hear of the lock.
+      if (!unlocked || this.#marker.failed.includes(true)) await this.#locks.release();
       this.#overDone();
     }
+  }
+
+  #marksAllLocked(): boolean {
+    return this.#locks.on.every((has, index) => has === this.#part[index]);
   }
 
   // The mark says "maybe not written": it may go only when the data is on stable storage.

@@ -66,7 +66,10 @@ export class ProtocolClient extends Funnel {
     this.#files = new OpenFiles(node.inodes, node.env.clock);
     const ears = {
       joined: (connection: Connection) => this.#joined(connection),
-      told: (up: boolean) => this.emit({ type: up ? "child-up" : "child-down" }),
+      told: (up: boolean) => {
+        const { carriesLocks } = this.#link;
+        this.emit(up ? { type: "child-up", carriesLocks } : { type: "child-down" });
+      },
       callbacks: this.#callbacks(),
     };
     this.#link = new Link(node.env, this.#joiner, ears, connect);

@@ -3,6 +3,7 @@
  * port yet, then joining (SETVOLUME).
  */
 
+import { CARRIES_LOCKS } from "core/carried_locks.ts";
 import type { Env } from "core/env.ts";
 import { intKey, str, textKey, Xdata } from "core/xdata.ts";
 import { AUTH_GLUSTERFS_V3 } from "rpc/auth.ts";
@@ -23,6 +24,14 @@ const OP_VERSION = "100000";
 const ERROR = textKey("ERROR");
 const VOLUME_ID = textKey("volume-id");
 const CHILD_UP = intKey("child_up");
+
+/** What a brick said of itself. */
+export interface Welcome {
+  /** What is behind it can serve. */
+  readonly up: boolean;
+  /** It serves requests that carry locks: see `core/carried_locks.ts`. */
+  readonly carriesLocks: boolean;
+}
 
 /** Why a brick cannot be joined. `final` if trying again will not help until somebody acts. */
 export class JoinError extends Error {
@@ -67,8 +76,7 @@ export async function look(
 }
 
 /**
- * Joins the brick; `attempt` counts connections. Answers whether what is behind the brick can serve.
- * Throws JoinError.
+ * Joins the brick; `attempt` counts connections. Throws JoinError.
  */
 export async function join(
   connection: Connection,
@@ -76,7 +84,7 @@ export async function join(
   attempt: number,
   env: Env,
   deadline: number,
-): Promise<boolean> {
+): Promise<Welcome> {
   // From here on calls carry the client's time: the credential of the 4.x program.
   connection.flavor = AUTH_GLUSTERFS_V3;
   const dict = request(joiner, attempt);
@@ -95,7 +103,10 @@ export async function join(
     brick: joiner.values["remote-subvolume"],
     at: connection.peer.text,
   });
-  return answer?.get(CHILD_UP) !== 0;
+  return {
+    up: answer?.get(CHILD_UP) !== 0,
+    carriesLocks: answer?.get(CARRIES_LOCKS) === 1,
+  };
 }
 
 function request({ values, name, processId, volumeId }: Joiner, attempt: number): Xdata {

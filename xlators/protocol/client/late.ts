@@ -4,6 +4,7 @@
  * everybody's way, for as long as the connection lives. Such answers are waited for and undone.
  */
 
+import { undoCarried } from "core/carried_locks.ts";
 import type { Clock } from "core/env.ts";
 import { ENOTCONN } from "core/errno.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
@@ -43,6 +44,9 @@ export function undoing(
   args: Args<FopName>,
 ): ((reply: Reply<FopName>) => Promise<unknown>) | undefined {
   switch (fop) {
+    case "xattrop":
+    case "fxattrop":
+      return undoCarried(layer, call, args);
     case "open":
     case "create":
       return (reply) => layer.release(call, { fd: (reply as Reply<"open">).fd });

@@ -50,6 +50,8 @@ export class Link {
   readonly #ears: LinkEars;
   readonly #connectTo: Connect;
   readonly #stopping = new AbortController();
+  /** What the brick that was joined last said of itself. */
+  carriesLocks = false;
   #attempts = 0;
   // Joined, and its files are open.
   #ready: Connection | undefined;
@@ -146,8 +148,9 @@ export class Link {
       const opened = (made: Connection) => void (connection = made);
       const brick = await this.#reachBrick(signal, deadline, opened);
       this.#storageSaid = undefined;
-      const up = await join(brick, this.#joiner, this.#attempts, this.#env, deadline);
-      this.#storageUp = this.#storageSaid ?? up;
+      const welcome = await join(brick, this.#joiner, this.#attempts, this.#env, deadline);
+      this.#storageUp = this.#storageSaid ?? welcome.up;
+      this.carriesLocks = welcome.carriesLocks;
       if (brick.open && !signal.aborted) return brick;
       throw new JoinError("the connection was lost while joining");
     } catch (error) {
@@ -181,7 +184,9 @@ export class Link {
 
   async #connect(endpoint: Endpoint, signal: AbortSignal): Promise<Connection> {
     const keepAlive = this.#joiner.values["transport.socket.keepalive"];
-    const transport: Transport = await this.#connectTo(endpoint, { keepAlive }, signal);
+    const { descriptors } = this.#env;
+    const options = { keepAlive, descriptors };
+    const transport: Transport = await this.#connectTo(endpoint, options, signal);
     if (signal.aborted) {
       transport.close();
       throw signal.reason;

@@ -4,6 +4,7 @@
  */
 
 import { type Call, type Client, NO_OWNER, ROOT } from "core/call.ts";
+import { CARRIES_LOCKS } from "core/carried_locks.ts";
 import { FopError } from "core/errno.ts";
 import type { Inode } from "core/inode.ts";
 import { viewRoot } from "core/view_gfid.ts";
@@ -256,5 +257,5 @@ function welcome(server: Server, brick: Brick): Xdata {
     ["transport-ptr", "1"],
   ];
   if (brick.volumeId !== undefined) answer.push(["volume-id", brick.volumeId]);
-  return Xdata.of(answer.map(([name, value]) => [name, str(value)]));
+  return Xdata.of(answer.map(([name, value]) => [name, str(value)])).with(CARRIES_LOCKS, 1);
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Call, Client } from "core/call.ts";
+import { CARRYING, windCarrying } from "core/carried_locks.ts";
 import { EACCES, EINVAL, EIO, ENAMETOOLONG, EROFS, FopError } from "core/errno.ts";
 import {
   type Args,
@@ -186,7 +187,10 @@ export class Session implements Peer {
     }
     let answer: Promise<Reply<K>>;
     try {
-      answer = (child[fop] as Fops[K])(this.callOf(request.credentials), args);
+      const call = this.callOf(request.credentials);
+      answer = CARRYING.has(fop)
+        ? windCarrying(child, fop, call, args)
+        : (child[fop] as Fops[K])(call, args);
     } catch (error) {
       return this.fail(request, wire, error);
     }

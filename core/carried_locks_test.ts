@@ -1,0 +1,78 @@
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
+import { type LkOwner, ROOT } from "core/call.ts";
+import { LOCK_ALONG, undoCarried, UNLOCK_ALONG, windCarrying } from "core/carried_locks.ts";
+import { EAGAIN, EIO } from "core/errno.ts";
+import { type Args, DONE, type XattrReply } from "core/fops.ts";
+import { InodeTable } from "core/inode.ts";
+import { withKey, type XKey } from "core/xdata.ts";
+import { FakeChild } from "tests/fakes/fake_child.ts";
+import { fails } from "tests/conformance/place.ts";
+
+const call = { ...ROOT, pid: 7, lkOwner: "0a" as LkOwner };
+const NO_XATTRS: XattrReply = { xattrs: undefined };
+
+const INODE = new InodeTable().root;
+
+function asked(key?: XKey<string>): Args<"xattrop"> {
+  const xdata = key && withKey(undefined, key, "domain");
+  return { inode: INODE, op: "add32", xattrs: undefined, xdata } as Args<"xattrop">;
+}
+
+/** Fops that reached the brick; locks by what they do. */
+function seen(child: FakeChild): string {
+  return child.seen.map(({ fop, args }) => {
+    if (fop !== "inodelk") return fop;
+    const { domain, cmd, lock } = args as Args<"inodelk">;
+    return `${cmd} ${lock.type} ${domain} ${lock.start}+${lock.size} ${lock.owner}`;
+  }).join(", ");
+}
+
+const LOCK = "set write domain 0+0 0a", UNLOCK = "set unlock domain 0+0 0a";
+
+Deno.test("core/carried_locks: the lock is taken first, and what follows does not hear of it", async () => {
+  const child = new FakeChild({
+    inodelk: () => Promise.resolve(DONE),
+    xattrop: () => Promise.resolve(NO_XATTRS),
+  });
+  await windCarrying(child, "xattrop", call, asked(LOCK_ALONG));
+  equal(seen(child), `${LOCK}, xattrop`);
+  deepEqual((child.seen[1]!.args as Args<"xattrop">).xdata, undefined);
+});
+
+Deno.test("core/carried_locks: nothing is done where somebody else has the lock", async () => {
+  const child = new FakeChild({ inodelk: () => Promise.reject(EAGAIN) });
+  await fails(windCarrying(child, "xattrop", call, asked(LOCK_ALONG)), EAGAIN);
+  equal(seen(child), LOCK);
+});
+
+Deno.test("core/carried_locks: who is told of a failure has no lock", async () => {
+  for (const key of [LOCK_ALONG, UNLOCK_ALONG]) {
+    const child = new FakeChild({
+      inodelk: () => Promise.resolve(DONE),
+      xattrop: () => Promise.reject(EIO),
+    });
+    await fails(windCarrying(child, "xattrop", call, asked(key)), EIO);
+    equal(seen(child), key === LOCK_ALONG ? `${LOCK}, xattrop, ${UNLOCK}` : `xattrop, ${UNLOCK}`);
+  }
+});
+
+Deno.test("core/carried_locks: the lock is given up when the rest is done, and not before", async () => {
+  const child: FakeChild = new FakeChild({
+    inodelk: () => Promise.resolve(DONE),
+    xattrop: async () => {
+      await Promise.resolve();
+      equal(child.seen.length, 1);
+      return NO_XATTRS;
+    },
+  });
+  await windCarrying(child, "xattrop", call, asked(UNLOCK_ALONG));
+  equal(seen(child), `xattrop, ${UNLOCK}`);
+});
+
+Deno.test("core/carried_locks: an answer that came too late is undone if it brought a lock", async () => {
+  const child = new FakeChild({ inodelk: () => Promise.resolve(DONE) });
+  await undoCarried(child, call, asked(LOCK_ALONG))!();
+  equal(seen(child), UNLOCK);
+  equal(undoCarried(child, call, asked(UNLOCK_ALONG)), undefined);
+  equal(undoCarried(child, call, asked()), undefined);
+});
