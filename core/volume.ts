@@ -32,7 +32,6 @@ import {
   EINVAL,
   EISDIR,
   ENAMETOOLONG,
-  ENODATA,
   ENOENT,
   ENOTDIR,
   ESTALE,
@@ -53,9 +52,9 @@ import {
 import { type Iatt, isDirectory, isSymlink, type Timespec } from "core/iatt.ts";
 import type { Gfid, Inode, InodeTable } from "core/inode.ts";
 import { encodeName, toHex } from "core/lib/bytes.ts";
-import { type ChunkOptions, VolumeFile } from "core/volume_file.ts";
+import { type ChunkOptions, VolumeFile, xattrValue } from "core/volume_file.ts";
 import { namesOf, TARGET_BYTES_MAX, walk, type Walked } from "core/volume_path.ts";
-import { ptr, valueBytes, Xdata } from "core/xdata.ts";
+import { ptr, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import type { Xlator } from "core/xlator.ts";
 
@@ -348,10 +347,7 @@ export class Volume {
   async getXattr(path: string, name: string): Promise<Uint8Array> {
     if (name === "") throw EINVAL;
     const { xattrs } = await this.#getxattr(path, name);
-    const value = xattrs?.raw(name);
-    const bytes = value && valueBytes(value);
-    if (!bytes) throw ENODATA;
-    return bytes;
+    return xattrValue(xattrs, name);
   }
 
   /** Names of all extended attributes, sorted. */

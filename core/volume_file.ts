@@ -1,11 +1,12 @@
 /** An open file of a `Volume`. */
 
 import type { Call, LkOwner } from "core/call.ts";
-import { EBADF, FopError } from "core/errno.ts";
-import type { LockType } from "core/fops.ts";
+import { EBADF, ENODATA, FopError } from "core/errno.ts";
+import type { ActiveLock, Flock, LockType } from "core/fops.ts";
 import type { Iatt, Timespec } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
 import { dataRuns } from "core/lib/bytes.ts";
+import { valueBytes, type Xdata } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 
 /** Largest single read or write that is sent, in bytes. */
@@ -176,6 +177,12 @@ export class VolumeFile implements AsyncDisposable {
     return (await this.#top.seek(this.#call, { fd: this.#fd(), offset, what })).offset;
   }
 
+  /** An extended attribute. Throws ENODATA if there is none of that name. */
+  async getXattr(name: string): Promise<Uint8Array> {
+    const { xattrs } = await this.#top.fgetxattr(this.#call, { fd: this.#fd(), name });
+    return xattrValue(xattrs, name);
+  }
+
   /** Copies within the volume, and answers how many bytes there were to copy. */
   async copyFrom(
     source: VolumeFile,
@@ -207,10 +214,29 @@ export class VolumeFile implements AsyncDisposable {
     await this.#lk("unlock", options);
   }
 
-  #lk(type: LockType, { start = 0n, size = 0n, wait = false, signal }: LockOptions) {
+  /** The lock of somebody else that is in the way of one like this; undefined: nobody is. */
+  async blocker(type: "read" | "write", options: LockOptions = {}): Promise<Flock | undefined> {
+    const { lock } = await this.#top.lk(this.#call, {
+      fd: this.#fd(),
+      cmd: "get",
+      lock: this.#flock(type, options),
+    });
+    return lock.type === "unlock" ? undefined : lock;
+  }
+
+  /** All POSIX locks on the file, and whose they are. */
+  async locks(): Promise<readonly ActiveLock[]> {
+    return (await this.#top.getactivelk(this.#call, { inode: this.#fd().inode })).locks;
+  }
+
+  #flock(type: LockType, { start = 0n, size = 0n }: LockOptions): Flock {
     const { pid, lkOwner: owner } = this.#call;
-    const lock = { type, whence: 0, start, size, pid, owner };
-    const cmd = wait ? "set-wait" : "set";
+    return { type, whence: 0, start, size, pid, owner };
+  }
+
+  #lk(type: LockType, options: LockOptions) {
+    const { wait = false, signal } = options;
+    const lock = this.#flock(type, options), cmd = wait ? "set-wait" : "set";
     return this.#top.lk(this.#call, { fd: this.#fd(), cmd, lock, signal });
   }
 
@@ -267,4 +293,12 @@ class Line {
     if (!this.#failure) return;
     throw this.#failure.error;
   }
+}
+
+/** One of some extended attributes. Throws ENODATA. */
+export function xattrValue(xattrs: Xdata | undefined, name: string): Uint8Array {
+  const value = xattrs?.raw(name);
+  const bytes = value && valueBytes(value);
+  if (!bytes) throw ENODATA;
+  return bytes;
 }

@@ -1,6 +1,8 @@
 /** A file of a volume as a disk. */
 
-import { EIO, ENXIO } from "core/errno.ts";
+import { changesName, decodeChanges } from "core/changed_since.ts";
+import { EIO, ENXIO, FopError } from "core/errno.ts";
+import { decodeName } from "core/lib/bytes.ts";
 import type { VolumeFile } from "core/volume_file.ts";
 import { ALLOCATION, type Disk, type Extent, type Extents, HOLE, ZERO } from "gateways/nbd/disk.ts";
 
@@ -17,6 +19,22 @@ const PREFERRED_BLOCK = 4096;
 /** Runs of one answer: each is a request to a brick. */
 const RUNS_MAX = 64;
 
+/** What begins names of contexts that tell what changed since a snapshot; the second is QEMU's. */
+const CHANGED = ["mortar:changed-since:", "qemu:dirty-bitmap:"] as const;
+/** In those contexts: it changed. */
+const DIRTY = 1;
+
+/** Snapshots that the file can be compared with; none where bricks keep none. */
+async function snapshotsOf(file: VolumeFile): Promise<string[]> {
+  try {
+    const value = await file.getXattr(changesName({ snapshot: undefined, from: 0 }));
+    return decodeName(value).split("\n").filter(Boolean);
+  } catch (error) {
+    if (error instanceof FopError) return [];
+    throw error;
+  }
+}
+
 /** See the head of this file. It owns the file. */
 export class VolumeDisk implements Disk {
   readonly #file: VolumeFile;
@@ -28,6 +46,7 @@ export class VolumeDisk implements Disk {
   private constructor(
     file: VolumeFile,
     readonly size: number,
+    snapshots: readonly string[],
     { readOnly, description }: VolumeDiskOptions,
   ) {
     this.#file = file;
@@ -35,12 +54,19 @@ export class VolumeDisk implements Disk {
     this.description = description;
     this.contexts = new Map([
       [ALLOCATION, (offset: number, length: number) => this.#allocation(offset, length)],
+      ...snapshots.flatMap((name) =>
+        CHANGED.map((space): [string, Extents] => [
+          space + name,
+          (offset, length) => this.#changed(name, offset, length),
+        ])
+      ),
     ]);
   }
 
   /** The disk is as long as the file is now. Throws FopError. */
   static async of(file: VolumeFile, options: VolumeDiskOptions): Promise<VolumeDisk> {
-    return new VolumeDisk(file, (await file.stat()).size, options);
+    const [{ size }, snapshots] = await Promise.all([file.stat(), snapshotsOf(file)]);
+    return new VolumeDisk(file, size, snapshots, options);
   }
 
   async read(offset: number, size: number): Promise<Uint8Array> {
@@ -87,6 +113,25 @@ export class VolumeDisk implements Disk {
       extents.push({ length: hole - data, flags: 0 });
       at = hole;
     }
+    return extents;
+  }
+
+  /** In units of 4 KiB: what was written and is as it was may be told, too. */
+  async #changed(snapshot: string, offset: number, length: number): Promise<readonly Extent[]> {
+    const extents: Extent[] = [], end = offset + length;
+    let at = offset;
+    const reach = (to: number, flags: number) => {
+      if (to > at) extents.push({ length: to - at, flags });
+      at = Math.max(at, to);
+    };
+    const name = changesName({ snapshot, from: offset });
+    const { ranges, next = end } = decodeChanges(await this.#file.getXattr(name));
+    for (const { offset: start, length } of ranges) {
+      reach(Math.min(end, start), 0);
+      reach(Math.min(end, start + length), DIRTY);
+    }
+    reach(Math.min(end, next), 0);
+    // What is not answered, clients ask again.
     return extents;
   }
 

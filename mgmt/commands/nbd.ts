@@ -64,6 +64,8 @@ export function nbd(types: XlatorTypes): Command {
       "mount. Snapshots are served read-only. What a client was answered is in the volume; what it " +
       "flushed is on stable storage. Runs until SIGTERM. Without --tls-certificates anybody who " +
       "reaches the address may read and write, in the clear: so listen on loopback or a unix socket.",
+      "What changed since a snapshot is told by the contexts mortar:changed-since:SNAPSHOT and " +
+      "qemu:dirty-bitmap:SNAPSHOT, of a live file and of one in a later snapshot.",
     ],
     options,
     examples: [
@@ -79,6 +81,11 @@ export function nbd(types: XlatorTypes): Command {
         what: "To other machines, for clients with a certificate of ours",
         line:
           "mortar nbd --listen 0.0.0.0 --tls-certificates /etc/pki/nbd --export vm1=server:v1/vm1.img",
+      },
+      {
+        what: "What changed in it since a snapshot",
+        line:
+          "nbdinfo --map=qemu:dirty-bitmap:before-upgrade 'nbd+unix:///vm1?socket=/run/vm1.sock'",
       },
       {
         what: "A disk as it was in a snapshot, for a backup",

@@ -226,6 +226,67 @@ e2e(
   },
 );
 
+e2e(
+  "mortar nbd: what changed since a snapshot is told to backup programs, of now and of snapshots",
+  [
+    "nbdinfo",
+    "qemu-img",
+    "qemu-io",
+  ],
+  async () => {
+    await using served = await Served.start();
+    const { node } = served;
+    const write = (...writes: string[]) =>
+      must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), served.uri()]);
+    const taken = async (name: string) => {
+      await node.must(`snapshot create ${name} v no-timestamp`);
+      await node.must(`snapshot activate ${name}`);
+    };
+    await write("write -P 1 0 8M");
+    await taken("first");
+    await write("write -P 2 1M 64k", "write -P 2 5M 4k");
+    await taken("second");
+    await write("write -z -u 2M 64k", "write -P 3 60M 8k");
+    await served.kill();
+    await served.serve(`second=${served.at("disk")}@second`);
+    type Run = { offset: number; length: number; type: number };
+    const changed = async (uri: string, context: string) => {
+      const map: Run[] = JSON.parse(await must(["nbdinfo", "--json", `--map=${context}`, uri]));
+      equal(map.reduce((sum, { length }) => sum + length, 0), DISK_BYTES);
+      return map.filter(({ type }) => type & 1).map(({ offset, length }) => [offset, length]);
+    };
+    const [one, two] = [[[MIB, 65_536], [5 * MIB, 4096]], [[2 * MIB, 65_536], [60 * MIB, 8192]]];
+    deepEqual(await changed(served.uri(), "qemu:dirty-bitmap:second"), two);
+    deepEqual(
+      await changed(served.uri(), "mortar:changed-since:first"),
+      [one[0], two[0], one[1], two[1]],
+    );
+    deepEqual(await changed(served.uri("second"), "qemu:dirty-bitmap:first"), one);
+    const [{ contexts }] = JSON.parse(
+      await must(["nbdinfo", "--json", "--list", served.uri("second")]),
+    ).exports
+      .filter((each: { "export-name": string }) => each["export-name"] === "second");
+    deepEqual(contexts, [
+      "base:allocation",
+      "mortar:changed-since:first",
+      "qemu:dirty-bitmap:first",
+    ]);
+    const image = [
+      "driver=nbd",
+      "server.type=unix",
+      `server.path=${served.socket}`,
+      "export=second",
+    ];
+    const since = [...image, "x-dirty-bitmap=qemu:dirty-bitmap:first"].join(",");
+    const map = JSON.parse(await must(["qemu-img", "map", "--output=json", "--image-opts", since]));
+    type Mapped = { start: number; length: number; data: boolean };
+    deepEqual(
+      map.filter(({ data }: Mapped) => !data).map(({ start, length }: Mapped) => [start, length]),
+      one,
+    );
+  },
+);
+
 e2e("volume nbd: what the daemon was told to serve is there, whatever dies, until it is removed", [
   "nbdinfo",
   "qemu-io",

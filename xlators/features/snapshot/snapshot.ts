@@ -4,6 +4,7 @@
  */
 
 import { type Call, PID_SERVER_TRASH, ROOT } from "core/call.ts";
+import { CHANGED_SINCE, changesAsked } from "core/changed_since.ts";
 import type {
   Args,
   Empty,
@@ -33,6 +34,7 @@ import {
   SNAPSHOTS_XATTR,
   snapshotsOf,
 } from "xlators/features/snapshot/block_xattrs.ts";
+import { changedSince } from "xlators/features/snapshot/changed_since.ts";
 import { CloneFops } from "xlators/features/snapshot/clone_fops.ts";
 import { cloneFile, flattenFile } from "xlators/features/snapshot/file_clones.ts";
 import { Holds, Orders } from "xlators/features/snapshot/orders.ts";
@@ -167,7 +169,8 @@ export class Snapshot extends Uniform {
   async restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void> {
     const history = this.#history, live = this.#files, { inodes } = this;
     if (!history || !live) return;
-    await restoreVolume({ history, layer: this, live, inodes, snapshot, addToMarks });
+    const { log } = this.env;
+    await restoreVolume({ history, layer: this, live, inodes, snapshot, addToMarks, log });
   }
 
   /** Below are the files; of clones, only a part of each. */
@@ -206,9 +209,14 @@ export class Snapshot extends Uniform {
     if (name === SNAPSHOTS_XATTR) {
       return Promise.resolve({ xattrs: snapshotsOf(history, of.gfid) });
     }
+    if (name?.startsWith(CHANGED_SINCE)) return this.#changedSince(history, of.gfid, name);
     const order = blockOrder(xattrs);
     const parts = { history, layer: this, clock: this.env.clock };
     return order && doBlockOrder(parts, call, of, order);
+  }
+
+  async #changedSince(history: History, gfid: Gfid, name: string): Promise<XattrReply> {
+    return { xattrs: await changedSince(history, undefined, gfid, changesAsked(name)!) };
   }
 
   #live<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {

@@ -3,14 +3,17 @@
  * those that clients know (core/view_gfid.ts).
  */
 
+import type { ChangesAsked } from "core/changed_since.ts";
 import { EIO, EISDIR, ENOTDIR, ESTALE } from "core/errno.ts";
 import { type Iatt, isDirectory, S_IFDIR } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { SNAPSHOTS_GFID, viewGfid, viewKey, viewRoot } from "core/view_gfid.ts";
+import type { Xdata } from "core/xdata.ts";
 import type { History } from "snapshot/engine/history.ts";
 import type { InodeState, Live } from "snapshot/engine/live.ts";
 import type { Reader } from "snapshot/engine/store.ts";
 import type { View } from "snapshot/engine/view.ts";
+import { changedSince } from "xlators/features/snapshot/changed_since.ts";
 
 /** A name in a directory of a tree. */
 export interface Named {
@@ -41,6 +44,8 @@ export interface Tree {
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number>;
   /** Start of the first data, or hole, at or after `offset`; undefined: there is none. */
   seek(gfid: Gfid, offset: number, what: "data" | "hole"): Promise<number | undefined>;
+  /** See `changed_since.ts`; absent: nothing here has changes. */
+  changedSince?(gfid: Gfid, asked: ChangesAsked): Promise<Xdata>;
 }
 
 /** Gfids of live files are random or time-based UUIDs, but for a few small numbers: one in 30 others looks so. */
@@ -105,10 +110,15 @@ export class ViewTree implements Tree {
     return this.#view.read(this.inside(gfid), offset, into);
   }
 
+  async changedSince(gfid: Gfid, asked: ChangesAsked): Promise<Xdata> {
+    return await changedSince(this.#history, this.#id, this.inside(gfid), asked);
+  }
+
   async seek(gfid: Gfid, offset: number, what: "data" | "hole"): Promise<number | undefined> {
-    if (what === "data") return await this.#view.nextData(this.inside(gfid), offset);
-    const { iatt: { size } } = (await this.state(gfid))!;
-    return offset < size ? size : undefined;
+    const live = this.inside(gfid);
+    return await (what === "data"
+      ? this.#view.nextData(live, offset)
+      : this.#view.nextHole(live, offset));
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Call } from "core/call.ts";
+import { changesAsked } from "core/changed_since.ts";
 import {
   EACCES,
   EINVAL,
@@ -66,16 +67,25 @@ const locked = (_server: Server, _call: Call, { lock, cmd }: Args<"lk">) =>
   // Nobody can change what is locked: nobody is in the way.
   Promise.resolve({ lock: cmd === "get" ? { ...lock, type: "unlock" as const } : lock });
 
+async function changesOf(tree: Tree, { gfid }: Inode, name: string): Promise<Xdata | undefined> {
+  const asked = tree.active ? changesAsked(name) : undefined;
+  return asked && await tree.changedSince?.(gfid, asked);
+}
+
 /** One line a fop. */
 export const VIEW_FOPS: { readonly [K in ServedFop]: Serve<K> } = {
   lookup,
   stat: async (_server, _call, { inode, xdata }, tree) => told(await stateOf(tree, inode), xdata),
   fstat: async (_server, _call, { fd, xdata }, tree) => told(await openState(tree, fd), xdata),
   getxattr: async (_server, call, { inode, name, xdata }, tree) => {
+    const changes = await changesOf(tree, inode, name);
+    if (changes) return { xattrs: changes };
     const state = await stateOf(tree, inode);
     return { xattrs: xattrsOf(call, name, state), xdata: answersTo(xdata, state) };
   },
   fgetxattr: async (_server, call, { fd, name, xdata }, tree) => {
+    const changes = await changesOf(tree, fd.inode, name);
+    if (changes) return { xattrs: changes };
     const state = await openState(tree, fd);
     return { xattrs: xattrsOf(call, name, state), xdata: answersTo(xdata, state) };
   },
