@@ -23,6 +23,16 @@ export interface BrickRecord {
   readonly port?: number;
   /** The directory was made by us while the volume was made: goes when creation is undone. */
   readonly made?: true;
+  /** Of a cloned volume: whose brick it began as, that one's origin, and so on. */
+  readonly origins?: readonly OriginRecord[];
+}
+
+/** What a brick of a cloned volume began as. */
+export interface OriginRecord {
+  /** Directory of a brick, on the same node. */
+  readonly path: string;
+  /** Id of the reader in that brick's history. */
+  readonly reader: string;
 }
 
 /**
@@ -59,6 +69,15 @@ export interface VolumeRecord {
   readonly nextClient: number;
   /** Milliseconds since 1970. */
   readonly createdAt: number;
+  /** What it reads from; absent: nothing, all that it has is its own. */
+  readonly cloneOf?: CloneOfRecord;
+}
+
+/** The volume that a clone reads from. */
+export interface CloneOfRecord {
+  readonly volume: string;
+  /** Id of the reader that all of its bricks have for the clone. */
+  readonly reader: string;
 }
 
 /** Who this node is. */
@@ -124,7 +143,18 @@ export function volumeRecord(value: unknown): VolumeRecord {
     version: count(at, "version"),
     nextClient: count(at, "nextClient"),
     createdAt: count(at, "createdAt"),
+    ...(at["cloneOf"] === undefined ? {} : { cloneOf: cloneOfRecord(at["cloneOf"]) }),
   };
+}
+
+function cloneOfRecord(value: unknown): CloneOfRecord {
+  const at = fields(value, "clone");
+  return { volume: text(at, "volume"), reader: text(at, "reader") };
+}
+
+function originRecord(value: unknown): OriginRecord {
+  const at = fields(value, "origin");
+  return { path: text(at, "path"), reader: text(at, "reader") };
 }
 
 function brickRecord(value: unknown): BrickRecord {
@@ -136,6 +166,7 @@ function brickRecord(value: unknown): BrickRecord {
     clientName: text(at, "clientName"),
     ...(at["port"] === undefined ? {} : { port: count(at, "port") }),
     ...(at["made"] === true ? { made: true } : {}),
+    ...(at["origins"] === undefined ? {} : { origins: list(at, "origins").map(originRecord) }),
   };
 }
 

@@ -251,6 +251,7 @@ export class Cluster {
 
   async #finishDelete(volume: VolumeRecord): Promise<void> {
     await this.bricks.forget(volume);
+    await this.#untie(volume);
     await this.#unpublish(volume);
     await this.snapshots.forgetVolume(volume.name);
     await this.schedules.forgetVolume(volume.name);
@@ -264,8 +265,15 @@ export class Cluster {
     for (const { path, nodeId, made } of volume.bricks) {
       if (nodeId === this.nodeId) leaveBrick(path, volume.id, made === true);
     }
+    await this.#untie(volume);
     await this.#unpublish(volume);
     await this.#drop(volume);
+  }
+
+  // What only a clone needs of its origin goes.
+  async #untie({ cloneOf }: VolumeRecord): Promise<void> {
+    const origin = cloneOf && await this.find(cloneOf.volume);
+    if (origin) await this.snapshots.endReader(origin, cloneOf.reader);
   }
 
   #drop({ name }: VolumeRecord): Promise<void> {

@@ -1,16 +1,24 @@
-/** `snapshot clone --file`: a new file that begins as a snapshot has another one. */
+/** `snapshot clone`: a new volume, or a new file, that begins as a snapshot has another one. */
 
 import { EINVAL } from "core/errno.ts";
-import { keyword, managed, operand, Refusal } from "mgmt/cli/managed.ts";
+import { keyword, managed, operand, optional, Refusal } from "mgmt/cli/managed.ts";
 import { WrongArguments } from "mgmt/cli/words.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { cloneFileOf, type WantedClone } from "mgmt/snapshots/clone_file.ts";
+import { checkVolumeClone, cloneVolume, type WantedVolume } from "mgmt/snapshots/clone_volume.ts";
 import { snapshotOf } from "mgmt/snapshots/look_up.ts";
 import { FAILING } from "mgmt/snapshots/shown.ts";
 
-/** What it answers. */
-export type SnapshotCloned = {
+/** What it answers of a volume. */
+export type VolumeCloned = {
+  readonly snapshot: string;
+  readonly volume: string;
+  readonly id: string;
+};
+
+/** What it answers of a file. */
+export type FileCloned = {
   readonly snapshot: string;
   readonly path: string;
   readonly gfid: string;
@@ -27,51 +35,89 @@ export const snapshotClone = managed({
   path: "snapshot clone",
   summary: "Snapshot Clone.",
   description: [
-    "The new file is there at once, whatever its size, and takes room only for what is written to it or " +
-    "to its origin. The snapshot may be deleted at any time: the clone keeps what it needs.",
-    "Of a snapshot of a file the path may be left out. Another snapshot has to be active.",
+    "The new volume, or the new file, is there at once, whatever its size, and takes room only for what " +
+    "is written to it or to its origin. The snapshot may be deleted at any time: the clone keeps what " +
+    "it needs.",
+    "A volume: each brick gets a directory beside the origin's, named BRICK.CLONE, and the options are " +
+    "the origin's. It has to be started. The origin cannot be deleted before its clones.",
+    "A file, with --file: of a snapshot of a file the path may be left out, another snapshot has to be " +
+    "active.",
   ],
   args: {
-    source: operand("<snapname>[:<PATH>]", {
-      help: "The file in the snapshot.",
+    source: operand("<clonename>|<snapname>[:<PATH>]", {
+      help: "Name of the new volume; with --file, the file in the snapshot.",
       parse: source,
     }),
+    snapshot: optional("[<snapname>]", { help: "The snapshot that the new volume begins as." }),
     file: keyword("--file", "<NEWPATH>", { help: "Path of the new file in the volume." }),
   },
   scope: "all",
   rest: "POST /snapshots/clone",
   examples: [
     {
+      what: "A volume to try something on",
+      line: "mortar snapshot clone trial before-upgrade",
+    },
+    {
       what: "A new virtual machine from a master image",
       line: "mortar snapshot clone --file /images/vm1.img master:/images/master.img",
     },
   ],
   async check(cluster, asked) {
-    await wanted(cluster, asked);
+    if (asked.file === undefined) {
+      await checkVolumeClone(cluster, await wantedVolume(cluster, asked));
+    } else await wanted(cluster, asked);
   },
-  async apply(cluster, asked): Promise<SnapshotCloned> {
+  async apply(cluster, asked): Promise<FileCloned | VolumeCloned> {
+    if (asked.file === undefined) {
+      const volume = await wantedVolume(cluster, asked), { name } = volume;
+      const { id } = await cluster.hooked("create", name, () => cloneVolume(cluster, volume));
+      return { snapshot: volume.snapshot.name, volume: name, id };
+    }
     const clone = await wanted(cluster, asked);
     const gfid = await cloneFileOf(cluster, clone);
     return { snapshot: clone.snapshot.name, path: clone.path, gfid };
   },
-  text: ({ path }) => `snapshot clone: success: Clone ${path} created successfully\n`,
-  xml: ({ path, gfid }) => [
-    element("CloneCreate", [element("file", [element("name", path), element("uuid", gfid)])]),
+  text: (made) =>
+    `snapshot clone: success: Clone ${"volume" in made ? made.volume : made.path} created ` +
+    "successfully\n",
+  xml: (made) => [
+    element("CloneCreate", [
+      "volume" in made
+        ? element("volume", [element("name", made.volume), element("uuid", made.id)])
+        : element("file", [element("name", made.path), element("uuid", made.gfid)]),
+    ]),
   ],
   failed: (message) => `snapshot clone: failed: ${message}`,
   ...FAILING,
 });
 
-async function wanted(
+interface Asked {
+  readonly source: string;
+  readonly snapshot: string | undefined;
+  readonly file: string | undefined;
+}
+
+async function wantedVolume(
   cluster: Cluster,
-  { source, file }: { readonly source: string; readonly file: string | undefined },
-): Promise<WantedClone> {
-  if (file === undefined) {
+  { source: name, snapshot: of }: Asked,
+): Promise<WantedVolume> {
+  if (of === undefined) {
     throw new WrongArguments(
       snapshotClone,
-      "whole volumes are not cloned by mortar yet; --file NEWPATH makes a file of one in a snapshot",
+      "name the new volume and the snapshot, or add --file NEWPATH for a file of one",
       true,
     );
+  }
+  return { name, ...await snapshotOf(cluster, of) };
+}
+
+async function wanted(
+  cluster: Cluster,
+  { source, snapshot: extra, file = "" }: Asked,
+): Promise<WantedClone> {
+  if (extra !== undefined) {
+    throw new WrongArguments(snapshotClone, `"${extra}" is one word too many for a file`, true);
   }
   const colon = source.indexOf(":");
   const name = colon < 0 ? source : source.slice(0, colon);

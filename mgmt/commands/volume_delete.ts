@@ -3,6 +3,7 @@
 import { managed, Refusal, volumeName } from "mgmt/cli/managed.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
+import { clonesOf } from "mgmt/snapshots/clone_volume.ts";
 
 /** See the head of this file. */
 export const volumeDelete = managed({
@@ -22,6 +23,12 @@ export const volumeDelete = managed({
     if (state === "started") {
       throw new Refusal(
         `Volume ${name} has been started.Volume needs to be stopped before deletion.`,
+      );
+    }
+    const [clone] = await clonesOf(cluster, name);
+    if (clone !== undefined) {
+      throw new Refusal(
+        `Cannot delete Volume ${name}: its clone ${clone} reads from it; delete that first`,
       );
     }
     const { length } = await cluster.snapshots.of(name);

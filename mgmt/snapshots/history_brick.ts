@@ -27,6 +27,7 @@ import {
   type HistoryState,
   historyUsage,
   holdHistory,
+  joinReader,
   listReaders,
   type OrderDone,
   releaseHistory,
@@ -86,6 +87,11 @@ export class HistoryBrick implements AskedBrick {
   /** See `HistoryOrders.take`. `patienceMs`: how long to wait for the answer. */
   async take(hold: string, reader: HistoryReader, patienceMs: number): Promise<void> {
     this.#expect(await this.#ask(takeHistory, { hold, reader }, patienceMs));
+  }
+
+  /** See `HistoryOrders.join`. */
+  async join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void> {
+    this.#expect(await this.#ask(joinReader, { id, reader }));
   }
 
   /** See `HistoryOrders.release`. */
@@ -174,8 +180,8 @@ export class HistoryBrick implements AskedBrick {
   }
 
   /** Throws OrderFailed: it does not answer. */
-  ask<A, R>(signature: Signature<A, R>, args: A): Promise<R> {
-    return this.#ask(signature, args);
+  ask<A, R>(signature: Signature<A, R>, args: A, patienceMs?: number): Promise<R> {
+    return this.#ask(signature, args, patienceMs);
   }
 
   async #ask<A, R>(signature: Signature<A, R>, args: A, patienceMs = PATIENCE_MS): Promise<R> {

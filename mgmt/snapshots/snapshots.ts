@@ -51,6 +51,8 @@ export class Snapshots {
   readonly #env: Env;
   readonly #store: Store;
   readonly #asked: SnapshotsParts["bricks"];
+  /** Percent of the snapshots that are on their way to a brick, by `BrickRecord.clientName`. */
+  readonly healing = new Map<string, number>();
   #loading: Promise<Map<string, SnapshotRecord>> | undefined;
 
   constructor({ env, store, bricks }: SnapshotsParts) {
@@ -126,7 +128,7 @@ export class Snapshots {
    * is one of that name.
    */
   async create(volume: VolumeRecord, asked: NewSnapshot): Promise<SnapshotRecord> {
-    await this.#finishRemovals(volume);
+    await this.finishRemovals(volume);
     for (let again = false;; again = true) {
       const record = await this.#begin(volume, asked);
       try {
@@ -261,8 +263,19 @@ export class Snapshots {
     );
   }
 
-  async #finishRemovals(volume: VolumeRecord): Promise<void> {
+  /** Has bricks forget what is gone. */
+  async finishRemovals(volume: VolumeRecord): Promise<void> {
     for (const removal of await this.#removals(volume.name)) await this.#finish(volume, removal);
+  }
+
+  /** Ends what a clone reads by, at all bricks; those that are down do that when they come up. */
+  async endReader(volume: VolumeRecord, id: string): Promise<void> {
+    const bricks = volume.bricks.map(({ clientName }) => clientName);
+    await this.#store.transact((transaction) => {
+      transaction.put(SNAPSHOT_KEYS.removal(id), { id, volume: volume.name, bricks });
+      return Promise.resolve();
+    });
+    await this.#finish(volume, { id, volume: volume.name, bricks });
   }
 
   /** Lets a snapshot be looked at, or no more. Throws Refusal: a brick that has it does not follow. */
@@ -344,6 +357,15 @@ export class Snapshots {
       } else if (reader.active !== record.active || reader.name !== record.name) {
         await brick.update(record.id, { active: record.active, name: record.name });
       }
+    }
+  }
+
+  /** A brick that missed snapshots has those with these ids. */
+  async found(volume: VolumeRecord, clientName: string, ids: readonly string[]): Promise<void> {
+    for (const record of await this.of(volume.name)) {
+      if (!record.missing.includes(clientName) || !ids.includes(record.id)) continue;
+      const missing = record.missing.filter((name) => name !== clientName);
+      await this.#change(() => Promise.resolve({ ...record, missing }));
     }
   }
 

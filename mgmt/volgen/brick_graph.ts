@@ -13,23 +13,27 @@ export function brickGraph(input: VolgenInput, index: number): VolumeBlock[] {
   const brick = volume.bricks[index];
   if (!brick) throw new RangeError(`Cannot make a brick's volfile: ${volume.name} has no ${index}`);
   const server = serverLayer(volume, brick.path, input.bindToHost ? brick.host : undefined);
-  const layers = stacked([...storageLayers(input, brick, index), server]);
+  const bottom = brick.origins && !input.plain ? cloneLayers(volume, brick) : [];
+  const rest = stacked([...storageLayers(input, brick, index, bottom), server], bottom.at(-1));
+  const layers = [...bottom, ...rest];
   applyPath(server, volume.options, brick.path);
   applyRole(layers, volume.options, "brick");
   applySettings(layers, volume.options);
   return blocks(forOurs(layers));
 }
 
-function storageLayers(input: VolgenInput, brick: BrickRecord, index: number): Layer[] {
+function storageLayers(
+  input: VolgenInput,
+  brick: BrickRecord,
+  index: number,
+  bottom: readonly Layer[],
+): Layer[] {
   const { volume } = input, { name, options } = volume;
   const own = (type: string, given = {}) => layerOf(name, type, given);
+  const sharing = String(input.sharing?.(brick) ?? 1);
+  for (const { options } of bottom.slice(0, 1)) options.set("shared-brick-count", sharing);
   const layers = [
-    own("storage/posix", {
-      directory: brick.path,
-      "volume-id": volume.id,
-      "fips-mode-rchecksum": "on",
-      "shared-brick-count": String(input.sharing?.(brick) ?? 1),
-    }),
+    ...(bottom.length ? [] : [own("storage/posix", storageOptions(volume, brick, sharing))]),
     ...(input.plain ? [] : [own("features/snapshot", { directory: brick.path })]),
     ...(isArbiter(volume, index) ? [own("features/arbiter")] : []),
     ...(isOn(options, "features.acl", true) ? [own("features/access-control")] : []),
@@ -44,6 +48,40 @@ function storageLayers(input: VolgenInput, brick: BrickRecord, index: number): L
     layer(brick.path, "debug/io-stats", { "unique-id": brick.path, "volume-id": volume.id }),
   ];
   return layers.flatMap((each) => [each, ...debugLayers(volume, each.type)]);
+}
+
+function storageOptions({ id }: VolumeRecord, { path }: BrickRecord, sharing: string) {
+  return {
+    directory: path,
+    "volume-id": id,
+    "fips-mode-rchecksum": "on",
+    "shared-brick-count": sharing,
+  };
+}
+
+/** Of a clone's brick: its own storage, and above it features/clone, which looks at the origin's. */
+function cloneLayers(volume: VolumeRecord, brick: BrickRecord): Layer[] {
+  const { name } = volume, storage = "storage/posix";
+  const own = layerOf(name, storage, storageOptions(volume, brick, "1"));
+  const origins = brick.origins!;
+  // The oldest first: each clone looks at the one before.
+  const looks = origins.map(({ path }, at) =>
+    layer(`${name}-origin-${at}-posix`, storage, { directory: path, "look-only": "on" })
+  );
+  const clones: Layer[] = [];
+  for (let at = origins.length - 1; at >= 0; at--) {
+    const { path: origin, reader } = origins[at]!, isOwn = at === 0;
+    const directory = isOwn ? brick.path : origins[at - 1]!.path;
+    const lower = clones.at(-1) ?? looks.at(-1)!;
+    const upper = isOwn ? own : looks[at - 1]!;
+    clones.push(layer(
+      isOwn ? `${name}-clone` : `${name}-origin-${at - 1}-clone`,
+      "features/clone",
+      { directory, origin, reader, ...(isOwn ? {} : { "look-only": "on" }) },
+      [upper.name, lower.name],
+    ));
+  }
+  return [own, ...looks, ...clones];
 }
 
 function rangesLayer(volume: VolumeRecord, { path }: BrickRecord): Layer[] {
@@ -65,12 +103,17 @@ export function serverLayer(volume: VolumeRecord, path: string, host: string | u
   });
 }
 
-function indexOptions({ name, kind }: VolumeRecord, { path }: BrickRecord) {
+function indexOptions({ kind }: VolumeRecord, { path, clientName }: BrickRecord) {
   const dispersed = kind === "disperse";
   return {
     "index-base": `${path}/.glusterfs/indices`,
     "xattrop64-watchlist": dispersed ? "trusted.ec.dirty" : undefined,
     "xattrop-dirty-watchlist": dispersed ? undefined : "trusted.afr.dirty",
-    "xattrop-pending-watchlist": dispersed ? undefined : `trusted.afr.${name}-`,
+    "xattrop-pending-watchlist": dispersed ? undefined : marksOf(clientName),
   };
+}
+
+// A clone's copies mark each other as its origin's do.
+function marksOf(clientName: string): string {
+  return `trusted.afr.${clientName.replace(/client-\d+$/, "")}`;
 }

@@ -1,0 +1,97 @@
+/** Clones of whole volumes, by real clients: while the origin is written, and when it is not there. */
+
+import { match, ok, strictEqual as equal } from "node:assert/strict";
+import { e2e } from "tests/e2e/harness.ts";
+import { ManagedNode } from "tests/e2e/managed_node.ts";
+import { must, Process, run } from "tests/e2e/process.ts";
+
+const IMAGE = 48 << 20;
+
+/** A tree with all kinds of files, and an image with holes. */
+const TREE = `
+set -e; cd "$1"; mkdir -p d/e/f; for i in $(seq 1 40); do echo "file $i" > "d/f$i"; done
+ln d/f1 d/e/linked; ln -s ../f2 d/e/to; chmod 2750 d/e; setfattr -n user.who -v me d/f3
+head -c 100000 /dev/urandom > d/e/f/random; touch -d 2001-02-03 d/f4
+dd if=/dev/urandom of=image bs=1M count=8 status=none
+dd if=/dev/urandom of=image bs=1M seek=40 count=8 status=none conv=notrunc`;
+
+async function sh(script: string, ...args: string[]): Promise<string> {
+  return await must(["sh", "-c", script, "sh", ...args]);
+}
+
+async function same(one: string, other: string): Promise<void> {
+  const { code, out, err } = await run(["diff", "-r", "--no-dereference", one, other]);
+  equal(code, 0, out + err);
+  const list = "cd \"$1\" && find . -printf '%p %y %m %n %s %T@ %l\\n' | grep -v '^. ' | sort";
+  const [here, there] = [await sh(list, one), await sh(list, other)];
+  // A directory's links and size are the disk's.
+  const plain = (text: string) => text.replace(/^(.* d \d+) \d+ \d+/gm, "$1");
+  equal(plain(here), plain(there));
+}
+
+e2e("snapshot clone: a volume that is a snapshot, and goes its own way", [
+  ...["mount.glusterfs", "setfattr"],
+], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 4, "replica 2");
+  const origin = await node.mount("v1");
+  await sh(TREE, origin.path);
+  await must(["cp", "-a", origin.path, `${node.dir}/copy`]);
+  const copy = `${node.dir}/copy`;
+  // Somebody writes all the time, in a file beside.
+  const busy =
+    `while :; do dd if=/dev/urandom of="$1/busy" bs=64k count=4 conv=notrunc status=none; done`;
+  const writer = new Process(["sh", "-c", busy, "sh", origin.path], `${node.dir}/writer.log`);
+  try {
+    await node.must("snapshot create s1 v1 no-timestamp");
+    equal(
+      await node.must("snapshot clone c1 s1"),
+      "snapshot clone: success: Clone c1 created successfully\n",
+    );
+    await node.must("snapshot delete s1");
+    match(await node.must("volume info c1"), /Status: Created[\s\S]*v1-0\.c1/);
+    await sh(
+      `cd "$1" && echo other > d/f5 && rm d/f6 && mv d/e d/moved &&
+      dd if=/dev/urandom of=image bs=1M count=2 seek=1 conv=notrunc status=none`,
+      origin.path,
+    );
+    await node.must("volume start c1");
+    const clone = await node.mount("c1");
+    await sh('rm -f "$1/busy"', clone.path);
+    await same(copy, clone.path);
+
+    // Writes of one are not the other's.
+    await sh(
+      `cd "$1" && echo mine > d/f7 && rm -r d/e/f && mv d/f8 d/e/f8 && echo more >> d/f9 &&
+      dd if=/dev/zero of=image bs=4k count=3 seek=2000 conv=notrunc status=none`,
+      clone.path,
+    );
+    await sh(
+      `cd "$1" && echo mine > d/f7 && rm -r d/e/f && mv d/f8 d/e/f8 && echo more >> d/f9 &&
+      dd if=/dev/zero of=image bs=4k count=3 seek=2000 conv=notrunc status=none`,
+      copy,
+    );
+    equal(await Deno.readTextFile(`${origin.path}/d/f7`), "file 7\n");
+    await sh('cd "$1" && touch -r "$2/d/f7" d/f7', copy, clone.path);
+    const { code, out } = await run(["diff", "-r", "--no-dereference", copy, clone.path]);
+    equal(code, 0, out);
+
+    // A clone of the clone.
+    await node.must("snapshot create s2 c1 no-timestamp");
+    await node.must("snapshot clone c2 s2");
+    await node.must("snapshot delete s2");
+    await node.must("volume start c2");
+    const second = await node.mount("c2");
+    await sh('echo second > "$1/d/f10"', second.path);
+    equal(await Deno.readTextFile(`${clone.path}/d/f10`), "file 10\n");
+    await sh('echo "file 10" > "$1/d/f10"', second.path);
+    equal((await run(["diff", "-r", "--no-dereference", copy, second.path])).code, 0);
+    equal(IMAGE, (await Deno.stat(`${second.path}/image`)).size);
+  } finally {
+    await writer.end("SIGKILL");
+  }
+  for (const name of ["c2", "c1", "v1"]) {
+    const refused = name === "c2" ? undefined : await node.try(`volume delete ${name}`);
+    if (refused) ok(refused.code !== 0);
+  }
+});
