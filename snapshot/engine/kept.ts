@@ -52,7 +52,8 @@ export class KeptFiles extends OldFiles {
   /** Before a name goes that may be a file's last. Undefined: what readers see is kept already. Throws FopError. */
   async leaving(gfid: Gfid, epoch: number): Promise<Leaving | undefined> {
     const name = `${gfid}.${epoch}`;
-    await this.#unkeeping.get(name);
+    // No turn between the last look and what follows: a row that is about to go keeps nothing.
+    for (let unkeeping; (unkeeping = this.#unkeeping.get(name));) await unkeeping;
     const id = this.#store.findId(gfid);
     let names = this.#leaving.get(name);
     if (!names && id !== undefined && this.#store.kept(id, epoch) === epoch) return undefined;
