@@ -1,14 +1,15 @@
 /** The quickstart as a person runs it: done, kept, interrupted. */
 
-import { match, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { exists, processesNaming, until } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 
 const SCRIPT = new URL("../../scripts/quickstart.ts", import.meta.url).pathname;
 
 function quickstart(...args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--allow-all", SCRIPT, ...args],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", MORTAR },
     stdout: "piped",
     stderr: "piped",
   }).spawn();
@@ -31,11 +32,15 @@ async function nothingLeft(directory: string): Promise<void> {
   await until("all ended", () => processesNaming(directory).length === 0);
 }
 
-Deno.test("quickstart: a file goes in and comes back, and nothing is left", async () => {
+Deno.test("quickstart: a disk is as it was after each step, and nothing is left", async () => {
   const { code, out, err } = await finished(quickstart());
   equal(code, 0, err);
-  match(out, /^volume start: demo: success$/m);
-  match(out, /^The same 8 MiB came back/m);
+  match(out, /^volume start: vms: success$/m);
+  match(out, /^1 range, 4096 bytes of \/vm1\.img changed; /m);
+  match(out, /^Snapshot restore: before: Snap restored successfully$/m);
+  match(out, /^vm3\.qcow2@monday$/m);
+  const seen = [...out.matchAll(/^(All is well|The upgrade went)/gm)].map(([, text]) => text);
+  deepEqual(seen, ["All is well", "The upgrade went", "All is well", "All is well"]);
   await nothingLeft(directoryOf(out));
 });
 
@@ -43,13 +48,13 @@ Deno.test("quickstart: with --keep it serves on, and ends as it says", async () 
   const { code, out, err } = await finished(quickstart("--keep"));
   equal(code, 0, err);
   const directory = directoryOf(out);
-  equal(processesNaming(directory).length, 3);
-  match(out, /^ {2}mount -t glusterfs -o server-port=\d+ 127\.0\.0\.1:\/demo \/mnt$/m);
-  const mortar = new URL("../../scripts/mortar", import.meta.url).pathname;
+  // The daemon, two bricks, the healer, and the disk.
+  equal(processesNaming(directory).length, 5);
+  match(out, /^ {2}mount -t glusterfs -o server-port=\d+ 127\.0\.0\.1:\/vms \/mnt$/m);
   const commands = out.slice(out.indexOf("To end it:")).split("\n").filter((line) =>
     /^ {2}\S/.test(line)
-  ).map((line) => line.replace(/^ +mortar /, `${mortar} `));
-  equal(commands.length, 2);
+  ).map((line) => line.replace(/^ +mortar /, `${MORTAR} `));
+  equal(commands.length, 3);
   for (const command of commands) {
     const env = { DENO: Deno.execPath() };
     equal((await new Deno.Command("sh", { args: ["-c", command], env }).output()).code, 0);
@@ -60,7 +65,7 @@ Deno.test("quickstart: with --keep it serves on, and ends as it says", async () 
 });
 
 Deno.test("quickstart: interrupted at any step, it leaves nothing", async () => {
-  for (const step of [/mgmt --home/, /volume create demo/, /volume start demo/, /file put/]) {
+  for (const step of [/mgmt --home/, /volume start vms/, /\$ mortar nbd /]) {
     const child = quickstart();
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     let out = "";
