@@ -9,8 +9,9 @@ import { allDone } from "core/lib/all_done.ts";
 import { Window } from "core/lib/window.ts";
 import { xxh64 } from "core/lib/xxh64.ts";
 import type { Bricks, BrickStatus, ConvergeOptions } from "mgmt/bricks/bricks.ts";
-import { readBrickArguments } from "mgmt/bricks/command_line.ts";
+import { isRestoring, readBrickArguments, restoreArguments } from "mgmt/bricks/command_line.ts";
 import { endProcess } from "mgmt/bricks/ending.ts";
+import { lastLine, openLog } from "mgmt/bricks/log_tail.ts";
 import { Ports } from "mgmt/bricks/ports.ts";
 import type { CommandLine, Runner, Running } from "mgmt/bricks/runner.ts";
 import { entriesOf, pidIn, removeIfEmpty, removeIfThere } from "mgmt/files.ts";
@@ -118,6 +119,24 @@ export class BrickProcesses implements Bricks {
     args: A,
   ): Promise<R> {
     return await this.#known(volume, brick).ask(signature, args);
+  }
+
+  async restore(volume: VolumeRecord, record: BrickRecord, snapshot: string): Promise<void> {
+    const { runner, program, places, server, nodeId } = this.#options;
+    const files = filesOf(places, volume.name, record);
+    // What an earlier daemon began goes on by itself.
+    for (const { pid, args } of runner.list()) {
+      if (isRestoring(args, files.pidFile)) await runner.find(pid)?.ended;
+    }
+    for (const path of [files.pidFile, files.logFile]) {
+      await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    }
+    const { command, args } = program("brick"), from = await openLog(files.logFile);
+    const line = [...args, ...restoreArguments(files, server(), nodeId, snapshot)];
+    const { code } = await runner.start({ command, args: line }, files.logFile).ended;
+    if (code === 0) return;
+    const why = await lastLine(files.logFile, from) ?? "its process ended";
+    throw new Refusal(`Brick ${brickText(record)} was not restored: ${why}`);
   }
 
   // deno-lint-ignore require-await -- what it throws is the promise's failure

@@ -44,6 +44,11 @@ export interface Bricks {
     args: A,
   ): Promise<R>;
   /**
+   * Makes a brick that does not run what its snapshot with this id has; after a kill it can be done
+   * again. Throws Refusal: why it was not done, or not to its end.
+   */
+  restore(volume: VolumeRecord, brick: BrickRecord, snapshot: string): Promise<void>;
+  /**
    * The brick's log goes on in a new file; the old one is LOG.⟨key⟩, or with the
    * next number that is free. Throws Refusal if the brick is
    * down or the file cannot be renamed.

@@ -31,6 +31,27 @@ export function brickArguments(
   ];
 }
 
+const RESTORE = "--restore";
+
+/** Arguments of a process that makes a brick what the snapshot with this id has. */
+export function restoreArguments(
+  { volfileId, pidFile, logFile }: BrickFiles,
+  server: BrickArguments["server"],
+  nodeId: string,
+  snapshot: string,
+): string[] {
+  return [
+    ...["-s", serverText(server), "--volfile-id", volfileId, "--no-portmap"],
+    ...["-p", pidFile, "-l", logFile, "--xlator-option", `*-posix.glusterd-uuid=${nodeId}`],
+    ...[RESTORE, snapshot],
+  ];
+}
+
+/** Whether that is such a process, of the brick with this pid file. */
+export function isRestoring(args: readonly string[], pidFile: string): boolean {
+  return args.includes(RESTORE) && args.includes(pidFile);
+}
+
 /** How a command line names a management daemon. GlusterFS's scripts look for "-s HOST". */
 export function serverText({ host, port }: BrickArguments["server"]): string {
   return port === MANAGEMENT_PORT && !host.includes(":")

@@ -3,6 +3,7 @@
 import type { XlatorTypes } from "core/registry.ts";
 import { BrickProcess, type VolfileSource } from "mgmt/brick/process.ts";
 import { served } from "mgmt/brick/served_volfile.ts";
+import { restoreBrick } from "mgmt/brick/restore.ts";
 import { parseOverride } from "mgmt/brick/volfile.ts";
 import {
   type Command,
@@ -46,6 +47,10 @@ const options = {
       "are written beside it if nothing else is said.",
   },
   signin: { value: "HOST[:PORT]", help: "Portmapper to sign in at." },
+  restore: {
+    value: "SNAPSHOT",
+    help: "Serve nobody: make the directory what its snapshot with that id has, and end.",
+  },
   "process-name": {
     value: "NAME",
     help: "What the process is, for those who look at process lists.",
@@ -103,10 +108,18 @@ export function brick(types: XlatorTypes, look?: DaemonLook): Command {
       try {
         const where = server ?? portmapper;
         const link = where && new ManagementLink(daemon.env, where);
+        const source = volfile === undefined
+          ? served(link!, id!, daemon, "check --volfile-id")
+          : file(volfile);
+        if (values.restore !== undefined) {
+          try {
+            return await restoreBrick(daemon, types, source, overrides, values.restore);
+          } finally {
+            await link?.stop();
+          }
+        }
         const process = new BrickProcess(daemon, types, {
-          source: volfile === undefined
-            ? served(link!, id!, daemon, "check --volfile-id")
-            : file(volfile),
+          source,
           name: values["brick-name"],
           port,
           overrides,

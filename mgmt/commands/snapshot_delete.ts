@@ -5,6 +5,7 @@ import { WrongArguments } from "mgmt/cli/words.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { snapshotOf, volumeNamed } from "mgmt/snapshots/look_up.ts";
+import { checkNotRestoring } from "mgmt/snapshots/restore_volume.ts";
 import { FAILING, NONE, type SnapshotDone } from "mgmt/snapshots/shown.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 
@@ -53,7 +54,7 @@ export const snapshotDelete = managed({
     return `${who} contains ${count} snapshot(s).\nDo you still want to continue and delete them? `;
   },
   async check(cluster, asked) {
-    await wanted(cluster, asked);
+    for (const each of await wanted(cluster, asked)) await checkNotRestoring(cluster, each);
   },
   async apply(cluster, asked): Promise<SnapshotsDeleted> {
     const counted = asked.snapshot === undefined || asked.snapshot === ALL;

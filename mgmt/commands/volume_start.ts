@@ -6,6 +6,7 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
 import { plain } from "mgmt/plain.ts";
 import type { VolumeRecord } from "mgmt/records.ts";
+import { finishRestore } from "mgmt/snapshots/restore_volume.ts";
 
 /** See the head of this file. */
 export const volumeStart = managed({
@@ -38,13 +39,19 @@ export const volumeStart = managed({
 
 async function start(cluster: Cluster, name: string, force: boolean): Promise<VolumeDone> {
   const before = await cluster.volume(name);
+  const restored = before.state === "started" ? undefined : await finishRestore(cluster, before);
+  const warnings = restored === undefined
+    ? []
+    : [`It was being restored from snapshot ${restored} and that had not ended: it has now`];
   const done = { volume: name, id: before.id };
   try {
     await cluster.update(name, (volume) => ({ ...volume, state: "started" }), { force });
-    return { ...done, warnings: [] };
+    return { ...done, warnings };
   } catch (error) {
     // With force a volume runs on the bricks that it has.
-    if (force && error instanceof Refusal) return { ...done, warnings: [error.message] };
+    if (force && error instanceof Refusal) {
+      return { ...done, warnings: [...warnings, error.message] };
+    }
     await takeBack(cluster, before);
     throw error;
   }

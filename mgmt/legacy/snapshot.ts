@@ -5,6 +5,7 @@ import type { SnapshotCreated } from "mgmt/commands/snapshot_create.ts";
 import type { SnapshotsDeleted } from "mgmt/commands/snapshot_delete.ts";
 import type { SnapshotInfo, SnapshotInfos } from "mgmt/commands/snapshot_info.ts";
 import type { SnapshotList } from "mgmt/commands/snapshot_list.ts";
+import type { SnapshotRestored } from "mgmt/commands/snapshot_restore.ts";
 import type { SnapshotStatuses } from "mgmt/commands/snapshot_status.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { Entries, RequestDict } from "mgmt/legacy/request_dict.ts";
@@ -19,7 +20,7 @@ const VERBS: readonly (Verb | undefined)[] = [
   undefined,
   create,
   remove,
-  undefined,
+  restore,
   (run, request) => setActive(run, request, "activate"),
   (run, request) => setActive(run, request, "deactivate"),
   list,
@@ -29,7 +30,7 @@ const VERBS: readonly (Verb | undefined)[] = [
   info,
 ];
 /** What the three missing ones are. */
-const NOT_YET: Readonly<Record<number, string>> = { 3: "restore", 9: "clone" };
+const NOT_YET: Readonly<Record<number, string>> = { 9: "clone" };
 /** `sub-cmd`: of all, of one, of a volume, of one in turn; `delete` has two of them the other way round. */
 const ALL = 0, ONE = 1, VOLUME = 2, IN_TURN = 3;
 const DELETE_VOLUME = 1;
@@ -66,6 +67,12 @@ async function setActive(run: Run, request: RequestDict, verb: string): Promise<
   const force = verb === "activate" && request.flag("flags") ? ["force"] : [];
   const { id } = await answerOf<SnapshotDone>(run, ["snapshot", verb, name, ...force]);
   return [["snapuuid", id]];
+}
+
+async function restore(run: Run, request: RequestDict): Promise<Entries> {
+  const words = ["snapshot", "restore", request.text("snapname")];
+  const { name, id, volume, volumeId } = await answerOf<SnapshotRestored>(run, words);
+  return [["snapname", name], ["snapuuid", id], ["volname", volume], ["volid", volumeId]];
 }
 
 async function names(run: Run, volume: string | undefined): Promise<readonly string[]> {

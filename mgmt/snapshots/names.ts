@@ -8,6 +8,7 @@ export const SNAPSHOT_ERRNO = {
   hardLimit: 30805,
   noVolume: 30806,
   none: 30807,
+  volumeRuns: 30809,
   volumeStopped: 30810,
   exists: 30812,
 } as const;

@@ -4,7 +4,7 @@ import type { Bricks, BrickStatus } from "mgmt/bricks/bricks.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import { Cluster, type ClusterParts } from "mgmt/cluster/cluster.ts";
 import { placesUnder } from "mgmt/home.ts";
-import { brickText, type VolumeRecord } from "mgmt/records.ts";
+import { type BrickRecord, brickText, type VolumeRecord } from "mgmt/records.ts";
 import { memoryStore } from "mgmt/store/open_store.ts";
 import { testEnv } from "tests/fakes/node.ts";
 
@@ -62,6 +62,16 @@ export class FakeBricks implements Bricks {
       return Promise.resolve(this.answers.get(procedure) as R);
     }
     return Promise.reject(new Refusal(`Brick ${brickText(brick)} is down`));
+  }
+
+  /** Snapshots that bricks were restored to, by path. */
+  readonly restored = new Map<string, string>();
+
+  restore(_volume: VolumeRecord, brick: BrickRecord, snapshot: string): Promise<void> {
+    const why = this.broken.get(brickText(brick));
+    if (why !== undefined) return Promise.reject(new Refusal(`Brick was not restored: ${why}`));
+    this.restored.set(brick.path, snapshot);
+    return Promise.resolve();
   }
 
   rotateLog(): Promise<void> {

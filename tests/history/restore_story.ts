@@ -9,7 +9,7 @@ import { deepStrictEqual as deepEqual } from "node:assert/strict";
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { FopError } from "core/errno.ts";
 import { type FopName, FOPS, O_RDWR } from "core/fops.ts";
-import { isDirectory, isRegular, S_IFIFO } from "core/iatt.ts";
+import { isDirectory, isRegular, S_IFCHR } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode, ROOT_GFID } from "core/inode.ts";
 import { ptr, Xdata } from "core/xdata.ts";
 import type { Live } from "snapshot/engine/live.ts";
@@ -134,7 +134,7 @@ export class RestoreStory {
       case 4:
         return void await layer.symlink(ROOT, { ...entry, target: `to-${random(9)}` });
       case 5:
-        return void await layer.mknod(ROOT, { ...entry, mode: S_IFIFO | 0o600, rdev: 0 });
+        return void await layer.mknod(ROOT, { ...entry, mode: S_IFCHR | 0o600, rdev: 0x507 });
       case 6:
         if (any.parent) await remove(layer, any.parent, any.name, random(4) ? 0 : 1);
         return;

@@ -15,11 +15,13 @@
  */
 
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
+import type { Log, LogFields } from "core/env.ts";
 import { ENOENT, ENOTEMPTY } from "core/errno.ts";
 import { type Fops, O_RDWR } from "core/fops.ts";
 import type { AddToMarks, ChangedName, ChangesPage } from "core/history_orders.ts";
 import { type Iatt, isDirectory, isRegular, isSymlink } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode, type InodeTable } from "core/inode.ts";
+import { kernelDevice } from "core/lib/device.ts";
 import { ptr, withKey, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import type { BrickFiles } from "snapshot/brick_files.ts";
@@ -40,6 +42,7 @@ export interface RestoreParts {
   /** Id of the snapshot. */
   readonly snapshot: string;
   readonly addToMarks: AddToMarks;
+  readonly log: Log;
 }
 
 /** A daemon's that may give a directory the gfid that it had. */
@@ -103,8 +106,17 @@ class Restoring {
     for await (const { names } of this.#pages()) {
       for (const name of names) {
         if (name.parent === this.#aside.gfid || this.#isAside(name)) continue;
-        await each(name);
+        await this.#told(each(name), { gfid: name.old ?? name.now, name: name.name });
       }
+    }
+  }
+
+  async #told(work: Promise<void>, what: LogFields): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      this.#parts.log.error("cannot restore", { ...what, why: String(error) });
+      throw error;
     }
   }
 
@@ -198,14 +210,14 @@ class Restoring {
     const entry = { parent, name, mode, umask: 0, xdata: withGfid(gfid) };
     if (isDirectory(was.iatt)) await layer.mkdir(CALL, entry);
     else if (isSymlink(was.iatt)) await layer.symlink(CALL, { ...entry, target: was.target ?? "" });
-    else await layer.mknod(CALL, { ...entry, rdev: Number(rdev) });
+    else await layer.mknod(CALL, { ...entry, rdev: kernelDevice(rdev) });
   }
 
   async #inodes(): Promise<void> {
     for await (const { inodes } of this.#pages()) {
       for (const { gfid, old } of inodes) {
         const was = old && await stateIn(this.#sides.before, gfid);
-        if (was) await this.#restore(this.#parts.inodes.of(gfid), was);
+        if (was) await this.#told(this.#restore(this.#parts.inodes.of(gfid), was), { gfid });
       }
     }
   }

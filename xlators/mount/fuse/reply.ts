@@ -1,6 +1,7 @@
 /** Answers in the kernel's form, each written with one system call from one buffer. */
 
 import type { Statfs } from "core/fops.ts";
+import { kernelDevice } from "core/lib/device.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import { ATTR, DATA_MAX, ENTRY, NOTIFY, OUT_HEADER, STORE } from "xlators/mount/fuse/protocol.ts";
@@ -75,12 +76,6 @@ export function putAttributes(view: DataView, at: number, stat: Iatt): void {
   view.setUint32(at + 76, kernelDevice(stat.rdev), true);
   view.setUint32(at + 80, stat.blksize, true);
   view.setUint32(at + 84, 0, true);
-}
-
-// The kernel's 32 bits for a device: 12 of the major number between 8 and 12 of the minor one.
-function kernelDevice(rdev: number): number {
-  const major = Math.floor(rdev / TWO_32), minor = rdev >>> 0;
-  return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }
 
 /** Puts `fuse_entry_out`. */

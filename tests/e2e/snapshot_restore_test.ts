@@ -1,0 +1,170 @@
+/** Volumes that go back to a snapshot, as clients of GlusterFS's see it, and through its `gluster`. */
+
+import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
+import { e2e } from "tests/e2e/harness.ts";
+import { ManagedNode } from "tests/e2e/managed_node.ts";
+import { must, processesNaming, run, until } from "tests/e2e/process.ts";
+import { type Entry, expectSameTree, readTree } from "tests/e2e/tree.ts";
+
+const LONG_NAME = "ä".repeat(127) + "x";
+
+/** Files of all kinds. */
+const MAKE = `
+cd "$1" && mkdir -p dir/deep/deeper empty gone "$2"
+for n in $(seq 40); do echo "file $n" >dir/deep/f$n; done
+echo long >"$2/$2"
+dd if=/dev/urandom of=image bs=64k count=16 status=none
+truncate -s 30M sparse && dd if=/dev/urandom of=sparse bs=4k seek=7000 count=2 conv=notrunc status=none
+ln dir/deep/f1 link1 && ln dir/deep/f1 gone/link2
+ln -s dir/deep/f2 symlink && mknod pipe p && mknod device c 5 7
+setfattr -n user.kept -v old dir image "$2/$2" && setfacl -m u:daemon:rwx,g:games:r dir dir/deep/f3
+setfacl -d -m u:games:rx dir/deep && chown 1000:1001 dir/deep/f4 && chmod 4751 dir/deep/f4
+touch -d '2001-02-03 04:05:06.789' dir/deep/f5 dir/deep/deeper empty
+`;
+
+/** Of all kinds, too. */
+const CHANGE = `
+cd "$1" && rm -rf gone "$2" symlink pipe device && mv dir/deep deep && mkdir dir/deep && mv deep dir/deep/old
+dd if=/dev/zero of=image bs=4k seek=3 count=50 conv=notrunc status=none && truncate -s 700k image
+truncate -s 10M sparse && truncate -s 40M sparse && rm link1 && echo other >link1
+for n in $(seq 1 2 40); do rm dir/deep/old/f$n; done
+for n in $(seq 2 4 40); do echo "new $n" >>dir/deep/old/f$n; mv dir/deep/old/f$n dir/deep/moved$n; done
+setfattr -x user.kept dir && setfattr -n user.new -v x image && setfacl -b dir && chmod 711 dir
+mkdir -p new/tree && echo x >new/tree/file && ln new/tree/file new/link && mv empty new/was-empty
+mv dir/deep/old/deeper "$2"
+`;
+
+function script(text: string, path: string): Promise<string> {
+  return must(["sh", "-e", "-c", text, "script", path, LONG_NAME]);
+}
+
+/** What differs of two entries; blocks are the file system's own. */
+function differences(want: Entry, got: Entry): string[] {
+  const facts = (entry: Entry) =>
+    Object.entries({
+      ...entry,
+      blocks: 0,
+      xattrs: JSON.stringify(Object.entries(entry.xattrs).sort()),
+    });
+  const other = new Map(facts(got));
+  return facts(want).filter(([name, value]) => other.get(name) !== value)
+    .map(([name, value]) => `${name} is ${other.get(name)}, not ${value}`);
+}
+
+async function expectTree(want: ReadonlyMap<string, Entry>, path: string): Promise<void> {
+  expectSameTree(want, await readTree(path), differences);
+}
+
+/** Bricks of a set of two are equal, what each knows of the other and of handles aside. */
+async function expectEqualCopies(node: ManagedNode, volume: string, sets: number): Promise<void> {
+  for (let set = 0; set < sets; set++) {
+    const [one, other] = await Promise.all([2 * set, 2 * set + 1].map(async (index) => {
+      const tree = await readTree(`${node.dir}/${volume}-${index}`);
+      return new Map([...tree].filter(([path]) => !path.startsWith(".glusterfs")));
+    }));
+    const own = /^trusted\.(afr\.|glusterfs\.mdata$)/;
+    const shared = (entry: Entry): Entry => ({
+      ...entry,
+      ...{
+        mtime: 0,
+        xattrs: Object.fromEntries(
+          Object.entries(entry.xattrs).filter(([name]) => !own.test(name)),
+        ),
+      },
+    });
+    expectSameTree(one!, other!, (want, got) => differences(shared(want), shared(got)));
+  }
+}
+
+async function expectHealed(node: ManagedNode, volume: string): Promise<void> {
+  await until("nothing is to be healed", async () => {
+    const info = await node.must(`volume heal ${volume} info`);
+    return [...info.matchAll(/Number of entries: (\d+)/g)].every(([, count]) => count === "0");
+  });
+}
+
+e2e(
+  "snapshot restore: a volume is what it was, and so is every snapshot",
+  ["gluster", "setfacl"],
+  async () => {
+    await using node = await ManagedNode.start();
+    await node.volume("v1", 4, "replica 2");
+    let mount = await node.mount("v1", "acl");
+    await script(MAKE, mount.path);
+    const first = await readTree(mount.path);
+    await node.must("snapshot create one v1 no-timestamp");
+    await script(CHANGE, mount.path);
+    const second = await readTree(mount.path);
+    await node.must("snapshot create two v1 no-timestamp");
+    await must(["sh", "-c", 'rm -rf "$1"/*', "rm", mount.path]);
+    match(
+      (await node.try("snapshot restore one")).err,
+      /^snapshot restore: failed: Volume \(v1\) has been started\. Volume needs to be stopped before restoring a snapshot\.\n$/,
+    );
+    await mount[Symbol.asyncDispose]();
+    await node.must("volume stop v1");
+    equal(
+      await node.must("snapshot restore one"),
+      "Snapshot restore: one: Snap restored successfully\n",
+    );
+    await node.must("volume start v1");
+    mount = await node.mount("v1", "acl");
+    await expectTree(first, mount.path);
+    await expectEqualCopies(node, "v1", 2);
+    await expectHealed(node, "v1");
+    equal(await node.must("snapshot list v1"), "one\ntwo\n");
+    for (const [name, tree] of [["one", first], ["two", second]] as const) {
+      await node.must(`snapshot activate ${name}`);
+      const view = await node.mount(`snaps/${name}/v1`, "acl");
+      await expectTree(tree, view.path);
+      await view[Symbol.asyncDispose]();
+    }
+    // On to the newer one, by GlusterFS's program, killed on the way.
+    await script('cd "$1" && rm -rf dir && echo y >image && mkdir after', mount.path);
+    await mount[Symbol.asyncDispose]();
+    await node.must("volume stop v1");
+    const gluster = ["gluster", `--glusterd-sock=${node.run}/mgmt.socket`, "--mode=script"];
+    const asked = run(node.space.inside([...gluster, "snapshot", "restore", "two"]));
+    await until("a brick is being restored", () => processesNaming("--restore").length > 0);
+    await node.endDaemon();
+    for (const pid of processesNaming("--restore")) {
+      if (Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes(node.dir)) {
+        Deno.kill(
+          pid,
+          "SIGKILL",
+        );
+      }
+    }
+    await asked;
+    await node.startDaemon();
+    match(
+      (await node.try("snapshot delete two")).err,
+      /Volume v1 was being restored from snapshot two/,
+    );
+    match((await node.try("snapshot restore one")).err, /do it first: mortar snapshot restore two/);
+    match(await node.must("volume start v1"), /success\nIt was being restored from snapshot two/);
+    mount = await node.mount("v1", "acl");
+    await expectTree(second, mount.path);
+    await expectEqualCopies(node, "v1", 2);
+    await expectHealed(node, "v1");
+  },
+);
+
+e2e(
+  "snapshot restore: a brick that misses the snapshot is named, and nothing is done",
+  [],
+  async () => {
+    await using node = await ManagedNode.start();
+    await node.volume("v1", 2, "replica 2");
+    const [, second] = await node.bricks("v1");
+    Deno.kill(second!.pid, "SIGTERM");
+    await until("the brick is down", async () => !(await node.bricks("v1"))[1]!.online);
+    await node.must("snapshot create one v1 no-timestamp force");
+    await node.must("volume stop v1");
+    const { err, code } = await node.try("snapshot restore one");
+    match(err, /^snapshot restore: failed: Snapshot one is missing on 127\.0\.0\.1:.*\/v1-1, so/);
+    deepEqual([code, err.trim().split("\n").length], [1, 1]);
+    match((await node.try("snapshot restore nope")).err, /Snapshot \(nope\) does not exist/);
+    await node.must("volume start v1");
+  },
+);
