@@ -2,7 +2,6 @@
 
 import { keyword, managed, operand } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
-import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { shownName, table, typeName } from "mgmt/file/listing.ts";
 import { type Compared, comparedOf, NOW } from "mgmt/snapshots/compared.ts";
 import { diffOf, type PathChange } from "mgmt/snapshots/diff.ts";

@@ -6,7 +6,13 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { brickText } from "mgmt/records.ts";
 import { snapshotOf, volumeNamed } from "mgmt/snapshots/look_up.ts";
 import { timeText } from "mgmt/snapshots/names.ts";
-import { type Counts, countsOf, FAILING, NONE, volumeOf } from "mgmt/snapshots/shown.ts";
+import {
+  type Counts,
+  countsOf,
+  FAILING,
+  NONE,
+  volumeOf,
+} from "mgmt/snapshots/shown.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 
 /** One snapshot. */
@@ -23,6 +29,8 @@ export type SnapshotInfo = {
   /** The file that it is of; null: the whole volume. */
   readonly file: string | null;
   readonly missing: readonly string[];
+  /** Where clients get its volfile, or that of its volume. */
+  readonly server: { readonly host: string; readonly port: number };
 };
 
 /** What it answers; `volume`: all is about that one. */
@@ -36,18 +44,30 @@ export const snapshotInfo = managed({
   path: "snapshot info",
   summary: "Snapshot Info.",
   args: {
-    snapshot: optional("<snapname>", { help: "Only this snapshot.", offers: "snapshot" }),
-    volume: keyword("volume", "<volname>", { help: "Those of this volume.", offers: "volume" }),
+    snapshot: optional("<snapname>", {
+      help: "Only this snapshot.",
+      offers: "snapshot",
+    }),
+    volume: keyword("volume", "<volname>", {
+      help: "Those of this volume.",
+      offers: "volume",
+    }),
   },
   scope: "nothing",
   rest: "GET /snapshots/info",
-  examples: [{ what: "Snapshots of v1", line: "mortar snapshot info volume v1" }],
+  examples: [{
+    what: "Snapshots of v1",
+    line: "mortar snapshot info volume v1",
+  }],
   async apply(cluster, { snapshot, volume: named }): Promise<SnapshotInfos> {
     if (named !== undefined && snapshot === undefined) {
       const { name } = await volumeNamed(cluster, named);
       const found = await cluster.snapshots.of(name);
       const counts = await countsOf(cluster, name);
-      return { volume: { name, counts }, snapshots: await infos(cluster, found) };
+      return {
+        volume: { name, counts },
+        snapshots: await infos(cluster, found),
+      };
     }
     const found = snapshot === undefined
       ? await cluster.snapshots.all()
@@ -60,7 +80,9 @@ export const snapshotInfo = managed({
         row("", "Volume Name", volume.name),
         row("", "Snaps Taken", volume.counts.taken),
         row("", "Snaps Available", volume.counts.available),
-        ...snapshots.flatMap((each) => [...headRows(each, "\t"), statusRow(each), " "]),
+        ...snapshots.flatMap((
+          each,
+        ) => [...headRows(each, "\t"), statusRow(each), " "]),
       ].map((line) => `${line}\n`).join("");
     }
     if (!snapshots.length) return NONE;
@@ -79,7 +101,10 @@ export const snapshotInfo = managed({
     element("snapInfo", [
       ...volume ? [originXml(volume.name, volume.counts)] : [],
       element("count", snapshots.length),
-      element("snapshots", snapshots.map((each) => snapshotXml(each, volume === null))),
+      element(
+        "snapshots",
+        snapshots.map((each) => snapshotXml(each, volume === null)),
+      ),
     ]),
   ],
   failed: (message) => `Snapshot info : failed: ${message}`,
@@ -90,16 +115,21 @@ async function infos(
   cluster: Cluster,
   records: readonly SnapshotRecord[],
 ): Promise<SnapshotInfo[]> {
-  const counts = new Map<string, Counts>(), bricks = new Map<string, Map<string, string>>();
+  const counts = new Map<string, Counts>(),
+    bricks = new Map<string, Map<string, string>>();
   for (const name of new Set(records.map(({ volume }) => volume))) {
     counts.set(name, await countsOf(cluster, name));
     const volume = await cluster.find(name);
     bricks.set(
       name,
-      new Map(volume?.bricks.map((brick) => [brick.clientName, brickText(brick)])),
+      new Map(
+        volume?.bricks.map((brick) => [brick.clientName, brickText(brick)]),
+      ),
     );
   }
+  const server = cluster.server();
   return records.map((record) => ({
+    server,
     name: record.name,
     id: record.id,
     description: record.description ?? null,
@@ -109,7 +139,9 @@ async function infos(
     status: record.active ? "Started" : "Stopped",
     counts: counts.get(record.volume)!,
     file: record.file?.path ?? null,
-    missing: record.missing.map((name) => bricks.get(record.volume)?.get(name) ?? name),
+    missing: record.missing.map((name) =>
+      bricks.get(record.volume)?.get(name) ?? name
+    ),
   }));
 }
 
@@ -121,10 +153,14 @@ function headRows(info: SnapshotInfo, indent: string): string[] {
   return [
     row(indent, "Snapshot", info.name),
     row(indent, "Snap UUID", info.id),
-    ...info.description === null ? [] : [row(indent, "Description", info.description)],
+    ...info.description === null
+      ? []
+      : [row(indent, "Description", info.description)],
     row(indent, "Created", info.created),
     ...info.file === null ? [] : [row(indent, "File", info.file)],
-    ...info.missing.length ? [row(indent, "Missing on", info.missing.join(", "))] : [],
+    ...info.missing.length
+      ? [row(indent, "Missing on", info.missing.join(", "))]
+      : [],
   ];
 }
 

@@ -13,6 +13,7 @@ import { History } from "snapshot/engine/history.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { allChanges, checkData, type Touch } from "tests/history/differences.ts";
+import { checkHoles } from "tests/history/holes.ts";
 import { SmallVolume } from "tests/fakes/small_volume.ts";
 
 /** A file, or a snapshot, has other data than it should. */
@@ -389,6 +390,7 @@ export class CloneStory {
       const found = new Uint8Array(wanted.length + 1);
       const count = await view.read(gfid, 0, found);
       const at = wanted.findIndex((byte, at) => byte !== found[at]);
+      await checkHoles(view, gfid, wanted);
       if (count === wanted.length && at < 0) continue;
       throw new Error(`${id}: ${gfid} has ${count} bytes, byte ${at} is ${found[at]}`);
     }

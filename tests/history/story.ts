@@ -13,6 +13,7 @@ import type { Live } from "snapshot/engine/live.ts";
 import type { View } from "snapshot/engine/view.ts";
 import { allChanges, checkData, type Touch } from "tests/history/differences.ts";
 import { checkCopied } from "tests/history/copied.ts";
+import { checkHoles } from "tests/history/holes.ts";
 import { atKillPoints, copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
@@ -329,7 +330,7 @@ export class Story {
     const changes = this.#changes();
     for (let turns = this.#random(30); turns > 0; turns--) await undefined;
     const place = `${this.#directory}/killed`;
-    copyDisk(`${this.#directory}/0`, place);
+    copyFiles(`${this.#directory}/0`, place);
     const lived = this.#volume, taken = new Map(this.#taken);
     const moved = lived.movedTo(`${place}/data`);
     await changes;
@@ -433,7 +434,7 @@ export class Story {
     this.lines.push("copy");
     const epoch = this.#epoch += 2;
     await checkCopied({
-      ...{ random: this.#random, history: this.#history, volume: this.#volume, epoch, copyDisk },
+      ...{ random: this.#random, history: this.#history, volume: this.#volume, epoch },
       ...{ disk: `${this.#directory}/0`, place: `${this.#directory}/copy` },
       changes: () => this.#changes(),
       compare: async (history, when, some = false) => {
@@ -508,6 +509,7 @@ async function compareFile(id: string, view: View, copy: VolumeCopy, gfid: Gfid)
   if (at >= 0) {
     throw new StoryFailure(`${where}: byte ${at} is ${data[at]}, not ${wanted.data[at]}`);
   }
+  await checkHoles(view, gfid, wanted.data);
 }
 
 function differentNames(before: VolumeCopy, after: VolumeCopy): string[] {
@@ -528,10 +530,4 @@ async function compareNames(side: View | Live, copy: VolumeCopy, gfid: Gfid): Pr
   const found = (await side.names(gfid)).map(({ parent, name }) => `${parent}/${name}`);
   if (found.sort().join() === wanted.sort().join()) return;
   throw new StoryFailure(`names of ${gfid} are ${found}, not ${wanted}`);
-}
-
-/** Copies a tree with its hard links, at once. */
-function copyDisk(from: string, to: string): void {
-  const { success, stderr } = new Deno.Command("cp", { args: ["-a", from, to] }).outputSync();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
 }
