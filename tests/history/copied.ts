@@ -7,6 +7,7 @@ import type { HistoryCopies } from "core/history_copies.ts";
 import { copyHistory, type CopyPlace } from "mgmt/snapshots/copy_history.ts";
 import { copiesOf } from "snapshot/engine/copies.ts";
 import { History } from "snapshot/engine/history.ts";
+import { copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import type { SmallVolume } from "tests/fakes/small_volume.ts";
 
@@ -22,8 +23,6 @@ export interface Told {
   readonly epoch: number;
   /** Changes of the story. */
   readonly changes: () => Promise<void>;
-  /** Copies a directory. */
-  readonly copyDisk: (from: string, to: string) => void;
   /** Compares what snapshots show with what they should; `some`: it need not have all of them. */
   readonly compare: (history: History, when: string, some?: boolean) => Promise<void>;
 }
@@ -33,13 +32,13 @@ const READER = { id: ID, kind: "clone", file: undefined, name: "", created: 0 } 
 
 /** See the head of this file. Throws. */
 export async function checkCopied(told: Told): Promise<void> {
-  const { random, history, disk, epoch, compare, copyDisk } = told;
+  const { random, history, disk, epoch, compare } = told;
   let { place } = told;
   const isEmpty = random(2) === 0;
   if (isEmpty) {
     Deno.mkdirSync(place, { recursive: true });
-    copyDisk(`${disk}/data`, `${place}/data`);
-  } else copyDisk(disk, place);
+    copyFiles(`${disk}/data`, `${place}/data`);
+  } else copyFiles(disk, place);
   let volume = told.volume.movedTo(`${place}/data`);
   const opened = () =>
     History.open({
@@ -74,7 +73,7 @@ export async function checkCopied(told: Told): Promise<void> {
         if (!stop.signal.aborted) throw error;
         await compare(other, "in the other copy, in between", true);
         if (random(2)) {
-          copyDisk(place, `${place}-killed`);
+          copyFiles(place, `${place}-killed`);
           volume = volume.movedTo(`${place}-killed/data`);
         }
         await other.close();

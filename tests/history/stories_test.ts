@@ -1,11 +1,18 @@
 import { ok } from "node:assert/strict";
+import { exists } from "core/lib/files.ts";
 import { Story } from "tests/history/story.ts";
 
 const LONG = Deno.env.has("MORTAR_LONG");
-const SEEDS = Number(Deno.env.get("MORTAR_STORIES") ?? 100), STEPS = 40;
+const SEEDS = Number(Deno.env.get("MORTAR_STORIES") ?? 2000), STEPS = LONG ? 40 : 16;
+
+/** Memory, if there is some: thousands of disks are made. */
+function makeRoot(prefix: string): string {
+  const dir = "/dev/shm";
+  return Deno.makeTempDirSync({ prefix, ...exists(dir) ? { dir } : {} });
+}
 
 Deno.test(`snapshot/engine: ${SEEDS} random stories, every snapshot is what a copy is`, async () => {
-  const root = Deno.makeTempDirSync({ prefix: "stories-" });
+  const root = makeRoot("stories-");
   try {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const directory = `${root}/${seed}`;
@@ -20,9 +27,7 @@ Deno.test(`snapshot/engine: ${SEEDS} random stories, every snapshot is what a co
 const [KILLED_SEEDS, KILLED_STEPS] = LONG ? [40, 30] : [8, 24];
 
 Deno.test(`snapshot/engine: ${KILLED_SEEDS} stories, killed at every call, keep every snapshot`, async () => {
-  // Memory, if there is some: thousands of disks are copied.
-  const shared = "/dev/shm", has = await Deno.stat(shared).then(() => true, () => false);
-  const root = Deno.makeTempDirSync({ prefix: "kills-", ...(has ? { dir: shared } : {}) });
+  const root = makeRoot("kills-");
   try {
     let kills = 0;
     for (let seed = 1; seed <= KILLED_SEEDS; seed++) {
