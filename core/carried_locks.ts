@@ -9,8 +9,8 @@
  */
 
 import type { Call } from "core/call.ts";
-import type { Args, FopName, Fops, Reply } from "core/fops.ts";
-import { intKey, textKey, type Xdata } from "core/xdata.ts";
+import { type Args, DONE, type Empty, type FopName, type Fops, type Reply } from "core/fops.ts";
+import { intKey, textKey, Xdata } from "core/xdata.ts";
 import { settle, windTo } from "core/xlator.ts";
 
 /** In the answer of a brick to who joins it, 1: it serves what this file describes. */
@@ -21,11 +21,15 @@ export const CARRIES_LOCKS = intKey("mortar.carries-locks");
  * has the lock.
  */
 export const LOCK_ALONG = textKey("mortar.lock-along");
-/** The same the other way: the lock is given up when the rest is done, whether it failed or not. */
+/**
+ * The same the other way: the lock is given up when the rest is done, whether it failed or not. Asked
+ * with release, too: the attributes that came along (`trusted.`) are added to the file's first, as by
+ * fxattrop; it is closed whatever fails.
+ */
 export const UNLOCK_ALONG = textKey("mortar.unlock-along");
 
 /** Fops that may carry locks. */
-export const CARRYING: ReadonlySet<FopName> = new Set<FopName>(["xattrop", "fxattrop"]);
+export const CARRYING: ReadonlySet<FopName> = new Set<FopName>(["xattrop", "fxattrop", "release"]);
 
 /** Winds a fop of a client to a brick's graph, with the locks that came along. */
 export function windCarrying<K extends FopName>(
@@ -52,12 +56,24 @@ async function carried<K extends FopName>(
   unlock: string | undefined,
 ): Promise<Reply<K>> {
   if (lock !== undefined) await lockWhole(top, call, args, lock, "write");
-  const [answer] = await settle([windTo(top, fop, call, args)]);
+  const [answer] = await settle([
+    fop === "release"
+      ? marked(top, call, args as Args<"release">) as Promise<Reply<K>>
+      : windTo(top, fop, call, args),
+  ]);
   const over = answer!.ok ? unlock : unlock ?? lock;
   // What cannot be given up goes with the connection.
   if (over !== undefined) await settle([lockWhole(top, call, args, over, "unlock")]);
+  if (fop === "release") await top.release(call, { fd: (args as Args<"release">).fd });
   if (!answer!.ok) throw answer!.error;
   return answer!.value;
+}
+
+// The marks that came along with the closing of a file.
+async function marked(top: Fops, call: Call, { fd, xdata }: Args<"release">): Promise<Empty> {
+  const marks = [...xdata ?? []].filter(([name]) => name.startsWith("trusted."));
+  await top.fxattrop(call, { fd, op: "add32", xattrs: Xdata.of(marks) });
+  return DONE;
 }
 
 /** Takes, if nobody has it, or gives up the lock of a whole inode. */

@@ -3,8 +3,8 @@ import { type LkOwner, ROOT } from "core/call.ts";
 import { LOCK_ALONG, undoCarried, UNLOCK_ALONG, windCarrying } from "core/carried_locks.ts";
 import { EAGAIN, EIO } from "core/errno.ts";
 import { type Args, DONE, type XattrReply } from "core/fops.ts";
-import { InodeTable } from "core/inode.ts";
-import { withKey, type XKey } from "core/xdata.ts";
+import { Fd, InodeTable } from "core/inode.ts";
+import { ptr, withKey, Xdata, type XKey } from "core/xdata.ts";
 import { FakeChild } from "tests/fakes/fake_child.ts";
 import { fails } from "tests/conformance/place.ts";
 
@@ -75,4 +75,18 @@ Deno.test("core/carried_locks: an answer that came too late is undone if it brou
   equal(seen(child), UNLOCK);
   equal(undoCarried(child, call, asked(UNLOCK_ALONG)), undefined);
   equal(undoCarried(child, call, asked()), undefined);
+});
+
+Deno.test("core/carried_locks: a file is closed when its mark and its lock are off, whatever fails", async () => {
+  const fd = new Fd(INODE, 2), mark = ptr(Uint8Array.of(0, 0, 0, 1));
+  const xdata = Xdata.of([["trusted.mark", mark], ["other", mark]]).with(UNLOCK_ALONG, "domain");
+  for (const fxattrop of [() => Promise.resolve(NO_XATTRS), () => Promise.reject(EIO)]) {
+    const done = () => Promise.resolve(DONE);
+    const child = new FakeChild({ fxattrop, finodelk: done, release: done });
+    const answer = windCarrying(child, "release", call, { fd, xdata });
+    await answer.catch((error) => equal(error, EIO));
+    deepEqual(child.fops, ["fxattrop", "finodelk", "release"]);
+    const { xattrs } = child.seen[0]!.args as Args<"fxattrop">;
+    deepEqual([...xattrs!], [["trusted.mark", mark]]);
+  }
 });

@@ -109,12 +109,12 @@ export class SimLink extends Funnel {
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const connection = this.#connection;
     if (CLOSING.has(fop)) {
-      const { fd } = args as Args<"release">;
+      const { fd, xdata } = args as Args<"release">;
       const file = this.#files.get(fd);
       this.#files.delete(fd);
       const server = file?.server;
       if (!server || server.on !== connection) return Promise.resolve(DONE) as Promise<Reply<K>>;
-      return this.#ask(connection, fop, call, { fd: server.fd } as Args<K>)
+      return this.#ask(connection, fop, call, { fd: server.fd, xdata } as Args<K>)
         .catch((error) => {
           if (ENOTCONN.matches(error)) return DONE as Reply<K>;
           throw error;

@@ -156,6 +156,15 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 400,
   },
   {
+    name: "core/carried_locks: the lock stays when its file is closed",
+    file: "core/carried_locks.ts",
+    find: "const over = answer!.ok ? unlock : unlock ?? lock;",
+    replace:
+      `const over = fop === "release" ? undefined : unlock ?? (answer!.ok ? undefined : lock);`,
+    system: R3,
+    seeds: 400,
+  },
+  {
     name: "replicate: nobody counts as blamed",
     file: `${REPLICATE}/blame.ts`,
     find: "told.some((marks) => (marks?.blames[index]?.[part] ?? 0) !== 0)",

@@ -6,8 +6,10 @@
 
 import type { Call } from "core/call.ts";
 import { LOCK_ALONG, UNLOCK_ALONG } from "core/carried_locks.ts";
-import { withKey } from "core/xdata.ts";
-import type { Marks } from "xlators/cluster/replicate/blame.ts";
+import type { Fd } from "core/inode.ts";
+import { ptr, withKey, Xdata } from "core/xdata.ts";
+import { settle } from "core/xlator.ts";
+import { countsBytes, type Marks } from "xlators/cluster/replicate/blame.ts";
 import type { Copies, Target } from "xlators/cluster/replicate/copies.ts";
 import type { EndOptions, Marker } from "xlators/cluster/replicate/marker.ts";
 
@@ -33,6 +35,22 @@ export async function lockAndMark(
 /** How marks are taken off so that the lock goes with them. */
 export function unlocking(copies: Copies): EndOptions {
   return { along: withKey(undefined, UNLOCK_ALONG, copies.name) };
+}
+
+/** Takes off the marks of a file, gives its lock up and closes it, on the copies in `part`. */
+export async function unmarkAndClose(
+  copies: Copies,
+  call: Call,
+  fds: readonly (Fd | undefined)[],
+  part: readonly boolean[],
+): Promise<void> {
+  const mark = ptr(countsBytes({ data: -1 }));
+  const xdata = Xdata.of([[copies.keys.dirty, mark]]).with(UNLOCK_ALONG, copies.name);
+  await settle(
+    part.flatMap((has, index) =>
+      has ? [copies.all[index]!.release(call, { fd: fds[index]!, xdata })] : []
+    ),
+  );
 }
 
 /** Whether the bricks of all copies in `on` take locks along with marks. */

@@ -2,7 +2,7 @@
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
-import { EIO } from "core/errno.ts";
+import { EBADF, EIO } from "core/errno.ts";
 import { fails } from "tests/conformance/place.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { type FakeLink, over } from "tests/fakes/replica.ts";
@@ -92,4 +92,58 @@ Deno.test("cluster/replicate: no copy that can be marked fails the write with th
   const { fd } = await on.create("f");
   for (const link of on.links) link.fate = (fop) => fop === "fxattrop" ? EIO : "pass";
   await fails(on.write(fd, "abcd"), EIO);
+});
+
+Deno.test("cluster/replicate: closing a new file takes its mark and its lock off in the same request", async () => {
+  const on = await scene();
+  const { fd, inode } = await on.create("f");
+  for (const link of on.links) fopsOf(link);
+  await on.write(fd, "abcd");
+  await on.top.flush(ROOT, { fd });
+  await on.top.release(ROOT, { fd });
+  deepEqual(await on.allMarks(inode), ["", ""]);
+  for (const link of on.links) equal(fopsOf(link), "fxattrop writev flush release");
+  // Neither it nor its lock is left.
+  await fails(on.write(fd, "efgh"), EBADF);
+  const other = second(on);
+  const theirs = await other.open(ROOT, { inode, flags: 2 });
+  for (const link of on.links) fopsOf(link);
+  await on.write(theirs.fd, "bbbb", 0, other);
+  for (const link of on.links) equal(fopsOf(link), "fxattrop writev");
+  await other.stop();
+});
+
+Deno.test("cluster/replicate: what has to be synced is synced before its file is closed", async () => {
+  const on = await scene();
+  const { fd, inode } = await on.create("f");
+  await on.write(fd, "abcd");
+  for (const link of on.links) fopsOf(link);
+  await on.write(fd, "xy");
+  await on.top.release(ROOT, { fd });
+  deepEqual(await on.allMarks(inode), ["", ""]);
+  for (const link of on.links) equal(fopsOf(link), "writev fsync fxattrop release");
+});
+
+Deno.test("cluster/replicate: a file that somebody else writes through, too, is closed by itself", async () => {
+  const on = await scene();
+  const { fd, inode } = await on.create("f");
+  const { fd: again } = await on.top.open(ROOT, { inode, flags: 2 });
+  await on.write(fd, "abcd");
+  await on.write(again, "efgh", 4);
+  for (const link of on.links) fopsOf(link);
+  await on.top.release(ROOT, { fd });
+  for (const link of on.links) equal(fopsOf(link), "fxattrop release");
+  await on.write(again, "ijkl", 8);
+  equal(await on.content(1, inode), "abcdefghijkl");
+});
+
+Deno.test("cluster/replicate: a write that a copy missed is blamed before its file is closed", async () => {
+  const on = await scene();
+  const { fd, inode } = await on.create("f");
+  await on.write(fd, "abcd");
+  on.links[1]!.turn(false);
+  await on.write(fd, "efgh", 4);
+  await on.top.release(ROOT, { fd });
+  await on.calm();
+  equal(await on.marks(0, inode), "1:2/0/0");
 });

@@ -147,9 +147,9 @@ export class Data {
     await this.copies.stateOf(fd.inode).lock?.settled(fd);
   }
 
-  /** Waits until no lock or mark needs `fd`. */
-  async released(fd: Fd): Promise<void> {
-    await this.copies.stateOf(fd.inode).lock?.released(fd);
+  /** Waits until no lock or mark needs `fd`; true if it was closed on all copies with that. */
+  async released(fd: Fd): Promise<boolean> {
+    return await this.copies.stateOf(fd.inode).lock?.released(fd) ?? false;
   }
 
   async #byFd<R extends PrePost>(

@@ -109,13 +109,13 @@ export class OpenCopies {
     return directory ? to.releasedir(call, { fd }) : to.release(call, { fd });
   }
 
-  /** Closes `fd` on all copies. Throws EBADF if it is not open. */
-  async release(call: Call, { fd }: Args<"release">): Promise<typeof DONE> {
+  /** Closes `fd` on all copies, unless that was done (`closed`). Throws EBADF if it is not open. */
+  async release(call: Call, { fd }: Args<"release">, closed = false): Promise<typeof DONE> {
     const file = this.#files.get(fd);
     if (!file) throw EBADF;
     this.#files.delete(fd);
     this.copies.stateOf(fd.inode).open.delete(fd);
-    await this.releaseAll(call, file.fds, file.directory);
+    if (!closed) await this.releaseAll(call, file.fds, file.directory);
     return DONE;
   }
 

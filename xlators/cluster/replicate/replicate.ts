@@ -361,8 +361,8 @@ export class Replicate extends Refuse {
   }
   override async release(call: Call, args: Args<"release">): Promise<Reply<"release">> {
     this.#locks.closed(args.fd);
-    await this.#data.released(args.fd);
-    return await this.#opened.release(call, args);
+    const closed = await this.#data.released(args.fd);
+    return await this.#opened.release(call, args, closed);
   }
   override async flush(call: Call, args: Args<"flush">): Promise<Reply<"flush">> {
     this.#locks.flushed(call, args.fd);

@@ -17,7 +17,12 @@ import { requestKey, Xdata } from "core/xdata.ts";
 import { INODELK_COUNT, INTERNAL_FOP } from "core/xdata_keys.ts";
 import { settle, type Settled } from "core/xlator.ts";
 import { blamedCopies, type Marks } from "xlators/cluster/replicate/blame.ts";
-import { allCarry, lockAndMark, unlocking } from "xlators/cluster/replicate/carried.ts";
+import {
+  allCarry,
+  lockAndMark,
+  unlocking,
+  unmarkAndClose,
+} from "xlators/cluster/replicate/carried.ts";
 import {
   type Copies,
   failedAlike,
@@ -93,20 +98,28 @@ export class FileLock {
     this.#hold?.end();
   }
 
-  /** Resolves when what was written before has no mark any more, if `fd` was written through. */
+  /**
+   * Resolves when what was written before has no mark any more, if `fd` was written through; at once if
+   * closing it takes that off.
+   */
   async settled(fd?: Fd): Promise<void> {
     const hold = this.#hold;
-    if (!hold || fd && !hold.uses(fd)) return;
+    if (!hold || fd && (!hold.uses(fd) || hold.mayClose(fd))) return;
     hold.end();
     await hold.marked;
   }
 
-  /** Resolves when the lock is given up, if its marks go through `fd`. */
-  async released(fd?: Fd): Promise<void> {
+  /**
+   * Resolves when the lock is given up, if its marks go through `fd`, which is to be closed; true if
+   * that has been done with it.
+   */
+  async released(fd: Fd): Promise<boolean> {
     const hold = this.#hold;
-    if (!hold || fd && !hold.uses(fd)) return;
-    hold.end();
+    if (!hold?.uses(fd)) return false;
+    if (hold.mayClose(fd)) hold.close();
+    else hold.end();
     await hold.over;
+    return hold.closed;
   }
 
   #go(): void {
@@ -181,6 +194,9 @@ class Hold {
   #absentBlamed: Promise<void> | undefined;
   #timer: Timer | undefined;
   ending = false;
+  /** The file that was written through was closed. */
+  closed = false;
+  #closing = false;
   #leaving = false;
   #markedDone!: () => void;
   #overDone!: () => void;
@@ -211,6 +227,21 @@ class Hold {
   /** True if the lock or its marks need `fd`. */
   uses(fd: Fd): boolean {
     return this.#fds.has(fd);
+  }
+
+  /** True if the lock can be given up with the closing of `fd`: nothing else is known to need them. */
+  mayClose(fd: Fd): boolean {
+    const { fds } = this.#target, copies = this.#copies;
+    return !this.ending && !this.#running.size && !this.#unstable && this.#fds.size === 1 &&
+      this.#fds.has(fd) &&
+      this.generation === copies.generation && this.#isClean() &&
+      this.#part.every((has, index) => has === (fds?.[index] !== undefined));
+  }
+
+  /** Gives the lock up, and closes what it was taken through, if nothing happens before. */
+  close(): void {
+    this.#closing = true;
+    this.end();
   }
 
   overlaps({ start, end }: DataChange<WithXdata>): boolean {
@@ -420,9 +451,12 @@ class Hold {
     try {
       if (this.#unstable && this.#copies.values["ensure-durability"]) await this.#sync();
       const keep = this.#failed.map((failed) => failed || this.#unclear);
-      // Where nothing is to be said after the marks went, the lock goes with them.
-      const clean = !keep.includes(true) && !this.#blamesWriters;
-      unlocked = clean && this.#marksAllLocked() && allCarry(this.#copies, this.#part);
+      unlocked = this.#isClean();
+      if (unlocked && this.#closing && !this.#part.includes(false)) {
+        this.closed = true;
+        const fds = this.#target.fds!;
+        return await unmarkAndClose(this.#copies, this.#call, fds, this.#part);
+      }
       const how = unlocked ? unlocking(this.#copies) : { keep };
       await this.#marker.end(this.#call, [this.#target], this.#part, how);
       const marked = this.#part.map((has, index) =>
@@ -443,8 +477,11 @@ class Hold {
     }
   }
 
-  #marksAllLocked(): boolean {
-    return this.#locks.on.every((has, index) => has === this.#part[index]);
+  // Where nothing is to be said after the marks went, the lock goes with them.
+  #isClean(): boolean {
+    return !this.#failed.includes(true) && !this.#unclear && !this.#blamesWriters &&
+      this.#locks.on.every((has, index) => has === this.#part[index]) &&
+      allCarry(this.#copies, this.#part);
   }
 
   // The mark says "maybe not written": it may go only when the data is on stable storage.

@@ -7,7 +7,6 @@ import type { Call, Client } from "core/call.ts";
 import { EINTR, EIO, ENOTCONN, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Args, DONE, type FopName, O_DIRECT, type Reply } from "core/fops.ts";
-import type { Fd } from "core/inode.ts";
 import { toHex } from "core/lib/bytes.ts";
 import { defineXlator } from "core/registry.ts";
 import { Funnel, type Json, type Node } from "core/xlator.ts";
@@ -116,7 +115,7 @@ export class ProtocolClient extends Funnel {
     switch (fop) {
       case "release":
       case "releasedir":
-        return this.#release(fop, session, call, (args as Args<"release">).fd) as Promise<Reply<K>>;
+        return this.#release(fop, session, call, args as Args<"release">) as Promise<Reply<K>>;
       case "lk":
         return this.#lk(session, call, args as Args<"lk">) as Promise<Reply<K>>;
       case "flush":
@@ -175,8 +174,9 @@ export class ProtocolClient extends Funnel {
     fop: "release" | "releasedir",
     session: Session | undefined,
     call: Call,
-    fd: Fd,
+    args: Args<"release">,
   ): Promise<Reply<"release">> {
+    const { fd } = args;
     const number = this.#files.close(fd, session?.connection);
     if (!session || number === undefined) return DONE;
     const peer = { ...session.files, numberOf: () => number };
@@ -186,8 +186,8 @@ export class ProtocolClient extends Funnel {
         session.connection,
         peer,
         this.#callOf(call),
-        { fd },
-        this.#deadline(fop, call, { fd }),
+        args,
+        this.#deadline(fop, call, args),
       );
     } catch (error) {
       if (ENOTCONN.matches(error)) return DONE;

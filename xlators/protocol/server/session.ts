@@ -4,7 +4,7 @@
  */
 
 import type { Call, Client } from "core/call.ts";
-import { CARRYING, windCarrying } from "core/carried_locks.ts";
+import { CARRYING, UNLOCK_ALONG, windCarrying } from "core/carried_locks.ts";
 import { EACCES, EINVAL, EIO, ENAMETOOLONG, EROFS, FopError } from "core/errno.ts";
 import {
   type Args,
@@ -220,12 +220,24 @@ export class Session implements Peer {
       const args = wire.args(request.args, this);
       if (args.fd.anonymous) throw EINVAL;
       const { fd, directory } = this.fds.remove(number);
+      if (!directory && args.xdata?.has(UNLOCK_ALONG)) {
+        return this.#releaseAlong(request, { ...args, fd });
+      }
       this.#wind(directory ? "releasedir" : "release", fd, this.callOf(request.credentials));
     } catch (error) {
       return this.fail(request, wire, error);
     }
     wire.answer(request.begin(), {}, {} as Args<typeof fop>, this);
     request.end();
+  }
+
+  // Who closes a file and gives up its lock may want it again next.
+  #releaseAlong(request: Request, args: Args<"release">): void {
+    const wire = WIRES.release as Wire<"release">;
+    windCarrying(this.#child, "release", this.callOf(request.credentials), args).then(
+      (reply) => this.#answer("release", wire, request, reply, args),
+      (error) => this.fail(request, wire, error),
+    ).catch((error) => this.answerFailed("release", request, error));
   }
 
   #wind(fop: "release" | "releasedir", fd: Fd, call: Call): void {
