@@ -12,47 +12,31 @@ type Commands = readonly import("mgmt/cli/command.ts").Command[];
 
 /** Commands that run in this process, by their first word. */
 const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
-  brick:
-    async () => [(await import("mgmt/commands/brick.ts")).brick(await types())],
-  client: async () => [
-    (await import("mgmt/commands/client.ts")).client(await types()),
-  ],
+  brick: async () => [(await import("mgmt/commands/brick.ts")).brick(await types())],
+  client: async () => [(await import("mgmt/commands/client.ts")).client(await types())],
   mgmt: async () => [(await import("mgmt/commands/mgmt.ts")).mgmt],
   heal: async () => [(await import("mgmt/commands/heal.ts")).heal],
   file: async () => (await import("mgmt/commands/file.ts")).file(await types()),
   nbd: async () => [(await import("mgmt/commands/nbd.ts")).nbd(await types())],
-  proxy:
-    async () => [(await import("mgmt/commands/proxy.ts")).proxy(await types())],
+  proxy: async () => [(await import("mgmt/commands/proxy.ts")).proxy(await types())],
   qcow2: async () => (await import("mgmt/commands/qcow2.ts")).qcow2,
-  completion:
-    async () => [(await import("mgmt/commands/completion.ts")).completion],
+  completion: async () => [(await import("mgmt/commands/completion.ts")).completion],
 };
 
 /** Commands that run in this process, of groups that the management daemon has otherwise. */
-const LOCAL: Readonly<Record<string, (globals: Globals) => Promise<Commands>>> =
-  {
-    "snapshot export": async (globals) => [
-      (await import("mgmt/commands/snapshot_export.ts")).snapshotExport(
-        await types(),
-        globals,
-      ),
-    ],
-  };
+const LOCAL: Readonly<Record<string, (globals: Globals) => Promise<Commands>>> = {
+  "snapshot export": async (globals) => [
+    (await import("mgmt/commands/snapshot_export.ts")).snapshotExport(await types(), globals),
+  ],
+};
 
 /** GlusterFS's programs that we are called as. */
-const OLD_NAMES: Readonly<
-  Record<string, (argv: readonly string[]) => Promise<number>>
-> = {
-  gluster: async (argv) =>
-    (await import("mgmt/old_names/gluster.ts")).gluster(argv),
-  glusterd: async (argv) =>
-    (await import("mgmt/old_names/glusterd.ts")).glusterd(argv),
-  glusterfsd: async (argv) =>
-    (await import("mgmt/old_names/glusterfsd.ts")).glusterfsd(argv),
-  glusterfs: async (argv) =>
-    (await import("mgmt/old_names/glusterfs.ts")).glusterfs(argv),
-  "mount.glusterfs": async (argv) =>
-    await (await mountHelper())(argv, "glusterfs"),
+const OLD_NAMES: Readonly<Record<string, (argv: readonly string[]) => Promise<number>>> = {
+  gluster: async (argv) => (await import("mgmt/old_names/gluster.ts")).gluster(argv),
+  glusterd: async (argv) => (await import("mgmt/old_names/glusterd.ts")).glusterd(argv),
+  glusterfsd: async (argv) => (await import("mgmt/old_names/glusterfsd.ts")).glusterfsd(argv),
+  glusterfs: async (argv) => (await import("mgmt/old_names/glusterfs.ts")).glusterfs(argv),
+  "mount.glusterfs": async (argv) => await (await mountHelper())(argv, "glusterfs"),
   "mount.mortar": async (argv) => await (await mountHelper())(argv),
 };
 
@@ -74,9 +58,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (word === "__complete") return await complete(words.slice(1));
   const role = Object.hasOwn(ROLES, word) ? ROLES[word] : undefined;
   if (role) return await run(await role(), words);
-  const done = words.includes("snapshot")
-    ? await localCommand(words)
-    : undefined;
+  const done = words.includes("snapshot") ? await localCommand(words) : undefined;
   if (done !== undefined) return done;
   const { HelpWanted, runLine } = await import("mgmt/cli/client.ts");
   try {
@@ -88,31 +70,19 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 // Options for finding the daemon may stand before its words.
-async function localCommand(
-  argv: readonly string[],
-): Promise<number | undefined> {
+async function localCommand(argv: readonly string[]): Promise<number | undefined> {
   const { readGlobals } = await import("mgmt/cli/globals.ts");
-  const globals = readGlobals(argv, "mortar"),
-    name = globals.words.slice(0, 2).join(" ");
-  if (globals.print !== undefined || !Object.hasOwn(LOCAL, name)) {
-    return undefined;
-  }
+  const globals = readGlobals(argv, "mortar"), name = globals.words.slice(0, 2).join(" ");
+  if (globals.print !== undefined || !Object.hasOwn(LOCAL, name)) return undefined;
   return await run(await LOCAL[name]!(globals), globals.words);
 }
 
-async function run(
-  commands: Commands,
-  argv: readonly string[],
-): Promise<number> {
+async function run(commands: Commands, argv: readonly string[]): Promise<number> {
   const { helpOn, readCommandLine } = await import("mgmt/cli/command.ts");
   const request = readCommandLine(commands, argv);
-  if (request.ask === "run") {
-    return await request.command.run(request.values, request.operands);
-  }
+  if (request.ask === "run") return await request.command.run(request.values, request.operands);
   if (request.ask === "version") return print(versionLine());
-  if ("command" in request && request.command) {
-    return print(helpOn(request.command));
-  }
+  if ("command" in request && request.command) return print(helpOn(request.command));
   return await help("group" in request ? [request.group] : []);
 }
 

@@ -6,13 +6,7 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { brickText } from "mgmt/records.ts";
 import { snapshotOf, volumeNamed } from "mgmt/snapshots/look_up.ts";
 import { timeText } from "mgmt/snapshots/names.ts";
-import {
-  type Counts,
-  countsOf,
-  FAILING,
-  NONE,
-  volumeOf,
-} from "mgmt/snapshots/shown.ts";
+import { type Counts, countsOf, FAILING, NONE, volumeOf } from "mgmt/snapshots/shown.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 
 /** One snapshot. */
@@ -44,30 +38,18 @@ export const snapshotInfo = managed({
   path: "snapshot info",
   summary: "Snapshot Info.",
   args: {
-    snapshot: optional("<snapname>", {
-      help: "Only this snapshot.",
-      offers: "snapshot",
-    }),
-    volume: keyword("volume", "<volname>", {
-      help: "Those of this volume.",
-      offers: "volume",
-    }),
+    snapshot: optional("<snapname>", { help: "Only this snapshot.", offers: "snapshot" }),
+    volume: keyword("volume", "<volname>", { help: "Those of this volume.", offers: "volume" }),
   },
   scope: "nothing",
   rest: "GET /snapshots/info",
-  examples: [{
-    what: "Snapshots of v1",
-    line: "mortar snapshot info volume v1",
-  }],
+  examples: [{ what: "Snapshots of v1", line: "mortar snapshot info volume v1" }],
   async apply(cluster, { snapshot, volume: named }): Promise<SnapshotInfos> {
     if (named !== undefined && snapshot === undefined) {
       const { name } = await volumeNamed(cluster, named);
       const found = await cluster.snapshots.of(name);
       const counts = await countsOf(cluster, name);
-      return {
-        volume: { name, counts },
-        snapshots: await infos(cluster, found),
-      };
+      return { volume: { name, counts }, snapshots: await infos(cluster, found) };
     }
     const found = snapshot === undefined
       ? await cluster.snapshots.all()
@@ -80,9 +62,7 @@ export const snapshotInfo = managed({
         row("", "Volume Name", volume.name),
         row("", "Snaps Taken", volume.counts.taken),
         row("", "Snaps Available", volume.counts.available),
-        ...snapshots.flatMap((
-          each,
-        ) => [...headRows(each, "\t"), statusRow(each), " "]),
+        ...snapshots.flatMap((each) => [...headRows(each, "\t"), statusRow(each), " "]),
       ].map((line) => `${line}\n`).join("");
     }
     if (!snapshots.length) return NONE;
@@ -101,10 +81,7 @@ export const snapshotInfo = managed({
     element("snapInfo", [
       ...volume ? [originXml(volume.name, volume.counts)] : [],
       element("count", snapshots.length),
-      element(
-        "snapshots",
-        snapshots.map((each) => snapshotXml(each, volume === null)),
-      ),
+      element("snapshots", snapshots.map((each) => snapshotXml(each, volume === null))),
     ]),
   ],
   failed: (message) => `Snapshot info : failed: ${message}`,
@@ -115,16 +92,13 @@ async function infos(
   cluster: Cluster,
   records: readonly SnapshotRecord[],
 ): Promise<SnapshotInfo[]> {
-  const counts = new Map<string, Counts>(),
-    bricks = new Map<string, Map<string, string>>();
+  const counts = new Map<string, Counts>(), bricks = new Map<string, Map<string, string>>();
   for (const name of new Set(records.map(({ volume }) => volume))) {
     counts.set(name, await countsOf(cluster, name));
     const volume = await cluster.find(name);
     bricks.set(
       name,
-      new Map(
-        volume?.bricks.map((brick) => [brick.clientName, brickText(brick)]),
-      ),
+      new Map(volume?.bricks.map((brick) => [brick.clientName, brickText(brick)])),
     );
   }
   const server = cluster.server();
@@ -139,9 +113,7 @@ async function infos(
     status: record.active ? "Started" : "Stopped",
     counts: counts.get(record.volume)!,
     file: record.file?.path ?? null,
-    missing: record.missing.map((name) =>
-      bricks.get(record.volume)?.get(name) ?? name
-    ),
+    missing: record.missing.map((name) => bricks.get(record.volume)?.get(name) ?? name),
   }));
 }
 
@@ -153,14 +125,10 @@ function headRows(info: SnapshotInfo, indent: string): string[] {
   return [
     row(indent, "Snapshot", info.name),
     row(indent, "Snap UUID", info.id),
-    ...info.description === null
-      ? []
-      : [row(indent, "Description", info.description)],
+    ...info.description === null ? [] : [row(indent, "Description", info.description)],
     row(indent, "Created", info.created),
     ...info.file === null ? [] : [row(indent, "File", info.file)],
-    ...info.missing.length
-      ? [row(indent, "Missing on", info.missing.join(", "))]
-      : [],
+    ...info.missing.length ? [row(indent, "Missing on", info.missing.join(", "))] : [],
   ];
 }
 

@@ -29,11 +29,7 @@ export async function exportDisk(
   }
 }
 
-async function toRaw(
-  disk: Disk,
-  target: string,
-  progress: Progress,
-): Promise<void> {
+async function toRaw(disk: Disk, target: string, progress: Progress): Promise<void> {
   const store = openLocalFile(target, { create: true });
   try {
     await store.truncate(disk.size);
@@ -56,17 +52,11 @@ async function toRaw(
   }
 }
 
-async function toImage(
-  disk: Disk,
-  target: string,
-  progress: Progress,
-): Promise<void> {
+async function toImage(disk: Disk, target: string, progress: Progress): Promise<void> {
   const store = openLocalFile(target, { create: true });
   // A guest's disk is a number of sectors; a plain backing file may have left it otherwise.
   await createImage(store, { size: Math.ceil(disk.size / 512) * 512 });
-  const editor = await Editor.open(
-    await openImage({ store, id: target, path: target }),
-  );
+  const editor = await Editor.open(await openImage({ store, id: target, path: target }));
   const buffer = new Uint8Array(PIECE);
   for await (const [at, length] of pieces(disk, progress)) {
     const part = buffer.subarray(0, length);
@@ -77,10 +67,7 @@ async function toImage(
 }
 
 // Where there is data, in pieces.
-async function* pieces(
-  disk: Disk,
-  progress: Progress,
-): AsyncGenerator<[number, number]> {
+async function* pieces(disk: Disk, progress: Progress): AsyncGenerator<[number, number]> {
   for await (const { offset, length, kind } of disk.extents(0, disk.size)) {
     for (let at = 0; kind === "data" && at < length; at += PIECE) {
       const piece = Math.min(PIECE, length - at);

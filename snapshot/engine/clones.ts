@@ -78,8 +78,7 @@ export class Clones {
 
   /** Whether what `get` answered last of it holds; false: the file may come yet. */
   isHere(gfid: Gfid): boolean {
-    return !this.#parts.foreign || this.#live.has(gfid) ||
-      this.#begun.has(gfid);
+    return !this.#parts.foreign || this.#live.has(gfid) || this.#begun.has(gfid);
   }
 
   #of(gfid: Gfid): CloneOf | undefined {
@@ -97,9 +96,7 @@ export class Clones {
 
   #forgetBegun(): void {
     for (const [gfid, clone] of this.#begun) {
-      if (!clone || (!clone.opens && !clone.busy.length && !clone.gone)) {
-        this.#begun.delete(gfid);
-      }
+      if (!clone || (!clone.opens && !clone.busy.length && !clone.gone)) this.#begun.delete(gfid);
     }
   }
 
@@ -113,14 +110,7 @@ export class Clones {
     const inode = store.findId(gfid) ?? 0;
     const row = inode ? this.#rows.find({ inode, kept }) : undefined;
     const units = row?.units ?? Math.ceil(size / UNIT);
-    const made = {
-      gfid,
-      kept,
-      reader: FOREIGN,
-      units,
-      blocks,
-      inode: row ? inode : 0,
-    };
+    const made = { gfid, kept, reader: FOREIGN, units, blocks, inode: row ? inode : 0 };
     const clone = new CloneOf(made, this.#rows, size);
     clone.chain = [{ gfid, epoch: FOREIGN_EPOCH }];
     return clone;
@@ -148,8 +138,7 @@ export class Clones {
   /** Whether a clone reads by this reader. */
   reads(reader: string): boolean {
     const reads = (clone: Clone) => clone.reader === reader;
-    return [...this.#live.values()].some(reads) ||
-      [...this.#kept.values()].some(reads);
+    return [...this.#live.values()].some(reads) || [...this.#kept.values()].some(reads);
   }
 
   /** Reads what there is. `crashed`: the process before did not close its history. */
@@ -167,9 +156,7 @@ export class Clones {
     }
     // A clone that was being made.
     for (const { id, kind, file } of readers.list()) {
-      if (kind === "clone" && file !== undefined && !known.has(id)) {
-        await this.#parts.end(id);
-      }
+      if (kind === "clone" && file !== undefined && !known.has(id)) await this.#parts.end(id);
     }
     this.#chain();
     this.#loadForeign(crashed);
@@ -188,8 +175,7 @@ export class Clones {
     if (!crashed) return;
     for (const row of this.#rows.foreign()) {
       const placed = { ...row, kept: row.kept || this.#keptLast(row) };
-      const found = this.#look(row.gfid, row.kept) ??
-        this.#look(row.gfid, placed.kept);
+      const found = this.#look(row.gfid, row.kept) ?? this.#look(row.gfid, placed.kept);
       // After a loss of power the file may not have been made yet: it begins anew.
       if (!found) store.transaction(() => this.#rows.remove(row));
       else if (found.kept !== row.kept) {
@@ -210,24 +196,18 @@ export class Clones {
     this.#live.clear();
     this.#kept.clear();
     this.#begun.clear();
-    for (const row of this.#rows.all()) {
-      if (readers.get(row.reader)) this.#add(row);
-    }
+    for (const row of this.#rows.all()) if (readers.get(row.reader)) this.#add(row);
     this.#chain();
   }
 
   // Where the row's file is now: a crash may have come before that was noted.
   async #placed(row: CloneRow): Promise<CloneRow | undefined> {
     const { store, live } = this.#parts;
-    if (row.kept) {
-      return store.kept(row.inode, row.kept) === row.kept ? row : undefined;
-    }
+    if (row.kept) return store.kept(row.inode, row.kept) === row.kept ? row : undefined;
     const state = await live.inode(row.gfid);
     if (state) {
       const units = Math.min(row.units, Math.ceil(state.iatt.size / UNIT));
-      if (units < row.units) {
-        store.transaction(() => this.#rows.put({ ...row, units }));
-      }
+      if (units < row.units) store.transaction(() => this.#rows.put({ ...row, units }));
       return units > 0 ? { ...row, units } : undefined;
     }
     const kept = this.#keptLast(row);
@@ -241,8 +221,7 @@ export class Clones {
     const { store, kept } = this.#parts, { gfid } = clone;
     const epoch = clone.kept || NOW;
     const hasData = (unit: number) => {
-      const start = unit * UNIT,
-        end = Math.min(start + UNIT, Math.max(size, start + 1));
+      const start = unit * UNIT, end = Math.min(start + UNIT, Math.max(size, start + 1));
       return kept.nextData(gfid, epoch, start) === start &&
         kept.nextHole(gfid, epoch, start) >= end;
     };
@@ -285,8 +264,7 @@ export class Clones {
         else this.#heirs.set(gfid, new Set([clone]));
       }
     }
-    this.any = this.#parts.foreign !== undefined ||
-      this.#live.size + this.#kept.size > 0;
+    this.any = this.#parts.foreign !== undefined || this.#live.size + this.#kept.size > 0;
   }
 
   #chainOf(clone: CloneOf): Link[] {
@@ -330,12 +308,7 @@ export class Clones {
    * Makes the live file a clone of what its reader, which begins now, sees: `units` whole units are to
    * be read from there, of a file of `blocks` blocks. On the disk it is after `sync`.
    */
-  async make(
-    gfid: Gfid,
-    reader: Reader,
-    units: number,
-    blocks: number,
-  ): Promise<Clone> {
+  async make(gfid: Gfid, reader: Reader, units: number, blocks: number): Promise<Clone> {
     const { store, journal, readers } = this.#parts;
     const row = { gfid, kept: 0, reader: reader.id, units, blocks };
     let inode = 0;
@@ -352,11 +325,7 @@ export class Clones {
   }
 
   /** Units are the clone's own from now on; `holes`: they need not have data. Survives the process. */
-  async own(
-    clone: Clone,
-    { start, end }: UnitRange,
-    holes: boolean,
-  ): Promise<void> {
+  async own(clone: Clone, { start, end }: UnitRange, holes: boolean): Promise<void> {
     const until = Math.min(end, clone.units);
     if (start >= until) return;
     await this.#parts.journal.put(() => {
@@ -405,11 +374,7 @@ export class Clones {
       this.#kept.set(keptAs, clone);
       clone.kept = kept;
       const before = { inode, kept: 0 };
-      if (inode) {
-        this.#inBackground(
-          this.#parts.journal.put(() => this.#rows.keep(before, kept)),
-        );
-      }
+      if (inode) this.#inBackground(this.#parts.journal.put(() => this.#rows.keep(before, kept)));
     }
     this.#settle(clone);
   }
@@ -419,9 +384,7 @@ export class Clones {
     const { store } = this.#parts;
     for (const [key, clone] of this.#kept) {
       const id = store.findId(clone.gfid);
-      if (id !== undefined && store.kept(id, clone.kept) === clone.kept) {
-        continue;
-      }
+      if (id !== undefined && store.kept(id, clone.kept) === clone.kept) continue;
       this.#kept.delete(key);
       if (!this.#isLive(clone)) this.#inBackground(this.#end(clone));
     }
@@ -452,9 +415,7 @@ export class Clones {
     this.#begun.delete(clone.gfid);
     if (!clone.kept) this.#inBackground(this.#end(clone));
     // Kept meanwhile, and not needed any more.
-    else if (!this.#kept.has(`${clone.gfid}.${clone.kept}`)) {
-      this.#inBackground(this.#end(clone));
-    }
+    else if (!this.#kept.has(`${clone.gfid}.${clone.kept}`)) this.#inBackground(this.#end(clone));
   }
 
   // It is an ordinary file, or there is none.
@@ -463,9 +424,7 @@ export class Clones {
     const key = `${clone.gfid}.${clone.kept}`;
     if (clone.reader === FOREIGN) {
       // Before the rows that say which units are its own.
-      if (!clone.gone || clone.kept) {
-        await foreign!.end(clone.gfid, clone.kept ? key : undefined);
-      }
+      if (!clone.gone || clone.kept) await foreign!.end(clone.gfid, clone.kept ? key : undefined);
       if (this.#begun.get(clone.gfid) === clone) this.#begun.delete(clone.gfid);
       this.#kept.delete(key);
       if (clone.inode) await journal.put(() => this.#rows.remove(clone));
@@ -479,18 +438,14 @@ export class Clones {
   }
 
   #isLive(clone: CloneOf): boolean {
-    return this.#live.get(clone.gfid) === clone ||
-      this.#begun.get(clone.gfid) === clone;
+    return this.#live.get(clone.gfid) === clone || this.#begun.get(clone.gfid) === clone;
   }
 
   #inBackground(work: Promise<void>): void {
     const done = work.catch((error) => {
-      this.#parts.env.log.warn(
-        "a clone that went leaves old data until the next start",
-        {
-          error: String(error),
-        },
-      );
+      this.#parts.env.log.warn("a clone that went leaves old data until the next start", {
+        error: String(error),
+      });
     }).finally(() => this.#later.delete(done));
     this.#later.add(done);
   }
@@ -502,9 +457,7 @@ export class Clones {
 
   /** Something of a file moved into the history. */
   moved(gfid: Gfid, units: UnitRange): void {
-    for (const heir of this.#heirs.get(gfid) ?? []) {
-      this.#origins.forget(heir, units);
-    }
+    for (const heir of this.#heirs.get(gfid) ?? []) this.#origins.forget(heir, units);
   }
 
   // What files hold where the history has no old data of them.
@@ -530,14 +483,8 @@ export class Clones {
     const { kept } = this.#parts, { gfid } = clone;
     for (let done = 0; done < into.length;) {
       const at = offset + done;
-      const run = clone.run(
-        Math.floor(at / UNIT),
-        Math.ceil((offset + into.length) / UNIT),
-      );
-      const part = into.subarray(
-        done,
-        Math.min(into.length, run.end * UNIT - offset),
-      );
+      const run = clone.run(Math.floor(at / UNIT), Math.ceil((offset + into.length) / UNIT));
+      const part = into.subarray(done, Math.min(into.length, run.end * UNIT - offset));
       if (run.own) part.fill(0, await kept.read(gfid, epoch, at, part));
       else await this.#origins.read(clone, at, part);
       done += part.length;
@@ -546,11 +493,7 @@ export class Clones {
   }
 
   /** Reads units that are not the clone's own. */
-  readOrigin(
-    clone: Clone,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): Promise<void> {
+  readOrigin(clone: Clone, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
     return this.#origins.read(clone, offset, into);
   }
 
@@ -565,21 +508,14 @@ export class Clones {
   }
 
   /** Start of the first data at or after `offset`; undefined if there is none before `until`. */
-  nextData(
-    gfid: Gfid,
-    epoch: number,
-    offset: number,
-    until = Infinity,
-  ): number | undefined {
+  nextData(gfid: Gfid, epoch: number, offset: number, until = Infinity): number | undefined {
     const { kept } = this.#parts;
     const clone = this.#find({ gfid, epoch });
     if (!clone) return kept.nextData(gfid, epoch, offset);
     for (let at = offset; at < until;) {
       const run = clone.run(Math.floor(at / UNIT), until / UNIT);
       const end = Math.min(until, run.end * UNIT);
-      const data = run.own
-        ? kept.nextData(gfid, epoch, at)
-        : this.originData(clone, at, end);
+      const data = run.own ? kept.nextData(gfid, epoch, at) : this.originData(clone, at, end);
       if (data !== undefined && data < end) return data;
       at = end;
     }
@@ -587,12 +523,7 @@ export class Clones {
   }
 
   /** Start of the first hole at or after `offset`; undefined if there is none before `until`. */
-  nextHole(
-    gfid: Gfid,
-    epoch: number,
-    offset: number,
-    until: number,
-  ): number | undefined {
+  nextHole(gfid: Gfid, epoch: number, offset: number, until: number): number | undefined {
     const { kept } = this.#parts;
     const clone = this.#find({ gfid, epoch });
     for (let at = offset; at < until;) {
@@ -614,8 +545,6 @@ export class Clones {
   }
 }
 
-function keptName(
-  { gfid, kept }: Pick<Clone, "gfid" | "kept">,
-): string | undefined {
+function keptName({ gfid, kept }: Pick<Clone, "gfid" | "kept">): string | undefined {
   return kept ? `${gfid}.${kept}` : undefined;
 }

@@ -14,24 +14,11 @@ import { ENOENT } from "core/errno.ts";
 import type { NameIn } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
 import type { Clones } from "snapshot/engine/clones.ts";
-import {
-  type Entry,
-  hasNoName,
-  type InodeState,
-  type Live,
-} from "snapshot/engine/live.ts";
+import { type Entry, hasNoName, type InodeState, type Live } from "snapshot/engine/live.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { unpackState } from "snapshot/engine/state.ts";
-import {
-  type Extent,
-  type HistoryStore,
-  ZEROS,
-} from "snapshot/engine/store.ts";
-import {
-  EXTENT_UNITS_MAX,
-  UNIT,
-  type UnitRange,
-} from "snapshot/engine/units.ts";
+import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts";
 
 /** The parts of a history that views use. */
 export interface ViewParts {
@@ -110,15 +97,10 @@ export class View {
     return since ? since.entry : now;
   }
 
-  #oldEntry(
-    parent: Gfid,
-    name: string,
-  ): { entry: Entry | undefined } | undefined {
+  #oldEntry(parent: Gfid, name: string): { entry: Entry | undefined } | undefined {
     const { store } = this.#parts;
     const id = store.findId(parent);
-    const row = id === undefined
-      ? undefined
-      : store.entry(id, name, this.epoch);
+    const row = id === undefined ? undefined : store.entry(id, name, this.epoch);
     if (!row) return undefined;
     const { gfid, type } = row;
     return { entry: gfid === undefined ? undefined : { name, gfid, type } };
@@ -127,15 +109,9 @@ export class View {
   /** All names of a directory, in no order that means something. */
   async entries(parent: Gfid): Promise<Entry[]> {
     const { store, live } = this.#parts;
-    const names = new Map(
-      (await live.entries(parent)).map((entry) => [entry.name, entry]),
-    );
+    const names = new Map((await live.entries(parent)).map((entry) => [entry.name, entry]));
     const id = store.findId(parent);
-    for (
-      const { name, gfid, type } of id === undefined
-        ? []
-        : store.entries(id, this.epoch)
-    ) {
+    for (const { name, gfid, type } of id === undefined ? [] : store.entries(id, this.epoch)) {
       if (gfid === undefined) names.delete(name);
       else names.set(name, { name, gfid, type });
     }
@@ -146,8 +122,7 @@ export class View {
   async names(gfid: Gfid): Promise<NameIn[]> {
     const { store, live } = this.#parts;
     const found = new Map<string, NameIn>();
-    const add = (each: NameIn) =>
-      found.set(`${each.parent}/${each.name}`, each);
+    const add = (each: NameIn) => found.set(`${each.parent}/${each.name}`, each);
     // What changes after this has rows when they are looked for.
     for (const each of await live.names(gfid)) {
       const old = this.#oldEntry(each.parent, each.name);
@@ -161,22 +136,14 @@ export class View {
    * Fills `into` from `offset` on; answers how many bytes the file has there. EIO: old data is
    * damaged; ENOENT: no such inode.
    */
-  read(
-    gfid: Gfid,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): number | Promise<number> {
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
     const state = this.#states.get(gfid);
     if (!state || this.#parts.refresh) return this.#readAll(gfid, offset, into);
     const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));
     if (count === 0) return 0;
     // As a rule it lies in one place and in memory: nothing can move while nobody waits.
     const number = Math.floor(offset / UNIT / WINDOW_UNITS);
-    const { extent, until } = pieceAt(
-      this.#window(gfid, number),
-      offset,
-      offset + count,
-    );
+    const { extent, until } = pieceAt(this.#window(gfid, number), offset, offset + count);
     if (until < offset + count) return this.#readAll(gfid, offset, into);
     const part = count === into.length ? into : into.subarray(0, count);
     if (extent) {
@@ -184,18 +151,12 @@ export class View {
       return reading ? reading.then(() => count) : count;
     }
     const read = this.#parts.clones.read(gfid, this.epoch, offset, part);
-    if (typeof read !== "number") {
-      return read.then(() => this.#readAll(gfid, offset, into));
-    }
+    if (typeof read !== "number") return read.then(() => this.#readAll(gfid, offset, into));
     if (read < count) part.fill(0, read);
     return count;
   }
 
-  async #readAll(
-    gfid: Gfid,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): Promise<number> {
+  async #readAll(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<number> {
     const state = await this.inode(gfid);
     if (!state) throw ENOENT;
     const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));
@@ -203,16 +164,8 @@ export class View {
       const at = offset + done;
       const unit = Math.floor(at / UNIT);
       const window = Math.floor(unit / WINDOW_UNITS);
-      const until = Math.min(
-        offset + count,
-        (window + 1) * WINDOW_UNITS * UNIT,
-      );
-      await this.#readIn(
-        gfid,
-        window,
-        at,
-        into.subarray(done, done + until - at),
-      );
+      const until = Math.min(offset + count, (window + 1) * WINDOW_UNITS * UNIT);
+      await this.#readIn(gfid, window, at, into.subarray(done, done + until - at));
       done += until - at;
     }
     return count;
@@ -244,10 +197,7 @@ export class View {
     only: readonly UnitRange[] | undefined,
   ): Promise<UnitRange[]> {
     const beneath: UnitRange[] = [], kept: Kept[] = [];
-    for (
-      const { start, end } of only ??
-        [{ start: offset, end: offset + into.length }]
-    ) {
+    for (const { start, end } of only ?? [{ start: offset, end: offset + into.length }]) {
       for (let at = start; at < end;) {
         const { extent, until } = pieceAt(window, at, end);
         if (extent) kept.push({ extent, start: at, end: until });
@@ -265,11 +215,7 @@ export class View {
       if (count < part.length) part.fill(0, count);
     }
     for (const { extent, start, end } of kept) {
-      const read = this.#readExtent(
-        extent,
-        start,
-        into.subarray(start - offset, end - offset),
-      );
+      const read = this.#readExtent(extent, start, into.subarray(start - offset, end - offset));
       if (read) await read;
     }
     return beneath;
@@ -281,10 +227,7 @@ export class View {
     into: Uint8Array<ArrayBuffer>,
   ): void | Promise<void> {
     if (extent.place === ZEROS) return void into.fill(0);
-    return this.#parts.segments.read(
-      extent.place + at - extent.start * UNIT,
-      into,
-    );
+    return this.#parts.segments.read(extent.place + at - extent.start * UNIT, into);
   }
 
   /** Start of the first data at or after `offset`; undefined if only holes follow. */
@@ -320,8 +263,7 @@ export class View {
     if (offset >= size) return undefined;
     const id = store.findId(gfid);
     for (let at = offset; at < size;) {
-      const unit = Math.floor(at / UNIT),
-        number = Math.floor(unit / WINDOW_UNITS);
+      const unit = Math.floor(at / UNIT), number = Math.floor(unit / WINDOW_UNITS);
       const window = this.#window(gfid, number);
       const end = Math.min(size, (number + 1) * WINDOW_UNITS * UNIT);
       let { extent, until } = pieceAt(window, at, end);
@@ -329,9 +271,7 @@ export class View {
       if (!extent) {
         // As far as nothing moved into the history, the file underneath knows it at once.
         if (until === end && end < size) {
-          const next = id === undefined
-            ? undefined
-            : store.nextUnit(id, end / UNIT);
+          const next = id === undefined ? undefined : store.nextUnit(id, end / UNIT);
           until = Math.min(size, (next ?? Infinity) * UNIT);
         }
         const hole = clones.nextHole(gfid, this.epoch, at, until);
@@ -346,11 +286,7 @@ export class View {
   moved(gfid: Gfid, { start, end }: UnitRange): void {
     if (this.#windows.size === 0) return;
     const last = Math.floor((end - 1) / WINDOW_UNITS);
-    for (
-      let number = Math.floor(start / WINDOW_UNITS);
-      number <= last;
-      number++
-    ) {
+    for (let number = Math.floor(start / WINDOW_UNITS); number <= last; number++) {
       this.#windows.delete(`${gfid}/${number}`);
     }
   }
@@ -379,11 +315,7 @@ export class View {
     for (const row of rows) {
       if (row.epoch > last) continue;
       const start = Math.max(0, row.start - from);
-      at.fill(
-        extents.length,
-        start,
-        Math.min(WINDOW_UNITS, row.start + row.units - from),
-      );
+      at.fill(extents.length, start, Math.min(WINDOW_UNITS, row.start + row.units - from));
       extents.push(row);
     }
     return { at, extents };
@@ -397,8 +329,7 @@ function pieceAt(
   end: number,
 ): { extent: Extent | undefined; until: number } {
   const unit = Math.floor(byte / UNIT), first = unit % WINDOW_UNITS;
-  const which = at[first]!,
-    last = Math.min(WINDOW_UNITS, first + Math.ceil(end / UNIT) - unit);
+  const which = at[first]!, last = Math.min(WINDOW_UNITS, first + Math.ceil(end / UNIT) - unit);
   let next = first + 1;
   while (next < last && at[next] === which) next++;
   const until = Math.min(end, (unit - first + next) * UNIT);

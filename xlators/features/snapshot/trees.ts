@@ -41,24 +41,15 @@ export interface Tree {
   /** All names of a directory. */
   entries(directory: Gfid): Promise<readonly Listed[]>;
   /** Fills `into`; answers how many bytes the file has there. */
-  read(
-    gfid: Gfid,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): number | Promise<number>;
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number>;
   /** Start of the first data, or hole, at or after `offset`; undefined: there is none. */
-  seek(
-    gfid: Gfid,
-    offset: number,
-    what: "data" | "hole",
-  ): Promise<number | undefined>;
+  seek(gfid: Gfid, offset: number, what: "data" | "hole"): Promise<number | undefined>;
   /** See `changed_since.ts`; absent: nothing here has changes. */
   changedSince?(gfid: Gfid, asked: ChangesAsked): Promise<Xdata>;
 }
 
 /** Gfids of live files are random or time-based UUIDs, but for a few small numbers: one in 30 others looks so. */
-const USUAL_GFID =
-  /^(.{8}-.{4}-[14].{3}-[89ab]|00000000-0000-0000-0000-0000000000)/;
+const USUAL_GFID = /^(.{8}-.{4}-[14].{3}-[89ab]|00000000-0000-0000-0000-0000000000)/;
 
 /** What a snapshot of the volume sees. */
 export class ViewTree implements Tree {
@@ -109,37 +100,21 @@ export class ViewTree implements Tree {
   /** The names of a view never change, so their order is a place for each. */
   async entries(directory: Gfid): Promise<readonly Listed[]> {
     const found = await this.#view.entries(this.inside(directory));
-    return found.sort((a, b) => a.name < b.name ? -1 : 1).map((
-      entry,
-      index,
-    ) => ({
+    return found.sort((a, b) => a.name < b.name ? -1 : 1).map((entry, index) => ({
       ...{ ...entry, gfid: this.inside(entry.gfid) },
       ...{ tree: this, place: index + 1 },
     }));
   }
 
-  read(
-    gfid: Gfid,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): number | Promise<number> {
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
     return this.#view.read(this.inside(gfid), offset, into);
   }
 
   async changedSince(gfid: Gfid, asked: ChangesAsked): Promise<Xdata> {
-    return await changedSince(
-      this.#history,
-      this.#id,
-      this.inside(gfid),
-      asked,
-    );
+    return await changedSince(this.#history, this.#id, this.inside(gfid), asked);
   }
 
-  async seek(
-    gfid: Gfid,
-    offset: number,
-    what: "data" | "hole",
-  ): Promise<number | undefined> {
+  async seek(gfid: Gfid, offset: number, what: "data" | "hole"): Promise<number | undefined> {
     const live = this.inside(gfid);
     return await (what === "data"
       ? this.#view.nextData(live, offset)
@@ -182,16 +157,13 @@ export class SnapshotsTree implements Tree {
     const { readers } = this.#history;
     if (readers.version !== this.#version) {
       this.#version = readers.version;
-      this.#take(
-        readers.list().filter(({ kind, file }) => kind === "snapshot" && !file),
-      );
+      this.#take(readers.list().filter(({ kind, file }) => kind === "snapshot" && !file));
     }
     return this.#names;
   }
 
   #take(snapshots: readonly Reader[]): void {
-    const trees = new Map<string, ViewTree>(),
-      names = new Map<string, Snapshot>();
+    const trees = new Map<string, ViewTree>(), names = new Map<string, Snapshot>();
     let nth = 0, epoch = 0;
     this.#newest = 0;
     for (const { id, name, active, created, epoch: its } of snapshots) {
@@ -206,9 +178,7 @@ export class SnapshotsTree implements Tree {
       const place = its * PLACES_PER_EPOCH + nth + 1;
       names.set(name, { name, gfid: tree.root, type: S_IFDIR, tree, place });
     }
-    for (const [id, tree] of this.#trees) {
-      if (!trees.has(id)) tree.active = false;
-    }
+    for (const [id, tree] of this.#trees) if (!trees.has(id)) tree.active = false;
     this.#trees = trees;
     this.#names = names;
   }
@@ -218,14 +188,9 @@ export class SnapshotsTree implements Tree {
     const root = await this.#live.inode(ROOT_GFID);
     if (!root) throw EIO;
     void this.names;
-    const time = Math.floor(this.#newest / 1000),
-      nsec = (this.#newest % 1000) * 1e6;
+    const time = Math.floor(this.#newest / 1000), nsec = (this.#newest % 1000) * 1e6;
     const iatt: Iatt = {
-      ...{
-        ...root.iatt,
-        gfid: SNAPSHOTS_GFID,
-        mode: S_IFDIR | root.iatt.mode & 0o555,
-      },
+      ...{ ...root.iatt, gfid: SNAPSHOTS_GFID, mode: S_IFDIR | root.iatt.mode & 0o555 },
       ...{ nlink: 2, atime: time, mtime: time, ctime: time },
       ...{ atimeNsec: nsec, mtimeNsec: nsec, ctimeNsec: nsec },
     };
