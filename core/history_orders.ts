@@ -4,6 +4,7 @@
  * `hold` at all of its bricks, `take` at all, `release` at all, `secure` at all.
  */
 
+import type { HistoryCopies } from "core/history_copies.ts";
 import type { Gfid, Inode } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
 
@@ -229,4 +230,6 @@ export interface HistoryOrders {
   list(): readonly HistoryReader[];
   /** Looks at all rows: takes seconds for millions of them, with fops in between. */
   usage(): Promise<HistoryUsage>;
+  /** For another copy of the brick, or from one. EIO: there is trouble. */
+  copies(): HistoryCopies;
 }

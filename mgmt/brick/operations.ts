@@ -7,6 +7,7 @@ import type { Graph } from "core/graph.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { str, textKey, Xdata } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
+import { historyCopies } from "mgmt/brick/history_copies.ts";
 import { historyOperations } from "mgmt/brick/history_orders.ts";
 import { diskSpeed } from "mgmt/brick/disk_speed.ts";
 import { isTrue, profileAnswer } from "mgmt/brick/profile.ts";
@@ -63,6 +64,7 @@ export async function listenForOrders(
     programs: () => [
       brickOperations(host),
       historyOperations(host.graph),
+      historyCopies(host.graph),
       quietOperations(host.graph),
     ],
     connectionsMax: CONNECTIONS_MAX,

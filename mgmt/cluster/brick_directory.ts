@@ -210,6 +210,11 @@ export function readVolumeId(path: string): string | undefined {
   return readId(path || "/", VOLUME_ID);
 }
 
+/** Whether there is a directory that belongs to no volume. */
+export function isNobodys(path: string): boolean {
+  return lstat(path)?.isDirectory === true && readVolumeId(path) === undefined;
+}
+
 /** The gfid of what is at that path, below a brick's directory; undefined: it has none, or is not there. */
 export function readGfid(path: string): Gfid | undefined {
   return readId(path, "trusted.gfid");

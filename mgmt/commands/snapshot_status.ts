@@ -16,6 +16,8 @@ export type SnapshotBrick = {
   readonly pid: number | null;
   /** It was down when the snapshot was taken, or lost it. */
   readonly missing: boolean;
+  /** How many percent of what it misses came from another copy; null: nothing is on its way. */
+  readonly healing: number | null;
   /** Bytes that only this snapshot holds, which its deletion gives back; null: the brick does not tell. */
   readonly alone: number | null;
   /** Bytes that others need, too. */
@@ -85,6 +87,9 @@ async function statuses(
           running: online,
           pid: pid ?? null,
           missing: missing.includes(brick.clientName),
+          healing: missing.includes(brick.clientName)
+            ? cluster.snapshots.healing.get(brick.clientName) ?? null
+            : null,
           alone: room?.alone ?? null,
           shared: room?.shared ?? null,
         };
@@ -99,12 +104,17 @@ function lines({ name, id, bricks }: SnapshotStatus): string[] {
   return [`\nSnap Name : ${name}`, `Snap UUID : ${id}`, ...bricks.flatMap(brickLines)];
 }
 
-function brickLines({ brick, running, pid, missing, alone, shared }: SnapshotBrick): string[] {
+function brickLines(
+  { brick, running, pid, missing, healing, alone, shared }: SnapshotBrick,
+): string[] {
   const row = (name: string, value: string | number) => `\t${name.padEnd(17)} :   ${value}`;
   return [
     `\n${row("Brick Path", brick)}`,
     // Snapshots are kept by bricks themselves: there are no logical volumes.
-    row("Volume Group", missing ? "N/A (Missing)" : "N/A"),
+    row(
+      "Volume Group",
+      missing ? `N/A (Missing${healing === null ? "" : `, ${healing} % healed`})` : "N/A",
+    ),
     row("Brick Running", running ? "Yes" : "No"),
     row("Brick PID", pid ?? "N/A"),
     row("Data Percentage", "N/A"),

@@ -1,7 +1,7 @@
 /** `volume start`: runs the bricks and publishes the volfiles. */
 
 import { managed, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
-import { checkOwnBrick } from "mgmt/cluster/brick_directory.ts";
+import { checkOwnBrick, isNobodys, takeBrick } from "mgmt/cluster/brick_directory.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
 import { plain } from "mgmt/plain.ts";
@@ -14,7 +14,11 @@ export const volumeStart = managed({
   summary: "start volume specified by <VOLNAME>",
   args: {
     volume: volumeName,
-    force: word("force", "Also run the bricks of a started volume that are down."),
+    force: word(
+      "force",
+      "Also run the bricks of a started volume that are down. A directory that no volume has " +
+        "becomes the brick: its files come from its copies (volume heal full), and then its snapshots.",
+    ),
   },
   scope: "volume",
   rest: "POST /volumes/{volume}/start",
@@ -44,6 +48,7 @@ async function start(cluster: Cluster, name: string, force: boolean): Promise<Vo
     ? []
     : [`It was being restored from snapshot ${restored} and that had not ended: it has now`];
   const done = { volume: name, id: before.id };
+  if (force) takeEmptied(cluster, before);
   try {
     await cluster.update(name, (volume) => ({ ...volume, state: "started" }), { force });
     return { ...done, warnings };
@@ -54,6 +59,13 @@ async function start(cluster: Cluster, name: string, force: boolean): Promise<Vo
     }
     await takeBack(cluster, before);
     throw error;
+  }
+}
+
+// As GlusterFS does: a brick whose disk was replaced has nothing that says whose it is.
+function takeEmptied(cluster: Cluster, { bricks, id }: VolumeRecord): void {
+  for (const brick of bricks) {
+    if (brick.nodeId === cluster.nodeId && isNobodys(brick.path)) takeBrick(brick, id, false);
   }
 }
 

@@ -27,27 +27,29 @@ type Surroundings = Pick<Env, "clock" | "random" | "log">;
 
 /**
  * Has every brick take `reader` at one moment. Throws OrderFailed: one of them did not, and others
- * may have.
+ * may have. Answers whether clients came to rest: else copies may differ in what was under way.
  */
 export async function takeAtOnce(
   volume: VolumeRecord,
   bricks: readonly HistoryBrick[],
   reader: HistoryReader,
   env: Surroundings,
-): Promise<void> {
+): Promise<boolean> {
   const sets = copySets(volume, bricks);
+  let rested = true;
   if (!sets.length) await held(bricks, env, (hold) => takeAll(bricks, reader, hold));
   else {
     const quiet = new QuietTime(sets, env.random.uuid());
     await quiet.begin(QUIET_MS);
     try {
-      await takeInQuiet(bricks, reader, env, quiet);
+      rested = await takeInQuiet(bricks, reader, env, quiet);
     } finally {
       await quiet.end();
     }
   }
   // Nobody waits for this any more.
   await all(bricks, (brick) => brick.secure());
+  return rested;
 }
 
 async function takeInQuiet(
@@ -55,10 +57,11 @@ async function takeInQuiet(
   reader: HistoryReader,
   env: Surroundings,
   quiet: QuietTime,
-): Promise<void> {
+): Promise<boolean> {
   const { clock, log } = env;
   const deadline = clock.monotonic() + QUIET_PATIENCE_MS;
-  for (let taken = false, rested = false; !taken;) {
+  let rested = false;
+  for (let taken = false; !taken;) {
     const late = clock.monotonic() >= deadline;
     // What does not look so now is not held back for a closer look.
     if (late || await quiet.rests()) {
@@ -71,6 +74,7 @@ async function takeInQuiet(
     if (!taken) await clock.delay(LOOK_EVERY_MS);
     else if (!rested) log.warn(RESTLESS, { snapshot: reader.name });
   }
+  return rested;
 }
 
 const RESTLESS =

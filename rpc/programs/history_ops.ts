@@ -23,15 +23,18 @@ export const HISTORY_OPS_NAME = "mortar history";
 const ID_MAX = 64, NAME_MAX = 1024, ERROR_MAX = 4096, READERS_MAX = 65_536;
 const CURSOR_MAX = 4096, PAGE_MAX = 8192, NAMES_MAX = 65_536, PATH_NAMES_MAX = 4096;
 
-const id = string(ID_MAX), name = string(NAME_MAX), error = string(ERROR_MAX);
+/** Of a reader. */
+export const id = string(ID_MAX);
+const name = string(NAME_MAX), error = string(ERROR_MAX);
 
-const bool: Codec<boolean> = {
+/** As a number, 0 or 1. */
+export const bool: Codec<boolean> = {
   write: (to, value) => to.u32(value ? 1 : 0),
   read: (from) => from.u32() !== 0,
 };
 
-// Missing is a 0, what is there follows a 1.
-function optional<T>(codec: Codec<T>): Codec<T | undefined> {
+/** Missing is a 0, what is there follows a 1. */
+export function optional<T>(codec: Codec<T>): Codec<T | undefined> {
   return {
     write(to, value) {
       to.u32(value === undefined ? 0 : 1);
@@ -61,7 +64,8 @@ const file: Codec<HistoryReader["file"]> = {
 };
 
 const READER = { id, name, kind, file, created: u53, active: bool };
-const reader: Codec<HistoryReader> = struct({ ...READER, epoch: u53 });
+/** A reader with all that there is of it. */
+export const reader: Codec<HistoryReader> = struct({ ...READER, epoch: u53 });
 
 /** Whether an order was carried out: `errno` 0, or a Linux error number and a line for people. */
 export interface OrderDone {
@@ -124,7 +128,8 @@ export const historyUsage = order(
 /** A reader begins that sees what the reader `id` sees. */
 export const joinReader = order(8, struct({ id, reader: struct(READER) }), done);
 
-const gfid: Codec<Gfid> = {
+/** A gfid as text. */
+export const gfid: Codec<Gfid> = {
   write: (to, value) => id.write(to, value),
   read(from) {
     const found = parseGfid(id.read(from));

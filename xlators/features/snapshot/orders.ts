@@ -2,6 +2,7 @@
 
 import type { Clock, Timer } from "core/env.ts";
 import { EEXIST, EINVAL, EIO, ENOENT, ETIMEDOUT } from "core/errno.ts";
+import type { HistoryCopies } from "core/history_copies.ts";
 import type {
   AddToMarks,
   ChangesPage,
@@ -17,6 +18,7 @@ import type {
 import type { Gfid } from "core/inode.ts";
 import { changesPage, lookUpIn, namesIn } from "snapshot/engine/changes.ts";
 import { rangesPage } from "snapshot/engine/diff.ts";
+import { copiesOf } from "snapshot/engine/copies.ts";
 import type { History } from "snapshot/engine/history.ts";
 
 /** Changes wait at most that long, whatever is asked for. */
@@ -193,6 +195,10 @@ export class Orders implements HistoryOrders {
 
   list(): readonly HistoryReader[] {
     return this.#history.readers.list();
+  }
+
+  copies(): HistoryCopies {
+    return copiesOf(this.#history);
   }
 
   async usage(): Promise<HistoryUsage> {
