@@ -19,7 +19,7 @@ const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
   file: async () => (await import("mgmt/commands/file.ts")).file(await types()),
   nbd: async () => [(await import("mgmt/commands/nbd.ts")).nbd(await types())],
   proxy: async () => [(await import("mgmt/commands/proxy.ts")).proxy(await types())],
-  qcow2: async () => (await import("mgmt/commands/qcow2.ts")).qcow2,
+  qcow2: async () => (await import("mgmt/commands/qcow2.ts")).qcow2(types),
   completion: async () => [(await import("mgmt/commands/completion.ts")).completion],
 };
 

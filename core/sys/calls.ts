@@ -126,6 +126,8 @@ const SYMBOLS = {
   /** fd, msghdr, flags. */
   recvmsgAsync: pooled("recvmsg", ["i32", "buffer", "i32"]),
   fcntl: call("fcntl", ["i32", "i32", "i32"]),
+  /** fd, a command for locks, struct flock. */
+  fcntlLock: call("fcntl", ["i32", "i32", "buffer"]),
   /** pollfds, how many, time limit (null: none), signal mask (null), its size. */
   ppollAsync: pooled("ppoll", ["buffer", "u32", "pointer", "pointer", "u32"]),
   /** source, target, type, flags, data. */

@@ -1,12 +1,13 @@
 /** `mortar qcow2 …`: inside of disk images. */
 
 import { realClock } from "core/env.ts";
-import { type Command, command, CommandError, UsageError } from "mgmt/cli/command.ts";
+import type { XlatorTypes } from "core/registry.ts";
+import { type Command, command, UsageError } from "mgmt/cli/command.ts";
 import { shownName } from "mgmt/file/listing.ts";
 import { Progress, sizeText } from "mgmt/file/progress.ts";
 import { say } from "mgmt/file/session.ts";
-import { exportDisk } from "mgmt/qcow2/export.ts";
-import { parseImage, withImage } from "mgmt/qcow2/local_image.ts";
+import { exportTo } from "mgmt/qcow2/export.ts";
+import { ImagePlaces } from "mgmt/qcow2/places.ts";
 import { checkImage, repairImage } from "snapshot/qcow2/check.ts";
 import type { Disk } from "snapshot/qcow2/disk.ts";
 import { Editor } from "snapshot/qcow2/editor.ts";
@@ -21,19 +22,24 @@ const ROOT = {
 } as const;
 const JSON_OPTION = { help: "Print JSON." } as const;
 const FILES =
-  "A backing or data file that an image names is opened below the image's own directory, or below " +
-  "--root DIR, and nowhere else.";
+  "An image is a file of this machine, or HOST:VOLUME/PATH. A backing or data file that it names is " +
+  "opened below its own directory, or below --root DIR, or in the same volume, and nowhere else.";
+
+/** What volumes' graphs are made of, loaded when one is needed. */
+type Types = () => Promise<XlatorTypes>;
 
 /** All commands of the group. */
-export const qcow2: readonly Command[] = [
-  infoCommand(),
-  listCommand(),
-  snapshotCommand(),
-  catCommand(),
-  exportCommand(),
-  checkCommand(),
-  mapCommand(),
-];
+export function qcow2(types: Types): readonly Command[] {
+  return [
+    infoCommand(types),
+    listCommand(types),
+    snapshotCommand(types),
+    catCommand(types),
+    exportCommand(types),
+    checkCommand(types),
+    mapCommand(types),
+  ];
+}
 
 function print(value: unknown): Promise<void> {
   return say(`${JSON.stringify(value, null, 4)}\n`);
@@ -43,7 +49,7 @@ function diskOf(image: Image, snapshot: string | undefined): Disk {
   return snapshot === undefined ? image.disk : image.snapshotDisk(image.snapshot(snapshot));
 }
 
-function infoCommand(): Command {
+function infoCommand(types: Types): Command {
   return command({
     name: "qcow2 info",
     summary: "Say what an image is and which snapshots it has",
@@ -52,9 +58,10 @@ function infoCommand(): Command {
     operands: { label: "IMAGE", min: 1, max: 1 },
     examples: [{ what: "An image's size and snapshots", line: "mortar qcow2 info vm1.qcow2" }],
     async run({ json, root }, [path]) {
-      const { size, blocks } = await Deno.stat(path!).catch(() => ({ size: 0, blocks: 0 }));
-      return await withImage(path!, { root }, async (image) => {
-        const info = await imageInfo(image, blocks === null ? size : blocks * 512);
+      await using places = new ImagePlaces(types);
+      const taken = await places.takes(path!);
+      return await places.with(path!, { root }, async (image) => {
+        const info = await imageInfo(image, taken);
         if (json) await print({ ...info, filename: path! });
         else {
           const { header } = image.parts;
@@ -81,7 +88,7 @@ async function sayList(image: Image): Promise<void> {
   }
 }
 
-function listCommand(): Command {
+function listCommand(types: Types): Command {
   return command({
     name: "qcow2 ls",
     summary: "List the images of a directory and their snapshots",
@@ -90,17 +97,10 @@ function listCommand(): Command {
     operands: { label: "DIR", min: 1, max: 1 },
     examples: [{ what: "What is in a directory", line: "mortar qcow2 ls /srv/images" }],
     async run({ json, root }, [folder]) {
-      const names: string[] = [];
-      try {
-        for await (const entry of Deno.readDir(folder!)) if (entry.isFile) names.push(entry.name);
-      } catch {
-        throw new CommandError(`Cannot list ${folder}: it is no directory that can be read`);
-      }
+      await using places = new ImagePlaces(types);
       const found: unknown[] = [];
-      for (const name of names.sort()) {
-        const path = `${folder!.replace(/\/+$/, "")}/${name}`;
-        if (!await isImage(path)) continue;
-        await withImage(path, { root, alone: true }, async (image) => {
+      for (const { name, text } of await places.images(folder!)) {
+        await places.with(text, { root, alone: true }, async (image) => {
           const { size } = image.parts.header;
           const snapshots = image.snapshots.map(snapshotInfo);
           if (json) found.push({ name, "virtual-size": size, snapshots });
@@ -116,16 +116,6 @@ function listCommand(): Command {
   });
 }
 
-async function isImage(path: string): Promise<boolean> {
-  try {
-    using file = await Deno.open(path);
-    const start = new Uint8Array(4);
-    return await file.read(start) === 4 && new DataView(start.buffer).getUint32(0) === 0x514649fb;
-  } catch {
-    return false;
-  }
-}
-
 type Change = (tables: Tables, image: Image, name: string) => Promise<unknown>;
 const CHANGES: Readonly<Record<string, Change>> = {
   create: (tables, _image, name) => createSnapshot(tables, name, realClock.now()),
@@ -133,13 +123,14 @@ const CHANGES: Readonly<Record<string, Change>> = {
   apply: (tables, image, name) => applySnapshot(tables, image.snapshot(name)),
 };
 
-function snapshotCommand(): Command {
+function snapshotCommand(types: Types): Command {
   return command({
     name: "qcow2 snapshot",
     summary: "List, create, delete or apply an image's own snapshots",
     description: [
       "create and delete leave the disk as it is now; apply takes it back, and what it is now is lost. " +
-      "An image that a guest has open is refused; start none meanwhile.",
+      "An image that a guest has open is refused, and none can open it meanwhile; but QEMU's gluster " +
+      "driver says nobody that it has a disk open: shut such a guest down first.",
       FILES,
     ],
     options: { json: JSON_OPTION, root: ROOT },
@@ -149,8 +140,9 @@ function snapshotCommand(): Command {
       { what: "Back to it", line: "mortar qcow2 snapshot apply vm1.qcow2 before-upgrade" },
     ],
     async run({ json, root }, [verb, path, name]) {
+      await using places = new ImagePlaces(types);
       if (verb === "list" && name === undefined) {
-        return await withImage(path!, { root, alone: true }, async (image) => {
+        return await places.with(path!, { root, alone: true }, async (image) => {
           if (json) await print(image.snapshots.map(snapshotInfo));
           else await sayList(image);
           return 0;
@@ -162,7 +154,7 @@ function snapshotCommand(): Command {
           "Cannot change snapshots: expected list IMAGE, or create, delete or apply IMAGE SNAPSHOT",
         );
       }
-      return await withImage(path!, { root, writable: true }, async (image) => {
+      return await places.with(path!, { root, writable: true }, async (image) => {
         const editor = await opened(image);
         try {
           await editor.alone((tables) => change(tables, image, name));
@@ -184,7 +176,7 @@ async function opened(image: Image): Promise<Editor> {
   }
 }
 
-function catCommand(): Command {
+function catCommand(types: Types): Command {
   return command({
     name: "qcow2 cat",
     summary: "Write a disk, or a snapshot's, to standard output",
@@ -193,8 +185,9 @@ function catCommand(): Command {
     operands: { label: "IMAGE[@SNAPSHOT]", min: 1, max: 1 },
     examples: [{ what: "A checksum", line: "mortar qcow2 cat vm1.qcow2@before | sha256sum" }],
     async run({ root }, [text]) {
-      const { path, snapshot } = await parseImage(text!);
-      return await withImage(path, { root }, async (image) => {
+      await using places = new ImagePlaces(types);
+      const { path, snapshot } = await places.parse(text!);
+      return await places.with(path, { root }, async (image) => {
         const disk = diskOf(image, snapshot), buffer = new Uint8Array(1 << 20);
         for (let at = 0; at < disk.size; at += buffer.length) {
           const part = buffer.subarray(0, Math.min(buffer.length, disk.size - at));
@@ -207,7 +200,7 @@ function catCommand(): Command {
   });
 }
 
-function exportCommand(): Command {
+function exportCommand(types: Types): Command {
   return command({
     name: "qcow2 export",
     summary: "Write a disk, or a snapshot's, to a file of its own",
@@ -229,18 +222,19 @@ function exportCommand(): Command {
       },
     ],
     async run({ format = "raw", quiet, root }, [text, target]) {
+      await using places = new ImagePlaces(types);
       if (format !== "raw" && format !== "qcow2") {
         throw new UsageError(`Cannot export as "${format}": expected raw or qcow2`);
       }
-      const { path, snapshot } = await parseImage(text!);
+      const { path, snapshot } = await places.parse(text!);
       const shows = !quiet && Deno.stderr.isTerminal();
       const write = (line: string) => void Deno.stderr.writeSync(new TextEncoder().encode(line));
       const progress = new Progress(realClock, shows ? write : undefined);
       try {
-        return await withImage(path, { root }, async (image) => {
+        return await places.with(path, { root }, async (image) => {
           const disk = diskOf(image, snapshot);
           progress.file(text!, disk.size);
-          await exportDisk(disk, target!, format, progress);
+          await exportTo(disk, await places.create(target!), format, progress);
           return 0;
         });
       } finally {
@@ -250,7 +244,7 @@ function exportCommand(): Command {
   });
 }
 
-function checkCommand(): Command {
+function checkCommand(types: Types): Command {
   return command({
     name: "qcow2 check",
     summary: "Check an image's tables and refcounts",
@@ -263,8 +257,9 @@ function checkCommand(): Command {
     operands: { label: "IMAGE", min: 1, max: 1 },
     examples: [{ what: "After a crash", line: "mortar qcow2 check --repair vm1.qcow2" }],
     async run({ json, repair, root }, [path]) {
+      await using places = new ImagePlaces(types);
       const options = { root, alone: true, writable: repair };
-      const report = await withImage(path!, options, async (image) => {
+      const report = await places.with(path!, options, async (image) => {
         if (!repair) return await checkImage(image);
         try {
           return await repairImage(image);
@@ -287,7 +282,7 @@ function checkCommand(): Command {
   });
 }
 
-function mapCommand(): Command {
+function mapCommand(types: Types): Command {
   return command({
     name: "qcow2 map",
     summary: "Say which parts of a disk have data",
@@ -298,8 +293,9 @@ function mapCommand(): Command {
     operands: { label: "IMAGE[@SNAPSHOT]", min: 1, max: 1 },
     examples: [{ what: "What is in use", line: "mortar qcow2 map vm1.qcow2" }],
     async run({ json, root }, [text]) {
-      const { path, snapshot } = await parseImage(text!);
-      return await withImage(path, { root }, async (image) => {
+      await using places = new ImagePlaces(types);
+      const { path, snapshot } = await places.parse(text!);
+      return await places.with(path, { root }, async (image) => {
         const disk = diskOf(image, snapshot), all: unknown[] = [];
         for await (const { offset, length, kind } of disk.extents(0, disk.size)) {
           if (json) {

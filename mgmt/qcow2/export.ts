@@ -7,10 +7,17 @@ import type { Disk } from "snapshot/qcow2/disk.ts";
 import { Editor } from "snapshot/qcow2/editor.ts";
 import { openImage } from "snapshot/qcow2/image.ts";
 import { openLocalFile } from "snapshot/qcow2/local_file.ts";
+import type { Store } from "snapshot/qcow2/store.ts";
 
 const PIECE = 4 << 20;
 
-/** Writes all of `disk` to a new file; what was begun and failed is removed. */
+/** A file that was made, and how to take it away again. */
+export interface NewFile {
+  readonly store: Store;
+  remove(): Promise<void>;
+}
+
+/** Writes all of `disk` to a new file of this machine; what was begun and failed is removed. */
 export async function exportDisk(
   disk: Disk,
   target: string,
@@ -20,17 +27,27 @@ export async function exportDisk(
   if (await Deno.lstat(target).then(() => true, () => false)) {
     throw new CommandError(`Cannot write ${target}: it exists`);
   }
+  const store = openLocalFile(target, { create: true });
+  await exportTo(disk, { store, remove: () => Deno.remove(target) }, format, progress);
+}
+
+/** The same to a file that was just made, wherever it is. Closes it. */
+export async function exportTo(
+  disk: Disk,
+  target: NewFile,
+  format: "raw" | "qcow2",
+  progress: Progress,
+): Promise<void> {
   try {
-    if (format === "raw") await toRaw(disk, target, progress);
-    else await toImage(disk, target, progress);
+    if (format === "raw") await toRaw(disk, target.store, progress);
+    else await toImage(disk, target.store, progress);
   } catch (error) {
-    await Deno.remove(target).catch(() => {});
+    await target.remove().catch(() => {});
     throw error;
   }
 }
 
-async function toRaw(disk: Disk, target: string, progress: Progress): Promise<void> {
-  const store = openLocalFile(target, { create: true });
+async function toRaw(disk: Disk, store: Store, progress: Progress): Promise<void> {
   try {
     await store.truncate(disk.size);
     const buffers = [new Uint8Array(PIECE), new Uint8Array(PIECE)];
@@ -52,11 +69,10 @@ async function toRaw(disk: Disk, target: string, progress: Progress): Promise<vo
   }
 }
 
-async function toImage(disk: Disk, target: string, progress: Progress): Promise<void> {
-  const store = openLocalFile(target, { create: true });
+async function toImage(disk: Disk, store: Store, progress: Progress): Promise<void> {
   // A guest's disk is a number of sectors; a plain backing file may have left it otherwise.
   await createImage(store, { size: Math.ceil(disk.size / 512) * 512 });
-  const editor = await Editor.open(await openImage({ store, id: target, path: target }));
+  const editor = await Editor.open(await openImage({ store, id: "", path: "" }));
   const buffer = new Uint8Array(PIECE);
   for await (const [at, length] of pieces(disk, progress)) {
     const part = buffer.subarray(0, length);

@@ -16,20 +16,18 @@ export type ReadPart = (offset: number, into: Uint8Array<ArrayBuffer>) => Promis
 
 /** An open file of a volume, which the store owns from then on. */
 export class VolumeStore implements Store {
-  readonly #file: VolumeFile;
   readonly #read: ReadPart;
 
   /** `read` stands in for the file's own, for who wants to hear of what is read. */
   constructor(
-    file: VolumeFile,
+    readonly file: VolumeFile,
     read: ReadPart = (offset, into) => file.read(offset, into.length),
   ) {
-    this.#file = file;
     this.#read = read;
   }
 
   async size(): Promise<number> {
-    return (await this.#file.stat()).size;
+    return (await this.file.stat()).size;
   }
 
   async read(offset: number, into: Uint8Array<ArrayBuffer>): Promise<number> {
@@ -59,20 +57,20 @@ export class VolumeStore implements Store {
   }
 
   write(offset: number, data: Uint8Array<ArrayBuffer>): Promise<void> {
-    return this.#file.write(offset, data);
+    return this.file.write(offset, data);
   }
 
   async truncate(size: number): Promise<void> {
     if (!Number.isSafeInteger(size) || size < 0) throw EINVAL;
-    await this.#file.truncate(size);
+    await this.file.truncate(size);
   }
 
   flush(): Promise<void> {
-    return this.#file.sync({ dataOnly: true });
+    return this.file.sync({ dataOnly: true });
   }
 
   close(): Promise<void> {
-    return this.#file.close();
+    return this.file.close();
   }
 }
 

@@ -1,6 +1,6 @@
 /** What is in qcow2 images, as files: through our mount, a proxy, GlusterFS's client and QEMU. */
 
-import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { Mounts } from "tests/e2e/own_mounts.ts";
 import { must, Process, run, until } from "tests/e2e/process.ts";
@@ -75,12 +75,43 @@ async function noteOn(scene: Scene, path: string): Promise<string> {
   }
 }
 
+/** Runs `mortar qcow2 …` where the volume can be reached. */
+function qcow2(scene: Scene, ...words: string[]) {
+  const argv = scene.mounts.node.space.inside([MORTAR, "qcow2", ...words]);
+  return run(argv, { env: { DENO: Deno.execPath() } });
+}
+
+const IMAGE = "127.0.0.1:v1/images/vm1.qcow2";
+
 async function names(path: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
 }
 
+async function commandsWork(scene: Scene): Promise<void> {
+  const { image, dir, mount } = scene;
+  const monday = await converted(scene, "monday");
+  const must = async (...words: string[]) => {
+    const { code, out, err } = await qcow2(scene, ...words);
+    equal(code, 0, `${words.join(" ")}: ${err}`);
+    return out;
+  };
+  equal(await must("ls", "127.0.0.1:v1/images"), "vm1.qcow2  16.0 MiB\nvm1.qcow2@monday\n");
+  equal(await must("snapshot", "create", IMAGE, "tuesday"), "");
+  await must("export", `${IMAGE}@monday`, `${dir}/here.raw`);
+  await must("export", "--format", "qcow2", `${IMAGE}@monday`, "127.0.0.1:v1/images/there.qcow2");
+  await run(["cmp", `${dir}/here.raw`, monday]).then(({ code }) => equal(code, 0));
+  const compare = ["compare", "-F", "raw", `${mount}/images/there.qcow2`, monday];
+  equal((await run(["qemu-img", ...compare])).code, 0);
+  await must("snapshot", "apply", IMAGE, "monday");
+  equal(await must("check", IMAGE), "nothing is wrong\n");
+  equal((await run(["qemu-img", "check", "-q", image])).code, 0);
+  equal((await run(["qemu-img", "compare", "-F", "raw", image, monday])).code, 0);
+  const { code, err } = await qcow2(scene, "export", IMAGE, "127.0.0.1:v1/images/there.qcow2");
+  deepEqual([code, err], [1, "Cannot write 127.0.0.1:v1/images/there.qcow2: it exists\n"]);
+}
+
 e2e(
-  "features/qcow2: our mount shows disks and snapshots; a guest's file comes out of one",
+  "features/qcow2: our mount shows disks and snapshots, commands change them",
   TOOLS,
   async () => {
     await using scene = await Scene.start();
@@ -105,6 +136,7 @@ e2e(
       await must(["qemu-img", "info", "--output=json", image]),
     );
     for (const [key, value] of Object.entries(info)) deepEqual(told[key], value, key);
+    await commandsWork(scene);
   },
 );
 
@@ -123,6 +155,11 @@ e2e("features/qcow2: beside one who has the image open to write, reads are right
   try {
     const uri = `nbd+unix:///?socket=${socket}`;
     await until("qemu-nbd serves", async () => (await run(["qemu-img", "info", uri])).code === 0);
+    const refused = await qcow2(scene, "snapshot", "create", IMAGE, "now");
+    equal(refused.code, 1);
+    match(refused.err, /^Cannot change .*vm1.qcow2: a program on .* has it open; end that first$/m);
+    const looked = await qcow2(scene, "snapshot", "list", IMAGE);
+    match(looked.err, /vm1.qcow2 is being written to by a program on /);
     for (let pattern = 1; pattern < 4; pattern++) {
       const writes = [`write -q -P ${pattern} 1M 64k`, `write -q -P ${pattern} 14M 64k`, "flush"];
       await must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), uri]);

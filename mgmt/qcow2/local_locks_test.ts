@@ -1,0 +1,26 @@
+import { match, rejects, strictEqual as equal } from "node:assert/strict";
+import { LocalLocks } from "mgmt/qcow2/local_locks.ts";
+import { openLocalFile } from "snapshot/qcow2/local_file.ts";
+import { holdForWriting, writerOf } from "snapshot/qcow2/qemu_locks.ts";
+import { inFolder, io, QEMU, run } from "tests/fakes/qemu_images.ts";
+
+Deno.test("mgmt/qcow2: an image that is held for writing is opened by no other program", {
+  ignore: !QEMU,
+}, () =>
+  inFolder(async (folder) => {
+    await run(folder, "qemu-img", ["create", "-q", "-f", "qcow2", "vm.qcow2", "1M"]);
+    const file = openLocalFile(`${folder}/vm.qcow2`, { writable: true });
+    const other = openLocalFile(`${folder}/vm.qcow2`, { writable: true });
+    try {
+      equal(await writerOf(new LocalLocks(file.fd)), undefined);
+      equal(await holdForWriting(new LocalLocks(file.fd)), undefined);
+      await rejects(io(folder, "vm.qcow2", ["read 0 512"]), /lock/);
+      // In this process, too; and by its own locks nobody is in his own way.
+      match(await holdForWriting(new LocalLocks(other.fd)) ?? "", /another program/);
+      equal(await writerOf(new LocalLocks(file.fd)), "another program");
+    } finally {
+      await file.close();
+      await other.close();
+    }
+    await io(folder, "vm.qcow2", ["write -q 0 512"]);
+  }));
