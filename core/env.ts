@@ -54,12 +54,38 @@ export interface Metrics {
   gauge(name: string, unit: string, read: () => number): void;
 }
 
+/** A descriptor that is waited for. */
+export interface Watch {
+  /** Events of epoll that count from now on; 0: none. */
+  want(events: number): void;
+  /** Waits no longer; before the descriptor is closed. */
+  close(): void;
+}
+
+/** Waits for file descriptors, at a lower price than Deno's own sockets have. */
+export interface Descriptors {
+  /** Resolves when `take` can answer for good. */
+  readonly started: Promise<void>;
+  /** Calls `ready`, which must not fail, as long as any of the events is there that `want` names. */
+  watch(fd: number, ready: (events: number) => void): Watch;
+  /** Takes a socket that Deno waits for; undefined if it has to stay with Deno. */
+  take(fd: number): Taken | undefined;
+}
+
+/** A socket that Deno does not look at. */
+export interface Taken {
+  /** It does again; necessary before Deno closes it. */
+  giveBack(): void;
+}
+
 /** The world outside, handed to every layer. */
 export interface Env {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Absent: Deno's sockets must do. */
+  readonly descriptors?: Descriptors | undefined;
 }
 
 export type LogLevel = "error" | "warn" | "info" | "debug" | "none";
@@ -178,6 +204,11 @@ export class MetricsTable implements Metrics {
 /** The real world: the system's clock and timers, the kernel's randomness, `log`. */
 export function realEnv(log: Log, metrics: Metrics = new MetricsTable()): Env {
   return { clock: realClock, random: realRandom, log, metrics };
+}
+
+/** Lets Deno's loop do what it has to, timers and sockets included, then calls `run` by itself. */
+export function nextTurn(run: () => void): void {
+  setImmediate(run);
 }
 
 /** The system's clock and timers. */

@@ -3,6 +3,7 @@
 import { type Env, type LogLevel, makeLog, MetricsTable, realClock, realEnv } from "core/env.ts";
 import { fopError } from "core/errno.ts";
 import { cstring, sys } from "core/sys/calls.ts";
+import { DescriptorLoop } from "core/sys/descriptor_loop.ts";
 import { setCommandLine, setProcessName } from "core/sys/process_look.ts";
 import { redirectSignal, SIGUSR1, SIGUSR2 } from "core/sys/signals.ts";
 import { plain } from "mgmt/plain.ts";
@@ -50,6 +51,8 @@ export interface DaemonLook {
   readonly comm: string;
   /** Absent: "mortar" and its arguments. */
   readonly commandLine?: readonly string[];
+  /** False where most of what it waits for is Deno's: two loops would take turns for each request. */
+  readonly descriptors?: boolean;
 }
 
 /** A process that runs until a signal ends it. */
@@ -69,7 +72,8 @@ export class Daemon {
    * Opens the log, catches signals, takes the pid file and renames the process. Throws UsageError,
    * CommandError.
    */
-  constructor({ comm, commandLine = ["mortar", ...Deno.args] }: DaemonLook, values: DaemonValues) {
+  constructor(look: DaemonLook, values: DaemonValues) {
+    const { comm, commandLine = ["mortar", ...Deno.args], descriptors = true } = look;
     const level = LEVELS[(values["log-level"] ?? "info").toLowerCase()];
     if (!level) {
       throw new UsageError(
@@ -84,7 +88,8 @@ export class Daemon {
     const write = this.#log
       ? (line: string) => this.#log!.write(line)
       : (line: string) => void writeAll(Deno.stderr, line);
-    this.env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
+    const env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
+    this.env = descriptors ? { ...env, descriptors: new DescriptorLoop(env) } : env;
     this.#catchSignals();
     if (values["pid-file"] !== undefined) this.#takePidFile(values["pid-file"]);
     setProcessName(comm);

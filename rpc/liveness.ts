@@ -25,17 +25,24 @@ const size = new Uint32Array(1);
  * chance gets the same times, which does no harm. Answers false if none was found.
  */
 export function keepLively(localPort: number, peerPort: number): boolean {
-  let found = false;
-  for (let fd = 3, gap = 0; fd < FDS_MAX && gap < GAP_MAX; fd++, gap++) {
-    const peer = portOf(sys.getpeername, fd);
-    if (peer === undefined) continue;
-    gap = 0;
-    if (peer !== peerPort || portOf(sys.getsockname, fd) !== localPort) continue;
+  const found = socketsBetween(localPort, peerPort);
+  for (const fd of found) {
     set(fd, TCP_KEEPIDLE, KEEPIDLE_SEC);
     set(fd, TCP_KEEPINTVL, KEEPINTVL_SEC);
     set(fd, TCP_KEEPCNT, KEEPCNT);
     set(fd, TCP_USER_TIMEOUT, USER_TIMEOUT_MS);
-    found = true;
+  }
+  return found.length > 0;
+}
+
+/** Descriptors of the TCP sockets of this process that have these ports. */
+export function socketsBetween(localPort: number, peerPort: number): number[] {
+  const found: number[] = [];
+  for (let fd = 3, gap = 0; fd < FDS_MAX && gap < GAP_MAX; fd++, gap++) {
+    const peer = portOf(sys.getpeername, fd);
+    if (peer === undefined) continue;
+    gap = 0;
+    if (peer === peerPort && portOf(sys.getsockname, fd) === localPort) found.push(fd);
   }
   return found;
 }

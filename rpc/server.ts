@@ -43,7 +43,7 @@ export class Listener {
   constructor(endpoint: Endpoint, env: Env, options: ListenerOptions) {
     this.#env = env;
     this.#options = options;
-    this.#acceptor = listenOn(endpoint, options.socket);
+    this.#acceptor = listenOn(endpoint, { descriptors: env.descriptors, ...options.socket });
     this.#acceptAll();
   }
 

@@ -3,8 +3,10 @@
  * node:tls or a loop over raw sockets would be others.
  */
 
+import type { Descriptors } from "core/env.ts";
 import { listenPrivately } from "core/sys/private_socket.ts";
-import { keepLively } from "rpc/liveness.ts";
+import { DirectSocket } from "rpc/direct_socket.ts";
+import { keepLively, socketsBetween } from "rpc/liveness.ts";
 
 /** One end of a stream of bytes. */
 export interface Transport {
@@ -48,6 +50,8 @@ export interface Acceptor {
 export interface SocketOptions {
   /** Lets the kernel notice peers that vanished. */
   readonly keepAlive?: boolean | undefined;
+  /** Waits for TCP sockets in place of Deno, where it can. */
+  readonly descriptors?: Descriptors | undefined;
 }
 
 /** The text of an endpoint, as in `PeerAddress.text`. */
@@ -70,6 +74,7 @@ export async function connectTo(
     return new SocketTransport(conn, unixPeer(endpoint.path));
   }
   const { host: hostname, port } = endpoint;
+  await options.descriptors?.started;
   const conn = await Deno.connect({ hostname, port, ...(signal && { signal }) });
   return tcpTransport(conn, options);
 }
@@ -83,7 +88,8 @@ export function listenOn(endpoint: Endpoint, options: SocketOptions = {}): Accep
   }
   const listener = Deno.listen({ hostname: endpoint.host, port: endpoint.port });
   const real = { ...endpoint, port: listener.addr.port };
-  return new SocketAcceptor(listener, real, (conn) => tcpTransport(conn, options));
+  const started = options.descriptors?.started;
+  return new SocketAcceptor(listener, real, (conn) => tcpTransport(conn, options), started);
 }
 
 /** Removes the unix socket at `path` if nobody listens on it: a process that was killed left it. */
@@ -114,13 +120,26 @@ function tcpTransport(conn: Deno.TcpConn, options: SocketOptions): Transport {
     address: plainAddress(conn.localAddr.hostname),
     port: conn.localAddr.port,
   };
-  return new SocketTransport(conn, {
+  const peer: PeerAddress = {
     kind: "tcp",
     address,
     port,
     text: hostPort(address, port),
     reached,
-  });
+  };
+  return directly(conn, peer, options) ?? new SocketTransport(conn, peer);
+}
+
+// Not where two sockets have the same ports at other addresses.
+function directly(
+  conn: Deno.TcpConn,
+  peer: PeerAddress,
+  { descriptors }: SocketOptions,
+): Transport | undefined {
+  if (!descriptors) return undefined;
+  const [fd, another] = socketsBetween(conn.localAddr.port, conn.remoteAddr.port);
+  if (fd === undefined || another !== undefined) return undefined;
+  return DirectSocket.of(conn, peer, fd, descriptors);
 }
 
 // A listener on [::] sees IPv4 peers in their mapped form; rules about addresses mean the plain one.
@@ -160,12 +179,15 @@ class SocketAcceptor<C extends Deno.Conn> implements Acceptor {
     listener: { accept(): Promise<C>; close(): void },
     readonly endpoint: Endpoint,
     wrap: (conn: C) => Transport,
+    /** Nobody is accepted before. */
+    private readonly started?: Promise<void>,
   ) {
     this.#listener = listener;
     this.#wrap = wrap;
   }
 
   async accept(): Promise<Transport | null> {
+    await this.started;
     while (this.#open) {
       try {
         return this.#wrap(await this.#listener.accept());

@@ -13,20 +13,25 @@
  * is not as expected, `of` answers undefined, and other ways must do.
  */
 
-import type { Clock } from "core/env.ts";
+import type { Clock, Taken } from "core/env.ts";
 import { decodeName } from "core/lib/bytes.ts";
 import { AT_FDCWD, cstring, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import {
+  ADD,
+  control,
+  DEL,
+  EPOLLET,
+  EPOLLIN,
+  EPOLLOUT,
+  EPOLLRDHUP,
+  newEpoll,
+} from "core/sys/epoll.ts";
 
-const EPOLL_CLOEXEC = O_CLOEXEC;
-const ADD = 1, DEL = 2;
-const EPOLLIN = 1, EPOLLOUT = 4, EPOLLRDHUP = 0x2000, EPOLLET = 0x80000000;
 /** What Deno registers its sockets for. */
 const DENOS = EPOLLIN + EPOLLOUT + EPOLLRDHUP + EPOLLET;
-/** Size of an event, and where its number is: packed on x86 alone. */
-const EVENT = Deno.build.arch === "x86_64" ? 12 : 16, DATA_AT = EVENT - 8;
 const AF_UNIX = 1, SOCK_STREAM = 1;
-/** Deno makes its epoll before anything else; sockets may have any number. */
-const EPOLLS_MAX = 64, FDS_MAX = 16384;
+/** Deno makes its epoll before anything else, but tests run in one process with others. */
+const EPOLLS_MAX = 4096, FDS_MAX = 16384;
 const EPOLL_LINK = "anon_inode:[eventpoll]";
 const INFO_MAX = 1 << 20;
 /** Milliseconds after which a wait that should be over shows that this does not work here. */
@@ -55,7 +60,7 @@ export class Readable {
     this.#near = near;
     this.#far = far;
     for (const { fd } of [near, far]) control(deno, DEL, fd);
-    control(deno, ADD, epoll, EPOLLIN + EPOLLET, near.number);
+    this.resume();
     sys.write(far.fd, this.#byte, 1);
   }
 
@@ -72,7 +77,7 @@ export class Readable {
   static async #make(): Promise<Readable | undefined> {
     const { near, far, path } = await connected();
     const found = denosEpoll([socketTo(path, sys.getpeername), socketTo(path, sys.getsockname)]);
-    const epoll = found ? sys.epollCreate(EPOLL_CLOEXEC) : -1;
+    const epoll = found ? newEpoll() : -1;
     if (found && epoll >= 0) {
       const [one, other] = found.sockets;
       return new Readable(
@@ -95,6 +100,28 @@ export class Readable {
     const count = await this.#near.conn.read(this.#room);
     if (count !== 1) throw new Error("Cannot wait for a descriptor: its socket was touched");
     sys.write(this.#far.fd, this.#byte, 1);
+  }
+
+  /** Deno's epoll: it can be read itself while Deno has something to do. */
+  get deno(): number {
+    return this.#deno;
+  }
+
+  /** No wait is over until `resume`: somebody waits for the descriptor in another way. */
+  pause(): void {
+    control(this.#deno, DEL, this.#epoll);
+  }
+
+  /** What came since `pause` counts. */
+  resume(): void {
+    control(this.#deno, ADD, this.#epoll, EPOLLIN + EPOLLET, this.#near.number);
+  }
+
+  /** Takes a socket away from Deno; undefined if Deno has it not. Nothing of Deno's may wait for it. */
+  take(fd: number): Taken | undefined {
+    const number = numberOf(fd, readInfo(this.#deno));
+    if (number === undefined || !control(this.#deno, DEL, fd)) return undefined;
+    return { giveBack: () => void control(this.#deno, ADD, fd, DENOS, number) };
   }
 
   /** Ends it; a wait fails. */
@@ -130,14 +157,6 @@ export class Readable {
       for (const fd of [one, other]) sys.close(fd);
     }
   }
-}
-
-function control(epoll: number, what: number, fd: number, events = 0, number = 0n): boolean {
-  const event = new Uint8Array(EVENT);
-  const view = new DataView(event.buffer);
-  view.setUint32(0, events, true);
-  view.setBigUint64(DATA_AT, number, true);
-  return sys.epollCtl(epoll, what, fd, event) >= 0;
 }
 
 // Two ends of a connection, which can be told by `path`.
@@ -177,12 +196,18 @@ function denosEpoll(fds: readonly number[]) {
     if (size < 0 || decodeName(link.subarray(0, size)) !== EPOLL_LINK) continue;
     const info = readInfo(epoll);
     const sockets = fds.flatMap((fd) => {
-      const line = new RegExp(`^tfd:\\s*${fd} events:.* data:\\s*([0-9a-f]+)`, "m").exec(info);
-      return line ? [{ fd, number: BigInt(`0x${line[1]}`) }] : [];
+      const number = numberOf(fd, info);
+      return number === undefined ? [] : [{ fd, number }];
     });
     if (sockets.length === fds.length) return { epoll, sockets };
   }
   return undefined;
+}
+
+// What an epoll, of which the kernel tells `info`, calls a descriptor.
+function numberOf(fd: number, info: string): bigint | undefined {
+  const line = new RegExp(`^tfd:\\s*${fd} events:.* data:\\s*([0-9a-f]+)`, "m").exec(info);
+  return line ? BigInt(`0x${line[1]}`) : undefined;
 }
 
 function readInfo(epoll: number): string {

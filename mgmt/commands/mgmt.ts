@@ -152,7 +152,7 @@ export async function runManagement(
   const nbd = values.nbd.map((each) => nbdEndpoint(each, "--nbd"));
   if (values.volfiles !== undefined) checkDirectory(values.volfiles);
   if (values.daemon) return await detach(places, values);
-  const daemon = new Daemon(look, values);
+  const daemon = new Daemon({ descriptors: false, ...look }, values);
   const { env } = daemon;
   let manager: ManagementDaemon | undefined;
   let web: HttpServer | undefined;
