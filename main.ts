@@ -25,6 +25,15 @@ const ROLES: Readonly<Record<string, () => Promise<Commands>>> = {
 
 /** Commands that run in this process, of groups that the management daemon has otherwise. */
 const LOCAL: Readonly<Record<string, (globals: Globals) => Promise<Commands>>> = {
+  "snapshot check": async (globals) => [
+    (await import("mgmt/commands/snapshot_check.ts")).snapshotCheck(globals),
+  ],
+  "snapshot send": async (globals) => [
+    (await import("mgmt/commands/snapshot_send.ts")).snapshotSend(await types(), globals),
+  ],
+  "snapshot receive": async (globals) => [
+    (await import("mgmt/commands/snapshot_receive.ts")).snapshotReceive(await types(), globals),
+  ],
   "snapshot export": async (globals) => [
     (await import("mgmt/commands/snapshot_export.ts")).snapshotExport(await types(), globals),
   ],

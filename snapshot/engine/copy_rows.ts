@@ -4,6 +4,7 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { type Gfid, gfidFromBytes } from "core/inode.ts";
 import type { Extent } from "snapshot/engine/store.ts";
 
 /** A place in the rows of one table, in an order that stays while others go. */
@@ -11,6 +12,13 @@ export interface RowPlace {
   readonly epoch: number;
   /** Number of the inode, or of the directory. */
   readonly inode: number;
+}
+
+/** How much of a segment is in use. */
+export interface SegmentUse {
+  readonly segment: number;
+  readonly live: number;
+  readonly used: number;
 }
 
 /** Beyond the epochs of what is on its way are those of what it took the place of, until that goes. */
@@ -46,6 +54,22 @@ export class CopyRows {
     const row = this.#statement("SELECT state FROM inode_version WHERE inode = ? AND epoch = ?")
       .get(inode, epoch);
     return row && row["state"] as Uint8Array;
+  }
+
+  /** The gfid of a number; undefined: there is none that makes sense. */
+  gfidOf(inode: number): Gfid | undefined {
+    const bytes = this.#statement("SELECT gfid FROM inode WHERE id = ?").get(inode)?.["gfid"];
+    return bytes instanceof Uint8Array && bytes.length === 16 ? gfidFromBytes(bytes) : undefined;
+  }
+
+  /** Bytes of each segment: as they are counted, and as rows name them. */
+  segmentsUsed(segmentBytes: number, unit: number): SegmentUse[] {
+    return this.#statement(
+      "SELECT coalesce(s.id, e.id) AS segment, coalesce(s.live, 0) AS live, " +
+        `coalesce(e.used, 0) AS used FROM segment s FULL JOIN (SELECT ` +
+        `place / ${segmentBytes} + 1 AS id, sum(units) * ${unit} AS used FROM extent WHERE place >= 0 ` +
+        "GROUP BY 1) e ON e.id = s.id",
+    ).all() as unknown as SegmentUse[];
   }
 
   /** Rows of data of one epoch that begin from `start` to before `end`, in units. */

@@ -121,7 +121,7 @@ e2e(
           `${name} is reached`,
           async () => (await run(["ls", `${root}/.snaps/${name}`])).code === 0,
         );
-        equal(await told(name), sums, `${name} after round ${round}: ${damage.join("; ")}`);
+        equal(await told(name), sums, `${name} after round ${round}: ${JSON.stringify(damage)}`);
       }
     }
     equal(epoch, ROUNDS * SNAPSHOTS);

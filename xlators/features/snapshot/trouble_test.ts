@@ -143,8 +143,8 @@ test("a check names old data that is damaged or missing, and what no row names",
   await Deno.writeTextFile(`${history}/segments/0`, "x");
   const { damage, leftovers } = await check(history);
   equal(damage.length, 2);
-  match(damage[0]!, /bytes 0\+4096, epoch 1, cannot be read from segments\/1/);
-  match(damage[1]!, /kept\/.* is not there/);
+  match(damage[0]!.what, /bytes 0\+4096 of epoch 1 cannot be read from segments\/1/);
+  match(damage[1]!.what, /kept\/.* is not there/);
   deepEqual([...leftovers].sort(), ["kept/other: no row names it", "segments/0: no row names it"]);
 });
 
