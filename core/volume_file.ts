@@ -1,7 +1,7 @@
 /** An open file of a `Volume`. */
 
 import type { Call, LkOwner } from "core/call.ts";
-import { EBADF, ENODATA, FopError } from "core/errno.ts";
+import { EBADF, ENODATA, ENXIO, FopError } from "core/errno.ts";
 import type { ActiveLock, Flock, LockType } from "core/fops.ts";
 import type { Iatt, Timespec } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
@@ -181,6 +181,17 @@ export class VolumeFile implements AsyncDisposable {
   async getXattr(name: string): Promise<Uint8Array> {
     const { xattrs } = await this.#top.fgetxattr(this.#call, { fd: this.#fd(), name });
     return xattrValue(xattrs, name);
+  }
+
+  /** The same before `end`, which is the answer if there is none. */
+  async seekBefore(end: number, offset: number, what: "data" | "hole"): Promise<number> {
+    try {
+      return Math.min(end, await this.seek(offset, what));
+    } catch (error) {
+      // Only a hole up to the file's end follows.
+      if (ENXIO.matches(error)) return end;
+      throw error;
+    }
   }
 
   /** Copies within the volume, and answers how many bytes there were to copy. */

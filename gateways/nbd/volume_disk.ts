@@ -105,10 +105,10 @@ export class VolumeDisk implements Disk {
     const extents: Extent[] = [];
     const end = offset + length;
     for (let at = offset; at < end && extents.length < RUNS_MAX;) {
-      const data = await this.#next(at, "data", end);
+      const data = await this.#file.seekBefore(end, at, "data");
       if (data > at) extents.push({ length: data - at, flags: HOLE | ZERO });
       if (data >= end) break;
-      const hole = await this.#next(data, "hole", end);
+      const hole = await this.#file.seekBefore(end, data, "hole");
       if (hole <= data) throw EIO;
       extents.push({ length: hole - data, flags: 0 });
       at = hole;
@@ -133,15 +133,5 @@ export class VolumeDisk implements Disk {
     reach(Math.min(end, next), 0);
     // What is not answered, clients ask again.
     return extents;
-  }
-
-  async #next(from: number, what: "data" | "hole", end: number): Promise<number> {
-    try {
-      return Math.min(end, await this.#file.seek(from, what));
-    } catch (error) {
-      // Only a hole up to the end follows.
-      if (ENXIO.matches(error)) return end;
-      throw error;
-    }
   }
 }

@@ -4,6 +4,7 @@ import type {
   ChangesPage,
   FileClone,
   FoundInode,
+  HistoryOrders,
   HistoryReader,
   HistoryUsage,
   NameIn,
@@ -141,11 +142,7 @@ export class HistoryBrick implements AskedBrick {
 
   /** See `HistoryOrders.changedRanges`. */
   async changedRanges(
-    old: string,
-    now: string | undefined,
-    gfid: Gfid,
-    from: number,
-    count: number,
+    ...[old, now, gfid, from, count]: Parameters<HistoryOrders["changedRanges"]>
   ): Promise<RangesPage> {
     const { page, ...done } = await this.#ask(historyRanges, { old, now, gfid, from, count });
     return this.#told(done, page);

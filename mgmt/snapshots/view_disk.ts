@@ -1,6 +1,6 @@
 /** A file of a volume, or of a snapshot of one, as a disk that can be written elsewhere. */
 
-import { EIO, ENXIO } from "core/errno.ts";
+import { EIO } from "core/errno.ts";
 import type { VolumeFile } from "core/volume_file.ts";
 import { type Disk, type Extent, RawDisk } from "snapshot/qcow2/disk.ts";
 import { VolumeStore } from "snapshot/qcow2/volume_files.ts";
@@ -27,24 +27,14 @@ export class ViewDisk implements Disk {
   async *extents(offset: number, end: number): AsyncGenerator<Extent> {
     const until = Math.max(offset, Math.min(end, this.size));
     for (let at = offset; at < until;) {
-      const data = await this.#next(at, "data", until);
+      const data = await this.#file.seekBefore(until, at, "data");
       if (data > at) yield { offset: at, length: data - at, kind: "hole" };
       if (data >= until) break;
-      const hole = await this.#next(data, "hole", until);
+      const hole = await this.#file.seekBefore(until, data, "hole");
       if (hole <= data) throw EIO;
       yield { offset: data, length: hole - data, kind: "data" };
       at = hole;
     }
     if (end > until) yield { offset: until, length: end - until, kind: "hole" };
-  }
-
-  async #next(from: number, what: "data" | "hole", until: number): Promise<number> {
-    try {
-      return Math.min(until, await this.#file.seek(from, what));
-    } catch (error) {
-      // Only a hole up to the end follows.
-      if (ENXIO.matches(error)) return until;
-      throw error;
-    }
   }
 }

@@ -2,7 +2,7 @@
 
 import type { Xlator } from "core/xlator.ts";
 import { node } from "tests/fakes/node.ts";
-import type { TestBrick } from "tests/fakes/posix_brick.ts";
+import { IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
 import { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 /** How it is: by default without a wait for the disk, and `.snaps` is not listed. */
@@ -23,4 +23,25 @@ export async function snapshotLayer(
   });
   await layer.start();
   return layer;
+}
+
+/** A test of the layer on a brick of its own; both go with it. */
+export function testOfLayer(
+  name: string,
+  body: (layer: Snapshot, brick: TestBrick) => Promise<void>,
+): void {
+  Deno.test({
+    name: `features/snapshot: ${name}`,
+    ignore: !IS_ROOT,
+    async fn() {
+      const brick = await TestBrick.start();
+      const layer = await snapshotLayer(brick);
+      try {
+        await body(layer, brick);
+      } finally {
+        await layer.stop();
+        await brick.remove();
+      }
+    },
+  });
 }

@@ -2,33 +2,27 @@ import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "nod
 import { ROOT } from "core/call.ts";
 import { EINVAL, ENOENT } from "core/errno.ts";
 import { O_RDWR } from "core/fops.ts";
-import type { ChangedInode, ChangedName, RangesPage } from "core/history_orders.ts";
+import type { ChangedInode, ChangedName, ChangesPage, RangesPage } from "core/history_orders.ts";
 import { Fd, type Inode, ROOT_GFID } from "core/inode.ts";
 import { ptr, Xdata } from "core/xdata.ts";
-import { gfidReq, IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
-import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
+import { gfidReq, type TestBrick } from "tests/fakes/posix_brick.ts";
+import { testOfLayer } from "tests/fakes/snapshot_layer.ts";
 import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 /** A brick with its history. */
-class Place implements AsyncDisposable {
+class Place {
   #epoch = 0;
 
-  private constructor(readonly brick: TestBrick, readonly layer: Snapshot) {}
-
-  static async start(): Promise<Place> {
-    const brick = await TestBrick.start();
-    return new Place(brick, await snapshotLayer(brick));
-  }
+  constructor(readonly layer: Snapshot, readonly brick: TestBrick) {}
 
   get root(): Inode {
     return this.brick.root;
   }
 
   async take(id: string): Promise<void> {
-    const epoch = ++this.#epoch;
-    await this.layer.histories.take(undefined, {
-      ...{ id, kind: "snapshot", file: undefined, epoch, name: id, created: 0, active: true },
-    });
+    const epoch = ++this.#epoch, kind = "snapshot", file = undefined;
+    const reader = { id, kind, file, epoch, name: id, created: 0, active: true } as const;
+    await this.layer.histories.take(undefined, reader);
   }
 
   async make(name: string, text: string): Promise<Inode> {
@@ -47,30 +41,17 @@ class Place implements AsyncDisposable {
   async changes(old: string, now?: string) {
     const inodes = new Map<string, ChangedInode>(), names: ChangedName[] = [];
     for (let after: string | undefined = ""; after !== undefined;) {
-      const page: Awaited<ReturnType<Snapshot["histories"]["changes"]>> = await this.layer.histories
-        .changes(old, now, after, 1);
+      const page: ChangesPage = await this.layer.histories.changes(old, now, after, 1);
       for (const inode of page.inodes) inodes.set(inode.gfid, inode);
       names.push(...page.names);
       after = page.next;
     }
     return { inodes, names };
   }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.layer.stop();
-    await this.brick.remove();
-  }
 }
 
 function test(name: string, body: (place: Place) => Promise<void>): void {
-  Deno.test({
-    name: `features/snapshot: ${name}`,
-    ignore: !IS_ROOT,
-    fn: async () => {
-      await using place = await Place.start();
-      await body(place);
-    },
-  });
+  testOfLayer(name, (layer, brick) => body(new Place(layer, brick)));
 }
 
 test("of what did not change since a snapshot nothing is told", async (place) => {
