@@ -6,7 +6,6 @@
 
 import { fopError } from "core/errno.ts";
 import { sys } from "core/sys/calls.ts";
-import { shownName } from "mgmt/file/listing.ts";
 import type { ByteLocks } from "snapshot/qcow2/qemu_locks.ts";
 
 const F_OFD_GETLK = 36, F_OFD_SETLK = 37;
@@ -55,7 +54,7 @@ async function holderOf(file: Deno.FileInfo, at: number): Promise<string | undef
         const info = await Deno.readTextFile(`/proc/${pid}/fdinfo/${fd}`);
         if (!info.split("\n").some((line) => isLockOf(line, at))) continue;
         const name = await Deno.readTextFile(`/proc/${pid}/comm`);
-        return `${shownName(name.trim())} (process ${pid})`;
+        return `${name.trim()} (process ${pid})`;
       }
     } catch {
       // Gone meanwhile, or somebody else's.

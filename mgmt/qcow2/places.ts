@@ -13,7 +13,6 @@ import { shownName } from "mgmt/file/listing.ts";
 import { complain, Session } from "mgmt/file/session.ts";
 import type { NewFile } from "mgmt/qcow2/export.ts";
 import { LocalLocks } from "mgmt/qcow2/local_locks.ts";
-import { VolumeLocks } from "mgmt/qcow2/volume_locks.ts";
 import { Qcow2Error } from "snapshot/qcow2/failures.ts";
 import { looksLikeQcow2 } from "snapshot/qcow2/header.ts";
 import { type Image, openImage, type OpenOptions } from "snapshot/qcow2/image.ts";
@@ -22,6 +21,7 @@ import { type ByteLocks, holdForWriting, writerOf } from "snapshot/qcow2/qemu_lo
 import { type ImageFile, LocalResolver, type Resolver } from "snapshot/qcow2/resolve.ts";
 import type { Store } from "snapshot/qcow2/store.ts";
 import { VolumeResolver, VolumeStore } from "snapshot/qcow2/volume_files.ts";
+import { VolumeLocks } from "snapshot/qcow2/volume_locks.ts";
 
 /** Where an image is, and which of its snapshots is meant. */
 export interface ImageName {
@@ -222,12 +222,18 @@ async function look({ store }: ImageFile, text: string, writable: boolean): Prom
     if (!writable) {
       const writer = await writerOf(locks);
       if (writer === undefined) return;
-      complain(`${text} is being written to by ${writer}: what that keeps in memory is not seen\n`);
+      complain(
+        `${text} is being written to by ${
+          shownName(writer)
+        }: what that keeps in memory is not seen\n`,
+      );
       return;
     }
     const holder = await holdForWriting(locks);
     if (holder === undefined) return;
-    throw new CommandError(`Cannot change ${text}: ${holder} has it open; end that first`);
+    throw new CommandError(
+      `Cannot change ${text}: ${shownName(holder)} has it open; end that first`,
+    );
   } catch (error) {
     if (writable || error instanceof CommandError) {
       await store.close();

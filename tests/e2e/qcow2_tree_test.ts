@@ -83,6 +83,20 @@ function qcow2(scene: Scene, ...words: string[]) {
 
 const IMAGE = "127.0.0.1:v1/images/vm1.qcow2";
 
+/** Writes a part of a disk. */
+function write(path: string) {
+  return run([
+    "dd",
+    "if=/dev/urandom",
+    `of=${path}`,
+    "bs=64k",
+    "count=9",
+    "seek=3",
+    "status=none",
+    "conv=notrunc,fsync",
+  ]);
+}
+
 async function names(path: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
 }
@@ -140,42 +154,58 @@ e2e(
   },
 );
 
-e2e("features/qcow2: beside one who has the image open to write, reads are right", [
-  ...TOOLS,
-  "qemu-nbd",
-], async () => {
-  await using scene = await Scene.start();
-  const { inside, image } = scene;
-  const before = await converted(scene, "monday");
-  const socket = `${scene.dir}/nbd.sock`;
-  const holder = new Process(
-    ["qemu-nbd", "-f", "qcow2", "-k", socket, "-t", "--cache=writeback", image],
-    `${scene.dir}/nbd.log`,
-  );
-  try {
-    const uri = `nbd+unix:///?socket=${socket}`;
-    await until("qemu-nbd serves", async () => (await run(["qemu-img", "info", uri])).code === 0);
-    const refused = await qcow2(scene, "snapshot", "create", IMAGE, "now");
-    equal(refused.code, 1);
-    match(refused.err, /^Cannot change .*vm1.qcow2: a program on .* has it open; end that first$/m);
-    const looked = await qcow2(scene, "snapshot", "list", IMAGE);
-    match(looked.err, /vm1.qcow2 is being written to by a program on /);
-    for (let pattern = 1; pattern < 4; pattern++) {
-      const writes = [`write -q -P ${pattern} 1M 64k`, `write -q -P ${pattern} 14M 64k`, "flush"];
-      await must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), uri]);
-      await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
-      await until("what was flushed is seen", async () => {
-        using file = await Deno.open(`${inside}/disk.raw`);
-        await file.seek(14 * MIB, Deno.SeekMode.Start);
-        const byte = new Uint8Array(1);
-        await file.read(byte);
-        return byte[0] === pattern;
+e2e(
+  "features/qcow2: beside one who writes to the image reads are right, and after him it can be written",
+  [
+    ...TOOLS,
+    "qemu-nbd",
+  ],
+  async () => {
+    await using scene = await Scene.start();
+    const { inside, image } = scene;
+    const before = await converted(scene, "monday");
+    const socket = `${scene.dir}/nbd.sock`;
+    const holder = new Process(
+      ["qemu-nbd", "-f", "qcow2", "-k", socket, "-t", "--cache=writeback", image],
+      `${scene.dir}/nbd.log`,
+    );
+    try {
+      const uri = `nbd+unix:///?socket=${socket}`;
+      await until("qemu-nbd serves", async () => (await run(["qemu-img", "info", uri])).code === 0);
+      const refused = await qcow2(scene, "snapshot", "create", IMAGE, "now");
+      equal(refused.code, 1);
+      match(
+        refused.err,
+        /^Cannot change .*vm1.qcow2: a program on .* has it open; end that first$/m,
+      );
+      const looked = await qcow2(scene, "snapshot", "list", IMAGE);
+      match(looked.err, /vm1.qcow2 is being written to by a program on /);
+      for (let pattern = 1; pattern < 4; pattern++) {
+        const writes = [`write -q -P ${pattern} 1M 64k`, `write -q -P ${pattern} 14M 64k`, "flush"];
+        await must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), uri]);
+        await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
+        await until("what was flushed is seen", async () => {
+          using file = await Deno.open(`${inside}/disk.raw`);
+          await file.seek(14 * MIB, Deno.SeekMode.Start);
+          const byte = new Uint8Array(1);
+          await file.read(byte);
+          return byte[0] === pattern;
+        });
+      }
+      await scene.mounts.node.must("volume set v1 features.qcow2-write on");
+      await until("the disk may be written", async () => {
+        return ((await Deno.stat(`${inside}/disk.raw`)).mode! & 0o200) !== 0;
       });
+      match((await write(`${inside}/disk.raw`)).err, /Device or resource busy/);
+    } finally {
+      await holder.end("SIGTERM");
     }
-  } finally {
-    await holder.end("SIGTERM");
-  }
-});
+    equal((await write(`${inside}/disk.raw`)).err, "");
+    await must(["qemu-img", "check", "-q", image]);
+    await must(["cmp", `${inside}/disk.raw`, await converted(scene)]);
+    await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
+  },
+);
 
 /** A proxy of the scene's volume, signed in. */
 async function startProxy(scene: Scene): Promise<Process> {

@@ -1,7 +1,17 @@
-/** What each fop answers for an inode of the tree. What would change something is refused. */
+/** What each fop answers for an inode of the tree. What would change something but a disk that may be written is refused. */
 
 import type { Call } from "core/call.ts";
-import { EACCES, EINVAL, EISDIR, ENODATA, ENOENT, ENOTDIR, EOPNOTSUPP, EROFS } from "core/errno.ts";
+import {
+  EACCES,
+  EFBIG,
+  EINVAL,
+  EISDIR,
+  ENODATA,
+  ENOENT,
+  ENOTDIR,
+  EOPNOTSUPP,
+  EROFS,
+} from "core/errno.ts";
 import {
   type Args,
   type DirentPlus,
@@ -19,6 +29,7 @@ import type { Xlator } from "core/xlator.ts";
 import { inoOf, kindGfid } from "xlators/features/qcow2/gfids.ts";
 import { isDisk, isFolder, type Place } from "xlators/features/qcow2/places.ts";
 import type { Entry, Tree } from "xlators/features/qcow2/tree.ts";
+import type { Writer, Writers } from "xlators/features/qcow2/writers.ts";
 
 const R_OK = 4, W_OK = 2;
 const READ_MAX = 256 << 20;
@@ -30,6 +41,8 @@ class TreeFd extends Fd {
     inode: Inode,
     flags: number,
     readonly content: {
+      /** Of a disk that was opened for writing. */
+      readonly writer?: Writer;
       /** Of a file that is no disk, as it was when it was opened. */
       readonly text?: Uint8Array<ArrayBuffer>;
       /** Of a directory that stands for one of the volume: that one. */
@@ -51,6 +64,9 @@ export interface FopParts {
   readonly inodeOf: (place: Place) => Inode;
   /** Name of the tree's top in the root, where it is not to be found once more. */
   readonly topName: () => string;
+  readonly writers: Writers;
+  /** Whether disks may be written. */
+  readonly mayWrite: () => boolean;
 }
 
 /** See the head of this file. */
@@ -71,6 +87,10 @@ export class TreeFops {
     inode: Inode,
     place: Place,
   ): Promise<unknown> {
+    const { fd } = args as { fd?: Fd };
+    const writer = fd instanceof TreeFd ? fd.content.writer : undefined;
+    const written = writer && await this.#write(fop, args, writer);
+    if (written) return written;
     switch (fop) {
       case "lookup":
         return await this.#lookup(call, args as Args<"lookup">, inode, place);
@@ -118,6 +138,40 @@ export class TreeFops {
     }
   }
 
+  // Undefined: it is no fop that writes.
+  async #write(fop: FopName, args: unknown, writer: Writer): Promise<unknown> {
+    const { editor } = writer;
+    const nothing = { pre: undefined, post: undefined };
+    switch (fop) {
+      case "writev": {
+        const { offset, data } = args as Args<"writev">;
+        if (!(Number.isSafeInteger(offset) && offset >= 0)) throw EINVAL;
+        if (offset + data.length > editor.image.disk.size) throw EFBIG;
+        // A view into what was received, whatever it lies in.
+        await editor.write(offset, data as Uint8Array<ArrayBuffer>);
+        return nothing;
+      }
+      case "discard":
+      case "zerofill": {
+        const { offset, size } = args as Args<"discard">;
+        if (!(Number.isSafeInteger(offset) && offset >= 0 && size > 0)) throw EINVAL;
+        const length = Math.min(size, editor.image.disk.size - offset);
+        if (length <= 0) throw EFBIG;
+        await (fop === "discard" ? editor.discard(offset, length) : editor.zero(offset, length));
+        return nothing;
+      }
+      case "fsync":
+      case "flush":
+        await editor.flush();
+        return fop === "fsync" ? nothing : DONE;
+      case "release":
+        await this.#parts.writers.close(writer);
+        return DONE;
+      default:
+        return undefined;
+    }
+  }
+
   async #lookup(
     call: Call,
     { parent, name }: Args<"lookup">,
@@ -141,8 +195,16 @@ export class TreeFops {
 
   async #open(call: Call, flags: number, inode: Inode, place: Place): Promise<Reply<"open">> {
     if (isFolder(place)) throw EISDIR;
-    if (flags & (O_ACCMODE | O_TRUNC)) throw EROFS;
+    const { writers, mayWrite, child } = this.#parts, { source } = place;
+    if (flags & O_TRUNC) throw EROFS;
+    if (flags & O_ACCMODE) {
+      if (place.kind !== "disk" || !mayWrite()) throw EROFS;
+      await child.access(call, { inode: source.inode, mask: W_OK });
+    }
     await this.#tree.allow(call, place);
+    if (flags & O_ACCMODE) {
+      return { fd: new TreeFd(inode, flags, { writer: await writers.open(call, source) }) };
+    }
     if (isDisk(place)) return { fd: new TreeFd(inode, flags, {}) };
     return { fd: new TreeFd(inode, flags, { text: await this.#tree.text(call, place) }) };
   }
@@ -170,8 +232,8 @@ export class TreeFops {
     // Nothing was opened: nobody asked whether the caller may.
     if (!own) await this.#tree.allow(call, place);
     if (isDisk(place)) {
-      const { data, stat } = await this.#tree.read(call, place, fd.inode.gfid, offset, size);
-      return { data, stat, eof: offset + data.length >= stat.size };
+      const { data, size: all } = await this.#tree.read(call, place, offset, size);
+      return { data, stat: undefined, eof: offset + data.length >= all };
     }
     const text = own?.content.text ?? await this.#tree.text(call, place);
     const data = text.slice(offset, offset + size);
@@ -179,13 +241,13 @@ export class TreeFops {
   }
 
   async #access(call: Call, mask: number, place: Place): Promise<Reply<"access">> {
-    if (mask & W_OK) throw EROFS;
     const { inode } = place.source;
+    if (mask & W_OK && !(place.kind === "disk" && this.#parts.mayWrite())) throw EROFS;
     if (place.kind === "top" || place.kind === "folder") {
       return await this.#parts.child.access(call, { inode, mask });
     }
     if (mask & 1 && !isFolder(place)) throw EACCES;
-    return await this.#parts.child.access(call, { inode, mask: mask && R_OK });
+    return await this.#parts.child.access(call, { inode, mask: mask && (R_OK | mask & W_OK) });
   }
 
   #list(call: Call, args: Args<"readdirp">, place: Place): Promise<Reply<"readdirp">> {

@@ -1,6 +1,6 @@
 /** What can be set of `features/qcow2`. */
 
-import { int, type OptionSpec, size, text, type Values } from "core/options.ts";
+import { bool, int, type OptionSpec, size, text, type Values } from "core/options.ts";
 
 /** Whether the layer is in a volume's graph says `features.qcow2`; here it is for volfiles by hand. */
 export const options = {
@@ -15,6 +15,13 @@ export const options = {
     values: "a dot, then letters, digits, - and _",
     parse: directoryName,
   } satisfies OptionSpec<string>,
+  "write": bool({
+    default: false,
+    volumeKey: "features.qcow2-write",
+    help:
+      "disk.raw of an image can be written where nobody else has the image open; the image is " +
+      "held meanwhile, so that QEMU's programs do not open it.",
+  }),
   "open-files": int({
     default: 64,
     min: 1,

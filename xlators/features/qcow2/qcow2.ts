@@ -21,6 +21,7 @@ import { errorOf, Images } from "xlators/features/qcow2/images.ts";
 import { options, type Qcow2Values } from "xlators/features/qcow2/options.ts";
 import type { Place } from "xlators/features/qcow2/places.ts";
 import { Tree } from "xlators/features/qcow2/tree.ts";
+import { Writers } from "xlators/features/qcow2/writers.ts";
 
 /** Arguments of any fop. */
 interface AnyArgs {
@@ -43,6 +44,7 @@ class Qcow2 extends Uniform {
   readonly #places = new PerInode<Place>();
   readonly #images: Images;
   readonly #heads: Heads;
+  readonly #writers: Writers;
   readonly #tree: Tree;
   readonly #fops: TreeFops;
   #values: Qcow2Values;
@@ -55,9 +57,15 @@ class Qcow2 extends Uniform {
     this.#values = values;
     this.#images = new Images({ top: child, inodes, env }, bounds(values));
     this.#heads = new Heads(child, inodes);
-    this.#tree = new Tree({ child, inodes, images: this.#images, heads: this.#heads });
+    const writers = this.#writers = new Writers(
+      { top: child, inodes, env },
+      () => this.#images.bounds.cacheBytes / this.#images.bounds.files,
+    );
+    const mayWrite = () => this.#values.write;
+    const shared = { child, inodes, writers, mayWrite };
+    this.#tree = new Tree({ ...shared, images: this.#images, heads: this.#heads });
     this.#fops = new TreeFops({
-      ...{ child, inodes, tree: this.#tree },
+      ...{ ...shared, tree: this.#tree },
       inodeOf: (place) => this.#inodeOf(place),
       topName: () => this.#values.directory,
     });
@@ -69,13 +77,15 @@ class Qcow2 extends Uniform {
     this.#images.forget();
   }
 
-  stop(): Promise<void> {
-    return this.#images.forget();
+  async stop(): Promise<void> {
+    await this.#writers.stop();
+    await this.#images.forget();
   }
 
   state(): Json {
     const { images, files } = this.#images.count;
-    return { images, files, "files-looked-at": this.#heads.size };
+    const writing = this.#writers.count;
+    return { images, files, writing, "files-looked-at": this.#heads.size };
   }
 
   #inodeOf(place: Place): Inode {

@@ -7,6 +7,7 @@ import type { Gfid, InodeTable } from "core/inode.ts";
 import { equalBytes } from "core/lib/bytes.ts";
 import type { Xlator } from "core/xlator.ts";
 import type { Disk } from "snapshot/qcow2/disk.ts";
+import type { Editor } from "snapshot/qcow2/editor.ts";
 import { Qcow2Error } from "snapshot/qcow2/failures.ts";
 import {
   diskStat,
@@ -22,6 +23,7 @@ import { shownNames } from "xlators/features/qcow2/names.ts";
 import type { OpenImage } from "xlators/features/qcow2/open_image.ts";
 import { isFolder, type Place, snapshotPart } from "xlators/features/qcow2/places.ts";
 import { snapshotOf, textOf } from "xlators/features/qcow2/texts.ts";
+import type { Writers } from "xlators/features/qcow2/writers.ts";
 
 /** A name in a directory of the tree. */
 export interface Entry {
@@ -35,6 +37,9 @@ export interface TreeParts {
   readonly inodes: InodeTable;
   readonly images: Images;
   readonly heads: Heads;
+  readonly writers: Writers;
+  /** Whether disks may be written. */
+  readonly mayWrite: () => boolean;
 }
 
 /** A text that says why an image cannot be opened. */
@@ -76,7 +81,7 @@ export class Tree {
     return await this.#parts.images.read(
       call,
       source,
-      (open) => statInside(open, place, gfid),
+      (open) => statInside(open, place, gfid, this.#parts.mayWrite()),
       always,
     );
   }
@@ -189,33 +194,45 @@ export class Tree {
     return new TextEncoder().encode(why);
   }
 
-  /** The bytes of a disk, fewer than `size` only at its end, and its attributes. */
+  // Of a disk that is being written to here: what it was given may be in memory still.
+  #editorOf({ kind, source }: Place): Editor | undefined {
+    return kind === "disk" ? this.#parts.writers.of(source)?.editor : undefined;
+  }
+
+  /** The bytes of a disk, fewer than `size` only at its end, and its size. */
   async read(
     call: Call,
     place: Place,
-    gfid: Gfid,
     offset: number,
     size: number,
-  ): Promise<{ data: Uint8Array; stat: Iatt }> {
+  ): Promise<{ data: Uint8Array; size: number }> {
+    const editor = this.#editorOf(place);
+    if (editor) {
+      const { size: all } = editor.image.disk;
+      const data = new Uint8Array(Math.max(0, Math.min(size, all - offset)));
+      if (data.length) await editor.read(offset, data);
+      return { data, size: all };
+    }
     return await this.#parts.images.read(call, place.source, async (open) => {
       const disk = diskOf(open, place);
       // A peer does not choose our memory: no more than there is to read.
       const data = new Uint8Array(Math.max(0, Math.min(size, disk.size - offset)));
       if (data.length) await disk.read(offset, data);
-      return { data, stat: diskStat(open.stats, gfid, disk.size) };
+      return { data, size: disk.size };
     }, (one, other) => equalBytes(one.data, other.data));
   }
 
   /** Where data, or a hole, begins at or after `offset` of a disk. Throws ENXIO. */
   async seek(call: Call, place: Place, offset: number, what: "data" | "hole"): Promise<number> {
-    const found = await this.#parts.images.read(call, place.source, async (open) => {
-      const disk = diskOf(open, place);
-      if (offset >= disk.size) return -1;
-      for await (const extent of disk.extents(offset, disk.size)) {
-        if ((extent.kind === "data") === (what === "data")) return extent.offset;
-      }
-      return what === "data" ? -1 : disk.size;
-    }, (one, other) => one === other);
+    const editor = this.#editorOf(place);
+    const found = editor
+      ? await editor.alone(() => seekIn(editor.image.disk, offset, what))
+      : await this.#parts.images.read(
+        call,
+        place.source,
+        (open) => seekIn(diskOf(open, place), offset, what),
+        (one, other) => one === other,
+      );
     if (found < 0) throw ENXIO;
     return found;
   }
@@ -227,15 +244,29 @@ export class Tree {
   }
 }
 
+// Where data, or a hole, begins; -1: nowhere.
+async function seekIn(disk: Disk, offset: number, what: "data" | "hole"): Promise<number> {
+  if (offset >= disk.size) return -1;
+  for await (const extent of disk.extents(offset, disk.size)) {
+    if ((extent.kind === "data") === (what === "data")) return extent.offset;
+  }
+  return what === "data" ? -1 : disk.size;
+}
+
 /** The disk of an image, or of a snapshot. Throws ESTALE for one that is not there any more. */
 function diskOf(open: OpenImage, place: Place): Disk {
   return place.kind === "disk" ? open.image.disk : open.image.snapshotDisk(snapshotOf(open, place));
 }
 
-async function statInside(open: OpenImage, place: Place, gfid: Gfid): Promise<Iatt> {
+async function statInside(
+  open: OpenImage,
+  place: Place,
+  gfid: Gfid,
+  writable: boolean,
+): Promise<Iatt> {
   switch (place.kind) {
     case "disk":
-      return diskStat(open.stats, gfid, open.image.disk.size);
+      return diskStat(open.stats, gfid, open.image.disk.size, { writable });
     case "snapshots":
     case "bitmaps":
       return insideStat(open.stat, gfid);
