@@ -1,7 +1,7 @@
 /** A file of a volume as a disk. */
 
 import { changesName, decodeChanges } from "core/changed_since.ts";
-import { EIO, ENXIO, FopError } from "core/errno.ts";
+import { EIO, FopError } from "core/errno.ts";
 import { decodeName } from "core/lib/bytes.ts";
 import type { VolumeFile } from "core/volume_file.ts";
 import { ALLOCATION, type Disk, type Extent, type Extents, HOLE, ZERO } from "gateways/nbd/disk.ts";
