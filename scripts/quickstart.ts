@@ -158,10 +158,9 @@ A virtual machine with its disk:
 
   qemu-system-x86_64 -drive file='${at.uri}',format=raw
 
-Mount it, as root, with our client or GlusterFS's:
+Mount it, as root; GlusterFS's own client finds bricks only by a daemon on port 24007:
 
   mortar client ${HOST}:${at.port}:/${VOLUME} /mnt
-  mount -t glusterfs -o server-port=${at.port} ${HOST}:/${VOLUME} /mnt
 
 To end it:
 

@@ -32,6 +32,8 @@ export class Session {
   ): Promise<Record<string, unknown>> {
     this.#mayGoOn();
     console.log(`$ mortar ${shown(words)} &\n`);
+    // One that ran before said it was ready, too.
+    await Deno.remove(logFile).catch(() => {});
     const child = new Deno.Command(MORTAR, {
       args: [...words, "--log-format", "json", "--log-file", logFile],
       env: { DENO: Deno.execPath() },

@@ -50,7 +50,9 @@ Deno.test("quickstart: with --keep it serves on, and ends as it says", async () 
   const directory = directoryOf(out);
   // The daemon, two bricks, the healer, and the disk.
   equal(processesNaming(directory).length, 5);
-  match(out, /^ {2}mount -t glusterfs -o server-port=\d+ 127\.0\.0\.1:\/vms \/mnt$/m);
+  match(out, /^ {2}mortar client 127\.0\.0\.1:\d+:\/vms \/mnt$/m);
+  const [, path] = /file='nbd\+unix:\/\/\/vm1\?socket=(\S+)'/.exec(out)!;
+  (await Deno.connect({ transport: "unix", path: path! })).close();
   const commands = out.slice(out.indexOf("To end it:")).split("\n").filter((line) =>
     /^ {2}\S/.test(line)
   ).map((line) => line.replace(/^ +mortar /, `${MORTAR} `));
