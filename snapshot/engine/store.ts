@@ -59,6 +59,9 @@ export interface EntryKey extends OldEntry {
   readonly parent: number;
 }
 
+/** As many epochs are looked through one by one; beyond that, all rows of the file in question. */
+const EPOCHS_MAX = 16;
+
 /** Most gfids whose numbers are remembered. */
 const IDS_MAX = 65_536;
 
@@ -410,10 +413,10 @@ export class HistoryStore {
     ).all(until, epoch, inode, start, count) as unknown as Extent[];
   }
 
-  /** Epochs from `from` to before `until` that any extent has. */
-  extentEpochs(from: number, until: number): number[] {
+  /** The first `most` epochs from `from` to before `until` that any extent has. */
+  extentEpochs(from: number, until: number, most = Infinity): number[] {
     const epochs: number[] = [];
-    for (let at = from;;) {
+    for (let at = from; epochs.length < most;) {
       const row = this.#statement("SELECT min(epoch) AS epoch FROM extent WHERE epoch >= ?").get(
         at,
       );
@@ -422,6 +425,7 @@ export class HistoryStore {
       epochs.push(epoch);
       at = epoch + 1;
     }
+    return epochs;
   }
 
   /** Up to `count` extents of one epoch that end after unit `from`, in order. */
@@ -434,7 +438,13 @@ export class HistoryStore {
 
   /** Whether there is an extent from unit 0 to before `end` with an epoch from `from` to before `until`. */
   hasExtents(inode: number, end: number, from: number, until: number): boolean {
-    // By the file, not by epochs: there may be thousands of them.
+    const epochs = this.extentEpochs(from, until, EPOCHS_MAX);
+    if (epochs.length < EPOCHS_MAX) {
+      return epochs.some((epoch) => {
+        const [first] = this.extentsOfEpoch(inode, epoch, 0, 1);
+        return first !== undefined && first.start < end;
+      });
+    }
     return this.#statement(
       "SELECT 1 FROM extent WHERE inode = ? AND start < ? AND +epoch >= ? AND +epoch < ? LIMIT 1",
     ).get(inode, end, from, until) !== undefined;
