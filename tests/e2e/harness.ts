@@ -20,6 +20,7 @@ import {
   type RunOptions,
   until,
 } from "tests/e2e/process.ts";
+import { MORTAR } from "tests/e2e/program.ts";
 import {
   type BrickFacts,
   BRICKS,
@@ -47,7 +48,6 @@ export const LAYOUTS: readonly Layout[] = ["one", "distributed", "replica"];
 /** Address of everything inside a cluster's namespace. */
 export const HOST = "127.0.0.1";
 
-const MORTAR = Deno.env.get("MORTAR") ?? new URL("../../scripts/mortar", import.meta.url).pathname;
 const GLFSHEAL = "/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal";
 const FIRST_PORT = 49152;
 const VOLFILE_PORT = 24007;
