@@ -9,8 +9,17 @@
  */
 
 import type { Call } from "core/call.ts";
-import { type Args, DONE, type Empty, type FopName, type Fops, type Reply } from "core/fops.ts";
-import { intKey, textKey, Xdata } from "core/xdata.ts";
+import {
+  type Args,
+  type CreateReply,
+  DONE,
+  type Empty,
+  type FopName,
+  type Fops,
+  type Reply,
+} from "core/fops.ts";
+import { intKey, textKey, withKey, Xdata } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
 import { settle, windTo } from "core/xlator.ts";
 
 /** In the answer of a brick to who joins it, 1: it serves what this file describes. */
@@ -19,6 +28,10 @@ export const CARRIES_LOCKS = intKey("mortar.carries-locks");
  * Asked with xattrop and fxattrop, a domain: the inode is locked there as a whole, for writing, before
  * anything else is done. If somebody has it the request fails with EAGAIN; if the request fails, nobody
  * has the lock.
+ *
+ * Asked with create: a file that is made, with the gfid that was asked for, is locked and the attributes
+ * that came along (`trusted.`) are added to its own, as by fxattrop. If that was done the answer has the
+ * key, too; if not, the file is made all the same, and nobody has the lock.
  */
 export const LOCK_ALONG = textKey("mortar.lock-along");
 /**
@@ -29,7 +42,12 @@ export const LOCK_ALONG = textKey("mortar.lock-along");
 export const UNLOCK_ALONG = textKey("mortar.unlock-along");
 
 /** Fops that may carry locks. */
-export const CARRYING: ReadonlySet<FopName> = new Set<FopName>(["xattrop", "fxattrop", "release"]);
+export const CARRYING: ReadonlySet<FopName> = new Set<FopName>([
+  "xattrop",
+  "fxattrop",
+  "create",
+  "release",
+]);
 
 /** Winds a fop of a client to a brick's graph, with the locks that came along. */
 export function windCarrying<K extends FopName>(
@@ -42,6 +60,9 @@ export function windCarrying<K extends FopName>(
   const lock = xdata?.get(LOCK_ALONG), unlock = xdata?.get(UNLOCK_ALONG);
   if (!CARRYING.has(fop) || lock === undefined && unlock === undefined) {
     return windTo(top, fop, call, args);
+  }
+  if (fop === "create") {
+    return created(top, call, args as Args<"create">, lock) as Promise<Reply<K>>;
   }
   const rest = xdata!.without(LOCK_ALONG, UNLOCK_ALONG);
   return carried(top, fop, call, { ...args, xdata: rest } as Args<K>, lock, unlock);
@@ -69,11 +90,35 @@ async function carried<K extends FopName>(
   return answer!.value;
 }
 
-// The marks that came along with the closing of a file.
+// The marks that came along with the closing or making of a file.
 async function marked(top: Fops, call: Call, { fd, xdata }: Args<"release">): Promise<Empty> {
-  const marks = [...xdata ?? []].filter(([name]) => name.startsWith("trusted."));
+  const marks = [...xdata ?? []].filter(([name]) => isMark(name));
   await top.fxattrop(call, { fd, op: "add32", xattrs: Xdata.of(marks) });
   return DONE;
+}
+
+function isMark(name: string): boolean {
+  return name.startsWith("trusted.");
+}
+
+async function created(
+  top: Fops,
+  call: Call,
+  args: Args<"create">,
+  domain: string | undefined,
+): Promise<CreateReply> {
+  const { xdata } = args, marks = [...xdata!.names()].filter(isMark);
+  const rest = xdata!.without(LOCK_ALONG, UNLOCK_ALONG, ...marks);
+  const reply = await top.create(call, { ...args, xdata: rest }), { fd, stat } = reply;
+  // What was there somebody may write, or have written.
+  if (domain === undefined || stat.gfid !== xdata!.get(GFID_REQ)) return reply;
+  const along = withKey(undefined, LOCK_ALONG, domain);
+  const [locked] = await settle([lockWhole(top, call, { fd }, domain, "write", along)]);
+  if (!locked!.ok) return reply;
+  const [done] = await settle([marked(top, call, { fd, xdata })]);
+  if (done!.ok) return { ...reply, xdata: withKey(reply.xdata, LOCK_ALONG, domain) };
+  await settle([lockWhole(top, call, { fd }, domain, "unlock")]);
+  return reply;
 }
 
 /** Takes, if nobody has it, or gives up the lock of a whole inode. */
@@ -83,12 +128,13 @@ function lockWhole(
   args: object,
   domain: string,
   type: "write" | "unlock",
+  xdata?: Xdata,
 ): Promise<unknown> {
   const { fd, inode } = args as Partial<Args<"finodelk"> & Args<"inodelk">>;
   const lock = { type, whence: 0, start: 0n, size: 0n, pid: call.pid, owner: call.lkOwner };
   return fd
-    ? top.finodelk(call, { fd, domain, cmd: "set", lock })
-    : top.inodelk(call, { inode: inode!, domain, cmd: "set", lock });
+    ? top.finodelk(call, { fd, domain, cmd: "set", lock, xdata })
+    : top.inodelk(call, { inode: inode!, domain, cmd: "set", lock, xdata });
 }
 
 /**
@@ -102,4 +148,15 @@ export function undoCarried(
 ): (() => Promise<unknown>) | undefined {
   const domain = (args as { readonly xdata?: Xdata | undefined }).xdata?.get(LOCK_ALONG);
   return domain === undefined ? undefined : () => lockWhole(layer, call, args, domain, "unlock");
+}
+
+/** The same for a file that was made, and is to be closed. */
+export async function undoCreated(
+  layer: Fops,
+  call: Call,
+  { fd, xdata }: CreateReply,
+): Promise<Empty> {
+  const domain = xdata?.get(LOCK_ALONG);
+  if (domain !== undefined) await settle([lockWhole(layer, call, { fd }, domain, "unlock")]);
+  return await layer.release(call, { fd });
 }

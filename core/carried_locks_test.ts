@@ -1,12 +1,19 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { type LkOwner, ROOT } from "core/call.ts";
-import { LOCK_ALONG, undoCarried, UNLOCK_ALONG, windCarrying } from "core/carried_locks.ts";
+import {
+  LOCK_ALONG,
+  undoCarried,
+  undoCreated,
+  UNLOCK_ALONG,
+  windCarrying,
+} from "core/carried_locks.ts";
 import { EAGAIN, EIO } from "core/errno.ts";
-import { type Args, DONE, type XattrReply } from "core/fops.ts";
-import { Fd, InodeTable } from "core/inode.ts";
+import { type Args, type CreateReply, DONE, type XattrReply } from "core/fops.ts";
+import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { ptr, withKey, Xdata, type XKey } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
 import { FakeChild } from "tests/fakes/fake_child.ts";
-import { fails } from "tests/conformance/place.ts";
+import { fails, newGfid } from "tests/conformance/place.ts";
 
 const call = { ...ROOT, pid: 7, lkOwner: "0a" as LkOwner };
 const NO_XATTRS: XattrReply = { xattrs: undefined };
@@ -89,4 +96,39 @@ Deno.test("core/carried_locks: a file is closed when its mark and its lock are o
     const { xattrs } = child.seen[0]!.args as Args<"fxattrop">;
     deepEqual([...xattrs!], [["trusted.mark", mark]]);
   }
+});
+
+Deno.test("core/carried_locks: a file that is made is locked and marked, one that was there is not", async () => {
+  const gfid = newGfid(), other = newGfid(), mark = ptr(Uint8Array.of(0, 0, 0, 1));
+  const asking = Xdata.of([["trusted.mark", mark]]).with(GFID_REQ, gfid).with(LOCK_ALONG, "domain");
+  const make = async (
+    { made = gfid, ...more }: { made?: Gfid; finodelk?: Error; fxattrop?: Error } = {},
+  ) => {
+    const done = () => Promise.resolve(DONE);
+    const reply = { fd: new Fd(INODE, 2), stat: { gfid: made } } as unknown as CreateReply;
+    const child = new FakeChild({
+      create: () => Promise.resolve(reply),
+      finodelk: (_, { lock }) =>
+        more.finodelk && lock.type === "write" ? Promise.reject(more.finodelk) : done(),
+      fxattrop: () => more.fxattrop ? Promise.reject(more.fxattrop) : Promise.resolve(NO_XATTRS),
+    });
+    const args = { parent: INODE, name: "f", flags: 2, mode: 0o644, umask: 0, xdata: asking };
+    const { xdata } = await windCarrying(child, "create", call, args);
+    // Storage would set what it is given as the file's.
+    deepEqual([...(child.seen[0]!.args as Args<"create">).xdata!.names()], [GFID_REQ.name]);
+    return `${child.fops.join(" ")}, ${xdata?.has(LOCK_ALONG) ?? false}`;
+  };
+  equal(await make(), "create finodelk fxattrop, true");
+  equal(await make({ made: other }), "create, false");
+  equal(await make({ finodelk: EAGAIN }), "create finodelk, false");
+  equal(await make({ fxattrop: EIO }), "create finodelk fxattrop finodelk, false");
+});
+
+Deno.test("core/carried_locks: a file that was made too late for its caller is unlocked and closed", async () => {
+  const done = () => Promise.resolve(DONE);
+  const child = new FakeChild({ finodelk: done, release: done });
+  const reply = { fd: new Fd(INODE, 2), stat: {} } as unknown as CreateReply;
+  await undoCreated(child, call, reply);
+  await undoCreated(child, call, { ...reply, xdata: withKey(undefined, LOCK_ALONG, "domain") });
+  deepEqual(child.fops, ["release", "finodelk", "release"]);
 });

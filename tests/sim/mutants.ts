@@ -165,6 +165,22 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: 400,
   },
   {
+    name: "replicate: the lock that came with a new file is not known",
+    file: `${REPLICATE}/names.ts`,
+    find: "const kept = whole && adopt(",
+    replace: "const kept = whole || adopt(",
+    system: R3,
+    seeds: 400,
+  },
+  {
+    name: "replicate: what was being changed when it went is listed for ever",
+    file: `${REPLICATE}/heal_crawl.ts`,
+    find: "Promise.all(LISTS.map(",
+    replace: "Promise.all(LISTS.slice(0, 1).map(",
+    system: "replica-2",
+    seeds: 1500,
+  },
+  {
     name: "replicate: nobody counts as blamed",
     file: `${REPLICATE}/blame.ts`,
     find: "told.some((marks) => (marks?.blames[index]?.[part] ?? 0) !== 0)",

@@ -147,3 +147,62 @@ Deno.test("cluster/replicate: a write that a copy missed is blamed before its fi
   await on.calm();
   equal(await on.marks(0, inode), "1:2/0/0");
 });
+
+/** A scene where a new file was written: the next ones come locked. */
+async function writing(): Promise<Scene> {
+  const on = await scene();
+  await on.write((await on.create("first")).fd, "abcd");
+  await on.calm();
+  for (const link of on.links) fopsOf(link);
+  return on;
+}
+
+Deno.test("cluster/replicate: new files come locked and marked while those before were written", async () => {
+  const on = await writing();
+  const { fd, inode } = await on.create("f");
+  deepEqual(await on.allMarks(inode), ["dirty:1/0/0", "dirty:1/0/0"]);
+  await on.write(fd, "abcd");
+  await on.top.release(ROOT, { fd });
+  deepEqual(await on.allMarks(inode), ["", ""]);
+  for (const link of on.links) {
+    equal(fopsOf(link).replace(/entrylk ?/g, ""), "create writev release");
+  }
+  equal(await on.content(1, inode), "abcd");
+  // One that is not written costs nothing more, and tells how the next ones are made.
+  const unwritten = await on.create("g");
+  await on.top.release(ROOT, { fd: unwritten.fd });
+  deepEqual(await on.allMarks(unwritten.inode), ["", ""]);
+  deepEqual(await on.allMarks((await on.create("h")).inode), ["", ""]);
+});
+
+Deno.test("cluster/replicate: a new file that was written past its create by another client has one order of writes", async () => {
+  const on = await writing(), other = second(on);
+  const { fd, inode } = await on.create("f");
+  const theirs = await other.open(ROOT, { inode, flags: 2 });
+  await other.writev(ROOT, { fd: theirs.fd, offset: 0, data: new Uint8Array(4), flags: 0 });
+  await on.write(fd, "abcd");
+  await other.stop();
+  await on.calm();
+  for (const index of [0, 1]) equal(await on.content(index, inode), "abcd");
+  deepEqual(await on.allMarks(inode), ["", ""]);
+});
+
+Deno.test("cluster/replicate: a new file that only one copy could lock is unlocked again", async () => {
+  const on = await writing();
+  // As if the brick had not come so far.
+  on.links[1]!.carries = false;
+  const { fd, inode } = await on.create("f");
+  deepEqual(await on.allMarks(inode), ["", "dirty:1/0/0"]);
+  await on.write(fd, "abcd");
+  equal(await on.content(0, inode), "abcd");
+});
+
+Deno.test("cluster/replicate: of a file that cannot be made no lock stays behind", async () => {
+  const on = await Scene.of({ copies: 3, carries: true });
+  await on.write((await on.create("first")).fd, "abcd");
+  await on.calm();
+  for (const link of on.links.slice(1)) link.fate = (fop) => fop === "create" ? EIO : "pass";
+  await fails(on.create("f"), EIO);
+  for (const link of on.links) link.fate = undefined;
+  ok(/create .*fxattrop .*release/.test(fopsOf(on.links[0]!)));
+});

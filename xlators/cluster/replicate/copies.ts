@@ -39,6 +39,8 @@ export class Copies {
   readonly turns: number[];
   /** Whether its brick serves requests that carry locks (`core/carried_locks.ts`). */
   readonly carries: boolean[];
+  /** Files that were made last were written, too: the next ones come with their locks. */
+  writesNew = false;
   /** Grows whenever a copy comes or goes: what was known before is looked at anew. */
   generation = 1;
   /** A copy said that something waits for heal, or one was away since it was last asked. */

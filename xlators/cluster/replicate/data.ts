@@ -14,6 +14,7 @@ import {
 import type { Fd, Inode } from "core/inode.ts";
 import { Xdata } from "core/xdata.ts";
 import { INODELK_COUNT, INODELK_DOM_COUNT, WRITE_IS_APPEND } from "core/xdata_keys.ts";
+import type { NewFile } from "xlators/cluster/replicate/carried.ts";
 import { type Copies, forCaller, pick, type Target } from "xlators/cluster/replicate/copies.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import { isOnWord } from "xlators/cluster/replicate/options.ts";
@@ -142,6 +143,14 @@ export class Data {
     return { size: copied, stat, pre, post: post ?? pre };
   }
 
+  /** Keeps the lock and the marks that a new file came with; false if that cannot be. */
+  adopt(file: NewFile): boolean {
+    const { inode } = file.target, state = this.copies.stateOf(inode);
+    if (state.lock) return false;
+    this.#lockOf(inode).adopt(file);
+    return true;
+  }
+
   /** Waits until nothing that was written through `fd` has a mark any more. */
   async settled(fd: Fd): Promise<void> {
     await this.copies.stateOf(fd.inode).lock?.settled(fd);
@@ -210,6 +219,9 @@ export class Data {
       copies.locks.delete(lock);
     });
     copies.locks.add(lock);
+    // So were others, maybe, that are made like it.
+    if (state.isNew) copies.writesNew = true;
+    state.isNew = false;
     return state.lock = lock;
   }
 }

@@ -100,9 +100,12 @@ async function healOne(
   }
 }
 
+/** Files with blames on others, and files that were being changed. */
+const LISTS = ["xattrop_index", "xattrop_dirty"] as const;
+
 /** What copy `index` lists; nothing if it cannot be asked. */
 export async function* listed(set: HealSet, index: number): AsyncGenerator<Gfid> {
-  for (const kind of ["xattrop_index", "xattrop_dirty"] as const) {
+  for (const kind of LISTS) {
     try {
       const inode = await indexOf(set, index, kind);
       for await (const { name } of listNames(set, index, inode)) {
@@ -118,15 +121,16 @@ export async function* listed(set: HealSet, index: number): AsyncGenerator<Gfid>
 // No copy has the file any more: an entry that a crash left.
 async function purge(set: HealSet, gfid: Gfid): Promise<void> {
   // A copy that is away may have it.
-  const answers = await set.ask(set.all, async (copy, index) => {
-    const parent = await indexOf(set, index, "xattrop_index");
-    return { copy, parent };
-  });
+  const answers = await set.ask(
+    set.all,
+    (_, index) => Promise.all(LISTS.map((kind) => indexOf(set, index, kind))),
+  );
   if (answers.some((answer) => !answer.ok)) return;
   await set.ask(set.all, (copy, index) => {
     const answer = answers[index]!;
     if (!answer.ok) return Promise.reject(answer.error);
-    return copy.unlink(set.call, { parent: answer.value.parent, name: gfid, flags: 0 });
+    const unlink = (parent: Inode) => copy.unlink(set.call, { parent, name: gfid, flags: 0 });
+    return Promise.all(answer.value.map(unlink));
   });
 }
 

@@ -15,6 +15,8 @@ export class InodeState {
   readonly #behind: number[];
   /** Open files, so that an inode without a name can be looked at. */
   readonly open = new Set<Fd>();
+  /** It was made by this client, and not written yet. */
+  isNew = false;
   /** The lock for writes, while there are any. */
   lock: FileLock | undefined;
   /** Last change of attributes under way: they go one after the other. */

@@ -73,6 +73,11 @@ export class Marker {
     return this.#lastAnswers.some((answer) => answer?.ok === false && isTaken(answer.error));
   }
 
+  /** Copies in `on` are marked as being changed already. */
+  began(on: readonly boolean[]): void {
+    this.#dirty = on;
+  }
+
   /**
    * Marks copies as being changed, and answers what each tells; undefined where that failed. `along`
    * goes with the marks.

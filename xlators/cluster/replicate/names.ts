@@ -1,6 +1,7 @@
 /** Making, moving and removing names: each under the locks of the names it changes, on all copies. */
 
 import type { Call } from "core/call.ts";
+import { LOCK_ALONG } from "core/carried_locks.ts";
 import { ENOTEMPTY, FopError } from "core/errno.ts";
 import type { Args, CreateReply, LookupReply, ParentReply, Reply } from "core/fops.ts";
 import { type Iatt, isDirectory, S_IFIFO, S_IFMT, S_IFREG } from "core/iatt.ts";
@@ -10,6 +11,7 @@ import { GFID_REQ } from "core/xdata_keys.ts";
 import { settle } from "core/xlator.ts";
 import { type Counts, countsBytes } from "xlators/cluster/replicate/blame.ts";
 import { type Change, makeChange } from "xlators/cluster/replicate/change.ts";
+import { lockingNew, type NewFile, unlockNew } from "xlators/cluster/replicate/carried.ts";
 import { type Copies, pick } from "xlators/cluster/replicate/copies.ts";
 import { EntryLocks, type Name } from "xlators/cluster/replicate/entry_locks.ts";
 import type { Finder } from "xlators/cluster/replicate/lookup.ts";
@@ -68,19 +70,36 @@ export class Names {
     if (!state.lock) state.learn(judgement, generation, state.epoch);
   }
 
-  /** Makes and opens a file. */
-  async create(call: Call, args: Args<"create">): Promise<CreateReply> {
-    const fds: (Fd | undefined)[] = this.copies.all.map(() => undefined);
+  /** Makes and opens a file. What comes with its lock and marks, `adopt` keeps if it can. */
+  async create(
+    call: Call,
+    args: Args<"create">,
+    adopt: (file: NewFile) => boolean,
+  ): Promise<CreateReply> {
+    const { copies } = this, { generation } = copies;
+    const fds: (Fd | undefined)[] = copies.all.map(() => undefined);
+    const locked = copies.all.map(() => false);
+    const along = lockingNew(copies, args), locker = along ? copies.asLocker(call) : call;
     const wind = async (index: number) => {
-      const reply = await this.copies.all[index]!.create(call, args);
-      fds[index] = reply.fd;
-      return reply;
+      const asked = along ? { ...args, xdata: along } : args;
+      const { fd, xdata, ...reply } = await copies.all[index]!.create(locker, asked);
+      fds[index] = fd;
+      locked[index] = xdata?.has(LOCK_ALONG) ?? false;
+      return { ...reply, fd, xdata: xdata?.without(LOCK_ALONG) };
     };
+    const file = (inode: Inode) => ({ locker, target: { inode, fds } });
     try {
       const reply = await this.make(call, args, wind);
-      const inode = this.copies.inodes.of(reply.stat.gfid);
-      return { ...reply, fd: this.opened.hand(inode, args.flags, fds) };
+      const inode = copies.inodes.of(reply.stat.gfid);
+      const fd = this.opened.hand(inode, args.flags, fds);
+      const whole = !locked.includes(false) && generation === copies.generation;
+      const kept = whole && adopt({ ...file(inode), fd });
+      copies.stateOf(inode).isNew = !kept;
+      if (!kept && locked.includes(true)) await unlockNew(copies, file(inode), locked);
+      return { ...reply, fd };
     } catch (error) {
+      const made = fds.find((fd) => fd !== undefined);
+      if (made) await unlockNew(copies, file(made.inode), locked);
       await this.opened.releaseAll(call, fds);
       throw error;
     }

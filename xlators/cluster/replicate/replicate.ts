@@ -327,7 +327,7 @@ export class Replicate extends Refuse {
     return this.#names.rename(call, args);
   }
   override create(call: Call, args: Args<"create">): Promise<Reply<"create">> {
-    return this.#names.create(call, args);
+    return this.#names.create(call, args, (file) => this.#data.adopt(file));
   }
 
   override async open(call: Call, args: Args<"open">): Promise<Reply<"open">> {

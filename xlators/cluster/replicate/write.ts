@@ -20,6 +20,7 @@ import { blamedCopies, type Marks } from "xlators/cluster/replicate/blame.ts";
 import {
   allCarry,
   lockAndMark,
+  type NewFile,
   unlocking,
   unmarkAndClose,
 } from "xlators/cluster/replicate/carried.ts";
@@ -93,6 +94,13 @@ export class FileLock {
     });
   }
 
+  /** A file came with its lock and its marks. Not called twice, nor after `run`. */
+  adopt(file: NewFile): void {
+    const hold = new Hold(this.copies, this.state, file.locker, file, () => this.#go());
+    this.#keep(hold);
+    hold.adopt();
+  }
+
   /** Gives the lock up as soon as nobody here writes: somebody else wants it. */
   yield(): void {
     this.#hold?.end();
@@ -141,13 +149,10 @@ export class FileLock {
 
   async #take(first: Waiting): Promise<void> {
     try {
-      const hold = new Hold(this.copies, this.state, first.change, () => this.#go());
+      const { change } = first, locker = this.copies.asLocker(change.call);
+      const hold = new Hold(this.copies, this.state, locker, change, () => this.#go());
       await hold.start();
-      this.#hold = hold;
-      hold.over.then(() => {
-        this.#hold = undefined;
-        this.#go();
-      });
+      this.#keep(hold);
     } catch (error) {
       this.#waiting.splice(this.#waiting.indexOf(first), 1);
       first.reject(error);
@@ -155,6 +160,14 @@ export class FileLock {
       this.#taking = false;
       this.#go();
     }
+  }
+
+  #keep(hold: Hold): void {
+    this.#hold = hold;
+    hold.over.then(() => {
+      this.#hold = undefined;
+      this.#go();
+    });
   }
 }
 
@@ -194,6 +207,8 @@ class Hold {
   #absentBlamed: Promise<void> | undefined;
   #timer: Timer | undefined;
   ending = false;
+  /** It came with a new file, which nobody has written yet. */
+  #unused = false;
   /** The file that was written through was closed. */
   closed = false;
   #closing = false;
@@ -206,13 +221,14 @@ class Hold {
   constructor(
     copies: Copies,
     state: InodeState,
-    { call, target, fd }: DataChange<WithXdata>,
+    locker: Call,
+    { target, fd }: { readonly target: Target; readonly fd: Fd | undefined },
     admit: () => void,
   ) {
     this.#copies = copies;
     this.#state = state;
     this.#admit = admit;
-    this.#call = copies.asLocker(call);
+    this.#call = locker;
     this.#target = target;
     if (fd) this.#fds.add(fd);
     this.generation = copies.generation;
@@ -267,6 +283,17 @@ class Hold {
     throw problem;
   }
 
+  /** The lock and the marks are there, on all copies. */
+  adopt(): void {
+    const copies = this.#copies, on = copies.all.map(() => true);
+    this.#locks = heldOn(rangeLockee(copies, this.#call, this.#target, DATA_RANGE), on);
+    this.#marker.began(on);
+    this.#part = on;
+    this.#good = on.map((_, index) => index !== copies.arbiter);
+    this.#unused = true;
+    this.#rest();
+  }
+
   async #begin(): Promise<(Marks | undefined)[]> {
     const copies = this.#copies, call = this.#call, target = this.#target;
     const lockee = rangeLockee(copies, call, target, DATA_RANGE);
@@ -310,6 +337,7 @@ class Hold {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#running.add(change);
+    this.#unused = false;
     if (change.fd) this.#fds.add(change.fd);
     if (change.syncs) this.#unstable = false;
     let answers: Answers<WithXdata> = [];
@@ -448,6 +476,7 @@ class Hold {
 
   async #leave(): Promise<void> {
     let unlocked = false;
+    if (this.#unused) this.#copies.writesNew = false;
     try {
       if (this.#unstable && this.#copies.values["ensure-durability"]) await this.#sync();
       const keep = this.#failed.map((failed) => failed || this.#unclear);

@@ -8,6 +8,7 @@
  */
 
 import { type Call, type Client, isInternal } from "core/call.ts";
+import { LOCK_ALONG } from "core/carried_locks.ts";
 import { EAGAIN, EINVAL, ENOSYS, ENOTCONN, FopError } from "core/errno.ts";
 import { type Args, DONE, FOP_NAMES, type FopName, FOPS, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Fd, Gfid, Inode } from "core/inode.ts";
@@ -478,13 +479,15 @@ export class Locks extends PassThrough {
   #lockInode(
     call: Call,
     gfid: Gfid,
-    args: Pick<Args<"inodelk">, "domain" | "cmd" | "lock">,
+    args: Pick<Args<"inodelk">, "domain" | "cmd" | "lock" | "xdata">,
   ): Promise<Reply<"inodelk">> {
     return answer(() => {
       const lock = inodelkOf(call, gfid, args);
       if (args.lock.type === "unlock") {
         return this.#inodelks.unlock(lock, (held) => inodelkMatches(held, lock));
       }
+      // Somebody made a file under locks that the quiet time waits for: he would never come to an end.
+      if (args.xdata?.has(LOCK_ALONG) && this.quiet.wait(lock)) throw EAGAIN;
       return this.#inQuiet(
         call,
         lock,

@@ -1,8 +1,9 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
+import { LOCK_ALONG } from "core/carried_locks.ts";
 import { EAGAIN, EEXIST, ENOTCONN, ETIMEDOUT } from "core/errno.ts";
 import { O_RDWR } from "core/fops.ts";
 import { Fd } from "core/inode.ts";
-import { str, Xdata } from "core/xdata.ts";
+import { str, withKey, Xdata } from "core/xdata.ts";
 import * as keys from "core/xdata_keys.ts";
 import { testClient } from "tests/fakes/node.ts";
 import {
@@ -47,6 +48,13 @@ Deno.test("features/locks: a quiet time is of its domains only, and unlocking go
   equal(layer.quiet.held("q").length, 1);
   await layer.inodelk(a, inodelk("unlock", 0, 10));
   deepEqual(layer.quiet.held("q"), []);
+});
+
+Deno.test("features/locks: in a quiet time who makes a file is not kept waiting for the lock that comes along", async () => {
+  const { layer } = setUp();
+  layer.quiet.quiesce("q", [DOMAIN], 1000);
+  const along = { xdata: withKey(undefined, LOCK_ALONG, DOMAIN) };
+  await fails(layer.inodelk(by(testClient()), inodelk("write", 0, 0, along)), EAGAIN);
 });
 
 Deno.test("features/locks: who holds a lock may take more, to come to an end", async () => {

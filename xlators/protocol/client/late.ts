@@ -4,7 +4,7 @@
  * everybody's way, for as long as the connection lives. Such answers are waited for and undone.
  */
 
-import { undoCarried } from "core/carried_locks.ts";
+import { undoCarried, undoCreated } from "core/carried_locks.ts";
 import type { Clock } from "core/env.ts";
 import { ENOTCONN } from "core/errno.ts";
 import type { Args, FopName, Reply } from "core/fops.ts";
@@ -47,8 +47,9 @@ export function undoing(
     case "xattrop":
     case "fxattrop":
       return undoCarried(layer, call, args);
-    case "open":
     case "create":
+      return (reply) => undoCreated(layer, call, reply as Reply<"create">);
+    case "open":
       return (reply) => layer.release(call, { fd: (reply as Reply<"open">).fd });
     case "opendir":
       return (reply) => layer.releasedir(call, { fd: (reply as Reply<"opendir">).fd });
