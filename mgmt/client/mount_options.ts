@@ -105,4 +105,4 @@ const PLACES = new Map([
   ["subdir-mount", "subdir-mount"],
 ]);
 /** Options of mount/fuse that the command sets itself. */
-const OURS = new Set(["mountpoint", "volume-name", "subtype"]);
+const OURS = new Set(["mountpoint", "volume-name"]);

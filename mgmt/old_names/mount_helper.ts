@@ -40,12 +40,16 @@ export function helperWords(argv: readonly string[]): string[] | undefined {
   return pretend ? undefined : ["client", ...options, source, directory];
 }
 
+/** What mount(8) hands on, and that lists of mounts show "fuse.TYPE". */
+export function typed(argv: readonly string[], type: string): string[] {
+  return [...argv, "-o", `subtype=${type}`];
+}
+
 /**
  * Mounts, shown as "fuse.TYPE" where `type` is given; answers the exit code. Throws CommandError.
  */
 export async function mountHelper(argv: readonly string[], type?: string): Promise<number> {
-  const shown = type === undefined ? argv : [...argv, "-o", `subtype=${type}`];
-  const words = helperWords(shown);
+  const words = helperWords(type === undefined ? argv : typed(argv, type));
   if (!words) return 0;
   const request = readCommandLine([client(TYPES)], words);
   if (request.ask !== "run") throw new CommandError("Cannot mount: no mount is asked for");

@@ -1,6 +1,7 @@
 import { deepStrictEqual as deepEqual, strictEqual as equal, throws } from "node:assert/strict";
 import { CommandError } from "mgmt/cli/command_error.ts";
-import { helperWords } from "mgmt/old_names/mount_helper.ts";
+import { readMountWords } from "mgmt/client/mount_options.ts";
+import { helperWords, typed } from "mgmt/old_names/mount_helper.ts";
 
 Deno.test("mount.mortar: what mount(8) hands on becomes words of the client", () => {
   deepEqual(helperWords(["h:/v", "/mnt", "-o", "rw,acl"]), [
@@ -14,6 +15,12 @@ Deno.test("mount.mortar: what mount(8) hands on becomes words of the client", ()
     helperWords(["h:/v", "-snv", "/mnt", "-t", "fuse.mortar", "-oro"]),
     ["client", "-o", "ro", "h:/v", "/mnt"],
   );
+});
+
+Deno.test("mount.glusterfs: the mount is shown as GlusterFS's", () => {
+  const words = helperWords(typed(["h:/v", "/mnt", "-o", "acl"], "glusterfs"))!;
+  deepEqual(words, ["client", "-o", "acl", "-o", "subtype=glusterfs", "h:/v", "/mnt"]);
+  equal(readMountWords(["subtype=glusterfs"]).fuse.get("subtype"), "glusterfs");
 });
 
 Deno.test("mount.mortar: nothing is mounted where mount(8) only asks, or a word is missing", () => {
