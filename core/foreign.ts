@@ -25,6 +25,8 @@ export interface Foreign {
   nextData(gfid: Gfid, offset: number, until: number): number | undefined;
   /** The same of holes. */
   nextHole(gfid: Gfid, offset: number, until: number): number | undefined;
+  /** All files that the other brick had, some twice, once all names of their directories are here. */
+  files(): AsyncIterable<Gfid>;
   /** All of the file is its own from now on; on the disk when this resolves. */
   end(gfid: Gfid, kept: string | undefined): Promise<void>;
 }

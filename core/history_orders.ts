@@ -42,6 +42,16 @@ export interface FileClone {
 /** Adds to counters that are extended attributes of an inode. */
 export type AddToMarks = (inode: Inode, deltas: Xdata) => Promise<void>;
 
+/** How far a brick of a cloned volume is with copying what its origin has. */
+export interface Flattening {
+  /** Files copied since the brick's process began with it. */
+  readonly files: number;
+  /** The brick does not need its origin any more. */
+  readonly done: boolean;
+  /** Why it ended before that; "": it did not. The next order goes on. */
+  readonly failed: string;
+}
+
 /** Room that old states take. */
 export interface HistoryUsage {
   /** Rows of the index, readers aside. */
@@ -167,6 +177,11 @@ export interface HistoryOrders {
    * a clone, or there is a reader with its id; EINVAL: one of them is no regular file.
    */
   cloneFile(clone: FileClone): Promise<void>;
+  /**
+   * Begins to copy what the brick of a cloned volume still reads from its origin, if it did not
+   * begin, and tells how far it is.
+   */
+  flatten(): Flattening;
   /** Copies what a clone still reads from its origin; resolves when it is an ordinary file. ENOENT: it is no clone. */
   flattenFile(gfid: Gfid): Promise<void>;
   /**

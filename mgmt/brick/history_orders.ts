@@ -8,6 +8,7 @@ import { NULL_PROCEDURE, procedures, type Program, serve, type Signature } from 
 import {
   cloneFile,
   flattenFile,
+  flattenHistory,
   HISTORY_OPS_NAME,
   HISTORY_OPS_PROGRAM,
   historyChanges,
@@ -60,6 +61,14 @@ export function historyOperations(graph: Graph): Program {
         serve(historyUsage, async () => {
           const [done, usage] = await answered(histories, (known) => known.usage());
           return { ...done, usage };
+        }),
+      ],
+      [
+        flattenHistory.procedure,
+        serve(flattenHistory, async () => {
+          const ask = (known: HistoryOrders) => Promise.resolve(known.flatten());
+          const [done, flattening] = await answered(histories, ask);
+          return { ...done, flattening };
         }),
       ],
       [

@@ -26,6 +26,7 @@ import {
 } from "mgmt/records.ts";
 import { KeptExports } from "mgmt/nbd/kept_exports.ts";
 import type { SupervisedNbd } from "mgmt/nbd/supervised_nbd.ts";
+import { noteReceived } from "mgmt/snapshots/received.ts";
 import { Schedules } from "mgmt/snapshots/schedules.ts";
 import { Snapshots } from "mgmt/snapshots/snapshots.ts";
 import type { Store } from "mgmt/store/store.ts";
@@ -255,6 +256,7 @@ export class Cluster {
     await this.#unpublish(volume);
     await this.snapshots.forgetVolume(volume.name);
     await this.schedules.forgetVolume(volume.name);
+    await noteReceived(this, volume.name, undefined);
     await this.exports.forgetVolume(volume.name);
     await this.convergeNbd();
     await this.#drop(volume);
@@ -274,6 +276,22 @@ export class Cluster {
   async #untie({ cloneOf }: VolumeRecord): Promise<void> {
     const origin = cloneOf && await this.find(cloneOf.volume);
     if (origin) await this.snapshots.endReader(origin, cloneOf.reader);
+  }
+
+  /** A clone that has copied all it needs is a volume like any other from now on. */
+  async untie(name: string): Promise<void> {
+    const { cloneOf } = await this.volume(name);
+    const origin = cloneOf && await this.find(cloneOf.volume);
+    const untied = await this.store.transact(async (transaction) => {
+      const { cloneOf: _, ...volume } = volumeRecord(await transaction.get(KEYS.volume(name)));
+      const bricks = volume.bricks.map(({ origins: _, ...brick }) => brick);
+      const next = { ...volume, bricks, version: volume.version + 1 };
+      transaction.put(KEYS.volume(name), asJson(next));
+      if (origin) this.snapshots.noteRemoval(transaction, origin, cloneOf.reader);
+      return next;
+    });
+    await this.converge(untied);
+    if (origin) await this.snapshots.finishRemovals(origin);
   }
 
   #drop({ name }: VolumeRecord): Promise<void> {

@@ -13,6 +13,7 @@ import { snapshotDelete } from "mgmt/commands/snapshot_delete.ts";
 import { snapshotDiff } from "mgmt/commands/snapshot_diff.ts";
 import { snapshotInfo } from "mgmt/commands/snapshot_info.ts";
 import { snapshotList } from "mgmt/commands/snapshot_list.ts";
+import { snapshotReceived } from "mgmt/commands/snapshot_received.ts";
 import { snapshotRestore } from "mgmt/commands/snapshot_restore.ts";
 import {
   snapshotScheduleAdd,
@@ -24,6 +25,7 @@ import { systemUuidGet } from "mgmt/commands/system_uuid_get.ts";
 import { systemGetspec } from "mgmt/commands/system_getspec.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
 import { volumeDelete } from "mgmt/commands/volume_delete.ts";
+import { volumeFlatten } from "mgmt/commands/volume_flatten.ts";
 import { volumeGet } from "mgmt/commands/volume_get.ts";
 import { volumeGraph } from "mgmt/commands/volume_graph.ts";
 import { volumeInfo } from "mgmt/commands/volume_info.ts";
@@ -50,6 +52,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   volumeStart,
   volumeStop,
   volumeDelete,
+  volumeFlatten,
   volumeInfo,
   volumeStatus,
   volumeList,
@@ -79,6 +82,7 @@ export const MANAGED: readonly ManagedCommand[] = [
   snapshotDiff,
   snapshotClone,
   snapshotRestore,
+  snapshotReceived,
   snapshotConfig,
   snapshotScheduleAdd,
   snapshotScheduleList,

@@ -1,5 +1,6 @@
 /** The verbs of `snapshot`, which the `gluster` program sends as one, by its numbers and keys. */
 
+import type { VolumeCloned } from "mgmt/commands/snapshot_clone.ts";
 import type { SnapshotConfig } from "mgmt/commands/snapshot_config.ts";
 import type { SnapshotCreated } from "mgmt/commands/snapshot_create.ts";
 import type { SnapshotsDeleted } from "mgmt/commands/snapshot_delete.ts";
@@ -15,7 +16,7 @@ import type { Counts, SnapshotDone } from "mgmt/snapshots/shown.ts";
 
 type Verb = (run: Run, request: RequestDict) => Promise<Entries>;
 
-/** By `type` (`gf1_cli_snapshot`); undefined: not done, or nothing. */
+/** By `type` (`gf1_cli_snapshot`); undefined: nothing. */
 const VERBS: readonly (Verb | undefined)[] = [
   undefined,
   create,
@@ -26,11 +27,9 @@ const VERBS: readonly (Verb | undefined)[] = [
   list,
   status,
   config,
-  undefined,
+  clone,
   info,
 ];
-/** What the three missing ones are. */
-const NOT_YET: Readonly<Record<number, string>> = { 9: "clone" };
 /** `sub-cmd`: of all, of one, of a volume, of one in turn; `delete` has two of them the other way round. */
 const ALL = 0, ONE = 1, VOLUME = 2, IN_TURN = 3;
 const DELETE_VOLUME = 1;
@@ -42,9 +41,7 @@ const LIMIT_MAX = 999_999_999;
 export async function snapshot(run: Run, request: RequestDict): Promise<Entries> {
   const type = request.number("type", VERBS.length - 1);
   const verb = VERBS[type];
-  if (!verb) {
-    throw new Refusal(`"snapshot ${NOT_YET[type] ?? type}" is not supported by mortar yet`);
-  }
+  if (!verb) throw new Refusal(`"snapshot ${type}" is no verb of snapshot`);
   return await verb(run, request);
 }
 
@@ -73,6 +70,12 @@ async function restore(run: Run, request: RequestDict): Promise<Entries> {
   const words = ["snapshot", "restore", request.text("snapname")];
   const { name, id, volume, volumeId } = await answerOf<SnapshotRestored>(run, words);
   return [["snapname", name], ["snapuuid", id], ["volname", volume], ["volid", volumeId]];
+}
+
+async function clone(run: Run, request: RequestDict): Promise<Entries> {
+  const words = ["snapshot", "clone", request.text("clonename"), request.text("snapname")];
+  const { volume, id, snapshot } = await answerOf<VolumeCloned>(run, words);
+  return [["clonename", volume], ["snapname", snapshot], ["snapuuid", id]];
 }
 
 async function names(run: Run, volume: string | undefined): Promise<readonly string[]> {

@@ -3,6 +3,7 @@
 import type {
   ChangesPage,
   FileClone,
+  Flattening,
   FoundInode,
   HistoryOrders,
   HistoryReader,
@@ -21,6 +22,7 @@ import type { AskedBrick } from "mgmt/snapshots/quiet.ts";
 import type { Signature } from "rpc/program.ts";
 import {
   cloneFile,
+  flattenHistory,
   historyChanges,
   historyLookUp,
   historyNames,
@@ -93,6 +95,14 @@ export class HistoryBrick implements AskedBrick {
   /** See `HistoryOrders.join`. */
   async join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void> {
     this.#expect(await this.#ask(joinReader, { id, reader }));
+  }
+
+  /** See `HistoryOrders.flatten`. */
+  async flatten(): Promise<Flattening> {
+    const { flattening, ...done } = await this.#ask(flattenHistory, {});
+    this.#expect(done);
+    if (!flattening) throw new OrderFailed(this.record, "it told nothing", 0);
+    return flattening;
   }
 
   /** See `HistoryOrders.release`. */

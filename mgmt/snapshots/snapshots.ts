@@ -42,6 +42,8 @@ export interface NewSnapshot {
   readonly file?: SnapshotFile | undefined;
   /** Prefix of the schedule that takes it. */
   readonly schedule?: string | undefined;
+  /** Id of the snapshot that it is a copy of. */
+  readonly origin?: string | undefined;
   /** Bricks that take it; the others miss it. */
   readonly bricks: readonly HistoryBrick[];
 }
@@ -144,7 +146,7 @@ export class Snapshots {
 
   async #begin(
     volume: VolumeRecord,
-    { name, description, file, schedule, bricks }: NewSnapshot,
+    { name, description, file, schedule, origin, bricks }: NewSnapshot,
   ): Promise<SnapshotRecord> {
     const { activateOnCreate } = await this.settings();
     const taking = new Set(bricks.map((brick) => brick.name));
@@ -166,6 +168,7 @@ export class Snapshots {
         missing,
         ...file === undefined ? {} : { file },
         ...schedule === undefined ? {} : { schedule },
+        ...origin === undefined ? {} : { origin },
       };
       transaction.put(key, { ...history, epoch: record.epoch });
       return record;
@@ -270,12 +273,17 @@ export class Snapshots {
 
   /** Ends what a clone reads by, at all bricks; those that are down do that when they come up. */
   async endReader(volume: VolumeRecord, id: string): Promise<void> {
+    const removal = await this.#store.transact((transaction) =>
+      Promise.resolve(this.noteRemoval(transaction, volume, id))
+    );
+    await this.#finish(volume, removal);
+  }
+
+  /** All bricks of a volume are to end a reader, as part of a change. */
+  noteRemoval(transaction: Transaction, volume: VolumeRecord, id: string): RemovalRecord {
     const bricks = volume.bricks.map(({ clientName }) => clientName);
-    await this.#store.transact((transaction) => {
-      transaction.put(SNAPSHOT_KEYS.removal(id), { id, volume: volume.name, bricks });
-      return Promise.resolve();
-    });
-    await this.#finish(volume, { id, volume: volume.name, bricks });
+    transaction.put(SNAPSHOT_KEYS.removal(id), { id, volume: volume.name, bricks });
+    return { id, volume: volume.name, bricks };
   }
 
   /** Lets a snapshot be looked at, or no more. Throws Refusal: a brick that has it does not follow. */

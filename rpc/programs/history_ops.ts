@@ -147,6 +147,16 @@ export const flattenFile = order(10, struct({ gfid }), done);
 /** A live file becomes what the snapshot has of it. */
 export const restoreFile = order(11, struct({ snapshot: id, gfid }), done);
 
+/** The brick of a cloned volume copies what its origin has; undefined if that cannot be told. */
+export const flattenHistory = order(
+  30,
+  struct({}),
+  struct({
+    ...{ errno: i32, error },
+    flattening: optional(struct({ files: u53, done: bool, failed: error })),
+  }),
+);
+
 const FACTS = { mode: u32, nlink: u32, size: u53, isLinkFile: bool };
 const facts = struct(FACTS);
 const changedInode: Codec<ChangedInode> = struct({

@@ -25,7 +25,7 @@ export interface CloneFile {
 export interface Change {
   readonly offset: number;
   readonly size: number;
-  /** It becomes zeros, which need no room. */
+  /** It becomes zeros, which need no room; to the end of a unit if it is to the end of the file. */
   readonly holes?: boolean;
 }
 
@@ -42,9 +42,11 @@ export function overwrite<T>(
     return ownEdge(clones, clone, file).then(() => overwrite(clones, clone, file, range, run));
   }
   const { start, end } = unitsOf(offset, size);
-  if (passes(clone, start, end)) return run();
+  if (!holes && passes(clone, start, end)) return run();
   return alone(clone, start, end, async () => {
     const first = Math.ceil(offset / UNIT), last = Math.floor((offset + size) / UNIT);
+    // Its own units need not have data from now on: else it would look as if that had been lost.
+    if (holes) await ownHoles(clones, clone, { start: first, end: last });
     if (start < first) await copyUp(clones, clone, file, { start, end: start + 1 });
     if (end > last && end > start) await copyUp(clones, clone, file, { start: end - 1, end });
     const done = await run();
@@ -128,6 +130,14 @@ export function append<T>(
   run: () => Promise<T>,
 ): Promise<T> {
   return hasEdge(clone) ? ownEdge(clones, clone, file).then(run) : run();
+}
+
+async function ownHoles(clones: Clones, clone: Clone, { start, end }: UnitRange): Promise<void> {
+  for (let at = start; at < Math.min(end, clone.units);) {
+    const run = clone.run(at, end);
+    if (run.own) await clones.own(clone, run, true);
+    at = run.end;
+  }
 }
 
 // The last unit of what began as a foreign file need not be whole, until something changes.

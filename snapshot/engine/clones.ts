@@ -135,6 +135,14 @@ export class Clones {
     return this.#kept.has(`${gfid}.${epoch}`);
   }
 
+  /** Kept files of which something is a foreign one's. */
+  keptForeign(): Clone[] {
+    const { store } = this.#parts;
+    return store.allKept().flatMap(({ inode, epoch }) =>
+      this.#keptAs(store.gfidOf(inode), epoch) ?? []
+    ).filter(({ reader }) => reader === FOREIGN);
+  }
+
   /** Whether a clone reads by this reader. */
   reads(reader: string): boolean {
     const reads = (clone: Clone) => clone.reader === reader;
@@ -317,7 +325,7 @@ export class Clones {
       inode = store.idOf(gfid);
       this.#rows.put({ ...row, inode });
     });
-    readers.set(store.readers());
+    readers.put(reader);
     const clone = this.#add({ ...row, inode });
     clone.unsynced = true;
     this.#chain();

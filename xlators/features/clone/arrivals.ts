@@ -20,8 +20,7 @@ import type { Xlator } from "core/xlator.ts";
 import { ifThere } from "snapshot/brick_files.ts";
 import type { Entry, InodeState } from "snapshot/engine/live.ts";
 import type { LookedAt } from "snapshot/engine/looked_at.ts";
-import { begunValue } from "xlators/features/clone/begun_files.ts";
-import type { Marks } from "xlators/features/clone/marks.ts";
+import { begunValue, type Marks } from "xlators/features/clone/marks.ts";
 
 /** What they are made with. */
 export interface ArrivalsParts {
@@ -46,6 +45,9 @@ export class Arrivals {
   #whole = new Set<Gfid>();
   /** Names about which the brick decides. */
   #known = new Set<string>();
+
+  /** Nothing can arrive any more. */
+  isOver = false;
 
   constructor(parts: ArrivalsParts) {
     this.#parts = parts;
@@ -169,6 +171,11 @@ export class Arrivals {
       if (entries.length) marks.setWhole(directory);
     }
     this.#whole.add(directory);
+  }
+
+  /** All directories of the origin are whole. */
+  end(): void {
+    this.isOver = true;
   }
 
   /** Before a name goes, or leads elsewhere: all names of the file are here, and this one never comes again. */

@@ -5,30 +5,29 @@
 
 import { ENODATA, ENOENT, fopError } from "core/errno.ts";
 import type { Begun, Foreign } from "core/foreign.ts";
-import type { Gfid } from "core/inode.ts";
-import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { S_IFDIR, S_IFREG } from "core/iatt.ts";
+import { type Gfid, ROOT_GFID } from "core/inode.ts";
+import { decodeName } from "core/lib/bytes.ts";
 import { AT_FDCWD, cstring, LOCAL_O_NOFOLLOW, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { BEGUN_XATTR } from "core/xdata_keys.ts";
 import type { LookedAt } from "snapshot/engine/looked_at.ts";
+import type { Arrivals } from "xlators/features/clone/arrivals.ts";
 
 const KEY = cstring(BEGUN_XATTR), VALUE_MAX = 64;
 const ALL_OWN: Begun = { size: 0, blocks: 0, now: 0 };
 /** Of a file that has not come here: as much as the origin has. */
 const ALL_FOREIGN: Begun = { size: Infinity, blocks: 0, now: 0 };
 
-/** The attribute of a file that begins as one of that size. */
-export function begunValue({ size, blocks }: Pick<Begun, "size" | "blocks">): Uint8Array {
-  return encodeName(`${size} ${blocks}`);
-}
-
 /** See the head of this file. Methods throw FopError. */
 export class BegunFiles implements Foreign {
   readonly #hidden: string;
   readonly #origin: LookedAt;
   readonly #lookOnly: boolean;
+  readonly #arrivals: Arrivals | undefined;
 
   /** `lookOnly`: files of the origin need not have come here. */
-  constructor(directory: string, origin: LookedAt, lookOnly: boolean) {
+  constructor(directory: string, origin: LookedAt, lookOnly: boolean, arrivals?: Arrivals) {
+    this.#arrivals = arrivals;
     this.#hidden = `${directory}/.glusterfs`;
     this.#origin = origin;
     this.#lookOnly = lookOnly;
@@ -57,6 +56,18 @@ export class BegunFiles implements Foreign {
   nextHole(gfid: Gfid, offset: number, until: number): number | undefined {
     const data = this.nextData(gfid, offset, until);
     return data === offset ? undefined : offset;
+  }
+
+  async *files(): AsyncIterable<Gfid> {
+    for (const directories: Gfid[] = [ROOT_GFID]; directories.length;) {
+      const directory = directories.pop()!;
+      await this.#arrivals?.whole(directory);
+      for (const { gfid, type } of await this.#origin.view.entries(directory)) {
+        if (type === S_IFDIR) directories.push(gfid);
+        else if (type === S_IFREG) yield gfid;
+      }
+    }
+    this.#arrivals?.end();
   }
 
   async end(gfid: Gfid, kept: string | undefined): Promise<void> {

@@ -82,13 +82,15 @@ export class VolumeClone extends Funnel {
       foreign: lower instanceof VolumeClone ? lower.foreign : undefined,
       env,
     }, reader);
-    this.#foreign = new BegunFiles(directory, looked, lookOnly);
     const marks = new Marks(directory);
     if (lookOnly) {
+      this.#foreign = new BegunFiles(directory, looked, true);
       this.#merged = new MergedFiles(new BrickFiles(this.#upper, inodes, directory), looked, marks);
       return;
     }
-    this.#arrivals = new Arrivals({ upper: this.#upper, inodes, origin: looked, marks });
+    const arrivals = new Arrivals({ upper: this.#upper, inodes, origin: looked, marks });
+    this.#arrivals = arrivals;
+    this.#foreign = new BegunFiles(directory, looked, false, arrivals);
     await this.#arrivals.begin();
   }
 
@@ -113,6 +115,9 @@ export class VolumeClone extends Funnel {
     const arrivals = this.#arrivals;
     if (!arrivals) return Promise.reject(EROFS);
     const { xdata } = args;
+    if (arrivals.isOver && !xdata?.has(BEGUN_XATTR)) {
+      return (this.#upper[fop] as Fops[K])(call, args);
+    }
     const clean = xdata?.has(BEGUN_XATTR) ? { ...args, xdata: xdata.without(BEGUN_XATTR) } : args;
     const waits = this.#before(arrivals, fop, clean as AnyArgs);
     const wind = () => (this.#upper[fop] as Fops[K])(call, clean);

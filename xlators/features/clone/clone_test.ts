@@ -1,5 +1,6 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
+import { realClock } from "core/env.ts";
 import { ENOENT, ENOTEMPTY, ESTALE } from "core/errno.ts";
 import { O_APPEND, O_RDWR } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
@@ -236,6 +237,29 @@ test("a clone of a clone is what that was", async (place) => {
   await second.restart();
   content.set(pattern(5, 1), 0);
   same(await place.files(second).read(large), content);
+});
+
+test("a flattened clone needs its origin no more", async (place) => {
+  const { origin } = place;
+  await sampleTree(origin);
+  const clone = await place.clone();
+  const files = place.files(clone);
+  const a = await files.lookup("a"), b = await files.lookup("b", a);
+  const large = (await files.lookup("large", b)).gfid;
+  const content = await files.read(large);
+  await takeSnapshot(clone.top, "s");
+  await files.unlink("large", b);
+  await files.rename("f9", "f9", b, files.root);
+  const changed = await files.tree();
+  await clone.restart();
+  while (!clone.top.histories.flatten().done) await realClock.delay(10);
+  await origin.top.rmdir(ROOT, { parent: origin.root, name: "a", flags: 1 });
+  await place.layer.histories.remove(clone.of.reader);
+  await place.layer.history!.collected();
+  deepEqual(await place.files(clone).tree(), changed);
+  const seen = new Uint8Array(content.length);
+  await clone.top.history!.view("s")!.read(large, 0, seen);
+  same(seen, content);
 });
 
 test("a client cannot say what a file began as", async (place) => {

@@ -9,9 +9,10 @@
  */
 
 import { fopError } from "core/errno.ts";
+import type { Begun } from "core/foreign.ts";
 import { exists } from "core/lib/files.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
-import { decodeName } from "core/lib/bytes.ts";
+import { decodeName, encodeName } from "core/lib/bytes.ts";
 import { AT_FDCWD, cstring, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { O_CREAT, O_WRONLY } from "core/fops.ts";
 
@@ -105,4 +106,9 @@ export class Marks {
 
 function checked(result: number): void {
   if (result < 0) throw fopError(result);
+}
+
+/** The attribute of a file that begins as one of that size. */
+export function begunValue({ size, blocks }: Pick<Begun, "size" | "blocks">): Uint8Array {
+  return encodeName(`${size} ${blocks}`);
 }

@@ -178,15 +178,19 @@ export class CloneFops {
     return reply;
   }
 
-  #zeroed<T>(
+  async #zeroed<T>(
     call: Call,
     { fd, offset, size }: Args<"discard">,
     clone: Clone,
     run: () => Promise<T>,
   ) {
-    const change = { offset, size, holes: true };
-    if (!isRange(change)) return run();
-    return overwrite(this.#parts.clones, clone, this.#file(call, fd.inode, fd), change, run);
+    if (!isRange({ offset, size })) return await run();
+    // The rest of a unit at the end of the file is nothing: it may become a hole as a whole.
+    const { stat } = await this.#parts.child.fstat(call, { fd });
+    const end = offset + size;
+    const until = end < stat.size ? end : Math.ceil(end / UNIT) * UNIT;
+    const change = { offset, size: until - offset, holes: true };
+    return await overwrite(this.#parts.clones, clone, this.#file(call, fd.inode, fd), change, run);
   }
 
   discard(call: Call, args: Args<"discard">, clone: Clone): Promise<Reply<"discard">> {

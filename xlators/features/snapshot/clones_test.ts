@@ -246,6 +246,25 @@ test("a unit of a clone of which a loss of power took the data is the origin's a
   deepEqual(await place.read(clone), wanted);
 });
 
+test("zeros that were put into a clone stay zeros after a kill", async (place) => {
+  const { brick, layer } = place, content = pattern(3 * UNIT + 100);
+  const origin = await place.make("origin", content);
+  const clone = await place.clone(origin, await place.take());
+  const fd = place.fd(clone);
+  await place.write(clone, 0, new Uint8Array(UNIT).fill(1));
+  await layer.discard(ROOT, { fd, offset: 0, size: UNIT });
+  await layer.zerofill(ROOT, { fd, offset: 2 * UNIT + 10, size: UNIT + 90 });
+  await layer.history!.close();
+  using index = new DatabaseSync(`${brick.path}/.glusterfs/history/index.sqlite`);
+  index.exec("UPDATE counter SET value = 1 WHERE name = 'open'");
+  await brick.restart();
+  await place.open();
+  const wanted = content.slice();
+  wanted.fill(0, 0, UNIT);
+  wanted.fill(0, 2 * UNIT + 10);
+  deepEqual(await place.read(clone), wanted);
+});
+
 const ON_DATA = new Set<FopName>([
   ...["readv", "writev", "truncate", "ftruncate", "fallocate", "discard", "zerofill"] as const,
   ...["seek", "rchecksum", "copyFileRange", "open"] as const,

@@ -7,6 +7,7 @@ import type {
   AddToMarks,
   ChangesPage,
   FileClone,
+  Flattening,
   FoundInode,
   HistoryOrders,
   HistoryReader,
@@ -75,6 +76,7 @@ export interface Kept {
   readonly whyNot: string | undefined;
   cloneFile(clone: FileClone): Promise<void>;
   flattenFile(gfid: Gfid): Promise<void>;
+  flatten(): Flattening;
   restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
   restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void>;
 }
@@ -127,6 +129,11 @@ export class Orders implements HistoryOrders {
   async cloneFile(clone: FileClone): Promise<void> {
     void this.#history;
     await this.#of.cloneFile(clone);
+  }
+
+  flatten(): Flattening {
+    void this.#history;
+    return this.#of.flatten();
   }
 
   async flattenFile(gfid: Gfid): Promise<void> {

@@ -16,7 +16,7 @@ import type {
   SetxattrArgs,
   XattrReply,
 } from "core/fops.ts";
-import type { AddToMarks, FileClone } from "core/history_orders.ts";
+import type { AddToMarks, FileClone, Flattening } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
 import { bool, oneOf, optionalText, type OptionTable, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
@@ -43,6 +43,7 @@ import { restoreVolume } from "xlators/features/snapshot/restore_volume.ts";
 import { type Before, RULES } from "xlators/features/snapshot/rules.ts";
 import { removeTree, WHOLE_TREE } from "xlators/features/snapshot/tree.ts";
 import { type Browsing, snapshotDirectory, Views } from "xlators/features/snapshot/views.ts";
+import { VolumeFlatten } from "xlators/features/snapshot/volume_flatten.ts";
 
 const options = {
   directory: optionalText({
@@ -85,6 +86,7 @@ export class Snapshot extends Uniform {
   #views: Views | undefined;
   #clones: CloneFops | undefined;
   #files: BrickFiles | undefined;
+  #flattening: VolumeFlatten | undefined;
   readonly #holds: Holds;
   readonly histories: Orders;
 
@@ -132,6 +134,8 @@ export class Snapshot extends Uniform {
 
   async stop(): Promise<void> {
     this.#holds.endAll();
+    await this.#flattening?.stop();
+    this.#flattening = undefined;
     this.#views = undefined;
     await this.#history?.close();
     this.#files?.forget();
@@ -158,6 +162,17 @@ export class Snapshot extends Uniform {
   async flattenFile(gfid: Gfid): Promise<void> {
     const history = this.#history;
     if (history) await flattenFile(history, this.#clones!, gfid);
+  }
+
+  /** See `HistoryOrders.flatten`. */
+  flatten(): Flattening {
+    const history = this.#history, { foreign } = this.child;
+    if (!history || !foreign) return { files: 0, done: true, failed: "" };
+    this.#flattening ??= new VolumeFlatten({
+      ...{ history, foreign, fops: this.#clones!, clock: this.env.clock },
+      kept: `${this.#directory}/.glusterfs/history/kept`,
+    });
+    return this.#flattening.begin();
   }
 
   async restoreFile(snapshot: string, gfid: Gfid): Promise<void> {
