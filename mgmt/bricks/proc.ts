@@ -42,8 +42,21 @@ export function userOf(pid: number): number | undefined {
 
 /** Numbers of all processes. */
 export function processes(): number[] {
-  const fd = open("/proc", O_DIRECTORY);
-  if (fd < 0) throw fopError(fd);
+  const found = numbersIn("/proc");
+  if (typeof found === "number") throw fopError(found);
+  return found;
+}
+
+/** Numbers of a process's descriptors; none if there is no such process, or it is somebody else's. */
+export function descriptorsOf(pid: number): number[] {
+  const found = numbersIn(`/proc/${pid}/fd`);
+  return typeof found === "number" ? [] : found;
+}
+
+// What is called by a number in a directory; the kernel's answer if there is none.
+function numbersIn(path: string): number[] | number {
+  const fd = open(path, O_DIRECTORY);
+  if (fd < 0) return fd;
   const buffer = new Uint8Array(CHUNK);
   const view = new DataView(buffer.buffer);
   const found: number[] = [];
@@ -51,8 +64,8 @@ export function processes(): number[] {
     for (let size; (size = sys.getdents64(fd, buffer, CHUNK)) > 0;) {
       for (let at = 0; at < size; at += view.getUint16(at + RECLEN, true)) {
         const name = buffer.subarray(at + NAME, buffer.indexOf(0, at + NAME));
-        const pid = Number(new TextDecoder().decode(name));
-        if (Number.isInteger(pid)) found.push(pid);
+        const number = Number(new TextDecoder().decode(name));
+        if (Number.isInteger(number)) found.push(number);
       }
     }
   } finally {

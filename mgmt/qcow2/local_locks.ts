@@ -5,7 +5,8 @@
  */
 
 import { fopError } from "core/errno.ts";
-import { sys } from "core/sys/calls.ts";
+import { cstring, sys } from "core/sys/calls.ts";
+import { descriptorsOf, processes, readProc } from "mgmt/bricks/proc.ts";
 import type { ByteLocks } from "snapshot/qcow2/qemu_locks.ts";
 
 const F_OFD_GETLK = 36, F_OFD_SETLK = 37;
@@ -26,11 +27,12 @@ export class LocalLocks implements ByteLocks {
     return result < 0 ? Promise.reject(fopError(result)) : Promise.resolve();
   }
 
+  // deno-lint-ignore require-await -- a failure is a rejection
   async holder(at: number): Promise<string | undefined> {
     const { result, type } = this.#lock(F_OFD_GETLK, F_WRLCK, at);
     if (result < 0) throw fopError(result);
     if (type === F_UNLCK) return undefined;
-    return await holderOf(await Deno.stat(`/proc/self/fd/${this.#fd}`), at) ?? "another program";
+    return holderOf(inodeOf(this.#fd), at) ?? "another program";
   }
 
   #lock(command: number, type: number, at: number): { result: number; type: number } {
@@ -43,31 +45,30 @@ export class LocalLocks implements ByteLocks {
   }
 }
 
+function inodeOf(fd: number): bigint {
+  const AT_EMPTY_PATH = 0x1000, STATX_INO = 0x100, INO = 32;
+  const stat = new Uint8Array(256);
+  const result = sys.statx(fd, cstring(""), AT_EMPTY_PATH, STATX_INO, stat);
+  if (result < 0) throw fopError(result);
+  return new DataView(stat.buffer).getBigUint64(INO, true);
+}
+
 // The process that holds the byte through a descriptor of its own, if it may be looked at.
-async function holderOf(file: Deno.FileInfo, at: number): Promise<string | undefined> {
-  for await (const { name: pid } of Deno.readDir("/proc")) {
-    if (!/^\d+$/.test(pid) || Number(pid) === Deno.pid) continue;
-    try {
-      for await (const { name: fd } of Deno.readDir(`/proc/${pid}/fd`)) {
-        const { ino, dev } = await Deno.stat(`/proc/${pid}/fd/${fd}`).catch(() => NOTHING);
-        if (ino !== file.ino || dev !== file.dev) continue;
-        const info = await Deno.readTextFile(`/proc/${pid}/fdinfo/${fd}`);
-        if (!info.split("\n").some((line) => isLockOf(line, at))) continue;
-        const name = await Deno.readTextFile(`/proc/${pid}/comm`);
-        return `${name.trim()} (process ${pid})`;
-      }
-    } catch {
-      // Gone meanwhile, or somebody else's.
+function holderOf(inode: bigint, at: number): string | undefined {
+  for (const pid of processes()) {
+    if (pid === Deno.pid) continue;
+    for (const fd of descriptorsOf(pid)) {
+      const info = readProc(`/proc/${pid}/fdinfo/${fd}`) ?? "";
+      if (!info.split("\n").some((line) => isLockOf(line, inode, at))) continue;
+      return `${readProc(`/proc/${pid}/comm`)?.trim() ?? "a program"} (process ${pid})`;
     }
   }
   return undefined;
 }
 
-const NOTHING = { ino: null, dev: -1 } as const;
-
 // "lock:	1: OFDLCK  ADVISORY  READ -1 00:1a:12345 101 101"
-function isLockOf(line: string, at: number): boolean {
-  const [label, , kind, , , , , start, end] = line.split(/\s+/);
-  return label === "lock:" && kind === "OFDLCK" && Number(start) <= at &&
-    (end === "EOF" || Number(end) >= at);
+function isLockOf(line: string, inode: bigint, at: number): boolean {
+  const [label, , kind, , , , file, start, end] = line.split(/\s+/);
+  return label === "lock:" && kind === "OFDLCK" && file?.split(":")[2] === String(inode) &&
+    Number(start) <= at && (end === "EOF" || Number(end) >= at);
 }

@@ -39,6 +39,5 @@ function covers({ start, size }: ActiveLock["lock"], at: bigint): boolean {
 function clientText(id: string, pid: number): string {
   const host = /-HOST:(.+)-PC_NAME:/.exec(id)?.[1], client = /-PID:(\d+)-/.exec(id)?.[1];
   if (host === undefined) return `client ${id}`;
-  const process = pid > 0 ? `process ${pid}, by the mount that is process ${client}` : client;
-  return `a program on ${host} (${pid > 0 ? "" : "client process "}${process})`;
+  return pid > 0 ? `process ${pid} on ${host}` : `the client that is process ${client} on ${host}`;
 }

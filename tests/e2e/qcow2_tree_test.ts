@@ -176,10 +176,15 @@ e2e(
       equal(refused.code, 1);
       match(
         refused.err,
-        /^Cannot change .*vm1.qcow2: a program on .* has it open; end that first$/m,
+        /^Cannot change .*vm1.qcow2: process \d+ on .* has it open; end that first$/m,
+      );
+      // A file of a mount is locked at the bricks: which process it is, this kernel does not know.
+      equal(
+        (await qcow2(scene, "snapshot", "create", image, "now")).err,
+        `Cannot change ${image}: another program has it open; end that first\n`,
       );
       const looked = await qcow2(scene, "snapshot", "list", IMAGE);
-      match(looked.err, /vm1.qcow2 is being written to by a program on /);
+      match(looked.err, /vm1.qcow2 is being written to by process \d+ on /);
       for (let pattern = 1; pattern < 4; pattern++) {
         const writes = [`write -q -P ${pattern} 1M 64k`, `write -q -P ${pattern} 14M 64k`, "flush"];
         await must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), uri]);
