@@ -208,7 +208,7 @@ e2e("snapshot: a file of one begins a new file, wherever its name belongs", [], 
   for (
     const [words, why] of [
       ["--file /vm1 whole:/images/master", /Snapshot \(whole\) does not exist/],
-      ["other", /whole volumes are not cloned by mortar yet/],
+      ["other", /name the new volume and the snapshot, or add --file NEWPATH/],
     ] as const
   ) match((await node.try(`snapshot clone ${words}`)).err, why);
   await node.must("snapshot create again v1 no-timestamp");
