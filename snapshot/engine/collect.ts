@@ -72,13 +72,24 @@ export class Collector {
   async #run(): Promise<void> {
     const { store, journal } = this.#parts;
     while (this.#epochs.length && !this.#stopped) {
-      const epoch = this.#epochs[0]!;
-      await this.#collect(epoch);
-      if (this.#stopped) return;
-      this.#epochs.shift();
+      const epoch = this.#epochs.reduce((one, other) => Math.min(one, other));
+      const until = this.#parts.readers.after(epoch) ?? Number.MAX_SAFE_INTEGER;
+      // What is looked through for one that went is for all that went before the next reader.
+      const these = this.#epochs.filter((each) => each < until);
+      this.#epochs = this.#epochs.filter((each) => each >= until);
+      let isOver = false;
+      try {
+        await this.#collect(epoch);
+        isOver = !this.#stopped;
+      } finally {
+        if (!isOver) this.#epochs.push(...these);
+      }
+      if (!isOver) return;
       // Another reader of the same epoch may have gone meanwhile.
-      if (this.#epochs.includes(epoch)) continue;
-      await journal.add(() => store.collected(epoch));
+      const again = new Set(this.#epochs);
+      await journal.add(() => {
+        for (const each of these) if (!again.has(each)) store.collected(each);
+      });
     }
   }
 
@@ -114,8 +125,7 @@ export class Collector {
     let after: T | undefined;
     while (!this.#stopped) {
       // Readers come and go meanwhile.
-      const until = this.#parts.readers.epochs(undefined).find((other) => other > epoch) ??
-        Number.MAX_SAFE_INTEGER;
+      const until = this.#parts.readers.after(epoch) ?? Number.MAX_SAFE_INTEGER;
       const some = rows(epoch, until, after, ROWS_AT_ONCE);
       if (!some.length) return;
       await look(some);
@@ -126,7 +136,7 @@ export class Collector {
 
   /** The newest reader that sees the file and is not newer than `epoch`. */
   #reader(gfid: Gfid | undefined, epoch: number): number | undefined {
-    return this.#parts.readers.epochs(gfid).findLast((other) => other <= epoch);
+    return this.#parts.readers.upTo(gfid, epoch);
   }
 
   async #extents(extents: readonly Extent[]): Promise<void> {

@@ -241,7 +241,7 @@ export class History {
       store.putReader(reader);
       store.reachEpoch(reader.epoch + 1);
     });
-    this.readers.set(store.readers());
+    this.readers.put(reader);
   }
 
   /**
@@ -262,8 +262,9 @@ export class History {
     if (!of) throw ENOENT;
     if (this.readers.get(reader.id)) throw EEXIST;
     const file = of.file ?? reader.file;
-    await this.#journal.add(() => this.#store.putReader({ ...reader, file, epoch: of.epoch }));
-    this.readers.set(this.#store.readers());
+    const joined = { ...reader, file, epoch: of.epoch };
+    await this.#journal.add(() => this.#store.putReader(joined));
+    this.readers.put(joined);
     await this.#journal.sync();
   }
 
@@ -292,23 +293,38 @@ export class History {
   ): Promise<void> {
     const reader = this.readers.get(id);
     if (!reader) throw ENOENT;
-    await this.#journal.add(() => this.#store.putReader({ ...reader, ...change }));
-    this.readers.set(this.#store.readers());
+    const changed = { ...reader, ...change };
+    await this.#journal.add(() => this.#store.putReader(changed));
+    // Others may have changed it as well.
+    this.readers.put({ ...this.readers.get(id) ?? changed, ...change });
     await this.#journal.sync();
   }
 
   /** Ends a reader; what only it needed goes in the background. ENOENT: there is none; EBUSY: a clone reads by it. */
   async remove(id: string): Promise<void> {
-    const reader = this.readers.get(id);
-    if (!reader) throw ENOENT;
-    if (this.clones.reads(id)) throw EBUSY;
-    await this.#unreserved(() => this.#journal.add(() => this.#store.removeReader(reader)));
-    this.readers.set(this.#store.readers());
-    this.#views.delete(id);
+    if (!this.readers.get(id)) throw ENOENT;
+    await this.removeAll([id]);
+  }
+
+  /** Ends several at once, all or none; those that are not there are fine. EBUSY: a clone reads by one of them. */
+  async removeAll(ids: readonly string[]): Promise<void> {
+    const readers = ids.flatMap((id) => this.readers.get(id) ?? []);
+    if (!readers.length) return;
+    if (ids.some((id) => this.clones.reads(id))) throw EBUSY;
+    await this.#unreserved(() =>
+      this.#journal.add(() => {
+        for (const reader of readers) this.#store.removeReader(reader);
+      })
+    );
+    this.readers.remove(ids);
+    for (const id of ids) this.#views.delete(id);
     this.#kept.close();
     await this.#journal.sync();
-    // What is under way may still keep something for it.
-    this.#left = this.#gate.over().then(() => this.#collector.add(reader.epoch));
+    // What is under way may still keep something for them.
+    const left = this.#left, over = this.#gate.over();
+    this.#left = Promise.all([left, over]).then(() => {
+      for (const { epoch } of readers) this.#collector.add(epoch);
+    });
     this.#collect();
   }
 

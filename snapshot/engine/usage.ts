@@ -8,7 +8,7 @@ import type { Clock } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
 import type { ReaderUsage } from "core/history_orders.ts";
 import type { KeptFiles } from "snapshot/engine/kept.ts";
-import type { Readers } from "snapshot/engine/readers.ts";
+import { firstAfter, type Readers } from "snapshot/engine/readers.ts";
 import { type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
 import { UNIT } from "snapshot/engine/units.ts";
 
@@ -95,15 +95,4 @@ function seen(store: HistoryStore, inode: number, start: number, end: number): I
     }
   }
   return found.values();
-}
-
-/** Index of the first of the sorted `epochs` that is greater. */
-function firstAfter(epochs: readonly number[], epoch: number): number {
-  let low = 0, high = epochs.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (epochs[middle]! <= epoch) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
