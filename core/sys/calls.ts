@@ -106,6 +106,8 @@ const SYMBOLS = {
   /** PR_SET_MM, what, address, 0, 0. */
   prctlMemory: call("prctl", ["i32", "u32", "usize", "usize", "usize"]),
   getpid: call("getpid", []),
+  /** Whose (1: this thread's), and where it goes, 144 bytes. */
+  getrusage: call("getrusage", ["i32", "buffer"]),
   getgid: call("getgid", []),
   /** How many there is room for, and where they go, 32 bits each. */
   getgroups: call("getgroups", ["i32", "buffer"]),

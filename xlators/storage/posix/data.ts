@@ -38,6 +38,7 @@ import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode } from "core/inode.ts";
 import { blockSums } from "core/lib/block_sums.ts";
 import { RWF_NOWAIT, sys } from "core/sys/calls.ts";
+import { sleeps } from "core/sys/sleeps.ts";
 import { withKey, type Xdata } from "core/xdata.ts";
 import { OPEN_ACTIVE_FD_COUNT, OPEN_FD_COUNT, WRITE_IS_APPEND } from "core/xdata_keys.ts";
 import { addressInto } from "core/sys/address.ts";
@@ -51,7 +52,10 @@ import { dirOf, OpenDir, openStream } from "xlators/storage/posix/readdir.ts";
 const EAGAIN = -11, EOPNOTSUPP_RESULT = -95, ENOSYS_RESULT = -38, EINTR = -4, ENXIO_RESULT = -6;
 /** Writes up to here are done in place: 0.5 ms at most into the page cache. */
 const SYNC_WRITE_MAX = 1 << 20;
-/** A write that took this long has waited for more than memory; then others do not wait with it. */
+/**
+ * A write that took this long, and slept meanwhile, has waited for more than memory: then others do not
+ * wait with it. One that had no processor for so long would have none on another thread, either.
+ */
 const SLOW_WRITE_MS = 10, WAIT_MS = 1000;
 /** One read or write; larger ones are refused as the kernel's own limits would. */
 const IO_MAX = 0x7ffff000;
@@ -240,10 +244,11 @@ function mayWriteNow(brick: Brick, size: number): boolean {
 // In place, with an eye on how long it took.
 function writeNow(brick: Brick, fd: number, data: Uint8Array, offset: number): number {
   const { clock } = brick.env;
-  const start = clock.monotonic();
+  const slept = sleeps(), start = clock.monotonic();
   const wrote = sys.pwrite(fd, data as BufferSource, data.length, offset);
   const end = clock.monotonic();
-  brick.writesWaitUntil = end - start > SLOW_WRITE_MS ? end + WAIT_MS : 0;
+  const waited = end - start > SLOW_WRITE_MS && sleeps() !== slept;
+  brick.writesWaitUntil = waited ? end + WAIT_MS : 0;
   return wrote;
 }
 

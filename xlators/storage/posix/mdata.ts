@@ -52,12 +52,13 @@ export class Times {
   touch(call: Call, gfid: Gfid, target: Target, which: number): void {
     const now = call.ctime;
     if (!now || !this.enabled) return;
-    const old = this.of(gfid, target) ?? { ctime: now, mtime: now, atime: now };
-    this.#store(gfid, target, {
-      ctime: which & CTIME ? later(now, old.ctime) : old.ctime,
-      mtime: which & MTIME ? later(now, old.mtime) : old.mtime,
-      atime: which & ATIME ? later(now, old.atime) : old.atime,
-    });
+    const known = this.of(gfid, target), old = known ?? { ctime: now, mtime: now, atime: now };
+    const ctime = which & CTIME ? later(now, old.ctime) : old.ctime;
+    const mtime = which & MTIME ? later(now, old.mtime) : old.mtime;
+    const atime = which & ATIME ? later(now, old.atime) : old.atime;
+    // A client's clock does not tell apart what it does in the same instant: it is stored already.
+    if (known && ctime === old.ctime && mtime === old.mtime && atime === old.atime) return;
+    this.#store(gfid, target, { ctime, mtime, atime });
   }
 
   /** Somebody set times outright. Only where the attribute is already: older clients would not agree. */
@@ -110,6 +111,7 @@ export class Times {
   }
 }
 
+// The second one if they are equal.
 function later(a: Timespec, b: Timespec): Timespec {
   return a.sec > b.sec || (a.sec === b.sec && a.nsec > b.nsec) ? a : b;
 }
