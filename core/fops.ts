@@ -527,6 +527,19 @@ export interface FopTable {
   copyFileRange: { args: CopyFileRangeArgs; reply: CopyFileRangeReply };
 }
 
+/** What the arguments of any fop may say that it is about. */
+export interface AnyArgs {
+  readonly fd?: Fd;
+  readonly source?: Fd;
+  readonly inode?: Inode;
+  readonly parent?: Inode;
+  readonly name?: string;
+  readonly oldParent?: Inode;
+  readonly oldName?: string;
+  readonly newParent?: Inode;
+  readonly newName?: string;
+}
+
 export type FopName = keyof FopTable;
 export type Args<K extends FopName> = FopTable[K]["args"];
 export type Reply<K extends FopName> = FopTable[K]["reply"];

@@ -12,9 +12,9 @@
 
 import type { Call } from "core/call.ts";
 import { ENOENT, EROFS, ESTALE } from "core/errno.ts";
-import type { Args, FopName, Fops, Reply } from "core/fops.ts";
+import type { AnyArgs, Args, FopName, Fops, Reply } from "core/fops.ts";
 import type { Foreign } from "core/foreign.ts";
-import type { Fd, Inode } from "core/inode.ts";
+import type { Inode } from "core/inode.ts";
 import { bool, type OptionTable, text, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
 import { BEGUN_XATTR } from "core/xdata_keys.ts";
@@ -188,19 +188,6 @@ export class VolumeClone extends Funnel {
 
 function filesOf(lower: Xlator, inodes: Node["inodes"], directory: string): Live {
   return lower instanceof VolumeClone ? lower.files : new BrickFiles(lower, inodes, directory);
-}
-
-/** Arguments of any fop. */
-interface AnyArgs {
-  readonly fd?: Fd;
-  readonly source?: Fd;
-  readonly inode?: Inode;
-  readonly parent?: Inode;
-  readonly name?: string;
-  readonly oldParent?: Inode;
-  readonly oldName?: string;
-  readonly newParent?: Inode;
-  readonly newName?: string;
 }
 
 /** Fops that are about nothing that may not be here yet. */

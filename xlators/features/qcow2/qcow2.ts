@@ -9,9 +9,9 @@
 import { type Call, ROOT } from "core/call.ts";
 import { ENOENT, EROFS, ESTALE, EXDEV, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import type { Args, FopName, Reply } from "core/fops.ts";
+import type { AnyArgs, Args, FopName, Reply } from "core/fops.ts";
 import { isDirectory, isRegular } from "core/iatt.ts";
-import { type Fd, type Gfid, type Inode, PerInode, ROOT_GFID } from "core/inode.ts";
+import { type Gfid, type Inode, PerInode, ROOT_GFID } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
 import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { TreeFops } from "xlators/features/qcow2/fops.ts";
@@ -22,19 +22,6 @@ import { options, type Qcow2Values } from "xlators/features/qcow2/options.ts";
 import type { Place } from "xlators/features/qcow2/places.ts";
 import { Tree } from "xlators/features/qcow2/tree.ts";
 import { Writers } from "xlators/features/qcow2/writers.ts";
-
-/** Arguments of any fop. */
-interface AnyArgs {
-  readonly fd?: Fd;
-  readonly source?: Fd;
-  readonly inode?: Inode;
-  readonly parent?: Inode;
-  readonly name?: string;
-  readonly oldParent?: Inode;
-  readonly oldName?: string;
-  readonly newParent?: Inode;
-  readonly newName?: string;
-}
 
 /** Fops with which a client begins on an inode that it knows from before. */
 const BEGINS: ReadonlySet<FopName> = new Set<FopName>(["lookup", "stat", "open", "opendir"]);

@@ -9,16 +9,9 @@
 
 import { type Call, isInternal } from "core/call.ts";
 import { ENOENT, EROFS, ESTALE, EXDEV } from "core/errno.ts";
-import { type Args, type FopName, FOPS, type Reply } from "core/fops.ts";
+import { type AnyArgs, type Args, type FopName, FOPS, type Reply } from "core/fops.ts";
 import { S_IFDIR } from "core/iatt.ts";
-import {
-  type Fd,
-  type Gfid,
-  type Inode,
-  type InodeTable,
-  PerInode,
-  ROOT_GFID,
-} from "core/inode.ts";
+import { type Gfid, type Inode, type InodeTable, PerInode, ROOT_GFID } from "core/inode.ts";
 import { type OptionSpec, text } from "core/options.ts";
 import { SNAPSHOTS_GFID } from "core/view_gfid.ts";
 import type { Xlator } from "core/xlator.ts";
@@ -82,19 +75,6 @@ const BY: { readonly [K in FopName]: By } = {
 
 /** Fops that clients send without opening a file. */
 const READS_UNOPENED: ReadonlySet<FopName> = new Set<FopName>(["readv", "fstat", "writev"]);
-
-/** Arguments of any fop. */
-interface AnyArgs {
-  readonly fd?: Fd;
-  readonly source?: Fd;
-  readonly inode?: Inode;
-  readonly parent?: Inode;
-  readonly name?: string;
-  readonly oldParent?: Inode;
-  readonly oldName?: string;
-  readonly newParent?: Inode;
-  readonly newName?: string;
-}
 
 /** In the root's listing, the place after the directory of snapshots; no file system has it. */
 const LAST_COOKIE = 0x6d6f_7274_0000_0000n;
