@@ -4,13 +4,12 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { ROOT } from "core/call.ts";
+import { type Call, ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { EACCES, EBUSY, ENOENT, ENXIO, EROFS, ESTALE } from "core/errno.ts";
-import type { Args, Reply } from "core/fops.ts";
-import { FOP_NAMES, FOPS } from "core/fops.ts";
+import { type Args, FOP_NAMES, type FopName, FOPS, type Reply } from "core/fops.ts";
 import { equalBytes } from "core/lib/bytes.ts";
-import { PassThrough, windTo, type Xlator } from "core/xlator.ts";
+import { PassThrough, Uniform, windTo, type Xlator } from "core/xlator.ts";
 import { ImageTree } from "tests/fakes/image_tree.ts";
 import { node } from "tests/fakes/node.ts";
 import { inFolder, io, QEMU, run } from "tests/fakes/qemu_images.ts";
@@ -283,4 +282,28 @@ test("no more files are open than the option says", async (folder) => {
     await tree.volume.stat(`/.qcow2/images/vm${count}/disk.raw`);
   }
   equal((tree.top.state!() as { files: number }).files, 3);
+});
+
+test("once its tables are known, a read of a disk is one of the file, and one of a hole none", async (folder) => {
+  const path = await make(folder, "vm.qcow2");
+  await io(folder, "vm.qcow2", ["write -P 1 0 1M"]);
+  const wound: string[] = [];
+  class Counted extends Uniform {
+    protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+      wound.push(fop);
+      return this.wind(fop, call, args);
+    }
+  }
+  // No second passes, whatever the machine does meanwhile.
+  const clock = { ...realClock, now: () => realClock.now(), monotonic: () => 0 };
+  const tree = new ImageTree({}, (brick) => new Counted(node("counted", [brick])), { clock });
+  await tree.put(path, "/vm.qcow2");
+  const disk = await tree.volume.open("/.qcow2/images/vm.qcow2/disk.raw");
+  await disk.read(0, 4096);
+  wound.length = 0;
+  await disk.read(65536, 4096);
+  deepEqual(wound, ["readv"]);
+  await disk.read(2 * MIB, 4096);
+  deepEqual(wound, ["readv"]);
+  await disk.close();
 });
