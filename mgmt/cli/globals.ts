@@ -30,7 +30,7 @@ export class UnknownOption extends Error {
 const TIMEOUT_MS = 600_000;
 
 /** Words of commands that look like options; GlusterFS has none such. */
-const WORDS_OF_OURS: ReadonlySet<string> = new Set(["--adopt", "--state", "--file"]);
+const WORDS_OF_OURS: ReadonlySet<string> = new Set(["--adopt", "--state", "--file", "--from"]);
 
 type Mutable = { -readonly [K in keyof Globals]: Globals[K] };
 

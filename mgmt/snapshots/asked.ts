@@ -5,6 +5,7 @@ import { call, type Daemon, NotReached } from "mgmt/cli/call.ts";
 import { CommandError } from "mgmt/cli/command_error.ts";
 import type { ChangedFile, SnapshotDiff } from "mgmt/commands/snapshot_diff.ts";
 import type { SnapshotInfo, SnapshotInfos } from "mgmt/commands/snapshot_info.ts";
+import { plain } from "mgmt/plain.ts";
 
 /** How long an answer may take. */
 const PATIENCE_MS = 600_000;
@@ -19,7 +20,10 @@ export async function askDaemon<T extends Json>(
     const asked = { words, form: "json", manner: "mortar", confirmed: true } as const;
     text = (await call(daemon, asked, AbortSignal.timeout(PATIENCE_MS))).stdout;
   } catch (error) {
-    if (!(error instanceof NotReached)) throw error;
+    if (error instanceof CommandError) throw error;
+    if (!(error instanceof NotReached)) {
+      throw new CommandError(`Cannot hear from the management daemon: ${plain(error)}`);
+    }
     throw new CommandError(
       `Cannot reach the management daemon (${error.message}); start it with "mortar mgmt", or name ` +
         "its place with --home or --socket",
@@ -41,8 +45,8 @@ export async function askSnapshot(daemon: Daemon, name: string): Promise<Snapsho
 export interface AskedChanges {
   readonly oldSize: number;
   readonly newSize: number;
-  /** As `FileChanges.ranges`: asked for as they are taken. Throws CommandError. */
-  readonly ranges: AsyncGenerator<readonly [offset: number, length: number]>;
+  /** As `FileChanges.ranges`, as many as one answer has; more is asked for as they are taken. Throws CommandError. */
+  readonly parts: AsyncGenerator<readonly (readonly [offset: number, length: number])[]>;
 }
 
 /**
@@ -63,13 +67,13 @@ export async function askChangedRanges(
     return file;
   };
   const first = await ask(0);
-  async function* ranges() {
+  async function* parts() {
     for (let part = first;;) {
-      yield* part.ranges;
+      yield part.ranges;
       if (part.next === null) return;
       part = await ask(part.next);
     }
   }
   const { oldSize, newSize } = first;
-  return { oldSize, newSize, ranges: ranges() };
+  return { oldSize, newSize, parts: parts() };
 }

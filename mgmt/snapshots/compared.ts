@@ -1,4 +1,7 @@
-/** Two states of a volume that are compared, and who is asked: a copy of each set that has both. */
+/**
+ * Two states of a volume that are compared, and who is asked: all copies that are up and have both. One
+ * of them may have missed a change and not be healed yet; another one has it then.
+ */
 
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
@@ -19,8 +22,8 @@ export interface Compared {
   readonly now: SnapshotRecord | undefined;
   /** The only file that both know; undefined: the whole volume. */
   readonly file: SnapshotFile | undefined;
-  /** One brick of each set, in the order of the volume. */
-  readonly bricks: readonly HistoryBrick[];
+  /** Of each set of bricks the copies that are asked, one or more. */
+  readonly sets: readonly (readonly HistoryBrick[])[];
 }
 
 /** Looks up who and what. Throws Refusal: they cannot be compared. */
@@ -54,7 +57,7 @@ export async function comparedOf(cluster: Cluster, from: string, to: string): Pr
     old,
     now,
     file: old.file ?? now?.file,
-    bricks: copies(cluster, volume, old, now),
+    sets: copies(cluster, volume, old, now),
   };
 }
 
@@ -63,16 +66,16 @@ function copies(
   volume: VolumeRecord,
   old: SnapshotRecord,
   now: SnapshotRecord | undefined,
-): HistoryBrick[] {
+): HistoryBrick[][] {
   const all = cluster.snapshots.bricks(volume), size = setSize(volume);
   const missing = new Set([...old.missing, ...now?.missing ?? []]);
   return Array.from({ length: all.length / size }, (_, index) => {
     const set = all.slice(index * size, (index + 1) * size);
-    const found = set.find(({ name, isUp }, at) =>
+    const found = set.filter(({ name, isUp }, at) =>
       // An arbiter has no data.
       isUp && !missing.has(name) && !isArbiter(volume, index * size + at)
     );
-    if (found) return found;
+    if (found.length) return found;
     const names = set.map(({ record }) => brickText(record)).join(", ");
     throw new Refusal(
       `Cannot compare: none of ${names} is up and has ${now ? "both snapshots" : "the snapshot"}`,

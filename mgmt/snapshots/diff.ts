@@ -1,7 +1,7 @@
 /**
- * What differs between two snapshots of a volume, or since one, by paths. Each set of bricks tells
- * what was touched (`HistoryOrders.changes`); here that becomes one answer: a directory once, pointers
- * of distribute left out, names of one inode together. The cost is of what was touched.
+ * What differs between two snapshots of a volume, or since one, by paths. Bricks tell what was touched
+ * (`HistoryOrders.changes`); here that becomes one answer: a directory, and what several copies tell,
+ * once, pointers of distribute left out, names of one inode together. The cost is of what was touched.
  */
 
 import type { ChangedInode, ChangedName, NameIn } from "core/history_orders.ts";
@@ -34,7 +34,7 @@ export type Telling = Pick<HistoryBrick, "changes" | "names">;
 /** Rows of one question, and most paths that are told at once. */
 const PAGE = 1024, PATHS_MAX = 250_000;
 
-/** What sets of bricks together say of one inode. */
+/** What bricks together say of one inode. */
 interface Merged {
   readonly gfid: Gfid;
   readonly mode: number;
@@ -55,15 +55,18 @@ interface MergedName extends NameIn {
 
 /** All that differs, sorted by path. Throws Refusal: it is too much to be told at once; OrderFailed. */
 export async function diffOf(
-  { old, now, bricks }: Pick<Compared, "old" | "now"> & { readonly bricks: readonly Telling[] },
+  { old, now, sets }: Pick<Compared, "old" | "now"> & {
+    readonly sets: readonly (readonly Telling[])[];
+  },
 ): Promise<PathChange[]> {
+  const bricks = sets.flat();
   const gathered = new Gathered();
   for (const brick of bricks) await gathered.add(brick, old.id, now?.id);
   const sides = { old: new Paths(bricks, old.id), now: new Paths(bricks, now?.id) };
   return await new Told(gathered, sides).all();
 }
 
-/** What all sets say, as one. */
+/** What all bricks say, as one. */
 class Gathered {
   readonly inodes = new Map<Gfid, Merged>();
   #names = new Map<string, MergedName>();

@@ -59,7 +59,7 @@ function brick({ inodes = [], names = [], called = {} }: Said): Telling {
 }
 
 async function lines(...said: readonly Said[]): Promise<string[]> {
-  const told = await diffOf({ old: OLD, now: undefined, bricks: said.map(brick) });
+  const told = await diffOf({ old: OLD, now: undefined, sets: said.map((each) => [brick(each)]) });
   return told.map(lineOf);
 }
 
@@ -138,6 +138,15 @@ Deno.test("mgmt/snapshots: a file that was moved to other bricks is one that cha
     ),
     ["changed /a data"],
   );
+});
+
+Deno.test("mgmt/snapshots: what one copy missed another one tells", async () => {
+  const copies = [{}, {
+    inodes: [inode("a", file, undefined), inode("b", undefined, file)],
+    names: [name("a", "a", ""), name("b", "", "b")],
+  }].map(brick);
+  const told = await diffOf({ old: OLD, now: undefined, sets: [copies] });
+  deepEqual(told.map(lineOf), ["removed /a", "added /b"]);
 });
 
 Deno.test("mgmt/snapshots: what was touched and is as it was is not told; without a name its gfid is", async () => {

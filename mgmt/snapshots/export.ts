@@ -18,7 +18,7 @@ import { askChangedRanges, askDaemon, askSnapshot } from "mgmt/snapshots/asked.t
 import { backingFor } from "mgmt/snapshots/backing_file.ts";
 import { ViewDisk } from "mgmt/snapshots/view_disk.ts";
 import { openLocalFile } from "snapshot/qcow2/local_file.ts";
-import { type DiskRange, diskSize, writeOverlay } from "snapshot/qcow2/overlay.ts";
+import { type DiskRange, diskSize, overlayBytes, writeOverlay } from "snapshot/qcow2/overlay.ts";
 
 /** What is to be written, and how. */
 export interface WantedExport {
@@ -105,7 +105,7 @@ async function writerOf(daemon: Daemon, wanted: WantedExport, path: string): Pro
       await exportDisk(disk, target, format, progress);
     };
   }
-  const { oldSize, newSize, ranges } = await askChangedRanges(daemon, since, snapshot, path);
+  const { oldSize, newSize, parts } = await askChangedRanges(daemon, since, snapshot, path);
   const names = { out, snapshot, since, backing };
   const below = { ...await backingFor(names, oldSize), size: diskSize(oldSize) };
   return async ({ progress }, disk, target) => {
@@ -115,11 +115,11 @@ async function writerOf(daemon: Daemon, wanted: WantedExport, path: string): Pro
           "copies of it may have to be healed: mortar volume heal VOLUME info",
       );
     }
-    // How much it is shows as it is told.
     const told = async function* (): AsyncGenerator<DiskRange> {
-      for await (const [offset, length] of ranges) {
-        progress.file(lastName(out), length);
-        yield { offset, length };
+      for await (const part of parts) {
+        const ranges = part.map(([offset, length]) => ({ offset, length }));
+        progress.file(lastName(out), overlayBytes(ranges, disk.size));
+        yield* ranges;
       }
     };
     const store = openLocalFile(target, { create: true });

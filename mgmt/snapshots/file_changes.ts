@@ -8,7 +8,6 @@ import type { Gfid } from "core/inode.ts";
 import { isDirectory, isRegular } from "core/iatt.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import { type Compared, namesOfPath, stateText } from "mgmt/snapshots/compared.ts";
-import type { HistoryBrick } from "mgmt/snapshots/history_brick.ts";
 
 /** Ranges that are asked for at a time. */
 const PAGE = 2048;
@@ -32,36 +31,51 @@ export interface FileChanges {
 
 /**
  * Changed ranges of a file from byte `from` on, in time that depends on what changed. `path` may be
- * left out where a snapshot is of one file. Throws Refusal: both states must have the file.
+ * left out where a snapshot is of one file. Throws Refusal: both states must have the file, and all
+ * copies that are up the same size.
  */
 export async function fileChanges(
   compared: Compared,
   path: string | undefined,
   from = 0,
 ): Promise<FileChanges> {
-  const { old, now, bricks } = compared;
+  const { old, now, sets } = compared;
   const { path: shown, gfid } = await which(compared, path);
-  const pages = await Promise.all(
-    bricks.map((brick) => brick.changedRanges(old.id, now?.id, gfid, from, PAGE)),
+  const cannot = (why: string) => new Refusal(`Cannot compare "${shown}": ${why}`);
+  const told = await Promise.all(
+    sets.map((set) =>
+      Promise.all(set.map(async (brick): Promise<Told> => {
+        const ask = (from: number) => brick.changedRanges(old.id, now?.id, gfid, from, PAGE);
+        return { first: await ask(from), ask };
+      }))
+    ),
   );
-  const oldSize = largest(pages.map((page) => page.oldSize));
-  const nowSize = largest(pages.map((page) => page.nowSize));
-  if (oldSize === undefined) {
-    throw new Refusal(`Cannot compare "${shown}": it is not in snapshot ${old.name}`);
-  }
-  if (nowSize === undefined) {
-    throw new Refusal(`Cannot compare "${shown}": it is not in ${stateText(compared)}`);
-  }
+  const oldSize = largest(told.flat(), "oldSize"), nowSize = largest(told.flat(), "nowSize");
+  if (oldSize === undefined) throw cannot(`it is not in snapshot ${old.name}`);
+  if (nowSize === undefined) throw cannot(`it is not in ${stateText(compared)}`);
   // Pointers of distribute are empty.
-  const at = pages.findIndex((page) => page.nowSize === nowSize);
-  const ask = (brick: HistoryBrick, from: number) =>
-    brick.changedRanges(old.id, now?.id, gfid, from, PAGE);
-  const ranges = joined(rangesAt(pages[at]!, (from) => ask(bricks[at]!, from)));
+  const copies = told.find((set) => largest(set, "nowSize") === nowSize)!;
+  const [{ first }] = copies as [Told];
+  const differ = copies.some((copy) =>
+    copy.first.oldSize !== first.oldSize || copy.first.nowSize !== first.nowSize
+  );
+  if (differ) {
+    throw cannot(
+      `copies of it differ in size; "mortar volume heal ${compared.volume.name}" makes them equal`,
+    );
+  }
+  const ranges = union(copies.map(({ first, ask }) => rangesAt(first, ask)));
   return { path: shown, gfid, oldSize, nowSize, ranges };
 }
 
-function largest(sizes: readonly (number | undefined)[]): number | undefined {
-  const known = sizes.filter((size) => size !== undefined);
+/** What a copy says first, and how to hear more. */
+interface Told {
+  readonly first: RangesPage;
+  ask(from: number): Promise<RangesPage>;
+}
+
+function largest(copies: readonly Told[], side: "oldSize" | "nowSize"): number | undefined {
+  const known = copies.map(({ first }) => first[side]).filter((size) => size !== undefined);
   return known.length ? Math.max(...known) : undefined;
 }
 
@@ -69,7 +83,7 @@ async function which(
   compared: Compared,
   path: string | undefined,
 ): Promise<{ readonly path: string; readonly gfid: Gfid }> {
-  const { file, old, now, bricks } = compared;
+  const { file, old, now, sets } = compared;
   const names = path === undefined ? undefined : namesOfPath(path);
   const shown = names && `/${names.join("/")}`;
   if (file) {
@@ -80,7 +94,7 @@ async function which(
   if (!names || shown === undefined) {
     throw new Refusal("Cannot tell ranges: name a file with --file PATH");
   }
-  const found = (await Promise.all(bricks.map((brick) => brick.lookUp(now?.id, names))))
+  const found = (await Promise.all(sets.flat().map((brick) => brick.lookUp(now?.id, names))))
     .filter((each) => each !== undefined);
   const real = found.find(({ isLinkFile }) => !isLinkFile);
   if (!real) {
@@ -107,16 +121,23 @@ async function* rangesAt(
   }
 }
 
-// A range may go on in the next page.
-async function* joined(ranges: AsyncIterable<FileRange>): AsyncGenerator<FileRange> {
-  let last: FileRange | undefined;
-  for await (const range of ranges) {
-    if (last && last.offset + last.length === range.offset) {
-      last = { offset: last.offset, length: last.length + range.length };
-      continue;
+/** What any of them has, in order; ranges that touch are one. */
+async function* union(all: readonly AsyncGenerator<FileRange>[]): AsyncGenerator<FileRange> {
+  const heads = await Promise.all(all.map((each) => each.next()));
+  let start = 0, end = 0;
+  for (;;) {
+    let least = -1, next: FileRange | undefined;
+    for (const [index, { done, value }] of heads.entries()) {
+      if (done || (next && next.offset <= value.offset)) continue;
+      [least, next] = [index, value];
     }
-    if (last) yield last;
-    last = range;
+    if (!next) break;
+    heads[least] = await all[least]!.next();
+    if (next.offset > end) {
+      if (end > start) yield { offset: start, length: end - start };
+      start = next.offset;
+    }
+    end = Math.max(end, next.offset + next.length);
   }
-  if (last) yield last;
+  if (end > start) yield { offset: start, length: end - start };
 }

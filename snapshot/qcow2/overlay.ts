@@ -94,15 +94,32 @@ async function hasData(disk: Disk, offset: number, end: number): Promise<boolean
   return false;
 }
 
+/** Bytes that `writeOverlay` writes for ranges of a disk of `bytes`. */
+export function overlayBytes(ranges: Iterable<DiskRange>, bytes: number): number {
+  let sum = 0, done = 0;
+  for (const range of ranges) {
+    const { start, end } = clustersOf(range, diskSize(bytes));
+    sum += Math.max(0, end - Math.max(start, done));
+    done = Math.max(done, end);
+  }
+  return sum;
+}
+
+function clustersOf({ offset, length }: DiskRange, size: number) {
+  return {
+    start: Math.floor(offset / OVERLAY_CLUSTER) * OVERLAY_CLUSTER,
+    end: Math.min(size, Math.ceil((offset + length) / OVERLAY_CLUSTER) * OVERLAY_CLUSTER),
+  };
+}
+
 /** Ranges as whole clusters, each once. */
 async function* clusters(
   ranges: AsyncIterable<DiskRange>,
   size: number,
 ): AsyncGenerator<DiskRange> {
   let start = 0, end = 0;
-  for await (const { offset, length } of ranges) {
-    const from = Math.floor(offset / OVERLAY_CLUSTER) * OVERLAY_CLUSTER;
-    const to = Math.min(size, Math.ceil((offset + length) / OVERLAY_CLUSTER) * OVERLAY_CLUSTER);
+  for await (const range of ranges) {
+    const { start: from, end: to } = clustersOf(range, size);
     if (from > end) {
       if (end > start) yield { offset: start, length: end - start };
       start = from;

@@ -4,7 +4,13 @@ import { createImage } from "snapshot/qcow2/create.ts";
 import { type Disk, type Extent, RawDisk } from "snapshot/qcow2/disk.ts";
 import { Editor } from "snapshot/qcow2/editor.ts";
 import { openImage } from "snapshot/qcow2/image.ts";
-import { type DiskRange, diskSize, OVERLAY_CLUSTER, writeOverlay } from "snapshot/qcow2/overlay.ts";
+import {
+  type DiskRange,
+  diskSize,
+  OVERLAY_CLUSTER,
+  overlayBytes,
+  writeOverlay,
+} from "snapshot/qcow2/overlay.ts";
 import type { ImageFile } from "snapshot/qcow2/resolve.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { MemoryStore } from "tests/fakes/memory_store.ts";
@@ -62,6 +68,10 @@ function nextState(old: Uint8Array, random: (below: number) => number): Uint8Arr
   return now;
 }
 
+async function* each<T>(all: readonly T[]): AsyncGenerator<T> {
+  yield* all;
+}
+
 async function chainOf(files: ReadonlyMap<string, MemoryStore>, name: string) {
   const open = (name: string): ImageFile => ({ store: files.get(name)!, id: name, path: name });
   return await openImage(open(name), { resolver: { open: (name) => Promise.resolve(open(name)) } });
@@ -84,7 +94,10 @@ Deno.test("snapshot/qcow2: chains of overlays hold what each state was, through 
         format: "qcow2" as const,
         size: diskSize(old.length),
       };
-      await writeOverlay(store, new Bytes(now), below, changed(old, now, random), () => {});
+      const ranges = await Array.fromAsync(changed(old, now, random));
+      let wrote = 0;
+      await writeOverlay(store, new Bytes(now), below, each(ranges), (bytes) => wrote += bytes);
+      equal(wrote, overlayBytes(ranges, now.length));
       files.set(String(step), store);
       const image = await chainOf(files, String(step));
       equal(image.disk.size, diskSize(now.length));

@@ -216,6 +216,13 @@ e2e(
     await node.must(`snapshot export file ${out}`);
     equal(await Deno.readTextFile(out), "first");
     deepEqual([...Deno.readDirSync(path)].map(({ name }) => name).sort(), ["a", "b", "dir"]);
+    await node.must("snapshot create file2 v1 --file /a no-timestamp");
+    await Deno.writeTextFile(`${path}/a`, "third and longer");
+    await node.must(`snapshot export file2 ${out}.qcow2 --since file --backing out`);
+    await must(["qemu-img", "convert", "-O", "raw", `${out}.qcow2`, `${out}.raw`]);
+    equal((await Deno.readTextFile(`${out}.raw`)).replaceAll("\0", ""), "second");
+    await node.must("snapshot delete file2");
+    await Deno.writeTextFile(`${path}/a`, "second");
     match(
       await node.must("snapshot diff file -"),
       /1 range, 6 bytes of \/a changed; it had 5 bytes/,
