@@ -80,7 +80,9 @@ export class Finder {
     if (mayDecide && !readable.includes(true) && await favorites.decide(inode)) {
       return await this.#lookup(call, args, false);
     }
-    const read = this.reader.choice.of(inode, readable);
+    // Who tells what the file holds tells the attributes that belong to it.
+    const teller = told.findIndex((answer) => answer?.ok && answer.value.xdata?.has(CONTENT));
+    const read = readable[teller] ? teller : this.reader.choice.of(inode, readable);
     const index = read ?? this.#anyway(inode, told, readable);
     const reply = told[index]!;
     if (!reply.ok) throw reply.error;
@@ -111,8 +113,12 @@ export class Finder {
     xdata = withKey(xdata, LINK_COUNT_REQUEST, INDEX_COUNT);
     const up = copies.numbers().filter((index) => copies.up[index]);
     if (!up.length) throw ENOTCONN;
+    const given = { ...args, xdata };
+    // What the file holds one copy tells.
+    const teller = xdata.has(CONTENT) ? this.#teller() : undefined;
+    const others = teller === undefined ? given : { ...args, xdata: xdata.without(CONTENT) };
     const settled = await settle(
-      up.map((index) => copies.all[index]!.lookup(call, { ...args, xdata })),
+      up.map((index) => copies.all[index]!.lookup(call, index === teller ? given : others)),
     );
     const answers: Answer[] = copies.all.map(() => undefined);
     up.forEach((index, at) => answers[index] = settled[at]);
@@ -121,6 +127,11 @@ export class Finder {
     if (told.some((count) => count > 0)) copies.needsHeal = true;
     else if (allUp) copies.needsHeal = false;
     return answers;
+  }
+
+  #teller(): number | undefined {
+    const { up, arbiter } = this.copies;
+    return this.reader.choice.next(up.map((has, index) => has && index !== arbiter));
   }
 
   // The answers that count: where copies disagree, those whose directory nobody blames.

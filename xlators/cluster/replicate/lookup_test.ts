@@ -1,8 +1,9 @@
 /** Names on which copies differ, where an arbiter is among those that answer. */
 
-import { strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { ENOTCONN } from "core/errno.ts";
+import type { Args } from "core/fops.ts";
 import { withKey } from "core/xdata.ts";
 import { CONTENT, CONTENT_LIMIT } from "core/xdata_keys.ts";
 import { fails, text } from "tests/conformance/place.ts";
@@ -56,7 +57,13 @@ Deno.test("cluster/replicate lookup: what a file holds is told by a copy that is
   await scene.write(fd, "new");
   await scene.top.release(ROOT, { fd });
   scene.links[0]!.turn(true);
-  equal(await content("f"), "new");
+  // They are asked in turns, each time one.
+  for (const link of scene.links) link.seen.length = 0;
+  const told = [await content("f"), await content("f"), await content("f")];
+  deepEqual(told.sort(), ["new", "new", undefined]);
+  for (const { seen } of scene.links) {
+    equal(seen.filter(({ args }) => (args as Args<"lookup">).xdata?.has(CONTENT)).length, 1);
+  }
   await scene.split("g", ["one", "two", "six"]);
   equal(await content("g"), undefined);
 });

@@ -14,6 +14,7 @@ export class ReadChoice {
   readonly #latency: number[];
   /** Tells clients apart, so that not all of them read the same copy. */
   readonly #salt: number;
+  #turn = 0;
 
   constructor(readonly copies: Copies) {
     this.#reading = copies.all.map(() => 0);
@@ -24,16 +25,28 @@ export class ReadChoice {
 
   /** The copy to read among `readable`; undefined if there is none. */
   of(inode: Inode, readable: readonly boolean[]): number | undefined {
-    const preferred = this.#preferred();
-    if (preferred !== undefined && readable[preferred]) return preferred;
-    if (this.copies.values["choose-local"]) {
-      const local = readable.findIndex((has, index) => has && this.#local[index]);
-      if (local >= 0) return local;
-    }
+    const favoured = this.#favoured(readable);
+    if (favoured !== undefined) return favoured;
     const chosen = this.#byMode(inode, readable);
     if (chosen !== undefined && readable[chosen]) return chosen;
     const first = readable.indexOf(true);
     return first < 0 ? undefined : first;
+  }
+
+  /** The same for a file that is not known yet: what files there are is spread over the copies. */
+  next(readable: readonly boolean[]): number | undefined {
+    const favoured = this.#favoured(readable);
+    if (favoured !== undefined) return favoured;
+    const numbers = readable.flatMap((has, index) => has ? [index] : []);
+    return numbers[this.#turn++ % numbers.length];
+  }
+
+  #favoured(readable: readonly boolean[]): number | undefined {
+    const preferred = this.#preferred();
+    if (preferred !== undefined && readable[preferred]) return preferred;
+    if (!this.copies.values["choose-local"]) return undefined;
+    const local = readable.findIndex((has, index) => has && this.#local[index]);
+    return local < 0 ? undefined : local;
   }
 
   #preferred(): number | undefined {
