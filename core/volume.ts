@@ -273,6 +273,18 @@ export class Volume {
     await this.#top.symlink(this.#call, args);
   }
 
+  /** Makes a fifo, socket or device; `rdev` as the kernel encodes it. The mode is the mode's, type included. */
+  async mknod(path: string, mode: number, rdev: number): Promise<void> {
+    const { parent, name } = await this.#vacant(path);
+    const args = { parent, name, mode, rdev, umask: 0, xdata: this.#gfidReq() };
+    await this.#top.mknod(this.#call, args);
+  }
+
+  /** Changes several attributes at once; a symbolic link is not followed. */
+  async change(path: string, changes: AttrChanges): Promise<void> {
+    await this.#setattr(path, changes, false);
+  }
+
   /** What a symbolic link holds. Throws EINVAL if it is none. */
   async readlink(path: string): Promise<string> {
     return await this.#again(async () => {

@@ -5,6 +5,7 @@ import { element } from "mgmt/cli/xml.ts";
 import { fileAt, volumeNamed } from "mgmt/snapshots/look_up.ts";
 import { newSnapshotName, SNAPSHOT_ERRNO, stampedName } from "mgmt/snapshots/names.ts";
 import { FAILING } from "mgmt/snapshots/shown.ts";
+import { noteReceived, snapshotId } from "mgmt/snapshots/received.ts";
 import { checkLimit, checkStarted, takeSnapshot } from "mgmt/snapshots/take.ts";
 
 /** Longest description (MAX_SNAP_DESCRIPTION_LEN); GlusterFS cuts longer ones. */
@@ -40,6 +41,11 @@ export const snapshotCreate = managed({
     noTimestamp: word("no-timestamp", "The name is as it is given."),
     description: keyword("description", "<description>", { help: "What it is for." }),
     file: keyword("--file", "<PATH>", { help: "Only of this file, by its path in the volume." }),
+    origin: keyword("--origin", "<ID>", {
+      help:
+        "Id of the snapshot that the volume's content was received from; snapshot receive tells it.",
+      parse: snapshotId,
+    }),
     force: word("force", "Although bricks are down, which will then not have it."),
   },
   scope: "volume",
@@ -64,14 +70,18 @@ export const snapshotCreate = managed({
     await checkLimit(cluster, named);
     if (file !== undefined) await fileAt(cluster, volume, file);
   },
-  async apply(cluster, { name: given, volume: named, noTimestamp, description, file, force }) {
+  async apply(
+    cluster,
+    { name: given, volume: named, noTimestamp, description, file, origin, force },
+  ) {
     const volume = await cluster.volume(named);
     const name = noTimestamp ? given : stampedName(given, cluster.env.clock.now());
     const wanted = {
-      ...{ name, description: description?.slice(0, DESCRIPTION_MAX), force },
+      ...{ name, description: description?.slice(0, DESCRIPTION_MAX), origin, force },
       file: file === undefined ? undefined : await fileAt(cluster, volume, file),
     };
     const { made, ...rest } = await takeSnapshot(cluster, volume, wanted);
+    if (origin !== undefined) await noteReceived(cluster, named, undefined);
     return { name, id: made.id, volume: named, ...rest } satisfies SnapshotCreated;
   },
   text({ name, volume, softLimitReached, deleted }) {

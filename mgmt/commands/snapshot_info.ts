@@ -20,6 +20,8 @@ export type SnapshotInfo = {
   readonly snapshotVolume: string;
   readonly status: "Started" | "Stopped";
   readonly counts: Counts;
+  /** Id of the snapshot that it was received from; null: it is no copy. */
+  readonly origin: string | null;
   /** The file that it is of; null: the whole volume. */
   readonly file: string | null;
   readonly missing: readonly string[];
@@ -112,6 +114,7 @@ async function infos(
     snapshotVolume: volumeOf(record),
     status: record.active ? "Started" : "Stopped",
     counts: counts.get(record.volume)!,
+    origin: record.origin ?? null,
     file: record.file?.path ?? null,
     missing: record.missing.map((name) => bricks.get(record.volume)?.get(name) ?? name),
   }));
@@ -128,6 +131,7 @@ function headRows(info: SnapshotInfo, indent: string): string[] {
     ...info.description === null ? [] : [row(indent, "Description", info.description)],
     row(indent, "Created", info.created),
     ...info.file === null ? [] : [row(indent, "File", info.file)],
+    ...info.origin === null ? [] : [row(indent, "Received from", info.origin)],
     ...info.missing.length ? [row(indent, "Missing on", info.missing.join(", "))] : [],
   ];
 }

@@ -29,6 +29,8 @@ export interface SnapshotRecord {
   readonly file?: SnapshotFile;
   /** Prefix of the schedule that took it; absent: somebody did. */
   readonly schedule?: string;
+  /** Id of the snapshot that it was received from; absent: it is no copy. */
+  readonly origin?: string;
 }
 
 /** The file that a snapshot is of. */
@@ -102,6 +104,7 @@ export function snapshotRecord(value: unknown): SnapshotRecord {
     missing: names(at, "missing"),
     ...at["file"] === undefined ? {} : { file: snapshotFile(at["file"]) },
     ...at["schedule"] === undefined ? {} : { schedule: text(at, "schedule") },
+    ...at["origin"] === undefined ? {} : { origin: text(at, "origin") },
   };
 }
 

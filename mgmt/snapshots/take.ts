@@ -15,6 +15,8 @@ export interface WantedSnapshot {
   readonly file?: SnapshotFile | undefined;
   /** Prefix of the schedule that takes it. */
   readonly schedule?: string | undefined;
+  /** Id of the snapshot that it is a copy of. */
+  readonly origin?: string | undefined;
   /** Although bricks are down. */
   readonly force: boolean;
 }

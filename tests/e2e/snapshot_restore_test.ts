@@ -4,56 +4,8 @@ import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode } from "tests/e2e/managed_node.ts";
 import { must, processesNaming, run, until } from "tests/e2e/process.ts";
+import { CHANGE, differences, expectTree, MAKE, script } from "tests/e2e/snapshot_trees.ts";
 import { type Entry, expectSameTree, readTree } from "tests/e2e/tree.ts";
-
-const LONG_NAME = "ä".repeat(127) + "x";
-
-/** Files of all kinds. */
-const MAKE = `
-cd "$1" && mkdir -p dir/deep/deeper empty gone "$2"
-for n in $(seq 40); do echo "file $n" >dir/deep/f$n; done
-echo long >"$2/$2"
-dd if=/dev/urandom of=image bs=64k count=16 status=none
-truncate -s 30M sparse && dd if=/dev/urandom of=sparse bs=4k seek=7000 count=2 conv=notrunc status=none
-ln dir/deep/f1 link1 && ln dir/deep/f1 gone/link2
-ln -s dir/deep/f2 symlink && mknod pipe p && mknod device c 5 7
-setfattr -n user.kept -v old dir image "$2/$2" && setfacl -m u:daemon:rwx,g:games:r dir dir/deep/f3
-setfacl -d -m u:games:rx dir/deep && chown 1000:1001 dir/deep/f4 && chmod 4751 dir/deep/f4
-touch -d '2001-02-03 04:05:06.789' dir/deep/f5 dir/deep/deeper empty
-`;
-
-/** Of all kinds, too. */
-const CHANGE = `
-cd "$1" && rm -rf gone "$2" symlink pipe device && mv dir/deep deep && mkdir dir/deep && mv deep dir/deep/old
-dd if=/dev/zero of=image bs=4k seek=3 count=50 conv=notrunc status=none && truncate -s 700k image
-truncate -s 10M sparse && truncate -s 40M sparse && rm link1 && echo other >link1
-for n in $(seq 1 2 40); do rm dir/deep/old/f$n; done
-for n in $(seq 2 4 40); do echo "new $n" >>dir/deep/old/f$n; mv dir/deep/old/f$n dir/deep/moved$n; done
-setfattr -x user.kept dir && setfattr -n user.new -v x image && setfacl -b dir && chmod 711 dir
-mkdir -p new/tree && echo x >new/tree/file && ln new/tree/file new/link && mv empty new/was-empty
-mv dir/deep/old/deeper "$2"
-`;
-
-function script(text: string, path: string): Promise<string> {
-  return must(["sh", "-e", "-c", text, "script", path, LONG_NAME]);
-}
-
-/** What differs of two entries; blocks are the file system's own. */
-function differences(want: Entry, got: Entry): string[] {
-  const facts = (entry: Entry) =>
-    Object.entries({
-      ...entry,
-      blocks: 0,
-      xattrs: JSON.stringify(Object.entries(entry.xattrs).sort()),
-    });
-  const other = new Map(facts(got));
-  return facts(want).filter(([name, value]) => other.get(name) !== value)
-    .map(([name, value]) => `${name} is ${other.get(name)}, not ${value}`);
-}
-
-async function expectTree(want: ReadonlyMap<string, Entry>, path: string): Promise<void> {
-  expectSameTree(want, await readTree(path), differences);
-}
 
 /** Bricks of a set of two are equal, what each knows of the other and of handles aside. */
 async function expectEqualCopies(node: ManagedNode, volume: string, sets: number): Promise<void> {
