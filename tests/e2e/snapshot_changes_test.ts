@@ -79,12 +79,17 @@ e2e(
       "changed /again/link data",
     ];
     deepEqual(await changes(node, "new -"), sorted(second));
-    // As a copy of each set goes, the others tell the same.
+    // As a copy of each set goes, the others tell the same, and what it missed when it is back.
+    await node.must("volume set v1 cluster.self-heal-daemon off");
     for (const { pid } of (await node.bricks("v1")).filter((_, index) => index % 2 === 0)) {
       Deno.kill(pid, "SIGKILL");
     }
     deepEqual(await changes(node, "new -"), sorted(second));
     const text = await node.must("snapshot diff new -");
+    await write("missed", "1");
+    await node.must("volume start v1 force");
+    await node.allOnline("v1");
+    deepEqual(await changes(node, "new -"), sorted([...second, "added /missed"]));
     equal(text.split("\n")[0]!.trimEnd(), "Change   Type       What  Path");
     match(text, /^renamed {2}directory {2}- {5}\/moved -> \/again$/m);
     match(
