@@ -5,11 +5,14 @@
  * that finds such a one takes readers and directories back.
  */
 
+import { fopError } from "core/errno.ts";
+import { exists } from "core/lib/files.ts";
+import { cstring, sys } from "core/sys/calls.ts";
+import { BEGUN_XATTR } from "core/xdata_keys.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
 import { checkNewBrick, takeBrick } from "mgmt/cluster/brick_directory.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { newVolumeName } from "mgmt/cluster/names.ts";
-import { exists } from "core/lib/files.ts";
 import { plain } from "mgmt/plain.ts";
 import { type BrickRecord, brickText, type VolumeRecord } from "mgmt/records.ts";
 import { SNAPSHOT_ERRNO } from "mgmt/snapshots/names.ts";
@@ -96,13 +99,23 @@ export async function cloneVolume(cluster: Cluster, wanted: WantedVolume): Promi
     for (const outcome of await Promise.allSettled(joins)) {
       if (outcome.status === "rejected") throw outcome.reason;
     }
-    for (const { host, path } of volume.bricks) takeBrick({ host, path }, volume.id, true);
+    for (const { host, path } of volume.bricks) {
+      takeBrick({ host, path }, volume.id, true);
+      markNew(path);
+    }
     return await cluster.update(volume.name, (record) => ({ ...record, state: "created" }));
   } catch (error) {
     await cluster.undoCreate(volume);
     if (error instanceof Refusal) throw error;
     throw new Refusal(`Cannot clone volume ${origin.name}: ${plain(error)}`);
   }
+}
+
+// An empty directory that comes in its place later, for a disk that was lost, is none that begins as the origin.
+function markNew(path: string): void {
+  const value = cstring("0 0");
+  const result = sys.lsetxattr(cstring(path), cstring(BEGUN_XATTR), value, value.length - 1, 0);
+  if (result < 0) throw fopError(result);
 }
 
 function recordOf(cluster: Cluster, { name, volume }: WantedVolume): VolumeRecord {

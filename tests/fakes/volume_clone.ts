@@ -1,6 +1,8 @@
 /** A brick of a cloned volume over a brick of a test, as volgen stacks it. */
 
 import { readOptions } from "core/options.ts";
+import { cstring, sys } from "core/sys/calls.ts";
+import { BEGUN_XATTR } from "core/xdata_keys.ts";
 import { node } from "tests/fakes/node.ts";
 import { TestBrick } from "tests/fakes/posix_brick.ts";
 import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
@@ -43,6 +45,8 @@ export class ClonedBrick implements AsyncDisposable {
 
   static async start(of: CloneOf): Promise<ClonedBrick> {
     Deno.mkdirSync(of.directory, { recursive: true });
+    const begun = cstring("0 0");
+    sys.lsetxattr(cstring(of.directory), cstring(BEGUN_XATTR), begun, begun.length - 1, 0);
     const cloned = new ClonedBrick(await TestBrick.start({}, of.directory), of);
     await cloned.open();
     return cloned;

@@ -137,7 +137,7 @@ export class Arrivals {
     if (this.#decides(parent, name)) return;
     const { origin, marks, upper, inodes } = this.#parts;
     if (marks.isWhole(parent)) {
-      this.#whole.add(parent);
+      this.#setWhole(parent);
       return;
     }
     const inode = inodes.of(parent);
@@ -170,6 +170,11 @@ export class Arrivals {
       // What was made here needs no note.
       if (entries.length) marks.setWhole(directory);
     }
+    this.#setWhole(directory);
+  }
+
+  #setWhole(directory: Gfid): void {
+    if (this.#whole.size >= KNOWN_MAX) this.#whole.clear();
     this.#whole.add(directory);
   }
 

@@ -51,7 +51,7 @@ export class VolumeClone extends Funnel {
   #origin: LookedAt | undefined;
   #arrivals: Arrivals | undefined;
   #foreign: Foreign | undefined;
-  #merged: MergedFiles | undefined;
+  #files: Live | undefined;
 
   constructor(node: Node, values: Values<typeof options>) {
     super(node);
@@ -82,16 +82,22 @@ export class VolumeClone extends Funnel {
       foreign: lower instanceof VolumeClone ? lower.foreign : undefined,
       env,
     }, reader);
-    const marks = new Marks(directory);
+    const marks = new Marks(directory), { isReplaced } = marks;
     if (lookOnly) {
-      this.#foreign = new BegunFiles(directory, looked, true);
-      this.#merged = new MergedFiles(new BrickFiles(this.#upper, inodes, directory), looked, marks);
+      const files = new BrickFiles(this.#upper, inodes, directory);
+      this.#foreign = new BegunFiles(directory, looked, !isReplaced);
+      this.#files = isReplaced ? files : new MergedFiles(files, looked, marks);
       return;
     }
     const arrivals = new Arrivals({ upper: this.#upper, inodes, origin: looked, marks });
     this.#arrivals = arrivals;
     this.#foreign = new BegunFiles(directory, looked, false, arrivals);
-    await this.#arrivals.begin();
+    if (isReplaced) {
+      env.log.warn("this is not the directory that was made for the clone: its copies fill it", {
+        directory,
+      });
+      arrivals.end();
+    } else await arrivals.begin();
   }
 
   stop(): Promise<void> {
@@ -102,8 +108,8 @@ export class VolumeClone extends Funnel {
 
   /** What the brick has, to be looked at. */
   get files(): Live {
-    if (!this.#merged) throw new Error(`"${this.name}" is not only looked at`);
-    return this.#merged;
+    if (!this.#files) throw new Error(`"${this.name}" is not only looked at`);
+    return this.#files;
   }
 
   state(): Json {

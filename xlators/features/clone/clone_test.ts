@@ -262,6 +262,20 @@ test("a flattened clone needs its origin no more", async (place) => {
   same(seen, content);
 });
 
+test("an empty directory in the place of a clone's is none that begins as the origin", async (place) => {
+  await sampleTree(place.origin, 1);
+  const clone = await place.clone();
+  await clone.close();
+  await Deno.remove(clone.of.directory, { recursive: true });
+  Deno.mkdirSync(clone.of.directory);
+  await clone.brick.open();
+  await clone.open();
+  const files = place.files(clone);
+  deepEqual(await files.names(), []);
+  const gfid = await files.make("healed", pattern(10));
+  deepEqual(await files.read(gfid), pattern(10));
+});
+
 test("a client cannot say what a file began as", async (place) => {
   const { origin } = place;
   const secret = await origin.make("secret", pattern(UNIT));

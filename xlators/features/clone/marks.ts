@@ -2,7 +2,7 @@
  * What a clone's brick notes of names, in `.glusterfs/clone` of its directory: names and links, which
  * reach the disk in the order of the changes that they are about.
  *
- * - `begun`: the root has its attributes.
+ * - `begun`: the root has its attributes. Before that, a mark on the root says that it is to begin.
  * - `gone/PARENT/NAME`: the origin's name is not the clone's any more.
  * - `whole/DIRECTORY`: all names of the origin's directory are here, or gone.
  * - `arriving`: a link to `GFID/PARENT/NAME`, while that is being made.
@@ -13,10 +13,12 @@ import type { Begun } from "core/foreign.ts";
 import { exists } from "core/lib/files.ts";
 import { type Gfid, parseGfid } from "core/inode.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { BEGUN_XATTR } from "core/xdata_keys.ts";
 import { AT_FDCWD, cstring, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { O_CREAT, O_WRONLY } from "core/fops.ts";
 
 const EEXIST = -17, ENOENT = -2, PATH_MAX = 4096, MODE = 0o600;
+const KEY = cstring(BEGUN_XATTR);
 
 /** A name that is being made. */
 export interface Arriving {
@@ -27,11 +29,21 @@ export interface Arriving {
 
 /** Methods throw FopError: what the disk said. */
 export class Marks {
+  readonly #brick: string;
   readonly #directory: string;
 
   /** `directory` is the brick's. */
   constructor(directory: string) {
+    this.#brick = directory;
     this.#directory = `${directory}/.glusterfs/clone`;
+  }
+
+  /**
+   * Whether the directory took the place of the one that was made for the clone, as after a disk was
+   * lost: what it is to have, its copies have, and not the origin.
+   */
+  get isReplaced(): boolean {
+    return !this.isBegun && sys.lgetxattr(cstring(this.#brick), KEY, new Uint8Array(64), 64) < 0;
   }
 
   /** Makes what is missing. */
