@@ -44,6 +44,7 @@ export class OpenImage {
   #retired = false;
   #closed: Promise<void> | undefined;
   #seenAt: number;
+  #looking: Promise<void> | undefined;
 
   /** `call` opens, and reads from then on for everybody: whoever reads is asked for leave apart. */
   constructor(parts: OpenParts, call: Call) {
@@ -56,11 +57,14 @@ export class OpenImage {
   watch(file: VolumeFile, stat: Iatt): VolumeStore {
     const inode = file.fd.inode;
     this.#files.push({ inode, file, stat });
-    const { child } = this.#parts;
+    const { child, clock } = this.#parts;
     return new VolumeStore(file, async (offset, into) => {
       const args = { fd: file.fd, offset, size: into.length, flags: 0, into };
+      const asked = clock.monotonic();
       const { data, stat: now } = await child.readv(this.#call, args);
       if (now && !isSame(stat, now)) this.#isStale = true;
+      // What is read all the time need not be looked at besides.
+      else if (now && this.#files.length === 1) this.#seenAt = asked;
       return data;
     });
   }
@@ -96,10 +100,15 @@ export class OpenImage {
     return this.#isStale = true;
   }
 
-  /** Looks whether the files are what they were, unless that was done lately. */
-  async look(): Promise<void> {
+  /** Looks whether the files are what they were, unless that was seen lately. */
+  look(): Promise<void> {
+    const isRecent = this.#parts.clock.monotonic() - this.#seenAt < RELIED_MS;
+    if (this.#isStale || isRecent) return Promise.resolve();
+    return this.#looking ??= this.#look().finally(() => this.#looking = undefined);
+  }
+
+  async #look(): Promise<void> {
     const now = this.#parts.clock.monotonic();
-    if (this.#isStale || now - this.#seenAt < RELIED_MS) return;
     const stats = await Promise.all(this.#files.map(({ file }) => file.stat()));
     this.#seenAt = now;
     if (stats.some((stat, index) => !isSame(stat, this.#files[index]!.stat))) this.#isStale = true;
