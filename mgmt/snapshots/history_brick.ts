@@ -1,15 +1,12 @@
 /** A brick that is given orders about its history; what fails is told with the brick's name. */
 
 import type {
-  ChangesPage,
   FileClone,
   Flattening,
   FoundInode,
   HistoryOrders,
   HistoryReader,
   HistoryUsage,
-  NameIn,
-  RangesPage,
   ReaderChange,
 } from "core/history_orders.ts";
 import type { Clock } from "core/env.ts";
@@ -58,6 +55,9 @@ export class OrderFailed extends Error {
     super(`brick ${brickText(brick)}: ${why}`);
   }
 }
+
+type Asked<K extends keyof HistoryOrders> = Parameters<HistoryOrders[K]>;
+type Answer<K extends keyof HistoryOrders> = ReturnType<HistoryOrders[K]>;
 
 /** See the head of this file. All methods throw OrderFailed. */
 export class HistoryBrick implements AskedBrick {
@@ -140,29 +140,21 @@ export class HistoryBrick implements AskedBrick {
   }
 
   /** See `HistoryOrders.changes`. */
-  async changes(
-    old: string,
-    now: string | undefined,
-    after: string,
-    count: number,
-  ): Promise<ChangesPage> {
+  async changes(...[old, now, after, count]: Asked<"changes">): Answer<"changes"> {
     const { page, ...done } = await this.#ask(historyChanges, { old, now, after, count });
     return this.#told(done, page);
   }
 
   /** See `HistoryOrders.changedRanges`. */
   async changedRanges(
-    ...[old, now, gfid, from, count]: Parameters<HistoryOrders["changedRanges"]>
-  ): Promise<RangesPage> {
+    ...[old, now, gfid, from, count]: Asked<"changedRanges">
+  ): Answer<"changedRanges"> {
     const { page, ...done } = await this.#ask(historyRanges, { old, now, gfid, from, count });
     return this.#told(done, page);
   }
 
   /** See `HistoryOrders.names`. */
-  async names(
-    reader: string | undefined,
-    gfids: readonly Gfid[],
-  ): Promise<readonly (readonly NameIn[])[]> {
+  async names(...[reader, gfids]: Asked<"names">): Answer<"names"> {
     const { names, ...done } = await this.#ask(historyNames, { reader, gfids });
     return this.#told(done, names);
   }
