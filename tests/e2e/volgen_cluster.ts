@@ -48,7 +48,9 @@ export class VolgenCluster implements AsyncDisposable {
   async #start(): Promise<void> {
     const { volume, dir } = this, folder = `${dir}/volfiles`;
     const input = { volume, globalOptions: {}, nodeId: volume.id, bindToHost: true };
-    await Deno.mkdir(`${folder}/shd`, { recursive: true });
+    for (const role of ["shd", "proxy"]) {
+      await Deno.mkdir(`${folder}/${role}`, { recursive: true });
+    }
     for (const key of volfileKeys(volume)) {
       if (/^(rebalance|client_per_brick)\//.test(key)) continue;
       await Deno.writeTextFile(`${folder}/${key}.vol`, volfileText(input, key, true)!);
