@@ -208,6 +208,8 @@ export interface HistoryOrders {
   update(id: string, change: ReaderChange): Promise<void>;
   /** What only it needed goes in the background. ENOENT: there is no such reader. */
   remove(id: string): Promise<void>;
+  /** Several at once, all or none; readers that there are not are fine. */
+  removeAll(ids: readonly string[]): Promise<void>;
   /**
    * What differs between what two readers see, or one and the live files (`now` undefined), from the
    * index alone: the cost is of what was touched in between. `after`: "" or the `next` of the page

@@ -23,6 +23,7 @@ import {
   type OrderDone,
   releaseHistory,
   removeReader,
+  removeReaders,
   restoreFile,
   secureHistory,
   takeHistory,
@@ -55,6 +56,7 @@ export function historyOperations(graph: Graph): Program {
       on(releaseHistory, (histories, { id }) => histories.release(id)),
       on(updateReader, (histories, { id, change }) => histories.update(id, given(change))),
       on(removeReader, (histories, { id }) => histories.remove(id)),
+      on(removeReaders, (histories, { ids }) => histories.removeAll(ids)),
       [listReaders.procedure, serve(listReaders, () => state(histories))],
       [
         historyUsage.procedure,

@@ -58,12 +58,11 @@ export const snapshotDelete = managed({
   },
   async apply(cluster, asked): Promise<SnapshotsDeleted> {
     const counted = asked.snapshot === undefined || asked.snapshot === ALL;
-    const snapshots: SnapshotDone[] = [];
-    for (const record of await wanted(cluster, asked)) {
-      await cluster.snapshots.remove(await cluster.volume(record.volume), record);
-      snapshots.push({ name: record.name, id: record.id });
+    const records = await wanted(cluster, asked);
+    for (const [name, some] of Map.groupBy(records, ({ volume }) => volume)) {
+      await cluster.snapshots.remove(await cluster.volume(name), ...some);
     }
-    return { counted, snapshots };
+    return { counted, snapshots: records.map(({ name, id }) => ({ name, id })) };
   },
   text: ({ snapshots }) =>
     snapshots.length

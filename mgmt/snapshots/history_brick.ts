@@ -31,7 +31,7 @@ import {
   listReaders,
   type OrderDone,
   releaseHistory,
-  removeReader,
+  removeReaders,
   restoreFile,
   secureHistory,
   takeHistory,
@@ -120,9 +120,9 @@ export class HistoryBrick implements AskedBrick {
     this.#expect(await this.#ask(updateReader, { id, change: { name, kind, active } }));
   }
 
-  /** See `HistoryOrders.remove`; that it has none is as good. */
-  async remove(id: string): Promise<void> {
-    this.#expect(await this.#ask(removeReader, { id }), ENOENT.errno);
+  /** See `HistoryOrders.removeAll`. */
+  async remove(ids: readonly string[]): Promise<void> {
+    this.#expect(await this.#ask(removeReaders, { ids }));
   }
 
   /** See `HistoryOrders.cloneFile`; false: the brick does not have the origin. */

@@ -48,6 +48,9 @@ export interface NewSnapshot {
   readonly bricks: readonly HistoryBrick[];
 }
 
+/** Most snapshots that one transaction, and one order to a brick, takes away. */
+const REMOVED_AT_ONCE = 2048;
+
 /** See the head of this file. The only writer of its records, which it keeps in memory. */
 export class Snapshots {
   readonly #env: Env;
@@ -194,8 +197,7 @@ export class Snapshots {
   }
 
   async #undo(volume: VolumeRecord, record: SnapshotRecord, bricks: readonly string[]) {
-    const removal = await this.#forget(record, bricks);
-    await this.#finish(volume, removal);
+    await this.#finish(volume, await this.#forget([record], () => bricks));
   }
 
   // A brick that has seen more than we know, as after an older store was put back.
@@ -209,53 +211,73 @@ export class Snapshots {
     }));
   }
 
-  /** Ends a snapshot. Bricks that are down forget it when they come up. */
-  async remove(volume: VolumeRecord, record: SnapshotRecord): Promise<void> {
-    const missing = new Set(record.missing);
-    const bricks = volume.bricks.map(({ clientName }) => clientName)
-      .filter((name) => !missing.has(name));
-    await this.#undo(volume, record, bricks);
+  /** Ends snapshots of a volume. Bricks that are down forget them when they come up. */
+  async remove(volume: VolumeRecord, ...records: readonly SnapshotRecord[]): Promise<void> {
+    for (let from = 0; from < records.length; from += REMOVED_AT_ONCE) {
+      const some = records.slice(from, from + REMOVED_AT_ONCE);
+      const removals = await this.#forget(
+        some,
+        ({ missing }) =>
+          volume.bricks.map(({ clientName }) => clientName)
+            .filter((name) => !missing.includes(name)),
+      );
+      await this.#finish(volume, removals);
+    }
   }
 
-  // One transaction: the snapshot is gone, and who has to forget it is written down.
-  async #forget(record: SnapshotRecord, bricks: readonly string[]): Promise<RemovalRecord> {
+  // One transaction: the snapshots are gone, and who has to forget them is written down.
+  async #forget(
+    records: readonly SnapshotRecord[],
+    bricksOf: (record: SnapshotRecord) => readonly string[],
+  ): Promise<RemovalRecord[]> {
     const known = await this.#known();
-    const removal = { id: record.id, volume: record.volume, bricks };
+    const removals = records.map((record) => {
+      return { id: record.id, volume: record.volume, bricks: [...bricksOf(record)] };
+    });
     await this.#store.transact((transaction) => {
-      transaction.delete(SNAPSHOT_KEYS.snapshot(record.name));
-      transaction.put(SNAPSHOT_KEYS.removal(record.id), { ...removal, bricks: [...bricks] });
+      for (const { name } of records) transaction.delete(SNAPSHOT_KEYS.snapshot(name));
+      for (const removal of removals) {
+        transaction.put(SNAPSHOT_KEYS.removal(removal.id), removal);
+      }
       return Promise.resolve();
     });
-    known.delete(record.name);
-    return removal;
+    for (const { name } of records) known.delete(name);
+    return removals;
   }
 
-  async #finish(volume: VolumeRecord, { id, bricks }: RemovalRecord): Promise<void> {
-    const asked = this.bricks(volume).filter((brick) => bricks.includes(brick.name) && brick.isUp);
-    const done = await Promise.all(asked.map(async (brick) => {
-      try {
-        await brick.remove(id);
-        return [brick.name];
-      } catch (error) {
-        this.#env.log.warn("brick keeps a snapshot that is gone for now", {
-          brick: brickText(brick.record),
-          why: plain(error),
-        });
-        return [];
-      }
-    }));
-    await this.#forgotten(id, done.flat());
+  async #finish(volume: VolumeRecord, removals: readonly RemovalRecord[]): Promise<void> {
+    if (!removals.length) return;
+    const done = await Promise.all(
+      this.bricks(volume).map(async (brick) => {
+        const ids = removals.filter(({ bricks }) => bricks.includes(brick.name)).map(({ id }) =>
+          id
+        );
+        if (!ids.length || !brick.isUp) return [];
+        try {
+          await brick.remove(ids);
+          return [brick.name];
+        } catch (error) {
+          this.#env.log.warn("brick keeps a snapshot that is gone for now", {
+            brick: brickText(brick.record),
+            why: plain(error),
+          });
+          return [];
+        }
+      }),
+    );
+    await this.#forgotten(removals.map(({ id }) => id), done.flat());
   }
 
-  async #forgotten(id: string, done: readonly string[]): Promise<void> {
-    const key = SNAPSHOT_KEYS.removal(id);
+  async #forgotten(ids: readonly string[], done: readonly string[]): Promise<void> {
     await this.#store.transact(async (transaction) => {
-      const value = await transaction.get(key);
-      if (value === undefined) return;
-      const removal = removalRecord(value);
-      const left = removal.bricks.filter((name) => !done.includes(name));
-      if (left.length) transaction.put(key, { ...removal, bricks: left });
-      else transaction.delete(key);
+      for (const key of ids.map(SNAPSHOT_KEYS.removal)) {
+        const value = await transaction.get(key);
+        if (value === undefined) continue;
+        const removal = removalRecord(value);
+        const left = removal.bricks.filter((name) => !done.includes(name));
+        if (left.length) transaction.put(key, { ...removal, bricks: left });
+        else transaction.delete(key);
+      }
     });
   }
 
@@ -268,7 +290,7 @@ export class Snapshots {
 
   /** Has bricks forget what is gone. */
   async finishRemovals(volume: VolumeRecord): Promise<void> {
-    for (const removal of await this.#removals(volume.name)) await this.#finish(volume, removal);
+    await this.#finish(volume, await this.#removals(volume.name));
   }
 
   /** Ends what a clone reads by, at all bricks; those that are down do that when they come up. */
@@ -276,7 +298,7 @@ export class Snapshots {
     const removal = await this.#store.transact((transaction) =>
       Promise.resolve(this.noteRemoval(transaction, volume, id))
     );
-    await this.#finish(volume, removal);
+    await this.#finish(volume, [removal]);
   }
 
   /** All bricks of a volume are to end a reader, as part of a change. */
@@ -331,7 +353,7 @@ export class Snapshots {
       this.#env.log.warn("snapshot was only half taken: undone", { snapshot: record.name });
       const missing = new Set(record.missing);
       const bricks = byName.get(record.volume)?.bricks.map(({ clientName }) => clientName) ?? [];
-      await this.#forget(record, bricks.filter((name) => !missing.has(name)));
+      await this.#forget([record], () => bricks.filter((name) => !missing.has(name)));
     }
   }
 
@@ -352,9 +374,10 @@ export class Snapshots {
       this.#env.log.error("brick cannot use its history", { ...named, why: trouble });
       return;
     }
-    for (const { id } of removals) {
-      await brick.remove(id);
-      await this.#forgotten(id, [clientName]);
+    if (removals.length) {
+      const ids = removals.map(({ id }) => id);
+      await brick.remove(ids);
+      await this.#forgotten(ids, [clientName]);
     }
     const has = new Map(readers.map((reader) => [reader.id, reader]));
     for (const record of wanted) {

@@ -211,3 +211,6 @@ export const historyLookUp = order(
 
 /** What was taken is on the disk when this is answered. */
 export const secureHistory = order(20, struct({}), done);
+
+/** Readers end, all or none. */
+export const removeReaders = order(21, struct({ ids: array(id, READERS_MAX) }), done);

@@ -105,14 +105,23 @@ export class Clones {
     const { foreign, store } = this.#parts;
     const begun = foreign!.begun(gfid, keptName({ gfid, kept }));
     if (!begun) return undefined;
-    const { size, blocks } = begun;
+    const { size, blocks, now } = begun;
     if (size === 0) return null;
     const inode = store.findId(gfid) ?? 0;
     const row = inode ? this.#rows.find({ inode, kept }) : undefined;
-    const units = row?.units ?? Math.ceil(size / UNIT);
+    const told = row?.units ?? Math.ceil(size / UNIT);
+    // A process may have been killed before it noted that the file was cut.
+    const units = Math.min(told, Math.ceil(now / UNIT));
     const made = { gfid, kept, reader: FOREIGN, units, blocks, inode: row ? inode : 0 };
     const clone = new CloneOf(made, this.#rows, size);
     clone.chain = [{ gfid, epoch: FOREIGN_EPOCH }];
+    if (units < told) {
+      store.transaction(() => {
+        this.#stored(clone);
+        const { inode } = clone;
+        this.#rows.put({ inode, kept, reader: FOREIGN, units, blocks });
+      });
+    }
     return clone;
   }
 

@@ -13,7 +13,7 @@ import {
   holdHistory,
   listReaders,
   releaseHistory,
-  removeReader,
+  removeReaders,
   secureHistory,
   takeHistory,
   updateReader,
@@ -35,7 +35,7 @@ const STEPS: ReadonlyMap<number, Step> = new Map([
   [releaseHistory.procedure, "release"],
   [secureHistory.procedure, "secure"],
   [updateReader.procedure, "update"],
-  [removeReader.procedure, "remove"],
+  [removeReaders.procedure, "remove"],
   [listReaders.procedure, "state"],
   [historyUsage.procedure, "usage"],
 ]);
@@ -76,7 +76,8 @@ export class FakeHistoryBrick {
       case "update":
         return this.#update(args.id, args.change);
       case "remove":
-        return this.readers.delete(args.id) ? DONE : failed(ENOENT);
+        for (const id of args.ids) this.readers.delete(id);
+        return DONE;
       case "state": {
         const readers = [...this.readers.values()];
         return { trouble: "", epoch: this.epoch, readers } satisfies HistoryState;

@@ -164,6 +164,10 @@ export class Orders implements HistoryOrders {
     await this.#history.remove(id);
   }
 
+  async removeAll(ids: readonly string[]): Promise<void> {
+    await this.#history.removeAll(ids);
+  }
+
   async changes(
     old: string,
     now: string | undefined,
