@@ -50,6 +50,7 @@ const GRAPHS: Readonly<Record<string, readonly Line[]>> = {
     "rda performance/readdir-ahead",
     "ob performance/open-behind",
     "md performance/md-cache",
+    "qc features/qcow2",
   ],
   "files distributed over two directories": [
     ...brick("a"),
@@ -71,8 +72,11 @@ const GRAPHS: Readonly<Record<string, readonly Line[]>> = {
     "md performance/md-cache",
   ],
 };
-/** Not in graphs of mounts by themselves: the mount, and what needs a network or an image. */
-const ELSEWHERE = ["mount/fuse", "protocol/client", "protocol/server", "features/snapshot"];
+/** Not in graphs of mounts by themselves: the mount, and what needs a network, an image or a history. */
+const ELSEWHERE = [
+  ...["mount/fuse", "protocol/client", "protocol/server"],
+  ...["features/snapshot", "features/clone"],
+];
 
 function volfile(lines: readonly Line[], dir: string): string {
   let last = "";
