@@ -69,7 +69,9 @@ async function setActive(run: Run, request: RequestDict, verb: string): Promise<
 async function restore(run: Run, request: RequestDict): Promise<Entries> {
   const words = ["snapshot", "restore", request.text("snapname")];
   const { name, id, volume, volumeId } = await answerOf<SnapshotRestored>(run, words);
-  return [["snapname", name], ["snapuuid", id], ["volname", volume], ["volid", volumeId]];
+  // The program looks for the volume under two keys.
+  const at = [["volname", volume], ["volname1", volume], ["volid", volumeId]] as const;
+  return [["snapname", name], ["snapuuid", id], ...at];
 }
 
 async function clone(run: Run, request: RequestDict): Promise<Entries> {
