@@ -30,6 +30,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   diff: "diffutils",
   xmllint: "libxml2-utils",
   "qemu-system-x86_64": "qemu-system-x86",
+  "virt-qemu-run": "libvirt-daemon-driver-qemu",
   syslinux: "syslinux",
   mcopy: "mtools",
   "mkfs.vfat": "dosfstools",

@@ -1,10 +1,10 @@
 /** What hypervisors do with disks of ours: QEMU boots from volumes, by its gluster driver and by NBD. */
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { blockLine, Guest, GUEST_PROGRAMS, guestDisk, rawDisk } from "tests/e2e/guest.ts";
+import { blockLine, BOOT_MS, Guest, GUEST_PROGRAMS, guestDisk, rawDisk } from "tests/e2e/guest.ts";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
-import { exists, must, until } from "tests/e2e/process.ts";
+import { exists, must, Process, until } from "tests/e2e/process.ts";
 import { MORTAR } from "tests/e2e/program.ts";
 
 const PROGRAMS = ["qemu-img", ...GUEST_PROGRAMS];
@@ -67,6 +67,35 @@ function nbd(socket: string, name: string): Record<string, unknown> {
   return { driver: "nbd", server, export: name, cache: { direct: true } };
 }
 
+/** A machine as libvirt is told of it, with a disk of a volume. */
+function domain(name: string, source: string, said: string): string {
+  return `<domain type='qemu'>
+  <name>${name}</name>
+  <memory unit='MiB'>192</memory>
+  <os><type arch='x86_64' machine='pc'>hvm</type></os>
+  <features><acpi/></features>
+  <devices>
+    <disk type='network' device='disk'>
+      <driver name='qemu' type='raw' cache='none'/>
+      ${source}
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    <serial type='file'><source path='${said}'/></serial>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+`;
+}
+
+/** libvirt's driver in a process of its own: no rights to give away, and no daemon for the logs. */
+const QEMU_CONF = `user = "root"
+group = "root"
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+`;
+
 function wroteAll(disk: Uint8Array, boot: number, blocks: number): void {
   equal(blockLine(disk, 0), String(boot));
   ok(blocks > 0);
@@ -99,6 +128,48 @@ e2e(
     deepEqual(await all.bytes("v", "master"), await Deno.readFile(all.disk));
   },
 );
+
+e2e("kvm: libvirt runs machines whose disks are files of volumes, by gluster and by nbd", [
+  ...PROGRAMS,
+  "virt-qemu-run",
+], async () => {
+  await using all = await Hypervisor.start("v");
+  const { node } = all;
+  await all.file("put", all.disk, `${NODE_HOST}:v/other`);
+  await node.must("volume nbd v add other other");
+  const sources = {
+    master: `<source protocol='gluster' name='v/master'>
+        <host name='${NODE_HOST}' port='24007'/>
+      </source>`,
+    other: `<source protocol='nbd' name='other'>
+        <host transport='unix' socket='${node.run}/nbd.socket'/>
+      </source>`,
+  };
+  // Its sockets' paths are long.
+  const root = await Deno.makeTempDir({ prefix: "vq-" });
+  let libvirt: Process | undefined;
+  try {
+    await Deno.mkdir(`${root}/etc`);
+    await Deno.writeTextFile(`${root}/etc/qemu.conf`, QEMU_CONF);
+    for (const [name, source] of Object.entries(sources)) {
+      const said = `${root}/${name}.said`, xml = `${root}/${name}.xml`;
+      await Deno.writeTextFile(xml, domain(name, source, said));
+      const argv = node.space.inside(["virt-qemu-run", "--root", root, xml]);
+      const running = libvirt = new Process(argv, `${root}/${name}.log`);
+      await until(`${name} writes`, async () => {
+        if (!running.running) throw new Error(running.lastWords());
+        const text = await Deno.readTextFile(said).catch(() => "");
+        return /GUEST UP 1\r?\n[^]*TICK 2\r?\n/.test(text);
+      }, BOOT_MS);
+      await running.end("SIGINT");
+      const disk = await all.bytes("v", name);
+      deepEqual([blockLine(disk, 0), blockLine(disk, 2)], ["1", "tick 2 of boot 1"]);
+    }
+  } finally {
+    await libvirt?.end("SIGINT");
+    await Deno.remove(root, { recursive: true });
+  }
+});
 
 e2e(
   "kvm: a machine goes on over a live snapshot, a move to another volume, and to another process",
