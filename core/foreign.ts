@@ -11,13 +11,13 @@ export interface Begun {
   readonly size: number;
   /** Blocks of 512 bytes that it had there. */
   readonly blocks: number;
-  /** Bytes that the file has now. */
+  /** Bytes that the file has now; infinite if another process has it. */
   readonly now: number;
 }
 
 /** Methods throw FopError. */
 export interface Foreign {
-  /** Undefined: all of the file is its own. `kept`: its name where files without a name are kept. */
+  /** Undefined: the file is not here, or not yet. `kept`: its name where files without a name are kept. */
   begun(gfid: Gfid, kept: string | undefined): Begun | undefined;
   /** Fills `into`; beyond the file's end with zeros. */
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void>;

@@ -1,18 +1,22 @@
 import { IS_ROOT } from "tests/fakes/posix_brick.ts";
 import { VolumeCloneStory } from "tests/history/volume_clone_story.ts";
 
-/** How many stories; MORTAR_STORIES tells more. */
-const STORIES = Number(Deno.env.get("MORTAR_STORIES") ?? 6);
+const STEPS = 80;
+/** The first of MORTAR_STORIES; without that, a few, and two that once were told wrong. */
 const FIRST = Number(Deno.env.get("MORTAR_FIRST_STORY") ?? 1);
+const COUNT = Deno.env.get("MORTAR_STORIES");
+const SEEDS = COUNT === undefined
+  ? [1, 2, 3, 101, 125]
+  : Array.from({ length: Number(COUNT) }, (_, at) => FIRST + at);
 
 Deno.test({
-  name: `features/clone: ${STORIES} random stories, every clone is what a copy is`,
+  name: `features/clone: ${SEEDS.length} random stories, every clone is what a copy is`,
   ignore: !IS_ROOT,
   fn: async () => {
-    for (let seed = FIRST; seed < FIRST + STORIES; seed++) {
+    for (const seed of SEEDS) {
       const root = await Deno.makeTempDir({ prefix: "vc-story-" });
       try {
-        await VolumeCloneStory.tell(seed, 80, root);
+        await VolumeCloneStory.tell(seed, STEPS, root);
       } finally {
         await Deno.remove(root, { recursive: true });
       }

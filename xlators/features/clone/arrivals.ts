@@ -46,6 +46,8 @@ export class Arrivals {
   /** Names about which the brick decides. */
   #known = new Set<string>();
 
+  /** Half of it may be here. */
+  arriving: Gfid | undefined;
   /** Nothing can arrive any more. */
   isOver = false;
 
@@ -183,6 +185,11 @@ export class Arrivals {
     this.isOver = true;
   }
 
+  /** What is arriving is here as a whole, or not at all. */
+  settled(): Promise<void> {
+    return this.#alone(() => Promise.resolve());
+  }
+
   /** Before a name goes, or leads elsewhere: all names of the file are here, and this one never comes again. */
   async leaving(parent: Gfid, name: string): Promise<void> {
     await this.name(parent, name);
@@ -216,6 +223,7 @@ export class Arrivals {
     if (has) await upper.link(CALL, { parent, name, inode });
     else {
       marks.arrive({ gfid, parent: parent.gfid, name });
+      this.arriving = gfid;
       try {
         await this.#make(parent, name, state);
         await this.#finish(inode, state);
@@ -224,6 +232,7 @@ export class Arrivals {
         throw error;
       } finally {
         marks.arrived();
+        this.arriving = undefined;
       }
     }
     await this.#setTimes(parent, before);

@@ -16,7 +16,7 @@ import type { Arrivals } from "xlators/features/clone/arrivals.ts";
 const KEY = cstring(BEGUN_XATTR), VALUE_MAX = 64;
 const ALL_OWN: Begun = { size: 0, blocks: 0, now: 0 };
 /** Of a file that has not come here: as much as the origin has. */
-const ALL_FOREIGN: Begun = { size: Infinity, blocks: 0, now: 0 };
+const ALL_FOREIGN: Begun = { size: Infinity, blocks: 0, now: Infinity };
 
 /** See the head of this file. Methods throw FopError. */
 export class BegunFiles implements Foreign {
@@ -34,6 +34,7 @@ export class BegunFiles implements Foreign {
   }
 
   begun(gfid: Gfid, kept: string | undefined): Begun | undefined {
+    if (kept === undefined && this.#arrivals?.arriving === gfid) return undefined;
     const path = this.#path(gfid, kept), value = new Uint8Array(VALUE_MAX);
     const length = sys.lgetxattr(cstring(path), KEY, value, value.length);
     if (length === -ENOENT.errno) {
@@ -42,7 +43,7 @@ export class BegunFiles implements Foreign {
     if (length === -ENODATA.errno) return ALL_OWN;
     if (length < 0) throw fopError(length);
     const [size = 0, blocks = 0] = decodeName(value.subarray(0, length)).split(" ").map(Number);
-    return { size, blocks, now: Deno.lstatSync(path).size };
+    return { size, blocks, now: this.#lookOnly ? Infinity : Deno.lstatSync(path).size };
   }
 
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {

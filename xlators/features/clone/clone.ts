@@ -14,7 +14,7 @@ import type { Call } from "core/call.ts";
 import { ENOENT, EROFS, ESTALE } from "core/errno.ts";
 import type { AnyArgs, Args, FopName, Fops, Reply } from "core/fops.ts";
 import type { Foreign } from "core/foreign.ts";
-import type { Inode } from "core/inode.ts";
+import type { Gfid, Inode } from "core/inode.ts";
 import { bool, type OptionTable, text, type Values } from "core/options.ts";
 import { defineXlator } from "core/registry.ts";
 import { BEGUN_XATTR } from "core/xdata_keys.ts";
@@ -134,6 +134,9 @@ export class VolumeClone extends Funnel {
   // What has to be here; undefined: it is.
   #before(arrivals: Arrivals, fop: FopName, args: AnyArgs): Promise<unknown> | undefined {
     const { parent, name } = args;
+    if (arrivals.arriving !== undefined && isAbout(args, arrivals.arriving)) {
+      return arrivals.settled().then(() => this.#before(arrivals, fop, args));
+    }
     switch (fop) {
       case "opendir":
         return arrivals.whole(args.inode!.gfid);
@@ -194,6 +197,11 @@ export class VolumeClone extends Funnel {
 
 function filesOf(lower: Xlator, inodes: Node["inodes"], directory: string): Live {
   return lower instanceof VolumeClone ? lower.files : new BrickFiles(lower, inodes, directory);
+}
+
+// By itself: who names it waits for its turn.
+function isAbout({ fd, source, inode, parent }: AnyArgs, gfid: Gfid): boolean {
+  return [inode, parent, fd?.inode, source?.inode].some((each) => each?.gfid === gfid);
 }
 
 /** Fops that are about nothing that may not be here yet. */
