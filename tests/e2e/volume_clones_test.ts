@@ -118,3 +118,54 @@ e2e("snapshot clone: a volume that is a snapshot, and goes its own way", [
   const last = await run(["diff", "-r", "--no-dereference", copy, alone.path]);
   equal(last.code, 0, last.out);
 });
+
+e2e("snapshot clone: by GlusterFS's gluster, through kills of the daemon, and healed", [
+  ...["mount.glusterfs", "gluster"],
+], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 2, "replica 2");
+  const origin = await node.mount("v1");
+  await sh('mkdir "$1/d"; for i in $(seq 1 20); do echo "file $i" > "$1/d/f$i"; done', origin.path);
+  await node.must("snapshot create s1 v1 no-timestamp");
+  const argv = ["gluster", `--glusterd-sock=${node.run}/mgmt.socket`, "--mode=script"];
+  const gluster = (line: string) => run(node.space.inside([...argv, ...line.split(" ")]));
+  const made = await gluster("snapshot clone c1 s1");
+  equal(made.out, "snapshot clone: success: Clone c1 created successfully\n", made.err);
+  match((await gluster("snapshot clone c1 s1")).err, /Volume with name:c1 already exists/);
+
+  // All of a clone is there after a kill, or nothing.
+  for (const ms of [50, 150, 300]) {
+    const going = node.try(`snapshot clone k${ms} s1`);
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    await node.endDaemon();
+    await going;
+    await node.startDaemon();
+    const there = (await node.must("volume list")).split("\n").includes(`k${ms}`);
+    for (const at of [0, 1]) equal(await exists(`${node.dir}/v1-${at}.k${ms}`), there);
+    if (there) await node.must(`volume delete k${ms}`);
+  }
+
+  await node.must("volume start c1");
+  const clone = await node.mount("c1");
+  const [first] = await node.allOnline("c1");
+  Deno.kill(first!.pid, "SIGKILL");
+  await until("the brick is down", async () => !(await node.bricks("c1"))[0]!.online);
+  await sh('cd "$1" && echo new > d/f1 && rm d/f2 && mv d/f3 d/g3 && mkdir e', clone.path);
+  await node.must("volume start c1 force");
+  const rows = await node.allOnline("c1");
+  await until("nothing is left to heal", async () => {
+    const info = await node.must("volume heal c1 info");
+    return [...info.matchAll(/Number of entries: (\S+)/g)].every(([, count]) => count === "0");
+  });
+  Deno.kill(rows[1]!.pid, "SIGKILL");
+  await until("the other is down", async () => !(await node.bricks("c1"))[1]!.online);
+  equal(
+    await sh('cd "$1" && cat d/f1 d/f4 && ls -d e d/g3 && ! ls d/f2 2>/dev/null', clone.path),
+    "new\nfile 4\nd/g3\ne\n",
+  );
+  equal(await sh('cat "$1/d/f1"', origin.path), "file 1\n");
+});
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
