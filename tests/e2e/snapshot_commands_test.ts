@@ -271,47 +271,45 @@ e2e("snapshot: a file is restored at all copies, unless somebody writes to it", 
   equal(await node.must("snapshot list"), "one\nfile\n");
 });
 
-e2e("snapshot: a brick that was down has no part in it, and forgets what is gone", [], async () => {
-  await using node = await ManagedNode.start("--no-restart");
-  await node.volume("v1", 3, "replica 3");
-  const mount = await node.mount("v1");
-  await Deno.writeTextFile(`${mount.path}/file`, "first");
-  await node.must("snapshot create gone v1 no-timestamp");
-  const [brick] = await node.bricks("v1");
-  Deno.kill(brick!.pid, "SIGKILL");
-  await until("the brick is down", async () => !(await node.bricks("v1"))[0]!.online);
-  match((await node.try("snapshot create two v1")).err, /One or more bricks are not running/);
-  match(
-    (await node.try("snapshot create two v1 no-timestamp force")).err,
-    new RegExp(`Missing on ${NODE_HOST}:${brick!.path}`),
-  );
-  await node.must("snapshot delete gone");
-  await node.must("volume start v1 force");
-  const up = await node.allOnline("v1");
-  await Deno.writeTextFile(`${mount.path}/file`, "second");
-  await node.must("snapshot activate two");
-  const old = await node.mount("snaps/two/v1");
-  equal(await Deno.readTextFile(`${old.path}/file`), "first");
-  const status = await node.must("--json snapshot status two");
-  const { value } = JSON.parse(status);
-  deepEqual(value.snapshots[0].bricks.map((each: { missing: boolean }) => each.missing), [
-    true,
-    false,
-    false,
-  ]);
-  await until("the brick knows nothing any more", async () => {
-    const all = await node.must("--json snapshot status two");
-    return JSON.parse(all).value.snapshots[0].bricks[0].alone === null;
-  });
-  // The daemon and all bricks anew: it is still there.
-  await node.endDaemon();
-  for (const { pid } of up) Deno.kill(pid, "SIGKILL");
-  await node.startDaemon("--no-restart");
-  await node.allOnline("v1");
-  equal(await node.must("snapshot list"), "two\n");
-  const later = await node.mount("snaps/two/v1");
-  equal(await Deno.readTextFile(`${later.path}/file`), "first");
-});
+e2e(
+  "snapshot: a brick that was down gets what it missed, and forgets what is gone",
+  [],
+  async () => {
+    await using node = await ManagedNode.start("--no-restart");
+    await node.volume("v1", 3, "replica 3");
+    const mount = await node.mount("v1");
+    await Deno.writeTextFile(`${mount.path}/file`, "first");
+    await node.must("snapshot create gone v1 no-timestamp");
+    const [brick] = await node.bricks("v1");
+    Deno.kill(brick!.pid, "SIGKILL");
+    await until("the brick is down", async () => !(await node.bricks("v1"))[0]!.online);
+    match((await node.try("snapshot create two v1")).err, /One or more bricks are not running/);
+    match(
+      (await node.try("snapshot create two v1 no-timestamp force")).err,
+      new RegExp(`Missing on ${NODE_HOST}:${brick!.path}`),
+    );
+    await node.must("snapshot delete gone");
+    await node.must("volume start v1 force");
+    const up = await node.allOnline("v1");
+    await Deno.writeTextFile(`${mount.path}/file`, "second");
+    await node.must("snapshot activate two");
+    const old = await node.mount("snaps/two/v1");
+    equal(await Deno.readTextFile(`${old.path}/file`), "first");
+    await until("the brick has it from another one", async () => {
+      const { value } = JSON.parse(await node.must("--json snapshot status two"));
+      const bricks: { missing: boolean; alone: number | null }[] = value.snapshots[0].bricks;
+      return bricks.every(({ missing, alone }) => !missing && alone !== null);
+    }, 60_000);
+    // The daemon and all bricks anew: it is still there.
+    await node.endDaemon();
+    for (const { pid } of up) Deno.kill(pid, "SIGKILL");
+    await node.startDaemon("--no-restart");
+    await node.allOnline("v1");
+    equal(await node.must("snapshot list"), "two\n");
+    const later = await node.mount("snaps/two/v1");
+    equal(await Deno.readTextFile(`${later.path}/file`), "first");
+  },
+);
 
 e2e(
   "snapshot: all that was acknowledged before is in it, nothing is torn, and copies are equal",
