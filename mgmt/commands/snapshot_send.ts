@@ -47,7 +47,7 @@ export function snapshotSend(types: XlatorTypes, globals: Globals): Command {
       await using session = new Session(types, { verbose, quiet });
       const wanted = { snapshot: snapshot!, since, resume }, daemon = daemonOf(globals, "mortar");
       if (output === undefined) {
-        await sendSnapshot(session, daemon, wanted, say);
+        await doing("send", snapshot!, () => sendSnapshot(session, daemon, wanted, say));
         return 0;
       }
       await doing("write", output, async () => {

@@ -157,7 +157,9 @@ class Receiver {
       await this.#close();
     } catch (error) {
       await this.#open?.file.abandon();
-      throw error;
+      if (!(error instanceof FopError)) throw error;
+      const where = this.#open ? ` "${this.#open.path}"` : "";
+      throw new CommandError(`Cannot receive${where}: ${why(error)}`);
     }
   }
 
