@@ -480,15 +480,11 @@ export class Clones {
   // What files hold where the history has no old data of them.
 
   /** As of `KeptFiles`, but of a clone with what it reads from its origin. */
-  read(
-    gfid: Gfid,
-    epoch: number,
-    offset: number,
-    into: Uint8Array<ArrayBuffer>,
-  ): number | Promise<number> {
+  read(...of: Parameters<OldFiles["read"]>): number | Promise<number> {
+    const [gfid, epoch, offset, into] = of;
     const clone = this.#find({ gfid, epoch });
     if (clone) return this.#readClone(clone, epoch, offset, into);
-    return this.#parts.kept.read(gfid, epoch, offset, into);
+    return this.#parts.kept.read(...of);
   }
 
   async #readClone(
