@@ -115,6 +115,8 @@ export class Clones {
     const made = { gfid, kept, reader: FOREIGN, units, blocks, inode: row ? inode : 0 };
     const clone = new CloneOf(made, this.#rows, size);
     clone.chain = [{ gfid, epoch: FOREIGN_EPOCH }];
+    // It may have been forgotten before a sync.
+    clone.unsynced = row !== undefined;
     if (units < told) {
       store.transaction(() => {
         this.#stored(clone);
