@@ -7,6 +7,7 @@
 import { ENOENT, ENOTEMPTY } from "core/errno.ts";
 import { type Iatt, isDirectory, isRegular, isSymlink, S_IFMT } from "core/iatt.ts";
 import type { Gfid, Inode } from "core/inode.ts";
+import { kernelDevice } from "core/lib/device.ts";
 import { withKey } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { marksToAdd } from "xlators/cluster/replicate/blame.ts";
@@ -261,7 +262,7 @@ async function makeNew(
   const made = await set.ask<unknown>([index], (copy) => {
     if (isSymlink(stat)) return copy.symlink(call, { ...args, target });
     if (isDirectory(stat)) return copy.mkdir(call, { ...args, mode: stat.mode });
-    return copy.mknod(call, { ...args, mode: stat.mode, rdev: stat.rdev });
+    return copy.mknod(call, { ...args, mode: stat.mode, rdev: kernelDevice(stat.rdev) });
   });
   const answer = made[index]!;
   if (answer.ok) return "healed";

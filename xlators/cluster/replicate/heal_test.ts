@@ -391,6 +391,23 @@ Deno.test("cluster/replicate heal: names are made and removed as the source has 
   deepEqual(await place.content(fresh, 1), pattern(K));
 });
 
+Deno.test("cluster/replicate heal: a device is made with its number", async () => {
+  const place = new Set3(2), [source, sink] = place.gates, xdata = gfidReq();
+  const made = {
+    parent: place.root,
+    name: "disk",
+    mode: 0o060600,
+    rdev: 0x100801,
+    umask: 0,
+    xdata,
+  };
+  const { stat } = await source!.mknod(ROOT, made);
+  await place.mark(place.root, 0, "entry", { "v-client-1": 1 });
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "healed");
+  const found = await sink!.lookup(ROOT, { parent: place.root, name: "disk" });
+  deepEqual([found.stat.mode, found.stat.rdev], [stat.mode, stat.rdev]);
+});
+
 Deno.test("cluster/replicate heal: directories whose copies blame each other lose no name", async () => {
   const place = new Set3(2);
   await place.file("one", pattern(K), [0]);
