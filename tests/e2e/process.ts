@@ -143,8 +143,10 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** True if a socket listens on that TCP port where process `pid` lives. */
+/** True if a socket listens on that TCP port in the namespace that process `pid` was started in. */
 export function listens(pid: number, port: number): boolean {
+  // A moment after its start it is still in ours, where others listen.
+  if (networkOf(pid) === networkOf("self")) return false;
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
   for (const table of ["tcp", "tcp6"]) {
     try {
@@ -155,6 +157,15 @@ export function listens(pid: number, port: number): boolean {
     }
   }
   return false;
+}
+
+/** Names the network namespace of a process; undefined: it has ended. */
+function networkOf(pid: number | "self"): string | undefined {
+  try {
+    return Deno.readLinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Process numbers whose command line holds `text`. */
