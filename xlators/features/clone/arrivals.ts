@@ -42,6 +42,8 @@ const CAPABILITY = "security.capability";
 export class Arrivals {
   readonly #parts: ArrivalsParts;
   #last: Promise<unknown> = Promise.resolve();
+  /** All names of a file are coming. */
+  #linking = false;
   #whole = new Set<Gfid>();
   /** Names about which the brick decides. */
   #known = new Set<string>();
@@ -64,6 +66,13 @@ export class Arrivals {
       const { gfid, parent, name } = arriving;
       await this.#endArriving(inodes.of(parent), name, gfid);
       marks.arrived();
+    }
+    const linking = marks.linking();
+    if (linking) {
+      this.#linking = true;
+      await this.#names(linking);
+      marks.linked();
+      this.#linking = false;
     }
     if (marks.isBegun) return;
     const root = await origin.inode(ROOT_GFID);
@@ -196,14 +205,13 @@ export class Arrivals {
     const { origin, marks } = this.#parts;
     const entry = isName(name) ? await origin.view.entry(parent, name) : undefined;
     if (!entry) return;
-    await this.#alone(() => this.#names(entry));
+    if (entry.type !== S_IFDIR) await this.#alone(() => this.#names(entry.gfid));
     if (!this.#whole.has(parent)) marks.setGone(parent, name);
   }
 
   // A file is told to have as many names as it has here: they come together.
-  async #names({ gfid, type }: Entry): Promise<void> {
+  async #names(gfid: Gfid): Promise<void> {
     const { origin } = this.#parts;
-    if (type === S_IFDIR) return;
     const state = await origin.inode(gfid);
     if (!state || state.iatt.nlink < 2) return;
     for (const { parent, name } of await origin.view.names(gfid)) {
@@ -211,10 +219,25 @@ export class Arrivals {
     }
   }
 
-  async #bringUp(parent: Inode, entry: Entry): Promise<void> {
-    const { upper, inodes, origin, marks } = this.#parts, { gfid, name } = entry;
+  async #bringUp(parent: Inode, { gfid, name }: Entry): Promise<void> {
+    const { origin, marks } = this.#parts;
     const state = await origin.inode(gfid);
     if (!state) return;
+    const isLinked = !isDirectory(state.iatt) && state.iatt.nlink > 1;
+    if (!isLinked || this.#linking) return await this.#bringOne(parent, name, state);
+    marks.link(gfid);
+    this.#linking = true;
+    try {
+      await this.#bringOne(parent, name, state);
+      await this.#names(gfid);
+    } finally {
+      marks.linked();
+      this.#linking = false;
+    }
+  }
+
+  async #bringOne(parent: Inode, name: string, state: InodeState): Promise<void> {
+    const { upper, inodes, marks } = this.#parts, { gfid } = state.iatt;
     const inode = inodes.of(gfid), isDir = isDirectory(state.iatt);
     const has = await this.#has(gfid);
     // It was moved by a healer.
@@ -237,7 +260,6 @@ export class Arrivals {
     }
     await this.#setTimes(parent, before);
     this.#known.add(`${parent.gfid}/${name}`);
-    await this.#names(entry);
   }
 
   async #make(parent: Inode, name: string, state: InodeState): Promise<void> {

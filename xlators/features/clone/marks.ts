@@ -6,6 +6,7 @@
  * - `gone/PARENT/NAME`: the origin's name is not the clone's any more.
  * - `whole/DIRECTORY`: all names of the origin's directory are here, or gone.
  * - `arriving`: a link to `GFID/PARENT/NAME`, while that is being made.
+ * - `linking`: a link to the gfid of a file with several names, until it has all of them.
  */
 
 import { fopError } from "core/errno.ts";
@@ -101,6 +102,24 @@ export class Marks {
 
   arrived(): void {
     const result = sys.unlinkat(AT_FDCWD, cstring(`${this.#directory}/arriving`), 0);
+    if (result !== ENOENT) checked(result);
+  }
+
+  /** The file whose names were coming. */
+  linking(): Gfid | undefined {
+    const into = new Uint8Array(PATH_MAX);
+    const path = cstring(`${this.#directory}/linking`);
+    const size = sys.readlinkat(AT_FDCWD, path, into, into.length);
+    return size < 0 ? undefined : parseGfid(decodeName(into.subarray(0, size)));
+  }
+
+  link(gfid: Gfid): void {
+    const path = cstring(`${this.#directory}/linking`);
+    checked(sys.symlinkat(cstring(gfid), AT_FDCWD, path));
+  }
+
+  linked(): void {
+    const result = sys.unlinkat(AT_FDCWD, cstring(`${this.#directory}/linking`), 0);
     if (result !== ENOENT) checked(result);
   }
 
