@@ -134,7 +134,7 @@ export class SimBrick {
 
   /** Whether it is one that takes locks along with marks: not all are. */
   get carriesLocks(): boolean {
-    return this.sim.seed % 4 !== 0;
+    return this.sim.seed % 5 !== 2;
   }
 
   /** A client is gone: its locks are. */
