@@ -99,8 +99,13 @@ export class CopyIn {
       : store.copies.extents(inode, epoch, start, start + 1)[0];
   }
 
-  #hasData(row: OldData): boolean {
-    return this.#extent(row, -row.epoch) !== undefined;
+  // Also as a part of a row that was whole when it was brought: what stays of it comes once more.
+  #hasData({ gfid, epoch, start, units }: OldData): boolean {
+    const { store } = this.#parts, inode = store.findId(gfid);
+    return inode !== undefined &&
+      store.copies.extents(inode, -epoch, start - EXTENT_UNITS_MAX, start + 1).some((other) =>
+        other.start + other.units >= start + units
+      );
   }
 
   #hasFile(gfid: Gfid, epoch: number): boolean {
