@@ -2,7 +2,7 @@
 
 import { ROOT } from "core/call.ts";
 import { EINVAL, EOPNOTSUPP } from "core/errno.ts";
-import { O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_TRUNC, O_WRONLY } from "core/fops.ts";
+import { O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_RDWR, O_TRUNC, O_WRONLY } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
 import { CONTENT } from "core/xdata_keys.ts";
@@ -49,6 +49,7 @@ export async function open(bridge: Bridge, request: Request): Promise<void> {
     await dropPrivileges(bridge, fd, await attributesOf(bridge, ROOT, node, fd));
   }
   const handle = bridge.handles.add(fd, node, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
+  await readyToMap(bridge, handle);
   const mode = openMode(bridge, flags) | stored(bridge, handle, xdata?.get(CONTENT));
   if (bridge.reply.opened(unique, handle.number, mode) >= 0) return;
   // Nobody waits for it any more: the kernel will not close it.
@@ -125,6 +126,17 @@ function placedFd(bridge: Bridge, handle: Handle): Promise<Fd> {
     handle.placed.catch(() => handle.placed = undefined);
   }
   return handle.placed;
+}
+
+/**
+ * A file that is opened to read and append may be mapped, and lose its name before memory is written
+ * back: some bricks cannot open it any more then.
+ */
+export async function readyToMap(bridge: Bridge, handle: Handle): Promise<void> {
+  const { flags } = handle;
+  if (!(flags & O_APPEND) || (flags & O_ACCMODE) !== O_RDWR) return;
+  // Who never maps it does not miss it.
+  await placedFd(bridge, handle).catch(() => {});
 }
 
 // Where writes tell no attributes, one look per open file must do.

@@ -7,7 +7,7 @@ import { encodeName } from "core/lib/bytes.ts";
 import { type DictValue, Xdata } from "core/xdata.ts";
 import { GFID_REQ, UMASK, UNMASKED_MODE } from "core/xdata_keys.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
-import { openMode } from "xlators/mount/fuse/files.ts";
+import { openMode, readyToMap } from "xlators/mount/fuse/files.ts";
 import { RENAME_NOREPLACE } from "xlators/mount/fuse/protocol.ts";
 import type { Request } from "xlators/mount/fuse/request.ts";
 
@@ -187,6 +187,7 @@ export async function create(bridge: Bridge, request: Request): Promise<void> {
   const { stat, fd } = await bridge.top.create(call, { parent, name, flags, ...made });
   const node = bridge.tell(stat, request.nodeid, name);
   const handle = bridge.handles.add(fd, node, flags & ~(O_EXCL | O_TRUNC));
+  await readyToMap(bridge, handle);
   const { unique } = request;
   const sent = bridge.reply.created(
     unique,
