@@ -1,5 +1,6 @@
 /** A daemon of ours as a process: what it says, line by line, and how it ends. */
 
+import { Changing } from "tests/e2e/changing.ts";
 import { PATIENCE_MS } from "tests/e2e/process.ts";
 import { MORTAR } from "tests/e2e/program.ts";
 
@@ -8,8 +9,7 @@ export class DaemonProcess implements AsyncDisposable {
   readonly lines: string[] = [];
   readonly #child: Deno.ChildProcess;
   readonly #reading: Promise<void>;
-  #ended = false;
-  #wake: (() => void)[] = [];
+  readonly #output = new Changing();
 
   /** `inside`: makes of the command line one that runs elsewhere, such as in a namespace. */
   constructor(
@@ -28,10 +28,7 @@ export class DaemonProcess implements AsyncDisposable {
     this.#reading = Promise.all([
       this.#read(this.#child.stdout),
       this.#read(this.#child.stderr),
-    ]).then(() => {
-      this.#ended = true;
-      this.#changed();
-    });
+    ]).then(() => this.#output.end());
   }
 
   get pid(): number {
@@ -44,34 +41,18 @@ export class DaemonProcess implements AsyncDisposable {
       const parts = (rest + text).split("\n");
       rest = parts.pop()!;
       this.lines.push(...parts);
-      this.#changed();
+      this.#output.changed();
     }
     if (rest) this.lines.push(rest);
   }
 
-  #changed(): void {
-    for (const wake of this.#wake.splice(0)) wake();
-  }
-
   /** The first line that `pattern` fits, from number `from` on. Throws if the daemon ends, or takes too long. */
-  async said(pattern: RegExp, from = 0): Promise<string> {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      this.#changed();
-    }, PATIENCE_MS);
-    try {
-      for (;;) {
-        const found = this.lines.slice(from).find((line) => pattern.test(line));
-        if (found !== undefined) return found;
-        if (this.#ended || late) {
-          throw new Error(`Never said ${pattern}; said:\n${this.lines.join("\n")}`);
-        }
-        await new Promise<void>((resolve) => this.#wake.push(resolve));
-      }
-    } finally {
-      clearTimeout(timer);
-    }
+  said(pattern: RegExp, from = 0): Promise<string> {
+    return this.#output.until(
+      () => this.lines.slice(from).find((line) => pattern.test(line)),
+      () => `Never said ${pattern}; said:\n${this.lines.join("\n")}`,
+      PATIENCE_MS,
+    );
   }
 
   /** The address in its "ready" line. */

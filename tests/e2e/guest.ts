@@ -3,6 +3,7 @@
  * second, run by QEMU without hardware acceleration (TCG).
  */
 
+import { Changing } from "tests/e2e/changing.ts";
 import type { Namespace } from "tests/e2e/process.ts";
 import { must } from "tests/e2e/process.ts";
 
@@ -52,8 +53,7 @@ export class Guest implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #monitor: string;
   #said = "";
-  #ended = false;
-  #wake: (() => void)[] = [];
+  readonly #output = new Changing();
   readonly #reading: Promise<unknown>;
 
   constructor({ space, directory, name, disk, incoming }: GuestOptions) {
@@ -75,40 +75,23 @@ export class Guest implements AsyncDisposable {
     this.#reading = Promise.all([
       this.#read(this.#child.stdout),
       this.#read(this.#child.stderr),
-    ]).then(() => {
-      this.#ended = true;
-      this.#changed();
-    });
+    ]).then(() => this.#output.end());
   }
 
   async #read(from: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const text of from.pipeThrough(new TextDecoderStream())) {
       this.#said += text;
-      this.#changed();
+      this.#output.changed();
     }
-  }
-
-  #changed(): void {
-    for (const wake of this.#wake.splice(0)) wake();
   }
 
   /** What its serial line said first that `pattern` fits, from its character number `from` on. */
-  async says(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
-    let late = false;
-    const timer = setTimeout(() => {
-      late = true;
-      this.#changed();
-    }, BOOT_MS);
-    try {
-      for (;;) {
-        const found = pattern.exec(this.#said.slice(from));
-        if (found) return found;
-        if (this.#ended || late) throw new Error(`Never said ${pattern}; said:\n${this.#said}`);
-        await new Promise<void>((resolve) => this.#wake.push(resolve));
-      }
-    } finally {
-      clearTimeout(timer);
-    }
+  says(pattern: RegExp, from = 0): Promise<RegExpExecArray> {
+    return this.#output.until(
+      () => pattern.exec(this.#said.slice(from)) ?? undefined,
+      () => `Never said ${pattern}; said:\n${this.#said}`,
+      BOOT_MS,
+    );
   }
 
   /** How often it has booted, once it is up. */
