@@ -1,5 +1,5 @@
 /**
- * A TCP socket read and written by system calls of our own, as soon as it can be: no operation of
+ * A socket read and written by system calls of our own, as soon as it can be: no operation of
  * Deno's for each, and what is sent is under way when `write` returns. Deno made the socket and
  * closes it; it does not wait for it.
  */
@@ -54,6 +54,11 @@ export class DirectSocket implements Transport {
   ): DirectSocket | undefined {
     const taken = descriptors.take(fd);
     return taken && new DirectSocket(conn, peer, fd, descriptors, taken);
+  }
+
+  /** Whether its descriptor is its own still. */
+  get open(): boolean {
+    return this.#open;
   }
 
   read(bytes: Uint8Array<ArrayBuffer>): Promise<number | null> {

@@ -8,7 +8,9 @@ import { sys } from "core/sys/calls.ts";
 
 const IPPROTO_TCP = 6;
 const TCP_KEEPIDLE = 4, TCP_KEEPINTVL = 5, TCP_KEEPCNT = 6, TCP_USER_TIMEOUT = 18;
-const AF_INET = 2, AF_INET6 = 10;
+const AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10;
+/** Where the path begins in a unix socket's name. */
+const PATH_AT = 2;
 /** As GlusterFS: first probe after 20 s of silence, then every 2 s, and no answer for 42 s is the end. */
 const KEEPIDLE_SEC = 20, KEEPINTVL_SEC = 2, KEEPCNT = 9, USER_TIMEOUT_MS = 42_000;
 /** Descriptors looked at; beyond, the system's times stay. */
@@ -45,6 +47,28 @@ export function socketsBetween(localPort: number, peerPort: number): number[] {
     if (peer === peerPort && portOf(sys.getsockname, fd) === localPort) found.push(fd);
   }
   return found;
+}
+
+/** Descriptors of this process's connections that were taken in on the unix socket at `path`. */
+export function socketsTakenInAt(path: string): number[] {
+  const own = new TextEncoder().encode(path);
+  const found: number[] = [];
+  for (let fd = 3, gap = 0; fd < FDS_MAX && gap < GAP_MAX; fd++, gap++) {
+    if (!isUnix(sys.getpeername, fd)) continue;
+    gap = 0;
+    if (!isUnix(sys.getsockname, fd)) continue;
+    const end = name.indexOf(0, PATH_AT);
+    const at = name.subarray(PATH_AT, end < 0 ? size[0] : end);
+    if (at.length === own.length && own.every((byte, i) => byte === at[i])) found.push(fd);
+  }
+  return found;
+}
+
+// Its name is in `name` then.
+function isUnix(ask: typeof sys.getpeername, fd: number): boolean {
+  name.fill(0);
+  size[0] = name.length;
+  return ask(fd, name, new Uint8Array(size.buffer)) >= 0 && nameView.getUint16(0, true) === AF_UNIX;
 }
 
 // The port of one end of the socket; undefined if `fd` is none that is connected over TCP.

@@ -6,7 +6,7 @@
 import type { Descriptors } from "core/env.ts";
 import { listenPrivately } from "core/sys/private_socket.ts";
 import { DirectSocket } from "rpc/direct_socket.ts";
-import { keepLively, socketsBetween } from "rpc/liveness.ts";
+import { keepLively, socketsBetween, socketsTakenInAt } from "rpc/liveness.ts";
 
 /** One end of a stream of bytes. */
 export interface Transport {
@@ -128,6 +128,32 @@ function tcpTransport(conn: Deno.TcpConn, options: SocketOptions): Transport {
     reached,
   };
   return directly(conn, peer, options) ?? new SocketTransport(conn, peer);
+}
+
+/** Connections that somebody took in by Deno, to be waited for in place of Deno where that can be done. */
+export class TakenIn {
+  readonly #descriptors: Descriptors;
+  /** By descriptor: those that are open. */
+  readonly #unix = new Map<number, DirectSocket>();
+
+  constructor(descriptors: Descriptors) {
+    this.#descriptors = descriptors;
+  }
+
+  /** Undefined: it stays with Deno. */
+  of(conn: Deno.Conn): Transport | undefined {
+    if (conn.remoteAddr.transport === "tcp") {
+      const direct = tcpTransport(conn as Deno.TcpConn, { descriptors: this.#descriptors });
+      return direct instanceof DirectSocket ? direct : undefined;
+    }
+    const { path } = conn.localAddr as Deno.UnixAddr;
+    const fds = socketsTakenInAt(path).filter((fd) => !this.#unix.get(fd)?.open);
+    // Of two that came at a time nobody knows which is which.
+    if (fds.length !== 1) return undefined;
+    const direct = DirectSocket.of(conn, unixPeer(path), fds[0]!, this.#descriptors);
+    if (direct) this.#unix.set(fds[0]!, direct);
+    return direct;
+  }
 }
 
 // Not where two sockets have the same ports at other addresses.

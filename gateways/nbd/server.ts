@@ -19,6 +19,8 @@ export interface NbdOptions {
   readonly env: Env;
   /** How connections are encrypted, asked for each one; without it they are in the clear. */
   readonly tls?: () => TlsServer;
+  /** Another way to wait for a connection than Deno's; what has none stays with Deno. */
+  readonly direct?: (connection: Deno.Conn) => Stream | undefined;
   /** Clients at a time; more are turned away. 256 by default. */
   readonly clientsMax?: number;
   /** How long a client may negotiate, in milliseconds; 30 s by default. */
@@ -72,7 +74,7 @@ export class NbdServer {
   }
 
   async #accept(): Promise<void> {
-    const { env, clientsMax = CLIENTS_MAX } = this.#options;
+    const { env, direct, clientsMax = CLIENTS_MAX } = this.#options;
     for (;;) {
       let connection: Deno.Conn;
       try {
@@ -90,8 +92,9 @@ export class NbdServer {
         continue;
       }
       if (connection.remoteAddr.transport === "tcp") (connection as Deno.TcpConn).setNoDelay(true);
-      const served = this.#serve(connection).finally(() => this.#clients.delete(connection));
-      this.#clients.set(connection, served);
+      const stream = direct?.(connection) ?? connection;
+      const served = this.#serve(stream).finally(() => this.#clients.delete(stream));
+      this.#clients.set(stream, served);
     }
   }
 

@@ -12,7 +12,7 @@ import { NBD_PORT, nbdEndpoint } from "mgmt/nbd/endpoint.ts";
 import { type ExportSpec, parseExport, VolumeExports } from "mgmt/nbd/exports.ts";
 import { readExports } from "mgmt/nbd/kept_exports.ts";
 import { plain } from "mgmt/plain.ts";
-import { removeStaleSocket } from "rpc/transport.ts";
+import { removeStaleSocket, TakenIn } from "rpc/transport.ts";
 
 const LOOPBACK = "127.0.0.1";
 
@@ -107,7 +107,7 @@ export function nbd(types: XlatorTypes): Command {
       if (anyClient && certificates === undefined) {
         throw new UsageError("Cannot use --tls-any-client: give --tls-certificates with it");
       }
-      const daemon = new Daemon({ comm: "mortar-nbd", descriptors: false }, values);
+      const daemon = new Daemon({ comm: "mortar-nbd" }, values);
       const { env } = daemon;
       const servers: NbdServer[] = [];
       try {
@@ -119,7 +119,12 @@ export function nbd(types: XlatorTypes): Command {
         const tls = certificates === undefined
           ? undefined
           : await TlsCertificates.read(certificates, { anyClient }, env);
-        const options = { exports, env, ...(tls ? { tls: () => tls.server } : {}) };
+        const taken = env.descriptors && new TakenIn(env.descriptors);
+        const options = {
+          ...{ exports, env },
+          ...(tls ? { tls: () => tls.server } : {}),
+          ...(taken ? { direct: (connection: Deno.Conn) => taken.of(connection) } : {}),
+        };
         for (const address of addresses) {
           if ("path" in address) await removeStaleSocket(address.path);
           servers.push(listening(address, () => NbdServer.start(address, options)));

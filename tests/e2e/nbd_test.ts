@@ -375,7 +375,8 @@ Deno.test("mortar nbd: what cannot be served is named in one line", async () => 
     [2, /give --export/],
     [2, /expected NAME=HOST/, "--export", "x"],
     [2, /expected the path of a file/, "--export", "x=h:v"],
-    [2, /twice|give one of them/, "--export", "x=h:v/a", "--socket", "/tmp/x", "--listen", "::"],
+    [2, /"x" twice/, "--export", "x=h:v/a", "--export", "x=h:v/b"],
+    [2, /expected HOST/, "--export", "x=h:v/a", "--socket", "/tmp/x", "--listen", "::"],
     [1, /nothing listens there/, "--export", "x=127.0.0.1:1:v/a"],
     [2, /give --tls-certificates/, "--export", "x=h:v/a", "--tls-any-client"],
   ];
