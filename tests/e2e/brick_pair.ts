@@ -74,7 +74,7 @@ export class BrickPair implements AsyncDisposable {
     this.#processes[index] = process;
     await until(`brick ${index} listens`, () => {
       if (!process.running) throw new Error(`Brick ended\n${process.lastWords()}`);
-      return listens(process.pid, port);
+      return listens(process.pid, port, { inside: false });
     });
   }
 

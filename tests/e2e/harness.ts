@@ -143,7 +143,7 @@ export class Brick {
     this.#process = process;
     await until(`brick ${index} (${this.kind}) listens`, () => {
       if (!process.running) throw new Error(`Brick ${index} ended\n${process.lastWords()}`);
-      return listens(process.pid, facts.port);
+      return listens(process.pid, facts.port, { inside: true });
     });
   }
 
@@ -266,7 +266,7 @@ export class Cluster implements AsyncDisposable {
     this.#processes.push(server);
     await until("volfile server listens", () => {
       if (!server.running) throw new Error(`Volfile server ended\n${server.lastWords()}`);
-      return listens(server.pid, VOLFILE_PORT);
+      return listens(server.pid, VOLFILE_PORT, { inside: true });
     });
   }
 

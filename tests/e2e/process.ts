@@ -143,10 +143,12 @@ export function cpuSeconds(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** True if a socket listens on that TCP port in the namespace that process `pid` was started in. */
-export function listens(pid: number, port: number): boolean {
-  // A moment after its start it is still in ours, where others listen.
-  if (networkOf(pid) === networkOf("self")) return false;
+/**
+ * True if a socket listens on that TCP port where process `pid` lives. `inside`: it was started in a
+ * `Namespace`, and is still in ours a moment after that, where others listen.
+ */
+export function listens(pid: number, port: number, { inside }: { inside: boolean }): boolean {
+  if (inside && networkOf(pid) === networkOf("self")) return false;
   const hex = port.toString(16).toUpperCase().padStart(4, "0");
   for (const table of ["tcp", "tcp6"]) {
     try {

@@ -59,7 +59,7 @@ export class VolgenCluster implements AsyncDisposable {
     const server = this.#spawn("mgmt", argv);
     await until("volfile server listens", () => {
       if (!server.running) throw new Error(`Volfile server ended\n${server.lastWords()}`);
-      return listens(server.pid, VOLFILE_PORT);
+      return listens(server.pid, VOLFILE_PORT, { inside: true });
     });
     const id = volume.id.replaceAll("-", "");
     for (const { path } of volume.bricks) {
