@@ -96,6 +96,9 @@ export class Cluster {
   readonly #hooks: ClusterHooks | undefined;
   readonly handWritten: NonNullable<ClusterParts["handWritten"]>;
 
+  /** Nobody listens yet: bricks cannot be asked. */
+  #recovering = false;
+
   constructor(parts: ClusterParts) {
     this.env = parts.env;
     this.places = parts.places;
@@ -204,7 +207,7 @@ export class Cluster {
 
   /** Makes the NBD server serve what the records say. */
   async convergeNbd(): Promise<void> {
-    await this.nbd?.converge(await this.exports.all());
+    if (!this.#recovering) await this.nbd?.converge(await this.exports.all());
   }
 
   /** Makes volfiles, then processes, what `volume` says. */
@@ -275,7 +278,8 @@ export class Cluster {
   // What only a clone needs of its origin goes.
   async #untie({ cloneOf }: VolumeRecord): Promise<void> {
     const origin = cloneOf && await this.find(cloneOf.volume);
-    if (origin) await this.snapshots.endReader(origin, cloneOf.reader);
+    if (!origin) return;
+    await this.snapshots.endReader(origin, cloneOf.reader, { later: this.#recovering });
   }
 
   /** A clone that has copied all it needs is a volume like any other from now on. */
@@ -308,6 +312,15 @@ export class Cluster {
 
   /** Undoes and finishes what a crash left half done. Before anything else. */
   async recover(): Promise<void> {
+    this.#recovering = true;
+    try {
+      await this.#recover();
+    } finally {
+      this.#recovering = false;
+    }
+  }
+
+  async #recover(): Promise<void> {
     for (const volume of await this.#records()) {
       const { name, state } = volume;
       if (state === "creating") {

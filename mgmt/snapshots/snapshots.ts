@@ -293,12 +293,19 @@ export class Snapshots {
     await this.#finish(volume, await this.#removals(volume.name));
   }
 
-  /** Ends what a clone reads by, at all bricks; those that are down do that when they come up. */
-  async endReader(volume: VolumeRecord, id: string): Promise<void> {
+  /**
+   * Ends what a clone reads by, at all bricks; those that are down do that when they come up. `later`:
+   * all of them, when they sign in.
+   */
+  async endReader(
+    volume: VolumeRecord,
+    id: string,
+    { later }: { readonly later: boolean },
+  ): Promise<void> {
     const removal = await this.#store.transact((transaction) =>
       Promise.resolve(this.noteRemoval(transaction, volume, id))
     );
-    await this.#finish(volume, [removal]);
+    if (!later) await this.#finish(volume, [removal]);
   }
 
   /** All bricks of a volume are to end a reader, as part of a change. */

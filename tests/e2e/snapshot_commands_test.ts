@@ -262,7 +262,7 @@ e2e("snapshot: a file is restored at all copies, unless somebody writes to it", 
   }
   for (
     const [line, why] of [
-      ["one", /whole volumes are not restored by mortar yet/],
+      ["one", /needs to be stopped before restoring/],
       ["one --file /later", /is none that the snapshot has/],
       ["file --file /later", /snapshot file is of \/file/],
       ["nope --file /file", /Snapshot \(nope\) does not exist/],

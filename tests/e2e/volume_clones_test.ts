@@ -159,6 +159,8 @@ e2e("snapshot clone: by GlusterFS's gluster, through kills of the daemon, and he
   });
   Deno.kill(rows[1]!.pid, "SIGKILL");
   await until("the other is down", async () => !(await node.bricks("c1"))[1]!.online);
+  // The client may still be finding out that the first one is back.
+  await until("the healed brick answers", () => exists(`${clone.path}/d/g3`));
   equal(
     await sh('cd "$1" && cat d/f1 d/f4 && ls -d e d/g3 && ! ls d/f2 2>/dev/null', clone.path),
     "new\nfile 4\nd/g3\ne\n",
