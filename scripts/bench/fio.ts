@@ -81,18 +81,8 @@ export class Fio {
   async figures(): Promise<Figures> {
     await until("fio ends", () => !this.#process.running, 60_000);
     const text = await Deno.readTextFile(this.#report);
-    const { jobs: [job] } = JSON.parse(text.slice(text.indexOf("{"))) as { jobs: [FioJob] };
-    if (job.error) throw new Error(`fio failed: errno ${job.error}\n${this.#process.lastWords()}`);
-    const side = job.read.total_ios > 0 ? job.read : job.write;
-    const micros = (nanos: number | undefined) => (nanos ?? 0) / 1000;
-    return {
-      iops: side.iops,
-      p50: micros(side.clat_ns.percentile?.["50.000000"]),
-      p99: micros(side.clat_ns.percentile?.["99.000000"]),
-      worst: micros(side.clat_ns.max),
-      operations: side.total_ios,
-      cpu: this.#cpu / side.total_ios * 1000,
-    };
+    const told = reportOf(text, () => this.#process.lastWords());
+    return { ...told, cpu: this.#cpu / told.operations * 1000 };
   }
 }
 
@@ -105,6 +95,21 @@ interface FioJob {
   error: number;
   read: FioSide;
   write: FioSide;
+}
+
+/** What fio's JSON report of one job, which read or wrote, says. Throws, with `words`, if it met an error. */
+export function reportOf(text: string, words = () => text): Omit<Figures, "cpu"> {
+  const { jobs: [job] } = JSON.parse(text.slice(text.indexOf("{"))) as { jobs: [FioJob] };
+  if (job.error) throw new Error(`fio failed: errno ${job.error}\n${words()}`);
+  const side = job.read.total_ios > 0 ? job.read : job.write;
+  const micros = (nanos: number | undefined) => (nanos ?? 0) / 1000;
+  return {
+    iops: side.iops,
+    p50: micros(side.clat_ns.percentile?.["50.000000"]),
+    p99: micros(side.clat_ns.percentile?.["99.000000"]),
+    worst: micros(side.clat_ns.max),
+    operations: side.total_ios,
+  };
 }
 
 /** Writes the file that runs work on. */

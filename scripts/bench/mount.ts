@@ -6,6 +6,7 @@
 
 import { type BrickKind, Cluster } from "tests/e2e/harness.ts";
 import { must } from "tests/e2e/process.ts";
+import { reportOf } from "./fio.ts";
 import { healThroughput } from "./heal.ts";
 import { type Cpu, cpuSince, Mounted } from "./mounted.ts";
 import { median, short, table } from "./report.ts";
@@ -53,15 +54,6 @@ interface Row {
   measure(mounted: Mounted): Promise<MountFigures>;
 }
 
-interface FioReport {
-  readonly jobs: readonly [{ error: number; read: FioSide; write: FioSide }];
-}
-interface FioSide {
-  iops: number;
-  total_ios: number;
-  clat_ns: { percentile?: Record<string, number> };
-}
-
 function fioRow(rw: string, bs: string, depth: 1 | 16, seconds: number): Row {
   const writes = rw.endsWith("write");
   return {
@@ -77,10 +69,8 @@ function fioRow(rw: string, bs: string, depth: 1 | 16, seconds: number): Row {
         "--randrepeat=0",
         ...time,
       ]);
-      const { jobs: [job] } = JSON.parse(out.slice(out.indexOf("{"))) as FioReport;
-      const side = writes ? job.write : job.read;
-      const p50 = (side.clat_ns.percentile?.["50.000000"] ?? 0) / 1000;
-      return figures(side.iops, p50, side.total_ios, cpuSince(before, mounted.cpu()));
+      const { iops, p50, operations } = reportOf(out);
+      return figures(iops, p50, operations, cpuSince(before, mounted.cpu()));
     },
   };
 }

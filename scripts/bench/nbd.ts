@@ -7,6 +7,7 @@ import { DaemonProcess } from "tests/e2e/daemon.ts";
 import { ManagedNode, NODE_HOST } from "tests/e2e/managed_node.ts";
 import { cpuSeconds, must, Process, run, until } from "tests/e2e/process.ts";
 import { MORTAR } from "tests/e2e/program.ts";
+import { reportOf } from "./fio.ts";
 import { median, short, table } from "./report.ts";
 
 const FILE = "disk", SIZE_MIB = 128;
@@ -77,13 +78,8 @@ async function fio({ socket, pids }: Served, row: Row, seconds: number): Promise
     ...["--time_based=1", `--runtime=${seconds}`, "--randrepeat=0", "--norandommap=1"],
     "--output-format=json",
   ], { timeoutMs: 600_000 });
-  const { jobs: [job] } = JSON.parse(out.slice(out.indexOf("{")));
-  const side = row.rw.endsWith("write") ? job.write : job.read;
-  return {
-    iops: side.iops,
-    p50: (side.clat_ns.percentile?.["50.000000"] ?? 0) / 1000,
-    cpu: (used() - before) / side.total_ios * 1000,
-  };
+  const { iops, p50, operations } = reportOf(out);
+  return { iops, p50, cpu: (used() - before) / operations * 1000 };
 }
 
 /** All rounds of all wanted rows. */

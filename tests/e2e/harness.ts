@@ -30,6 +30,7 @@ import {
   healVolfile,
   type Layout,
 } from "tests/e2e/volfiles.ts";
+import { hasProgram } from "tests/fakes/programs.ts";
 
 /** Whose program serves a brick. */
 export type BrickKind = "ours" | "glusterfsd";
@@ -52,17 +53,11 @@ const GLFSHEAL = "/usr/lib/x86_64-linux-gnu/glusterfs/glfsheal";
 const FIRST_PORT = 49152;
 const VOLFILE_PORT = 24007;
 
-function programExists(name: string): boolean {
-  if (name.startsWith("/")) return exists(name);
-  const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
-  return path.split(":").some((folder) => exists(`${folder}/${name}`));
-}
-
 /** Why a test that needs root and these programs cannot run here; "" if it can. */
 export function cannotRun(...programs: readonly string[]): string {
   if (Deno.uid() !== 0) return "needs root";
   const all = ["ip", "nsenter", "setfattr", "glusterfsd", "glusterfs", "python3", ...programs];
-  const missing = all.filter((each) => !programExists(each));
+  const missing = all.filter((each) => !hasProgram(each));
   if (missing.length) return `not installed: ${missing.join(", ")}`;
   return exists("/dev/fuse") ? "" : "no /dev/fuse";
 }

@@ -1,12 +1,10 @@
 /** What is installed. */
 
-/** Whether a program is found by its name. */
+import { exists } from "tests/e2e/process.ts";
+
+/** Whether a program is found by its name, administrators' included, or what a path names is there. */
 export function hasProgram(name: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${name}`).isFile;
-    } catch {
-      return false;
-    }
-  });
+  if (name.startsWith("/")) return exists(name);
+  const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
+  return path.split(":").some((folder) => exists(`${folder}/${name}`));
 }
