@@ -49,7 +49,8 @@ export async function open(bridge: Bridge, request: Request): Promise<void> {
     await dropPrivileges(bridge, fd, await attributesOf(bridge, ROOT, node, fd));
   }
   const handle = bridge.handles.add(fd, node, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
-  await readyToMap(bridge, handle);
+  const ready = readyToMap(bridge, handle);
+  if (ready) await ready;
   const mode = openMode(bridge, flags) | stored(bridge, handle, xdata?.get(CONTENT));
   if (bridge.reply.opened(unique, handle.number, mode) >= 0) return;
   // Nobody waits for it any more: the kernel will not close it.
@@ -130,13 +131,13 @@ function placedFd(bridge: Bridge, handle: Handle): Promise<Fd> {
 
 /**
  * A file that is opened to read and append may be mapped, and lose its name before memory is written
- * back: some bricks cannot open it any more then.
+ * back: some bricks cannot open it any more then. Undefined, as for nearly all: there is nothing to do.
  */
-export async function readyToMap(bridge: Bridge, handle: Handle): Promise<void> {
+export function readyToMap(bridge: Bridge, handle: Handle): Promise<unknown> | undefined {
   const { flags } = handle;
-  if (!(flags & O_APPEND) || (flags & O_ACCMODE) !== O_RDWR) return;
+  if (!(flags & O_APPEND) || (flags & O_ACCMODE) !== O_RDWR) return undefined;
   // Who never maps it does not miss it.
-  await placedFd(bridge, handle).catch(() => {});
+  return placedFd(bridge, handle).catch(() => {});
 }
 
 // Where writes tell no attributes, one look per open file must do.

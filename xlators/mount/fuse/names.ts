@@ -187,7 +187,8 @@ export async function create(bridge: Bridge, request: Request): Promise<void> {
   const { stat, fd } = await bridge.top.create(call, { parent, name, flags, ...made });
   const node = bridge.tell(stat, request.nodeid, name);
   const handle = bridge.handles.add(fd, node, flags & ~(O_EXCL | O_TRUNC));
-  await readyToMap(bridge, handle);
+  const ready = readyToMap(bridge, handle);
+  if (ready) await ready;
   const { unique } = request;
   const sent = bridge.reply.created(
     unique,
