@@ -84,6 +84,8 @@ export type Applied = "reconfigured" | "switched";
 
 /** What graphs are made of. */
 export interface ActiveGraphOptions {
+  /** What the layer that stands for all of them is called; "active" if absent. */
+  readonly name?: string;
   /** Types that blocks may name. */
   readonly types: XlatorTypes;
   readonly env: Env;
@@ -108,7 +110,8 @@ export class ActiveGraph extends Funnel {
 
   /** Takes a graph over that was started. */
   constructor(graph: Graph, options: ActiveGraphOptions) {
-    super({ name: "active", children: [], env: graph.env, inodes: graph.inodes });
+    const { name = "active" } = options;
+    super({ name, children: [], env: graph.env, inodes: graph.inodes });
     this.#options = options;
     this.#live = this.#run(graph);
   }

@@ -24,6 +24,7 @@ import { glusterCliProgram } from "mgmt/legacy/program.ts";
 import { isOwnProcess } from "mgmt/peer_user.ts";
 import { isOfSystem, plain } from "mgmt/plain.ts";
 import type { PortmapEars } from "mgmt/portmap.ts";
+import type { SupervisedProxies, SupervisedProxiesOptions } from "mgmt/proxy/supervised_proxies.ts";
 import { KEYS, nodeRecord, setSize, type VolumeRecord } from "mgmt/records.ts";
 import { HistoryHeals } from "mgmt/snapshots/history_heals.ts";
 import { ScheduledSnapshots } from "mgmt/snapshots/scheduled.ts";
@@ -56,6 +57,9 @@ export type HealerParts = Pick<SupervisedHealerOptions, "env" | "places" | "node
 /** What the NBD server is made of. */
 export type NbdParts = Pick<SupervisedNbdOptions, "env" | "places" | "server">;
 
+/** What proxies are made of. */
+export type ProxiesParts = Pick<SupervisedProxiesOptions, "env" | "places" | "nodeId" | "server">;
+
 /** What the daemon is told. */
 export interface ManagementOptions {
   readonly places: Places;
@@ -76,6 +80,8 @@ export interface ManagementOptions {
   readonly makeHealer?: (parts: HealerParts) => SupervisedHealer;
   /** Absent: nothing is served by NBD. */
   readonly makeNbd?: (parts: NbdParts) => SupervisedNbd;
+  /** Absent: volumes have no proxies. */
+  readonly makeProxies?: (parts: ProxiesParts) => SupervisedProxies;
 }
 
 /** See the head of this file. */
@@ -89,6 +95,7 @@ export class ManagementDaemon {
   readonly #postHooks: PostHooks;
   readonly #healer: SupervisedHealer | undefined;
   readonly #nbd: SupervisedNbd | undefined;
+  readonly #proxies: SupervisedProxies | undefined;
   readonly #scheduled: ScheduledSnapshots;
   readonly #historyHeals: HistoryHeals;
   readonly cluster: Cluster;
@@ -110,6 +117,8 @@ export class ManagementDaemon {
     });
     this.#healer = options.makeHealer?.({ env, places, nodeId, server: () => this.#own() });
     this.#nbd = options.makeNbd?.({ env, places, server: () => this.#own() });
+    const proxies = options.makeProxies?.({ env, places, nodeId, server: () => this.#own() });
+    this.#proxies = proxies;
     this.#volfiles = new Volfiles(
       options.volfiles,
       (key, trusted) => this.#makeVolfile(key, trusted),
@@ -123,6 +132,7 @@ export class ManagementDaemon {
       bricks,
       healer: this.#healer,
       ...this.#nbd ? { nbd: this.#nbd } : {},
+      ...proxies ? { proxies } : {},
       server: () => this.#own(),
       isOwn: isOwnHost,
       checkHost: (brick) => checkBrickHost(brick, listens),
@@ -145,13 +155,21 @@ export class ManagementDaemon {
       servers: options.servers,
       isOwn: isOwnProcess,
       ears: {
-        ...bricks.ears,
         signedIn: (entry) => {
           bricks.ears.signedIn(entry);
+          proxies?.ears.signedIn(entry);
           void this.#reconcile(entry.brick);
         },
+        signedOut: (brick) => {
+          bricks.ears.signedOut(brick);
+          proxies?.ears.signedOut(brick);
+        },
+        gone: (brick) => {
+          bricks.ears.gone(brick);
+          proxies?.ears.gone(brick);
+        },
       },
-      portOf: (path) => bricks.portOf(path),
+      portOf: (path) => bricks.portOf(path) ?? proxies?.portOf(path),
       servedBy: (name) => servedBy(this.cluster, name),
       healerPidFile: (name) => `${healerDirectory(places, name)}/${name}-shd.pid`,
       volumeId: async (name) => (await this.cluster.find(name))?.id,
@@ -398,6 +416,7 @@ export class ManagementDaemon {
     await this.cluster.bricks.stop();
     await this.#healer?.stop();
     await this.#nbd?.stop();
+    await this.#proxies?.stop();
     await this.#converging;
     await this.#postHooks.idle();
     await this.#store.close();

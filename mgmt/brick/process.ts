@@ -24,10 +24,10 @@ import { cannotListen } from "mgmt/endpoints.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
 import { graphSections, lockedGfids } from "mgmt/brick/dump.ts";
 import { filePath, listenForOrders } from "mgmt/brick/operations.ts";
+import { PortmapEntry } from "mgmt/brick/portmap_entry.ts";
 import { dashed } from "mgmt/home.ts";
 import { dumpState } from "mgmt/statedump.ts";
 import type { Connection } from "rpc/connection.ts";
-import { signIn, signOut } from "rpc/programs/portmap.ts";
 import { type Endpoint, endpointText } from "rpc/transport.ts";
 
 /** Where a brick's volfile comes from. */
@@ -57,12 +57,6 @@ export interface BrickOptions {
   readonly signsIn: boolean;
 }
 
-/**
- * How long a sign-out may take: the portmapper notices the end of the connection anyway, and
- * GlusterFS's answers nobody while it waits for its bricks to end.
- */
-const SIGN_OUT_MS = 500;
-
 /** How many files with locks are named by path in a statedump: each is a look at the disk. */
 const PATHS_MAX = 1000;
 
@@ -73,7 +67,7 @@ export class BrickProcess {
   readonly #types: XlatorTypes;
   #graph!: Graph;
   #name!: string;
-  #port = 0;
+  #entry: PortmapEntry | undefined;
   #wasConnected = false;
   #reloading: Promise<void> = Promise.resolve();
   #orders: { stop(): Promise<void> } | undefined;
@@ -104,7 +98,7 @@ export class BrickProcess {
         volfileChanged: () => this.#reload(),
       });
       const code = await this.#daemon.ended;
-      await this.#signOut();
+      await this.#entry?.signOut();
       return code;
     } finally {
       await this.#orders?.stop();
@@ -150,7 +144,11 @@ export class BrickProcess {
       throw error;
     }
     const endpoints = [...this.#graph.nodes].flatMap(({ xlator }) => endpointOf(xlator) ?? []);
-    this.#port = endpoints.find((each) => each.kind === "tcp")?.port ?? 0;
+    const port = endpoints.find((each) => each.kind === "tcp")?.port ?? 0;
+    const { link, signsIn } = this.#options;
+    if (link && signsIn) {
+      this.#entry = new PortmapEntry(this.#daemon.env, link, this.#name, port);
+    }
     this.#daemon.ready("brick ready", {
       brick: this.#name,
       address: endpoints.map(endpointText).join(","),
@@ -158,32 +156,10 @@ export class BrickProcess {
   }
 
   async #connected(connection: Connection): Promise<void> {
-    const { source, link, signsIn } = this.#options;
     // It may have changed while nobody could say so, and asking is what makes it tell of changes.
-    if (this.#wasConnected && source.served) this.#reload();
+    if (this.#wasConnected && this.#options.source.served) this.#reload();
     this.#wasConnected = true;
-    if (!signsIn) return;
-    const { log } = this.#daemon.env;
-    const entry = { brick: this.#name, port: this.#port, pid: Deno.pid };
-    const { ret, errno } = await connection.ask(signIn, entry);
-    const told = { ...entry, at: link!.where };
-    if (ret < 0) log.error("portmapper refused the brick", { ...told, errno });
-    else log.info("brick signed in", told);
-  }
-
-  async #signOut(): Promise<void> {
-    const { link, signsIn } = this.#options;
-    const connection = link?.connection;
-    if (!connection || !signsIn) return;
-    const { clock } = this.#daemon.env;
-    const deadline = clock.monotonic() + SIGN_OUT_MS;
-    try {
-      await connection.ask(signOut, { brick: this.#name, port: this.#port, rdmaPort: 0 }, {
-        deadline,
-      });
-    } catch (error) {
-      this.#daemon.env.log.warn("brick was not signed out", { why: plain(error) });
-    }
+    await this.#entry?.signIn(connection);
   }
 
   // One at a time: a second signal waits for the first reload.
@@ -256,7 +232,7 @@ export class BrickProcess {
   }
 }
 
-// Of all layers only protocol/server listens; it says where.
-function endpointOf(xlator: Xlator): Endpoint | undefined {
+/** Where a layer listens: of all layers only protocol/server does, and says so. */
+export function endpointOf(xlator: Xlator): Endpoint | undefined {
   return (xlator as Xlator & { readonly endpoint?: Endpoint | undefined }).endpoint;
 }

@@ -206,7 +206,8 @@ export class ClientProcess {
   }
 }
 
-function* graphDump(graph: Graph): Generator<DumpSection> {
+/** Sections of a client's layers, top first. */
+export function* graphDump(graph: Graph): Generator<DumpSection> {
   for (const { block, xlator } of [...graph.nodes].reverse()) {
     const state = xlator.state?.();
     if (state !== undefined) yield stateSection(`${block.type}.${block.name}`, state);

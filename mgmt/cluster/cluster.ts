@@ -26,6 +26,7 @@ import {
 } from "mgmt/records.ts";
 import { KeptExports } from "mgmt/nbd/kept_exports.ts";
 import type { SupervisedNbd } from "mgmt/nbd/supervised_nbd.ts";
+import type { SupervisedProxies } from "mgmt/proxy/supervised_proxies.ts";
 import { noteReceived } from "mgmt/snapshots/received.ts";
 import { Schedules } from "mgmt/snapshots/schedules.ts";
 import { Snapshots } from "mgmt/snapshots/snapshots.ts";
@@ -45,6 +46,8 @@ export interface ClusterParts {
   readonly healer?: HealerLink | undefined;
   /** The NBD server; absent: there is none. */
   readonly nbd?: Pick<SupervisedNbd, "converge" | "socket" | "listens" | "encrypted" | "pid">;
+  /** The proxies of volumes; absent: there are none. */
+  readonly proxies?: Pick<SupervisedProxies, "converge" | "status">;
   /** Whether a host's name or address is this node's. */
   readonly isOwn: (host: string) => Promise<boolean>;
   /** Whether bricks on a host can be served: throws Refusal if not. */
@@ -80,6 +83,7 @@ export class Cluster {
   readonly bricks: Bricks;
   readonly healer: HealerLink | undefined;
   readonly nbd: ClusterParts["nbd"];
+  readonly proxies: ClusterParts["proxies"];
   /** Files that are served by NBD. */
   readonly exports: KeptExports;
   /** Snapshots of volumes. */
@@ -107,6 +111,7 @@ export class Cluster {
     this.bricks = parts.bricks;
     this.healer = parts.healer;
     this.nbd = parts.nbd;
+    this.proxies = parts.proxies;
     this.exports = new KeptExports(parts);
     this.snapshots = new Snapshots(parts);
     this.schedules = new Schedules(parts);
@@ -213,7 +218,10 @@ export class Cluster {
   /** Makes volfiles, then processes, what `volume` says. */
   async converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void> {
     await this.#publish(volume);
+    // A proxy is a client: it comes after the bricks, and goes before them.
+    if (volume.state !== "started") await this.proxies?.converge(volume);
     await this.bricks.converge(volume, options);
+    if (volume.state === "started") await this.proxies?.converge(volume);
   }
 
   /**
@@ -254,6 +262,7 @@ export class Cluster {
   }
 
   async #finishDelete(volume: VolumeRecord): Promise<void> {
+    await this.proxies?.converge(volume);
     await this.bricks.forget(volume);
     await this.#untie(volume);
     await this.#unpublish(volume);

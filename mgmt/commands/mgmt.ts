@@ -1,6 +1,7 @@
 /** `mortar mgmt`: the management daemon in the foreground, or detached. */
 
 import { BrickProcesses } from "mgmt/bricks/brick_processes.ts";
+import { Ports } from "mgmt/bricks/ports.ts";
 import { program } from "mgmt/self.ts";
 import { SystemRunner } from "mgmt/bricks/runner.ts";
 import { command, CommandError, type OptionValues, UsageError } from "mgmt/cli/command.ts";
@@ -14,6 +15,7 @@ import { nbdEndpoint } from "mgmt/nbd/endpoint.ts";
 import { SupervisedNbd } from "mgmt/nbd/supervised_nbd.ts";
 import { ManagementDaemon } from "mgmt/management_daemon.ts";
 import { plain } from "mgmt/plain.ts";
+import { SupervisedProxies } from "mgmt/proxy/supervised_proxies.ts";
 import { dumpState, stateSection } from "mgmt/statedump.ts";
 import { openStore } from "mgmt/store/open_store.ts";
 import { StoreError } from "mgmt/store/store.ts";
@@ -153,7 +155,7 @@ export async function runManagement(
   if (values.volfiles !== undefined) checkDirectory(values.volfiles);
   if (values.daemon) return await detach(places, values);
   const daemon = new Daemon({ descriptors: false, ...look }, values);
-  const { env } = daemon;
+  const { env } = daemon, ports = new Ports();
   let manager: ManagementDaemon | undefined;
   let web: HttpServer | undefined;
   try {
@@ -180,11 +182,16 @@ export async function runManagement(
           listens: nbd.map((each) => endpointText({ kind: "tcp", ...each })),
           certificates: values["nbd-tls-certificates"],
         }),
+      makeProxies: (parts) =>
+        new SupervisedProxies({
+          ...{ ...parts, ports, program },
+          runner: new SystemRunner(env.clock),
+          restart: !values["no-restart"],
+        }),
       makeBricks: (parts) =>
         new BrickProcesses({
-          ...parts,
+          ...{ ...parts, ports, program },
           runner: new SystemRunner(env.clock),
-          program,
           restart: !values["no-restart"],
         }),
     });

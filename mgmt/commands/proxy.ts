@@ -1,21 +1,22 @@
 /** `mortar proxy`: a volume's client side as a process, for clients that have less of their own. */
 
 import type { XlatorTypes } from "core/registry.ts";
-import { BrickProcess } from "mgmt/brick/process.ts";
-import { parseOverride } from "mgmt/brick/volfile.ts";
 import { served } from "mgmt/brick/served_volfile.ts";
+import { type Override, parseOverride } from "mgmt/brick/volfile.ts";
 import { type Command, command, UsageError } from "mgmt/cli/command.ts";
 import { Daemon, DAEMON_OPTIONS } from "mgmt/daemon.ts";
-import { parseEndpoint } from "mgmt/endpoints.ts";
+import { parseEndpoint, parsePort } from "mgmt/endpoints.ts";
 import { type Address, readAddress } from "mgmt/file/address.ts";
 import { ManagementLink } from "mgmt/management_link.ts";
+import { ProxyProcess } from "mgmt/proxy/process.ts";
 import { graphKey } from "mgmt/volgen/volfiles.ts";
 
 const options = {
   listen: {
     value: "ADDRESS[:PORT]",
-    help: "Where to listen: 127.0.0.1 if not given, 0.0.0.0 or [::] for other machines; any free " +
-      "port if none is given.",
+    help:
+      "Where to listen: 127.0.0.1 if not given, 0.0.0.0 or [::] for other machines, bricks for " +
+      "where the volume's bricks do; any free port if none is given.",
   },
   "xlator-option": {
     value: "VOLUME.OPTION=VALUE",
@@ -38,8 +39,8 @@ export function proxy(types: XlatorTypes): Command {
       "names have no dots: GlusterFS's clients, QEMU's gluster:// among them, then see what our mounts " +
       "see, such as what is in qcow2 images. " +
       "HOST is the machine it runs on; the management daemon there tells clients its port. Who may " +
-      "connect is decided as for the volume's bricks. Runs until SIGTERM. When bricks or layers of the " +
-      "volume change, it is to be started again.",
+      "connect is decided as for the volume's bricks. Runs until SIGTERM, and follows changes of the " +
+      'volume meanwhile. "volume set VOLUME features.proxy on" keeps one running.',
     ],
     options,
     operands: { label: "HOST:VOLUME", min: 1, max: 1 },
@@ -54,7 +55,7 @@ export function proxy(types: XlatorTypes): Command {
     ],
     async run(values, [operand]) {
       const address = volumeAt(operand!);
-      const { host, port } = listeningAt(values.listen ?? "127.0.0.1");
+      const { bind, port } = listeningAt(values.listen ?? "127.0.0.1");
       const daemon = new Daemon({ comm: "mortar-proxy" }, values);
       try {
         const { env } = daemon;
@@ -64,22 +65,13 @@ export function proxy(types: XlatorTypes): Command {
           port: address.port,
         });
         const id = graphKey({ name: address.volume }, "proxy");
-        const bind = { volume: "*-server", option: "transport.socket.bind-address", value: host };
-        return await new BrickProcess(daemon, types, {
-          source: served(
-            link,
-            id,
-            daemon,
-            "run it as the management daemon's user, on its machine",
-          ),
-          name: undefined,
-          port,
-          overrides: [bind, ...values["xlator-option"].map(parseOverride)],
-          statedumps: values["statedump-dir"],
-          socket: undefined,
-          everywhere: false,
+        const hint = "run it as the management daemon's user, on its machine";
+        return await new ProxyProcess(daemon, types, {
+          source: served(link, id, daemon, hint),
           link,
-          signsIn: true,
+          port,
+          overrides: [...bind, ...values["xlator-option"].map(parseOverride)],
+          statedumps: values["statedump-dir"],
         }).run();
       } finally {
         daemon.close();
@@ -94,13 +86,20 @@ function volumeAt(text: string): Address {
   throw new UsageError(`Cannot serve "${text}": expected HOST:VOLUME`);
 }
 
-// The volfile of the clients names this machine or its loopback, and no other address of it.
-function listeningAt(text: string): { host: string; port: number } {
+// The volfile of the clients names this machine as its bricks do, or its loopback, and no other
+// address of it.
+function listeningAt(text: string): { bind: readonly Override[]; port: number } {
+  const [, bricksPort] = /^bricks(?::(\d+))?$/.exec(text) ?? [undefined, null];
+  if (bricksPort !== null) return { bind: [], port: parsePort(bricksPort ?? "0", "--listen", 0) };
   const endpoint = parseEndpoint(text, "--listen", { port: 0, min: 0 });
   if (endpoint.kind === "tcp" && (LOOPBACK.test(endpoint.host) || ALL.test(endpoint.host))) {
-    return endpoint;
+    const { host: value, port } = endpoint;
+    return {
+      bind: [{ volume: "*-server", option: "transport.socket.bind-address", value }],
+      port,
+    };
   }
   throw new UsageError(
-    `Cannot listen on "${text}": expected 127.0.0.1, or 0.0.0.0 or [::] for other machines`,
+    `Cannot listen on "${text}": expected 127.0.0.1, bricks, or 0.0.0.0 or [::] for other machines`,
   );
 }

@@ -24,7 +24,7 @@ import {
 
 const args = {
   volume: optional("[all|<VOLNAME>]", { help: "One volume; all if not given.", offers: "volume" }),
-  process: optional("[nfs|shd|<BRICK>|quotad]", {
+  process: optional("[nfs|shd|<BRICK>|quotad|proxy]", {
     help: "One process of it: a daemon, or a brick as HOST:/PATH.",
     offers: [...STATUS_DAEMONS, ...STATUS_FORMS],
   }),
@@ -121,6 +121,7 @@ const NOT_OF_DAEMONS: Readonly<Record<StatusDaemon, readonly StatusForm[]>> = {
   snapd: ["fd", "clients", "detail", "inode"],
   bitd: [],
   scrub: [],
+  proxy: STATUS_FORMS,
 };
 const NOT_OF_TEXTS: Readonly<Record<StatusDaemon, string>> = {
   nfs: "Detail/FD/Tasks status not available for NFS Servers",
@@ -129,6 +130,7 @@ const NOT_OF_TEXTS: Readonly<Record<StatusDaemon, string>> = {
   snapd: "Detail/FD/Clients/Inode status not available for snap daemon",
   bitd: "",
   scrub: "",
+  proxy: "Only port and process are told of proxies",
 };
 
 function checkForm(daemon: StatusDaemon | undefined, form: StatusForm): void {

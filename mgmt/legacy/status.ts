@@ -61,10 +61,12 @@ export async function volumeStatus(run: Run, request: RequestDict): Promise<Entr
   const tasks = volume.tasks ? taskEntries(volume.tasks) : [];
   if (answer.form === "tasks") return tasks;
   const bricks = volume.rows.filter(({ of }) => of === "brick");
-  const others = volume.rows.filter(({ of }) => of !== "brick");
+  // The program would call a proxy, which it does not know, a brick.
+  const others = volume.rows.filter(({ of }) => of !== "brick" && of !== "proxy");
+  const rows = [...bricks, ...others];
   return [
-    ...[...bricks, ...others].flatMap((row, at) => rowEntries(`brick${at}`, row)),
-    ["count", volume.rows.length],
+    ...rows.flatMap((row, at) => rowEntries(`brick${at}`, row)),
+    ["count", rows.length],
     ["brick-index-max", bricks.length - 1],
     ["other-count", others.length],
     // Both are about tiers, which there are no more.

@@ -14,6 +14,7 @@ import {
   memoryFigures,
 } from "mgmt/status/brick_figures.ts";
 import { diskStatus } from "mgmt/status/disk.ts";
+import type { ProxyStatus } from "mgmt/proxy/supervised_proxies.ts";
 import { baseType } from "mgmt/status/volume_info.ts";
 import type {
   ClientCount,
@@ -42,7 +43,7 @@ export async function volumeStatus(
   const told = { name: volume.name, baseType: baseType(volume) };
   if (only && "daemon" in only) {
     checkDaemon(volume, only.daemon);
-    return { ...told, rows: [daemonRow(cluster, only.daemon, form)] };
+    return { ...told, rows: [daemonRow(cluster, volume, only.daemon, form)] };
   }
   const bricks = only ? [brickNamed(volume, only.brick)] : volume.bricks;
   // No volume has tasks before there is a rebalance.
@@ -58,7 +59,7 @@ export async function volumeStatus(
   const daemons = DAEMON_ORDER.filter((daemon) => whyNot(volume, daemon) === undefined);
   return {
     ...told,
-    rows: [...rows, ...daemons.map((daemon) => daemonRow(cluster, daemon, form))],
+    rows: [...rows, ...daemons.map((daemon) => daemonRow(cluster, volume, daemon, form))],
     tasks: [],
   };
 }
@@ -182,7 +183,7 @@ function clientKind(name: string): string {
 }
 
 /** Daemons in the order of their rows. */
-const DAEMON_ORDER: readonly StatusDaemon[] = ["snapd", "shd", "quotad", "bitd", "scrub"];
+const DAEMON_ORDER: readonly StatusDaemon[] = ["snapd", "shd", "quotad", "bitd", "scrub", "proxy"];
 const DAEMON_NAMES: Readonly<Record<StatusDaemon, string>> = {
   nfs: "NFS Server",
   shd: "Self-heal Daemon",
@@ -190,20 +191,36 @@ const DAEMON_NAMES: Readonly<Record<StatusDaemon, string>> = {
   snapd: "Snapshot Daemon",
   bitd: "Bitrot Daemon",
   scrub: "Scrubber Daemon",
+  proxy: "Proxy",
 };
 
-// Only the self-heal daemon is one of our processes yet: a row says that nothing runs, rather than nothing.
-function daemonRow(cluster: Cluster, daemon: StatusDaemon, form: StatusForm | null): StatusRow {
-  const { online = false, pid } = daemon === "shd" ? cluster.healer?.status ?? {} : {};
+function daemonRow(
+  cluster: Cluster,
+  volume: VolumeRecord,
+  daemon: StatusDaemon,
+  form: StatusForm | null,
+): StatusRow {
+  const { online, pid, port = 0 } = processOf(cluster, volume, daemon);
   return {
     of: daemon,
     hostname: DAEMON_NAMES[daemon],
     path: form === null ? "localhost" : cluster.nodeId,
     peerId: cluster.nodeId,
     online,
-    port: 0,
+    port: online ? port : 0,
     pid: online ? pid ?? -1 : -1,
   };
+}
+
+// Others are no processes of ours yet: a row says that nothing runs, rather than nothing.
+function processOf(
+  { healer, proxies }: Cluster,
+  volume: VolumeRecord,
+  daemon: StatusDaemon,
+): Pick<ProxyStatus, "online" | "pid"> & { readonly port?: number | undefined } {
+  const down = { online: false, pid: undefined };
+  if (daemon === "shd") return healer?.status ?? down;
+  return daemon === "proxy" ? proxies?.status(volume) ?? down : down;
 }
 
 function checkDaemon(volume: VolumeRecord, daemon: StatusDaemon): void {
@@ -229,6 +246,10 @@ function whyNot(
         )
         ? undefined
         : `Self-heal Daemon is disabled for volume ${name}`;
+    case "proxy":
+      return on("features.proxy")
+        ? undefined
+        : `Volume ${name} has no proxy: features.proxy is off`;
     case "nfs":
       return `NFS server is disabled for volume ${name}`;
     case "quotad":

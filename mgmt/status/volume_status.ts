@@ -18,7 +18,7 @@ export const STATUS_FORMS = [
 export type StatusForm = typeof STATUS_FORMS[number];
 
 /** A process that is no brick, by the word that asks for it. */
-export const STATUS_DAEMONS = ["nfs", "shd", "quotad", "snapd", "bitd", "scrub"] as const;
+export const STATUS_DAEMONS = ["nfs", "shd", "quotad", "snapd", "bitd", "scrub", "proxy"] as const;
 export type StatusDaemon = typeof STATUS_DAEMONS[number];
 
 /** A row: a process that serves the volume. */

@@ -8,13 +8,18 @@ import type { VolumeRecord } from "mgmt/records.ts";
 import { serverLayer } from "mgmt/volgen/brick_graph.ts";
 import { clientLayers } from "mgmt/volgen/client_graph.ts";
 import { blocks, forOurs, layer, stacked } from "mgmt/volgen/layers.ts";
-import { applyPath, applyRole, applySettings } from "mgmt/volgen/settings.ts";
+import { applyPath, applyRole, applySettings, isOn } from "mgmt/volgen/settings.ts";
 import type { Asker, VolgenInput } from "mgmt/volgen/volgen.ts";
 import { TYPES } from "xlators/mod.ts";
 
 /** What a proxy's clients connect to, and ask the portmapper for. */
 export function proxyName(volume: string): string {
   return `${volume}-proxy`;
+}
+
+/** Whether our daemon keeps a proxy of the volume running while it is started. */
+export function hasProxy({ options }: Pick<VolumeRecord, "options">): boolean {
+  return isOn(options, "features.proxy");
 }
 
 /**
@@ -53,8 +58,11 @@ export function proxyClientGraph(input: VolgenInput, asker: Asker): VolumeBlock[
   const layers = stacked([
     layer(`${name}-proxy-client`, "protocol/client", {
       "ping-timeout": "42",
-      // Who is trusted is on the same machine, where a proxy listens if nothing else is said.
-      "remote-host": asker === "trusted" ? "127.0.0.1" : proxyHost(input),
+      // Who is trusted is on the same machine, where a proxy that somebody started listens if nothing
+      // else is said; the daemon's own listens where bricks do.
+      "remote-host": asker === "trusted" && !hasProxy(input.volume)
+        ? "127.0.0.1"
+        : proxyHost(input),
       "remote-subvolume": proxyName(name),
       "transport-type": "tcp",
       "transport.address-family": options["transport.address-family"],

@@ -93,7 +93,7 @@ export const DAEMON: readonly VolumeOption[] = [
     }],
     ["config.gfproxyd", onOff, "off", "A daemon on the servers does the clients' part.", {
       supplied: true,
-      fixed: "serving clients by a proxy is not supported",
+      fixed: "features.proxy is what serves clients by a proxy here",
     }],
     [
       "cluster.server-quorum-type",

@@ -36,6 +36,15 @@ export const FEATURES: readonly VolumeOption[] = [
       { option: "!qcow2" },
     ],
   ]),
+  ...rows(undefined, [
+    [
+      "features.proxy",
+      onOff,
+      "off",
+      "While the volume is started, its node serves it to GlusterFS's clients as VOLUME.proxy, in " +
+      "QEMU's names VOLUME-proxy: with all layers of our mounts, such as what is in qcow2 images.",
+    ],
+  ]),
   ...rows("features/access-control", [
     ["features.acl", onOff, "enable", "POSIX access control lists are enforced by bricks.", {
       option: "!access-control",
