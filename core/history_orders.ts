@@ -46,6 +46,8 @@ export type AddToMarks = (inode: Inode, deltas: Xdata) => Promise<void>;
 export interface Flattening {
   /** Files copied since the brick's process began with it. */
   readonly files: number;
+  /** Bytes of these, and of the one that is under way; holes count. */
+  readonly bytes: number;
   /** The brick does not need its origin any more. */
   readonly done: boolean;
   /** Why it ended before that; "": it did not. The next order goes on. */

@@ -227,6 +227,7 @@ export class ManagementDaemon {
     void cluster.convergeNbd();
     this.#scheduled.start();
     this.#historyHeals.wake();
+    cluster.flattens.start(this.#locks);
   }
 
   // State files are a view: what a crash left of it is made right.
@@ -303,6 +304,7 @@ export class ManagementDaemon {
     try {
       await this.cluster.brickCameUp(path);
       this.#historyHeals.wake();
+      this.cluster.flattens.wake();
     } catch (error) {
       this.#env.log.warn("snapshots of a brick are not looked at", {
         brick: path,
@@ -413,6 +415,7 @@ export class ManagementDaemon {
     await this.#server.stop();
     await this.#scheduled.stop();
     await this.#historyHeals.stop();
+    await this.cluster.flattens.stop();
     await this.cluster.bricks.stop();
     await this.#healer?.stop();
     await this.#nbd?.stop();

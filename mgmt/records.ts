@@ -71,6 +71,14 @@ export interface VolumeRecord {
   readonly createdAt: number;
   /** What it reads from; absent: nothing, all that it has is its own. */
   readonly cloneOf?: CloneOfRecord;
+  /** It is made independent of what it reads from, or was. */
+  readonly flatten?: FlattenRecord;
+}
+
+/** `volume flatten`, which ended when the volume reads from no other one. */
+export interface FlattenRecord {
+  /** UUID: as a task of the volume. */
+  readonly id: string;
 }
 
 /** The volume that a clone reads from. */
@@ -144,12 +152,17 @@ export function volumeRecord(value: unknown): VolumeRecord {
     nextClient: count(at, "nextClient"),
     createdAt: count(at, "createdAt"),
     ...(at["cloneOf"] === undefined ? {} : { cloneOf: cloneOfRecord(at["cloneOf"]) }),
+    ...(at["flatten"] === undefined ? {} : { flatten: flattenRecord(at["flatten"]) }),
   };
 }
 
 function cloneOfRecord(value: unknown): CloneOfRecord {
   const at = fields(value, "clone");
   return { volume: text(at, "volume"), reader: text(at, "reader") };
+}
+
+function flattenRecord(value: unknown): FlattenRecord {
+  return { id: text(fields(value, "flattening"), "id") };
 }
 
 function originRecord(value: unknown): OriginRecord {

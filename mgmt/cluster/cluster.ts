@@ -27,6 +27,7 @@ import {
 import { KeptExports } from "mgmt/nbd/kept_exports.ts";
 import type { SupervisedNbd } from "mgmt/nbd/supervised_nbd.ts";
 import type { SupervisedProxies } from "mgmt/proxy/supervised_proxies.ts";
+import { Flattens } from "mgmt/snapshots/flattens.ts";
 import { noteReceived } from "mgmt/snapshots/received.ts";
 import { Schedules } from "mgmt/snapshots/schedules.ts";
 import { Snapshots } from "mgmt/snapshots/snapshots.ts";
@@ -90,6 +91,8 @@ export class Cluster {
   readonly snapshots: Snapshots;
   /** When snapshots are taken by themselves. */
   readonly schedules: Schedules;
+  /** Clones that are made independent. */
+  readonly flattens: Flattens;
   readonly server: NonNullable<ClusterParts["server"]>;
   readonly isOwn: ClusterParts["isOwn"];
   readonly checkHost: ClusterParts["checkHost"];
@@ -115,6 +118,7 @@ export class Cluster {
     this.exports = new KeptExports(parts);
     this.snapshots = new Snapshots(parts);
     this.schedules = new Schedules(parts);
+    this.flattens = new Flattens(this);
     this.server = parts.server ?? (() => ({ host: "127.0.0.1", port: MANAGEMENT_PORT }));
     this.isOwn = parts.isOwn;
     this.checkHost = parts.checkHost;

@@ -3,8 +3,9 @@
 import { managed, Refusal, volumeName } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
-import { brickText, type VolumeRecord } from "mgmt/records.ts";
-import { clonesOf } from "mgmt/snapshots/clone_volume.ts";
+import type { VolumeRecord } from "mgmt/records.ts";
+import { checkFlatten, type FlattenProgress } from "mgmt/snapshots/flattens.ts";
+import { humanSize } from "mgmt/status/human_size.ts";
 
 /** How long a command waits for the end, in milliseconds, and how often it asks. */
 const PATIENCE_MS = 3000, ASK_MS = 100;
@@ -15,8 +16,11 @@ export type VolumeFlattened = {
   readonly id: string;
   /** All is copied, and the volume needs no other any more. */
   readonly done: boolean;
-  /** Files that were copied, of all bricks, since they were started. */
+  /** Files and bytes that were copied, of all bricks, since they were started. */
   readonly files: number;
+  readonly bytes: number;
+  /** Why it does not go on for now; null: it does. */
+  readonly waits: string | null;
 };
 
 /** See the head of this file. */
@@ -25,9 +29,9 @@ export const volumeFlatten = managed({
   summary: "make a cloned volume independent of its origin",
   description: [
     "Nothing has to be flattened: a clone may stay one for ever. Its bricks copy in the background what " +
-    "they still read from the origin; the volume is used meanwhile. Run it again to see how far they " +
-    "are; bricks that were restarted go on then where they were. When all is copied, the origin may be " +
-    "deleted.",
+    "they still read from the origin; the volume is used meanwhile. volume status shows how far they " +
+    "are, and so does this command when it is run again. Whatever is restarted meanwhile, it goes on by " +
+    "itself, and while the volume is stopped it waits. When all is copied, the origin may be deleted.",
   ],
   args: { volume: volumeName },
   scope: "volume",
@@ -41,15 +45,18 @@ export const volumeFlatten = managed({
   apply(cluster, { volume: name }) {
     return flatten(cluster, name);
   },
-  text: ({ volume, done, files }) =>
+  text: ({ volume, done, files, bytes, waits }) =>
     done
       ? `volume flatten: ${volume}: success: it needs no other volume any more\n`
-      : `volume flatten: ${volume}: in progress, ${files} files copied so far\n`,
-  xml: ({ volume, id, done, files }) => [
+      : `volume flatten: ${volume}: in progress, ${files} files (${humanSize(bytes)}) copied so ` +
+        `far${waits === null ? "" : `; waits: ${waits}`}\n`,
+  xml: ({ volume, id, done, files, bytes, waits }) => [
     element("volFlatten", [
       element("volume", [element("name", volume), element("id", id)]),
       element("done", done ? 1 : 0),
       element("files", files),
+      element("bytes", bytes),
+      ...waits === null ? [] : [element("waits", waits)],
     ]),
   ],
   failed: (message, { volume }) => `volume flatten: ${volume}: failed: ${message}`,
@@ -57,38 +64,39 @@ export const volumeFlatten = managed({
 
 async function flattenable(cluster: Cluster, name: string): Promise<VolumeRecord> {
   const volume = await cluster.volume(name);
-  if (!volume.cloneOf) throw new Refusal(`Volume ${name} is no clone of another one`);
-  const [clone] = await clonesOf(cluster, name);
-  if (clone !== undefined) {
+  await checkFlatten(cluster, volume);
+  if (volume.cloneOf && volume.state !== "started") {
     throw new Refusal(
-      `clone ${clone} reads through it to its origin; flatten or delete that first`,
+      `Volume ${name} is not started: ` +
+        (volume.flatten ? "flattening has begun and goes on when it is" : "start it first"),
     );
-  }
-  const down = cluster.snapshots.bricks(volume).find(({ isUp }) => !isUp);
-  if (down) {
-    throw new Refusal(`brick ${brickText(down.record)} is not running; start volume ${name} first`);
   }
   return volume;
 }
 
 async function flatten(cluster: Cluster, name: string): Promise<VolumeFlattened> {
-  const volume = await flattenable(cluster, name), { id } = volume, { clock } = cluster.env;
-  const bricks = cluster.snapshots.bricks(volume);
-  const until = clock.monotonic() + PATIENCE_MS;
-  for (;;) {
-    const told = await Promise.all(bricks.map((brick) => brick.flatten()));
-    const files = told.reduce((sum, each) => sum + each.files, 0);
-    const at = told.findIndex(({ failed }) => failed !== "");
-    if (at >= 0) {
-      throw new Refusal(
-        `brick ${brickText(bricks[at]!.record)}: ${told[at]!.failed}; mend that and run it again`,
-      );
+  const asked = await flattenable(cluster, name), { id } = asked, { clock } = cluster.env;
+  const shown = (done: boolean, { files, bytes, waits }: FlattenProgress) => ({
+    ...{ volume: name, id, done, files, bytes, waits: waits ?? null },
+  });
+  if (!asked.cloneOf) return shown(true, cluster.flattens.progress(asked));
+  const volume = await begun(cluster, asked);
+  for (const until = clock.monotonic() + PATIENCE_MS;;) {
+    const progress = await cluster.flattens.ask(volume);
+    if (progress.copied) {
+      await cluster.flattens.cut(volume);
+      return shown(true, progress);
     }
-    if (told.every(({ done }) => done)) {
-      await cluster.untie(name);
-      return { volume: name, id, done: true, files };
+    if (progress.waits !== undefined || clock.monotonic() >= until) {
+      cluster.flattens.wake();
+      return shown(false, progress);
     }
-    if (clock.monotonic() >= until) return { volume: name, id, done: false, files };
     await clock.delay(ASK_MS);
   }
+}
+
+function begun(cluster: Cluster, volume: VolumeRecord): VolumeRecord | Promise<VolumeRecord> {
+  if (volume.flatten) return volume;
+  const id = cluster.env.random.uuid();
+  return cluster.update(volume.name, (record) => ({ ...record, flatten: { id } }));
 }

@@ -2,6 +2,7 @@
 
 import { managed, Refusal, volumeName, word } from "mgmt/cli/managed.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
+import { isFlattening } from "mgmt/snapshots/flattens.ts";
 import { doneText, type VolumeDone, volumeDone } from "mgmt/commands/volume_create.ts";
 
 /** See the head of this file. */
@@ -34,6 +35,9 @@ export const volumeStop = managed({
 });
 
 async function stop(cluster: Cluster, name: string): Promise<VolumeDone> {
-  const { id } = await cluster.update(name, (volume) => ({ ...volume, state: "stopped" }));
-  return { volume: name, id, warnings: [] };
+  const stopped = await cluster.update(name, (volume) => ({ ...volume, state: "stopped" }));
+  const warnings = isFlattening(stopped)
+    ? ["It was being flattened, which goes on when it is started again"]
+    : [];
+  return { volume: name, id: stopped.id, warnings };
 }

@@ -38,6 +38,11 @@ export async function checkVolumeClone(cluster: Cluster, wanted: WantedVolume): 
       `Snapshot ${snapshot.name} is of ${snapshot.file.path} only; clone that with --file NEWPATH`,
     );
   }
+  if (volume.cloneOf && volume.flatten) {
+    throw new Refusal(
+      `Volume ${volume.name} is being flattened; clone it when that has ended (volume status)`,
+    );
+  }
   const down = cluster.snapshots.bricks(volume).find(({ isUp }) => !isUp);
   if (down) {
     throw new Refusal(
@@ -120,9 +125,9 @@ function markNew(path: string): void {
 
 function recordOf(cluster: Cluster, { name, volume }: WantedVolume): VolumeRecord {
   const { random, clock } = cluster.env;
-  const reader = random.uuid();
+  const reader = random.uuid(), { flatten: _, ...like } = volume;
   return {
-    ...volume,
+    ...like,
     name,
     id: random.uuid(),
     state: "creating",

@@ -13,6 +13,7 @@ import {
   inodeFigures,
   memoryFigures,
 } from "mgmt/status/brick_figures.ts";
+import { isFlattening } from "mgmt/snapshots/flattens.ts";
 import { diskStatus } from "mgmt/status/disk.ts";
 import type { ProxyStatus } from "mgmt/proxy/supervised_proxies.ts";
 import { baseType } from "mgmt/status/volume_info.ts";
@@ -22,6 +23,7 @@ import type {
   StatusDaemon,
   StatusForm,
   StatusRow,
+  TaskStatus,
   ToldStatus,
 } from "mgmt/status/volume_status.ts";
 import { brickRequest, brickStatus } from "rpc/programs/brick_ops.ts";
@@ -46,8 +48,7 @@ export async function volumeStatus(
     return { ...told, rows: [daemonRow(cluster, volume, only.daemon, form)] };
   }
   const bricks = only ? [brickNamed(volume, only.brick)] : volume.bricks;
-  // No volume has tasks before there is a rebalance.
-  if (form === "tasks") return { ...told, rows: [], tasks: [] };
+  if (form === "tasks") return { ...told, rows: [], tasks: tasksOf(cluster, volume) };
   const rows = bricks.map((brick) => brickRow(cluster, volume, brick));
   if (form === "client-list") {
     return { ...told, rows, clientCounts: await clientCounts(cluster, volume, bricks, rows) };
@@ -60,8 +61,22 @@ export async function volumeStatus(
   return {
     ...told,
     rows: [...rows, ...daemons.map((daemon) => daemonRow(cluster, volume, daemon, form))],
-    tasks: [],
+    tasks: tasksOf(cluster, volume),
   };
+}
+
+/** Numbers of a task's state. */
+const IN_PROGRESS = 1, COMPLETED = 3;
+
+function tasksOf({ flattens }: Cluster, volume: VolumeRecord): TaskStatus[] {
+  if (!volume.flatten) return [];
+  const task = { type: "Flatten", id: volume.flatten.id };
+  if (!isFlattening(volume)) return [{ ...task, status: COMPLETED, statusText: "completed" }];
+  const { files, bytes, waits } = flattens.progress(volume);
+  return [{
+    ...{ ...task, status: IN_PROGRESS, statusText: "in progress", copied: { files, bytes } },
+    ...waits === undefined ? {} : { waits },
+  }];
 }
 
 function brickNamed(volume: VolumeRecord, name: string): BrickRecord {

@@ -109,11 +109,13 @@ function detailLines(row: StatusRow): string[] {
 }
 
 function taskLines(name: string, tasks: readonly TaskStatus[]): string[] {
-  const told = tasks.flatMap(({ type, id, bricks, statusText }) => [
+  const told = tasks.flatMap(({ type, id, bricks, statusText, copied, waits }) => [
     field("Task", type),
     field("ID", id),
     ...bricks ? ["Removed bricks:".padEnd(20), ...bricks.map((brick) => brick.padEnd(20))] : [],
     field("Status", statusText),
+    ...copied ? [field("Copied", `${copied.files} files, ${humanSize(copied.bytes)}`)] : [],
+    ...waits === undefined ? [] : [field("Waits", waits)],
     " ",
   ]);
   return [

@@ -188,12 +188,14 @@ function callsXml(calls: readonly CallStatus[], pending = calls.length): XmlElem
   ]);
 }
 
-function taskXml({ type, id, status, statusText, bricks }: TaskStatus): XmlElement {
+function taskXml({ type, id, status, statusText, bricks, copied, waits }: TaskStatus): XmlElement {
   return element("task", [
     element("type", type),
     element("id", id),
     element("status", status),
     element("statusStr", statusText),
     ...bricks ? [element("params", bricks.map((brick) => element("brick", brick)))] : [],
+    ...copied ? [element("files", copied.files), element("bytes", copied.bytes)] : [],
+    ...waits === undefined ? [] : [element("waits", waits)],
   ]);
 }

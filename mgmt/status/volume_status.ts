@@ -172,7 +172,7 @@ export type FrameStatus = {
 
 /** Long work on a volume. */
 export type TaskStatus = {
-  /** "Rebalance", "Remove brick". */
+  /** "Rebalance", "Remove brick", "Flatten". */
   readonly type: string;
   /** UUID. */
   readonly id: string;
@@ -181,6 +181,10 @@ export type TaskStatus = {
   readonly statusText: string;
   /** Bricks that are removed. */
   readonly bricks?: readonly string[];
+  /** Of "Flatten": files and bytes that were copied since the bricks were started. */
+  readonly copied?: { readonly files: number; readonly bytes: number };
+  /** Why it does not go on for now. */
+  readonly waits?: string;
 };
 
 /** How many connections clients of one kind have. */

@@ -153,7 +153,7 @@ export const flattenHistory = order(
   struct({}),
   struct({
     ...{ errno: i32, error },
-    flattening: optional(struct({ files: u53, done: bool, failed: error })),
+    flattening: optional(struct({ files: u53, bytes: u53, done: bool, failed: error })),
   }),
 );
 

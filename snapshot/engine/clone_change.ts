@@ -102,19 +102,19 @@ export function cut<T>(
 
 /**
  * Copies all that is not its own yet, a MiB at a time, and makes it an ordinary file. `pause` is waited
- * for in between.
+ * for in between; it is told how many bytes that was.
  */
 export async function flatten(
   clones: Clones,
   clone: Clone,
   file: CloneFile,
-  pause: () => Promise<void>,
+  pause: (bytes: number) => Promise<void>,
 ): Promise<void> {
   for (let start = 0; start < clone.units; start += EXTENT_UNITS_MAX) {
     const end = Math.min(start + EXTENT_UNITS_MAX, clone.units);
     if (clone.owns(start, end)) continue;
     await alone(clone, start, end, () => copyUp(clones, clone, file, { start, end }));
-    await pause();
+    await pause((end - start) * UNIT);
   }
   await alone(clone, 0, Infinity, async () => {
     await file.sync();

@@ -100,7 +100,7 @@ e2e("snapshot clone: a volume that is a snapshot, and goes its own way", [
   await node.must("snapshot delete all");
   match((await node.try("volume delete v1")).err, /its clone c1 reads from it; delete that first/);
   match((await node.try("volume delete c1")).err, /its clone c2 reads from it/);
-  match((await node.try("volume flatten c2")).err, /is not running; start volume c2 first/);
+  match((await node.try("volume flatten c2")).err, /Volume c2 is not started: start it first/);
   await node.must("volume start c1");
   await node.must("volume start c2");
   await node.allOnline("c2");
@@ -166,6 +166,63 @@ e2e("snapshot clone: by GlusterFS's gluster, through kills of the daemon, and he
     "new\nfile 4\nd/g3\ne\n",
   );
   equal(await sh('cat "$1/d/f1"', origin.path), "file 1\n");
+});
+
+e2e("volume flatten: goes on by itself whatever is killed or stopped, and says how far it is", [
+  ...["mount.glusterfs", "gluster"],
+], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 2, "replica 2");
+  const origin = await node.mount("v1");
+  await sh(TREE, origin.path);
+  await must(["cp", "-a", origin.path, `${node.dir}/copy`]);
+  await node.must("snapshot create s1 v1 no-timestamp");
+  await node.must("snapshot clone c1 s1");
+  await node.must("volume start c1");
+  const [first, second] = await node.allOnline("c1");
+  Deno.kill(second!.pid, "SIGKILL");
+  await until("the brick is down", async () => !(await node.bricks("c1"))[1]!.online);
+  const begun = /^volume flatten: c1: in progress, \d+ files \(.*; waits: brick .*v1-1\.c1 is not /;
+  for (const _ of ["begins", "is asked again"]) match(await node.must("volume flatten c1"), begun);
+  match(
+    await node.must("volume status c1"),
+    /Task +: Flatten[^]*Status +: in progress[^]*Copied +: \d+ files, [^]*Waits +: brick /,
+  );
+  match(
+    await node.must("--xml volume status c1"),
+    /<type>Flatten<[^]*<statusStr>in progress<[^]*<waits>/,
+  );
+  const told = JSON.parse(await node.must("--json volume status c1 tasks"));
+  equal(told.value.volumes[0].tasks[0].statusText, "in progress");
+  const gluster = ["gluster", `--glusterd-sock=${node.run}/mgmt.socket`, "volume", "status", "c1"];
+  const theirs = await must(node.space.inside(gluster));
+  match(theirs, /Task +: Flatten[^]*Status +: in progress/);
+  await node.must("snapshot create s2 c1 no-timestamp force");
+  match(
+    (await node.try("snapshot clone c2 s2")).err,
+    /Volume c1 is being flattened; clone it when/,
+  );
+
+  Deno.kill(first!.pid, "SIGKILL");
+  match(await node.must("volume stop c1"), /success\nIt was being flattened, which goes on when/);
+  match((await node.try("volume flatten c1")).err, /not started: flattening has begun and goes on/);
+  await node.endDaemon();
+  await node.startDaemon();
+  await node.must("volume start c1");
+  for (const { pid } of await node.allOnline("c1")) Deno.kill(pid, "SIGKILL");
+  await node.endDaemon();
+  await node.startDaemon();
+  await until("it is flattened", async () => {
+    return /Task +: Flatten[^]*Status +: completed/.test(await node.must("volume status c1"));
+  });
+  match(await node.must("volume flatten c1"), /^volume flatten: c1: success: it needs no other/);
+  await node.must("volume stop v1");
+  await node.must("snapshot delete s1");
+  await node.must("volume delete v1");
+  await sh('rm -rf "$1"/v1-0 "$1"/v1-1', node.dir);
+  await node.must("volume start c1 force");
+  const alone = await node.mount("c1");
+  await same(`${node.dir}/copy`, alone.path);
 });
 
 async function exists(path: string): Promise<boolean> {

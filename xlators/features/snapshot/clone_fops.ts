@@ -361,8 +361,11 @@ export class CloneFops {
     await file.sync();
   }
 
-  /** Copies what is not the clone's own, and makes it an ordinary file; its times stay. */
-  async flatten(call: Call, clone: Clone): Promise<void> {
+  /**
+   * Copies what is not the clone's own, and makes it an ordinary file; its times stay. `copied` is told
+   * of bytes as they come.
+   */
+  async flatten(call: Call, clone: Clone, copied?: (bytes: number) => void): Promise<void> {
     const { child, clones, inodes, clock } = this.#parts;
     const inode = inodes.of(clone.gfid), file = this.#file(call, inode);
     const write = async (offset: number, data: Uint8Array) => {
@@ -371,7 +374,10 @@ export class CloneFops {
       const changes = { mtime: { sec: mtime, nsec: mtimeNsec } };
       await child.setattr(call, { inode, changes });
     };
-    await flatten(clones, clone, { ...file, write }, () => clock.delay(PAUSE_MS));
+    await flatten(clones, clone, { ...file, write }, (bytes) => {
+      copied?.(bytes);
+      return clock.delay(PAUSE_MS);
+    });
   }
 
   /** Whether a file may become a clone: it is there, empty, and no clone yet. */

@@ -167,7 +167,7 @@ export class Snapshot extends Uniform {
   /** See `HistoryOrders.flatten`. */
   flatten(): Flattening {
     const history = this.#history, { foreign } = this.child;
-    if (!history || !foreign) return { files: 0, done: true, failed: "" };
+    if (!history || !foreign) return { files: 0, bytes: 0, done: true, failed: "" };
     this.#flattening ??= new VolumeFlatten({
       ...{ history, foreign, fops: this.#clones!, clock: this.env.clock },
       kept: `${this.#directory}/.glusterfs/history/kept`,

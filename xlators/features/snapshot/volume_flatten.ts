@@ -30,6 +30,7 @@ export interface VolumeFlattenParts {
 export class VolumeFlatten {
   readonly #parts: VolumeFlattenParts;
   #files = 0;
+  #bytes = 0;
   #running: Promise<void> | undefined;
   #isDone = false;
   #stopped = false;
@@ -41,7 +42,10 @@ export class VolumeFlatten {
 
   /** Begins, or goes on after what failed; how far it is. */
   begin(): Flattening {
-    const told = { files: this.#files, done: this.#isDone, failed: this.#failed };
+    const told = {
+      ...{ files: this.#files, bytes: this.#bytes },
+      ...{ done: this.#isDone, failed: this.#failed },
+    };
     if (!this.#running && !this.#isDone) {
       this.#failed = "";
       this.#running = this.#run().catch((error) => {
@@ -63,7 +67,7 @@ export class VolumeFlatten {
       if (this.#stopped) return;
       const clone = clones.get(gfid);
       if (!clone) continue;
-      await orGone(fops.flatten(CALL, clone));
+      await orGone(fops.flatten(CALL, clone, this.#copied));
       this.#files++;
     }
     // What lost its last name meanwhile is among these.
@@ -76,7 +80,12 @@ export class VolumeFlatten {
     this.#isDone = !this.#stopped;
   }
 
-  #pause = () => this.#parts.clock.delay(PAUSE_MS);
+  #copied = (bytes: number) => void (this.#bytes += bytes);
+
+  #pause = (bytes: number) => {
+    this.#copied(bytes);
+    return this.#parts.clock.delay(PAUSE_MS);
+  };
 
   async #flattenKept(path: string, run: (file: CloneFile) => Promise<void>): Promise<void> {
     const flags = O_RDWR | O_CLOEXEC | LOCAL_O_NOFOLLOW;
