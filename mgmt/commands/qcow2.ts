@@ -2,10 +2,13 @@
 
 import { realClock } from "core/env.ts";
 import type { XlatorTypes } from "core/registry.ts";
+import { daemonOf } from "mgmt/cli/client.ts";
 import { type Command, command, UsageError } from "mgmt/cli/command.ts";
+import { readGlobals } from "mgmt/cli/globals.ts";
 import { shownName } from "mgmt/file/listing.ts";
 import { Progress, sizeText } from "mgmt/file/progress.ts";
 import { say } from "mgmt/file/session.ts";
+import { cloneImage } from "mgmt/qcow2/clone.ts";
 import { exportTo } from "mgmt/qcow2/export.ts";
 import { ImagePlaces } from "mgmt/qcow2/places.ts";
 import { checkImage, repairImage } from "snapshot/qcow2/check.ts";
@@ -36,6 +39,7 @@ export function qcow2(types: Types): readonly Command[] {
     snapshotCommand(types),
     catCommand(types),
     exportCommand(types),
+    cloneCommand(types),
     checkCommand(types),
     mapCommand(types),
   ];
@@ -240,6 +244,38 @@ function exportCommand(types: Types): Command {
       } finally {
         progress.end();
       }
+    },
+  });
+}
+
+function cloneCommand(types: Types): Command {
+  return command({
+    name: "qcow2 clone",
+    summary: "Make a new image that begins as a snapshot of another one",
+    description: [
+      "The new image shares its data with the other one and costs what is written to either, whatever " +
+      "its size; it has the same snapshots, and the other one stays as it is. NEW must not exist. In a " +
+      "volume the management daemon of this machine clones the file, which a guest may have open; here " +
+      "the file system must be one that shares blocks (xfs, btrfs).",
+      FILES,
+    ],
+    options: {
+      home: { value: "DIR", help: "Home of the management daemon to ask." },
+      socket: { value: "PATH", help: "Socket of the management daemon to ask." },
+      root: ROOT,
+    },
+    operands: { label: "IMAGE@SNAPSHOT NEW", min: 2, max: 2 },
+    examples: [
+      {
+        what: "Another guest that begins as this one was on Monday",
+        line: "mortar qcow2 clone server:v1/vms/vm1.qcow2@monday server:v1/vms/vm2.qcow2",
+      },
+    ],
+    async run({ home, socket, root }, [source, target]) {
+      await using places = new ImagePlaces(types);
+      const daemon = daemonOf({ ...readGlobals([], "mortar"), home, socket }, "mortar");
+      await cloneImage(places, daemon, { source: source!, target: target!, root });
+      return 0;
     },
   });
 }

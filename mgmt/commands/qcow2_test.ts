@@ -1,6 +1,11 @@
 /** `mortar qcow2 …` on images that QEMU made. */
 
-import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
+import {
+  deepStrictEqual as deepEqual,
+  match,
+  rejects,
+  strictEqual as equal,
+} from "node:assert/strict";
 import { differsAt, inFolder, io, QEMU, randomWrites, run } from "tests/fakes/qemu_images.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 
@@ -99,6 +104,24 @@ test("an image that a guest has open is not changed", async (folder) => {
   await guest.stdin.close();
   await rest;
   await guest.status;
+});
+
+test("a clone that would have to copy is none", async (folder) => {
+  await overlay(folder);
+  equal((await mortar(folder, "snapshot", "create", "vm1.qcow2", "s")).code, 0);
+  const cases: [string, string, RegExp][] = [
+    ["vm1.qcow2@s", "host:v1/new.qcow2", /so both are in one volume/],
+    ["vm1.qcow2@t", "new.qcow2", /no snapshot "t"/],
+    ["vm1.qcow2", "new.qcow2", /say which of its snapshots/],
+    ["vm1.qcow2@s", "base.qcow2", /it exists/],
+    ["vm1.qcow2@s", `${folder}/new.qcow2`, /named relative to its own/],
+    // Folders of tests are in memory, where no files share blocks.
+    ["vm1.qcow2@s", "new.qcow2", /does not share data between files/],
+  ];
+  for (const [source, target, says] of cases) {
+    match((await mortar(folder, "clone", source, target)).err, says, target);
+  }
+  await rejects(Deno.stat(`${folder}/new.qcow2`));
 });
 
 test("what cannot be is said in one line", async (folder) => {

@@ -4,6 +4,7 @@
  * in all of it; and nowhere else.
  */
 
+import type { Env } from "core/env.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import type { Volume } from "core/volume.ts";
 import { CommandError, UsageError } from "mgmt/cli/command.ts";
@@ -56,19 +57,24 @@ export class ImagePlaces implements AsyncDisposable {
     await this.#session?.[Symbol.asyncDispose]();
   }
 
-  // A file of this machine that is called so comes first.
-  async #address(text: string): Promise<Address | undefined> {
+  /** Where in a volume that is; undefined: here. A file of this machine that is called so comes first. */
+  async address(text: string): Promise<Address | undefined> {
     const address = readAddress(text);
     return address && !await existsHere(text) ? address : undefined;
   }
 
-  async #volume(address: Address): Promise<Volume> {
+  /** The volume of an address, and what its connections live in. Throws CommandError. */
+  async volume(address: Address): Promise<{ readonly volume: Volume; readonly env: Env }> {
     this.#session ??= new Session(await this.#types(), { verbose: false, quiet: true });
-    return await this.#session.volume(address);
+    return { volume: await this.#session.volume(address), env: this.#session.env };
+  }
+
+  async #volume(address: Address): Promise<Volume> {
+    return (await this.volume(address)).volume;
   }
 
   async #exists(text: string): Promise<boolean> {
-    const address = await this.#address(text);
+    const address = await this.address(text);
     if (!address) return await existsHere(text);
     return await (await this.#volume(address)).exists(address.path);
   }
@@ -83,7 +89,7 @@ export class ImagePlaces implements AsyncDisposable {
   }
 
   async #place(text: string, root: string | undefined): Promise<Place> {
-    const address = await this.#address(text);
+    const address = await this.address(text);
     if (!address) return await localPlace(text, root);
     if (root !== undefined) {
       throw new UsageError(`Cannot use --root with ${text}: it is for images on this machine`);
@@ -126,7 +132,7 @@ export class ImagePlaces implements AsyncDisposable {
   /** Makes a file that must not exist. */
   async create(text: string): Promise<NewFile> {
     try {
-      const address = await this.#address(text);
+      const address = await this.address(text);
       if (!address) {
         const store = openLocalFile(text, { create: true });
         return { store, remove: () => Deno.remove(text) };
@@ -141,7 +147,7 @@ export class ImagePlaces implements AsyncDisposable {
 
   /** Names of the images in a directory, in order, and how each is written. */
   async images(text: string): Promise<{ name: string; text: string }[]> {
-    const address = await this.#address(text);
+    const address = await this.address(text);
     const names: string[] = [];
     try {
       if (address) {
@@ -187,7 +193,7 @@ export class ImagePlaces implements AsyncDisposable {
   /** How many bytes a file takes. */
   async takes(text: string): Promise<number> {
     try {
-      const address = await this.#address(text);
+      const address = await this.address(text);
       if (address) return (await (await this.#volume(address)).stat(address.path)).blocks * 512;
       const { size, blocks } = await Deno.stat(text);
       return blocks === null ? size : blocks * 512;

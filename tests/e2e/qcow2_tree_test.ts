@@ -101,6 +101,29 @@ async function names(path: string): Promise<string[]> {
   return (await Array.fromAsync(Deno.readDir(path))).map(({ name }) => name).sort();
 }
 
+// A new image that is what the snapshot was, whatever becomes of the other one.
+async function clonesWork(scene: Scene): Promise<void> {
+  const { image, mount, mounts: { node } } = scene, clone = `${mount}/images/vm2.qcow2`;
+  const monday = await converted(scene, "monday");
+  const make = (of: string, to: string) =>
+    qcow2(scene, "clone", "--home", node.home, `${IMAGE}@${of}`, `127.0.0.1:v1/${to}`);
+  const before = await must(["sha256sum", image]);
+  deepEqual(await make("monday", "images/vm2.qcow2"), { code: 0, out: "", err: "" });
+  equal(await must(["sha256sum", image]), before);
+  equal(await node.must("snapshot list"), "No snapshots present\n");
+  await must(["qemu-img", "check", "-q", clone]);
+  await must(["qemu-img", "compare", "-F", "raw", clone, monday]);
+  // Both are written to, and neither sees the other's.
+  await must(["qemu-io", "-c", "write -q -P 9 0 2M", image]);
+  await must(["qemu-img", "compare", "-F", "raw", clone, monday]);
+  await must(["qemu-io", "-c", "write -q -P 8 0 3M", clone]);
+  await must(["cmp", await converted(scene, "monday"), monday]);
+  match((await make("monday", "images/vm2.qcow2")).err, /there is something of that name/);
+  match((await make("sunday", "images/vm3.qcow2")).err, /has no snapshot "sunday"/);
+  deepEqual(await names(`${mount}/images`), ["vm1.qcow2", "vm2.qcow2"]);
+  await Deno.remove(clone);
+}
+
 async function commandsWork(scene: Scene): Promise<void> {
   const { image, dir, mount } = scene;
   const monday = await converted(scene, "monday");
@@ -150,6 +173,7 @@ e2e(
       await must(["qemu-img", "info", "--output=json", image]),
     );
     for (const [key, value] of Object.entries(info)) deepEqual(told[key], value, key);
+    await clonesWork(scene);
     await commandsWork(scene);
   },
 );
