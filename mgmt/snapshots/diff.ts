@@ -44,6 +44,8 @@ interface Merged {
   both: boolean;
   data: boolean;
   attributes: boolean;
+  /** A directory has another time of its last change. */
+  touched: boolean;
   /** Who knows its names now. */
   brick: Telling;
 }
@@ -99,15 +101,16 @@ class Gathered {
     let merged = this.inodes.get(gfid);
     if (!merged) {
       const none = { old: false, now: false, both: false, data: false, attributes: false };
-      this.inodes.set(gfid, merged = { gfid, mode, ...none, brick });
+      this.inodes.set(gfid, merged = { gfid, mode, ...none, touched: false, brick });
     }
     if (was) merged.old = true;
     if (is) Object.assign(merged, { now: true, brick });
     if (!was || !is) return;
     merged.both = true;
     merged.data ||= flags.data;
-    // What was written has another time, and so has a directory in which names changed.
+    // What was written has another time, too.
     merged.attributes ||= flags.attributes || (flags.times && !flags.data && !isDirectory(is));
+    merged.touched ||= flags.times && isDirectory(is);
   }
 
   #name({ parent, name, old, now }: MergedName): void {
@@ -149,6 +152,11 @@ class Told {
   constructor(gathered: Gathered, sides: Sides) {
     this.#inodes = gathered.inodes;
     this.#names = gathered.names();
+    // A directory in which names changed has another time because of that.
+    const parents = new Set(this.#names.map(({ parent }) => parent));
+    for (const inode of this.#inodes.values()) {
+      inode.attributes ||= inode.touched && !parents.has(inode.gfid);
+    }
     this.#sides = sides;
   }
 

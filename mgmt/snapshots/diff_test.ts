@@ -95,6 +95,16 @@ Deno.test("mgmt/snapshots: paths that came, went, moved and changed are told in 
   );
 });
 
+Deno.test("mgmt/snapshots: a directory's own time is told, unless names in it changed", async () => {
+  const called: Called = { [gfid("d")]: [[at("d")], [at("d")]] };
+  const inodes = [inode("d", directory, directory, { times: true })];
+  deepEqual(await lines({ inodes, called }), ["changed /d attributes"]);
+  const names = [name("a", "", "a", gfid("d"))];
+  deepEqual(await lines({ inodes: [...inodes, inode("a", undefined, file)], names, called }), [
+    "added /d/a",
+  ]);
+});
+
 Deno.test("mgmt/snapshots: one more name, or one less, of a file that stays is told as that", async () => {
   const more = { inodes: [inode("a", file, file)], names: [name("second", "", "a")] };
   deepEqual(await lines(more), ["added /second"]);

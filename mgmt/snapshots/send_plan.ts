@@ -134,6 +134,8 @@ export async function* planChanges(
     yield { make: () => ({ do: "file", path, size: stat.size }), file: { path, isNew } };
   }
   const touched = new Map([...stats].map(([path, stat]) => [path, isDirectory(stat)]));
+  // The receiver puts inodes aside there.
+  touched.set("", true);
   for (const { path, from, kind } of plain) {
     if (kind === "changed") continue;
     for (const each of [path, from ?? path]) {

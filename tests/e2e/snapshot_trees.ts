@@ -16,7 +16,10 @@ ln dir/deep/f1 link1 && ln dir/deep/f1 gone/link2
 ln -s dir/deep/f2 symlink && mknod pipe p && mknod device c 5 7
 setfattr -n user.kept -v old dir image "$2/$2" && setfacl -m u:daemon:rwx,g:games:r dir dir/deep/f3
 setfacl -d -m u:games:rx dir/deep && chown 1000:1001 dir/deep/f4 && chmod 4751 dir/deep/f4
-touch -d '2001-02-03 04:05:06.789' dir/deep/f5 dir/deep/deeper empty
+mkdir -p still/inner was-dir/in same && echo x >was-file && ln -s nowhere dangling
+mknod other b 3 4 && echo quiet >same/owner && echo quiet >same/mode && echo quiet >same/xattr
+ln same/mode same/linked && mkdir same/acl && setfacl -m u:daemon:rwx same/acl
+touch -d '2001-02-03 04:05:06.789' dir/deep/f5 dir/deep/deeper empty still/inner same
 `;
 
 /** Of all kinds, too. */
@@ -29,6 +32,11 @@ for n in $(seq 2 4 40); do echo "new $n" >>dir/deep/old/f$n; mv dir/deep/old/f$n
 setfattr -x user.kept dir && setfattr -n user.new -v x image && setfacl -b dir && chmod 711 dir
 mkdir -p new/tree && echo x >new/tree/file && ln new/tree/file new/link && mv empty new/was-empty
 mv dir/deep/old/deeper "$2"
+rm -r was-dir && echo file >was-dir && rm was-file && mkdir -p was-file/in && echo x >was-file/in/f
+chown 5:6 same/owner && chmod 1640 same/mode && setfattr -n user.a -v b same/xattr
+setfacl -b same/acl && setfacl -m u:daemon:r same/owner && setfacl -d -m g:games:rwx still
+rm other && mknod other b 3 5 && chown -h 7:8 dangling && touch -h -d '1999-01-02 03:04:05' dangling
+fallocate -p -o 65536 -l 131072 image && touch -d '2004-05-06 07:08:09.5' still/inner same
 `;
 
 /** Runs one of them on the tree at `path`. */
