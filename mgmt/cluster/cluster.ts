@@ -222,10 +222,13 @@ export class Cluster {
   /** Makes volfiles, then processes, what `volume` says. */
   async converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void> {
     await this.#publish(volume);
-    // A proxy is a client: it comes after the bricks, and goes before them.
+    // A proxy is a client: it goes before the bricks, and comes after them, those that there are.
     if (volume.state !== "started") await this.proxies?.converge(volume);
-    await this.bricks.converge(volume, options);
-    if (volume.state === "started") await this.proxies?.converge(volume);
+    try {
+      await this.bricks.converge(volume, options);
+    } finally {
+      if (volume.state === "started") await this.proxies?.converge(volume);
+    }
   }
 
   /**

@@ -7,6 +7,7 @@ import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { updateGlobalOptions } from "mgmt/cluster/global_options.ts";
 import type { VolumeRecord } from "mgmt/records.ts";
 import { optionsForRestart } from "mgmt/volgen/brick_restart.ts";
+import { PROXY } from "mgmt/volgen/own_graph.ts";
 import { readGroup } from "mgmt/volume_options/groups.ts";
 import { ALL, checkSettings, readSettings, type Setting } from "mgmt/volume_options/settings.ts";
 
@@ -68,6 +69,7 @@ export const volumeSet = managed({
     const change = () => changeOptions(cluster, given.volume, after);
     await cluster.hooked("set", given.volume, change, options);
     const notes = [...notesOn(options, after), ...restartNotes(before, after)];
+    if (options[PROXY] !== undefined) notes.push(...await proxyNotes(cluster, given.volume));
     return { volume: given.volume, options, notes };
   },
   text: () => "volume set: success\n",
@@ -129,6 +131,11 @@ function notesOn(
   return fixedQuorum && after["cluster.quorum-count"] === undefined
     ? ["cluster.quorum-type fixed has no effect until cluster.quorum-count is set"]
     : [];
+}
+
+async function proxyNotes(cluster: Cluster, name: string): Promise<readonly string[]> {
+  const why = cluster.proxies?.status(await cluster.volume(name)).why;
+  return why === undefined ? [] : [`the proxy of ${name} does not run: ${why}`];
 }
 
 /** What to say of options that bricks of `before`, which may run, do not follow by themselves. */

@@ -73,12 +73,19 @@ export class SupervisedProxies {
 
   /** Where what clients ask for by `brick` is served, even if it has not signed in here yet. */
   portOf(brick: string): number | undefined {
-    return [...this.#proxies.values()].find(({ brick: own }) => own === brick)?.status.port;
+    return this.#of(brick)?.status.port;
+  }
+
+  #of(brick: string): SupervisedProxy | undefined {
+    return [...this.#proxies.values()].find(({ brick: own }) => own === brick);
   }
 
   /** What the portmap tells us. */
   readonly ears: PortmapEars = {
-    signedIn: (entry) => void this.#signedIn.set(entry.brick, entry),
+    signedIn: (entry) => {
+      this.#signedIn.set(entry.brick, entry);
+      this.#of(entry.brick)?.signedIn();
+    },
     signedOut: (brick) => void this.#signedIn.delete(brick),
     gone: (brick) => void this.#signedIn.delete(brick),
   };
@@ -125,16 +132,16 @@ class SupervisedProxy {
   get status(): ProxyStatus {
     const { running } = this.#process, entry = this.#signedIn.get(this.brick);
     const pid = running?.pid;
-    const port = running === undefined
-      ? undefined
-      : entry?.pid === pid
-      ? entry?.port
-      : running === this.#inherited
-      ? this.#port
-      : undefined;
+    const told = running && entry?.pid === pid ? entry?.port : undefined;
+    const port = told ?? (running && running === this.#inherited ? this.#port : undefined);
     const online = port !== undefined;
-    const why = running && !online ? "it has not signed in" : this.#why;
+    const why = running ? "it has not signed in" : this.#why;
     return { online, pid, port, why: online || !this.#wanted ? undefined : why };
+  }
+
+  /** From now on it is online as long as it is signed in. */
+  signedIn(): void {
+    this.#inherited = undefined;
   }
 
   /** What goes wrong is logged. */
@@ -166,7 +173,7 @@ class SupervisedProxy {
     );
     if (!running.args.includes(this.#from) || !port) return false;
     this.#port = this.#options.ports.hold(port);
-    this.#inherited = running;
+    if (this.#signedIn.get(this.brick)?.pid !== running.pid) this.#inherited = running;
     return true;
   }
 

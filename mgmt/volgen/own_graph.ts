@@ -17,9 +17,12 @@ export function proxyName(volume: string): string {
   return `${volume}-proxy`;
 }
 
-/** Whether our daemon keeps a proxy of the volume running while it is started. */
+/** The option that has a volume's proxy run while it is started. */
+export const PROXY = "features.proxy";
+
+/** Whether it is on. */
 export function hasProxy({ options }: Pick<VolumeRecord, "options">): boolean {
-  return isOn(options, "features.proxy");
+  return isOn(options, PROXY);
 }
 
 /**
