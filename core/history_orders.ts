@@ -195,10 +195,14 @@ export interface HistoryOrders {
   /**
    * Makes all that the brick holds what the snapshot with this id has, while nobody else uses it; on
    * the disk when this resolves. After a kill it can be done again. `addToMarks` adds to counters of
-   * replication that are attributes, through the layers that keep lists by them. ENOENT: no such
-   * snapshot, or it is of a file.
+   * replication that are attributes, through the layers that keep lists by them; those named `missedBy`
+   * then say of all that differs that a copy misses it. ENOENT: no such snapshot, or it is of a file.
    */
-  restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void>;
+  restoreVolume(
+    snapshot: string,
+    addToMarks: AddToMarks,
+    missedBy?: readonly string[],
+  ): Promise<void>;
   /**
    * What was taken is on the disk when this resolves: also the live files, as far as readers see
    * them. It may take seconds, and nobody waits for it: after the release.
@@ -210,7 +214,10 @@ export interface HistoryOrders {
   update(id: string, change: ReaderChange): Promise<void>;
   /** What only it needed goes in the background. ENOENT: there is no such reader. */
   remove(id: string): Promise<void>;
-  /** Several at once, all or none; readers that there are not are fine. */
+  /**
+   * Several at once, all or none; readers that there are not are fine. Nobody sees them any more when
+   * this resolves; on the disk that is when it is called again with ids of which there is none.
+   */
   removeAll(ids: readonly string[]): Promise<void>;
   /**
    * What differs between what two readers see, or one and the live files (`now` undefined), from the

@@ -7,6 +7,7 @@
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { ENOENT, FopError } from "core/errno.ts";
 import { buildGraph, type Graph } from "core/graph.ts";
+import type { AddToMarks } from "core/history_orders.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import type { VolfileSource } from "mgmt/brick/process.ts";
 import { overridden, type Override, readBlocks, withoutIdle } from "mgmt/brick/volfile.ts";
@@ -16,13 +17,21 @@ import { cause, plain } from "mgmt/plain.ts";
 
 const CALL: Call = { ...ROOT, pid: PID_SELF_HEAL };
 
-/** Restores the snapshot with this id; answers the exit code. Throws CommandError: why not. */
+/** What is restored. */
+export interface WantedRestore {
+  /** The snapshot's id. */
+  readonly snapshot: string;
+  /** Client names of copies that miss what is restored, and are to be healed. */
+  readonly missedBy: readonly string[];
+}
+
+/** Restores it; answers the exit code. Throws CommandError: why not. */
 export async function restoreBrick(
   { env }: Daemon,
   types: XlatorTypes,
   source: VolfileSource,
   overrides: readonly Override[],
-  snapshot: string,
+  wanted: WantedRestore,
 ): Promise<number> {
   const known = withoutIdle(readBlocks(await source.read(), source.where), types);
   const blocks = overridden(known, overrides).filter(({ type }) => type !== "protocol/server");
@@ -30,7 +39,7 @@ export async function restoreBrick(
   try {
     await graph.start();
     try {
-      await restoreIn(graph, snapshot);
+      await restoreIn(graph, wanted);
     } finally {
       await graph.stop();
     }
@@ -38,7 +47,7 @@ export async function restoreBrick(
     if (error instanceof CommandError) throw error;
     throw new CommandError(`Cannot restore the brick: ${plain(error)}`);
   }
-  env.log.info("brick restored", { snapshot });
+  env.log.info("brick restored", { snapshot: wanted.snapshot });
   return 0;
 }
 
@@ -52,16 +61,21 @@ function built(build: () => Graph, { where }: VolfileSource): Graph {
 }
 
 // Marks of replication change above all layers that keep lists by them.
-async function restoreIn({ nodes, top }: Graph, snapshot: string): Promise<void> {
+async function restoreIn(
+  { nodes, top }: Graph,
+  { snapshot, missedBy }: WantedRestore,
+): Promise<void> {
   const histories = [...nodes].map(({ xlator }) => xlator.histories).find((each) => each);
   const trouble = histories ? histories.trouble() : "its volfile has no features/snapshot";
   if (!histories || trouble !== undefined) {
     throw new CommandError(`Cannot restore the brick: ${trouble}`);
   }
   try {
-    await histories.restoreVolume(snapshot, async (inode, xattrs) => {
+    const addToMarks: AddToMarks = async (inode, xattrs) => {
       await top.xattrop(CALL, { inode, op: "add32", xattrs });
-    });
+    };
+    const marks = missedBy.map((name) => `trusted.afr.${name}`);
+    await histories.restoreVolume(snapshot, addToMarks, marks);
   } catch (error) {
     if (!(error instanceof FopError) || !ENOENT.matches(error)) throw error;
     throw new CommandError(`Cannot restore the brick: it does not have the snapshot ${snapshot}`);

@@ -121,7 +121,12 @@ export class BrickProcesses implements Bricks {
     return await this.#known(volume, brick).ask(signature, args);
   }
 
-  async restore(volume: VolumeRecord, record: BrickRecord, snapshot: string): Promise<void> {
+  async restore(
+    volume: VolumeRecord,
+    record: BrickRecord,
+    snapshot: string,
+    missedBy: readonly string[],
+  ): Promise<void> {
     const { runner, program, places, server, nodeId } = this.#options;
     const files = filesOf(places, volume.name, record);
     // What an earlier daemon began goes on by itself.
@@ -132,7 +137,7 @@ export class BrickProcesses implements Bricks {
       await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     }
     const { command, args } = program("brick"), from = await openLog(files.logFile);
-    const line = [...args, ...restoreArguments(files, server(), nodeId, snapshot)];
+    const line = [...args, ...restoreArguments(files, server(), nodeId, snapshot, missedBy)];
     const { code } = await runner.start({ command, args: line }, files.logFile).ended;
     if (code === 0) return;
     const why = await lastLine(files.logFile, from) ?? "its process ended";

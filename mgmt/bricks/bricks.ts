@@ -45,9 +45,15 @@ export interface Bricks {
   ): Promise<R>;
   /**
    * Makes a brick that does not run what its snapshot with this id has; after a kill it can be done
-   * again. Throws Refusal: why it was not done, or not to its end.
+   * again. `missedBy`: client names of copies that are to be healed from it. Throws Refusal: why it was
+   * not done, or not to its end.
    */
-  restore(volume: VolumeRecord, brick: BrickRecord, snapshot: string): Promise<void>;
+  restore(
+    volume: VolumeRecord,
+    brick: BrickRecord,
+    snapshot: string,
+    missedBy: readonly string[],
+  ): Promise<void>;
   /**
    * The brick's log goes on in a new file; the old one is LOG.⟨key⟩, or with the
    * next number that is free. Throws Refusal if the brick is

@@ -33,17 +33,19 @@ export function brickArguments(
 
 const RESTORE = "--restore";
 
-/** Arguments of a process that makes a brick what the snapshot with this id has. */
+/** Arguments of a process that makes a brick what the snapshot with this id has; see `Bricks.restore`. */
 export function restoreArguments(
   { volfileId, pidFile, logFile }: BrickFiles,
   server: BrickArguments["server"],
   nodeId: string,
   snapshot: string,
+  missedBy: readonly string[],
 ): string[] {
   return [
     ...["-s", serverText(server), "--volfile-id", volfileId, "--no-portmap"],
     ...["-p", pidFile, "-l", logFile, "--xlator-option", `*-posix.glusterd-uuid=${nodeId}`],
     ...[RESTORE, snapshot],
+    ...missedBy.length ? ["--restore-missed-by", missedBy.join(",")] : [],
   ];
 }
 

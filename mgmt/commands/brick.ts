@@ -51,6 +51,12 @@ const options = {
     value: "SNAPSHOT",
     help: "Serve nobody: make the directory what its snapshot with that id has, and end.",
   },
+  "restore-missed-by": {
+    value: "NAMES",
+    help:
+      "With --restore: copies that miss what is restored, by their clients' names with commas " +
+      "between; they are healed from this one.",
+  },
   "process-name": {
     value: "NAME",
     help: "What the process is, for those who look at process lists.",
@@ -113,7 +119,9 @@ export function brick(types: XlatorTypes, look?: DaemonLook): Command {
           : file(volfile);
         if (values.restore !== undefined) {
           try {
-            return await restoreBrick(daemon, types, source, overrides, values.restore);
+            const missedBy = values["restore-missed-by"]?.split(",") ?? [];
+            const wanted = { snapshot: values.restore, missedBy };
+            return await restoreBrick(daemon, types, source, overrides, wanted);
           } finally {
             await link?.stop();
           }

@@ -30,6 +30,8 @@ export const snapshotRestore = managed({
   description: [
     "What was changed since is gone, unless another snapshot has it. The snapshot stays, and so do " +
     "others (GlusterFS deletes the one that it restores).",
+    "A brick that misses the snapshot is left as it is and healed from its copies when the volume is " +
+    "started; without such a copy nothing is done.",
     "A volume has to be stopped. Only what changed is done; if that is interrupted, the volume does " +
     "not start before it was done again, by this command or by volume start.",
     "With --file only that file goes back, in a volume that runs; nobody may have it open for writing. " +

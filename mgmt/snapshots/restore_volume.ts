@@ -8,7 +8,16 @@ import type { Json } from "core/xlator.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
 import { plain } from "mgmt/plain.ts";
-import { brickText, fields, text, type VolumeRecord } from "mgmt/records.ts";
+import {
+  type BrickRecord,
+  brickText,
+  fields,
+  isArbiter,
+  setSize,
+  text,
+  type VolumeRecord,
+} from "mgmt/records.ts";
+import { setsOf } from "mgmt/snapshots/create.ts";
 import { SNAPSHOT_ERRNO } from "mgmt/snapshots/names.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
 
@@ -47,8 +56,9 @@ export async function restoreOf(
 export async function checkRestore(
   cluster: Cluster,
   volume: VolumeRecord,
-  { name, file, missing }: SnapshotRecord,
+  snapshot: SnapshotRecord,
 ): Promise<void> {
+  const { name, file } = snapshot;
   if (file) {
     throw new Refusal(`Snapshot ${name} is of the file ${file.path} only: restore it with --file`);
   }
@@ -59,16 +69,49 @@ export async function checkRestore(
       SNAPSHOT_ERRNO.volumeRuns,
     );
   }
-  const lacking = volume.bricks.filter(({ clientName }) => missing.includes(clientName));
-  if (lacking.length) {
-    throw new Refusal(
-      `Snapshot ${name} is missing on ${lacking.map(brickText).join(", ")}, so these cannot be ` +
-        "restored; choose a snapshot that all bricks have (snapshot info), or copy from it: it can be " +
-        "mounted",
-    );
-  }
+  checkMissing(volume, snapshot);
   const other = await restoreOf(cluster, volume.name);
   if (other && other.snapshot !== name) throw notEnded(other);
+}
+
+// Bricks that miss it are healed from copies that have it, which these have to know better in all things.
+function checkMissing(volume: VolumeRecord, { name, missing }: SnapshotRecord): void {
+  const lacks = ({ clientName }: BrickRecord) => missing.includes(clientName);
+  const sets = setSize(volume) > 1 ? setsOf(volume) : volume.bricks.map((brick) => [brick]);
+  for (const set of sets.filter((each) => each.some(lacks))) {
+    const lacking = set.filter(lacks);
+    const whole = set.some((brick) =>
+      !lacks(brick) && !isArbiter(volume, volume.bricks.indexOf(brick))
+    );
+    if (volume.kind !== "replicate" || !whole) {
+      throw new Refusal(
+        `Snapshot ${name} is missing on ${
+          lacking.map(brickText).join(", ")
+        }, and no copy has it; ` +
+          "choose a snapshot that all bricks have (snapshot info), or copy from it: it can be mounted",
+      );
+    }
+    const newer = lacking.find(({ path }) => hasPending(path));
+    if (newer) {
+      throw new Refusal(
+        `Brick ${
+          brickText(newer)
+        }, which misses snapshot ${name}, has changes that other copies miss; ` +
+          `start volume ${volume.name} until they are healed (volume heal info), then stop it again`,
+      );
+    }
+  }
+}
+
+// By the list that bricks keep of what others missed. A brick that is not there has nothing.
+function hasPending(brick: string): boolean {
+  try {
+    const listed = Deno.readDirSync(`${brick}/.glusterfs/indices/xattrop`);
+    return [...listed].some(({ name }) => !name.startsWith("xattrop-"));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 /** Restores it. Throws Refusal: what was begun is to be ended by asking again, or by starting the volume. */
@@ -94,11 +137,22 @@ export async function finishRestore(
   if (!restore) return undefined;
   const snapshot = await cluster.snapshots.find(restore.snapshot);
   if (!snapshot) throw new Refusal(`Snapshot (${restore.snapshot}) does not exist any more`);
-  const own = volume.bricks.filter(({ nodeId }) => nodeId === cluster.nodeId);
+  const { missing } = snapshot;
+  const own = volume.bricks.filter(({ nodeId, clientName }) =>
+    nodeId === cluster.nodeId && !missing.includes(clientName)
+  );
+  const missedBy = new Map(
+    setsOf(volume).flatMap((set) => {
+      const lacking = set.map(({ clientName }) => clientName).filter((each) =>
+        missing.includes(each)
+      );
+      return set.map((brick) => [brick.clientName, lacking]);
+    }),
+  );
   for (let at = 0; at < own.length; at += AT_ONCE) {
     const outcomes = await Promise.allSettled(
       own.slice(at, at + AT_ONCE).map((brick) =>
-        cluster.bricks.restore(volume, brick, snapshot.id)
+        cluster.bricks.restore(volume, brick, snapshot.id, missedBy.get(brick.clientName) ?? [])
       ),
     );
     const failed = outcomes.find((each) => each.status === "rejected");

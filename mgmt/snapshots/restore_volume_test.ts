@@ -27,11 +27,16 @@ function snapshot(name: string, missing: readonly string[] = []): SnapshotRecord
   };
 }
 
+const MISSING = [
+  snapshot("part", ["v-client-1"]),
+  snapshot("nowhere", ["v-client-0", "v-client-1"]),
+];
+
 async function scene(state: VolumeRecord["state"] = "stopped") {
   const fake = fakeCluster();
   await fake.store.transact((transaction) => {
     transaction.put(KEYS.volume("v"), volume(state) as unknown as Json);
-    for (const each of [snapshot("s"), snapshot("other"), snapshot("part", ["v-client-1"])]) {
+    for (const each of [snapshot("s"), snapshot("other"), ...MISSING]) {
       transaction.put(SNAPSHOT_KEYS.snapshot(each.name), each as unknown as Json);
     }
     return Promise.resolve();
@@ -48,15 +53,24 @@ Deno.test("mgmt/snapshots: all bricks of a stopped volume are restored, and noth
     (await run("snapshot restore s")).stdout,
     "Snapshot restore: s: Snap restored successfully\n",
   );
-  deepEqual([...bricks.restored], [["/b/0", ID], ["/b/1", ID]]);
+  deepEqual([...bricks.restored], [["/b/0", [ID]], ["/b/1", [ID]]]);
   equal(await restoreOf(cluster, "v"), undefined);
+});
+
+Deno.test("mgmt/snapshots: a brick that misses the snapshot is named to its copies, which are restored", async () => {
+  const { run, bricks } = await scene();
+  equal((await run("snapshot restore part")).exitCode, 0);
+  deepEqual([...bricks.restored], [["/b/0", [ID, "v-client-1"]]]);
 });
 
 Deno.test("mgmt/snapshots: what cannot be restored is refused before anything is done", async () => {
   const started = await scene("started");
   match((await started.run("snapshot restore s")).stderr, /Volume \(v\) has been started\. Volume/);
   const { run, bricks } = await scene();
-  match((await run("snapshot restore part")).stderr, /missing on h:\/b\/1, so these cannot be/);
+  match(
+    (await run("snapshot restore nowhere")).stderr,
+    /missing on h:\/b\/0, h:\/b\/1, and no copy/,
+  );
   match((await run("snapshot restore none")).stderr, /Snapshot \(none\) does not exist/);
   deepEqual([started.bricks.restored.size, bricks.restored.size], [0, 0]);
 });

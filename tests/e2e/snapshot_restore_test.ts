@@ -1,6 +1,6 @@
 /** Volumes that go back to a snapshot, as clients of GlusterFS's see it, and through its `gluster`. */
 
-import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
+import { match, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { ManagedNode } from "tests/e2e/managed_node.ts";
 import { must, processesNaming, run, until } from "tests/e2e/process.ts";
@@ -100,21 +100,54 @@ e2e(
   },
 );
 
-e2e(
-  "snapshot restore: a brick that misses the snapshot is named, and nothing is done",
-  [],
-  async () => {
-    await using node = await ManagedNode.start();
-    await node.volume("v1", 2, "replica 2");
-    const [, second] = await node.bricks("v1");
-    Deno.kill(second!.pid, "SIGTERM");
-    await until("the brick is down", async () => !(await node.bricks("v1"))[1]!.online);
-    await node.must("snapshot create one v1 no-timestamp force");
-    await node.must("volume stop v1");
-    const { err, code } = await node.try("snapshot restore one");
-    match(err, /^snapshot restore: failed: Snapshot one is missing on 127\.0\.0\.1:.*\/v1-1, so/);
-    deepEqual([code, err.trim().split("\n").length], [1, 1]);
-    match((await node.try("snapshot restore nope")).err, /Snapshot \(nope\) does not exist/);
-    await node.must("volume start v1");
-  },
-);
+e2e("snapshot restore: a brick that misses the snapshot is healed from its copy", [
+  ...["mount.glusterfs", "setfacl"],
+], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 2, "replica 2");
+  let mount = await node.mount("v1", "acl");
+  await script(MAKE, mount.path);
+  const zero = await readTree(mount.path);
+  await node.must("snapshot create zero v1 no-timestamp");
+  // What is not healed keeps the brick from getting the snapshot from its copy.
+  await node.must("volume set v1 cluster.self-heal-daemon off");
+  const down = async (index: number) => {
+    Deno.kill((await node.bricks("v1"))[index]!.pid, "SIGKILL");
+    await until("the brick is down", async () => !(await node.bricks("v1"))[index]!.online);
+  };
+  await down(1);
+  await Deno.writeTextFile(`${mount.path}/waits`, "for the other copy");
+  await script(
+    'cd "$1" && echo more >>dir/deep/f7 && chmod 700 dir/deep/f9 && rm symlink',
+    mount.path,
+  );
+  await node.must("snapshot create one v1 no-timestamp force");
+  const first = await readTree(mount.path);
+  await node.must("volume start v1 force");
+  await node.allOnline("v1");
+  await until("changes reach both copies", async () => {
+    await Deno.writeTextFile(`${mount.path}/reaches`, "");
+    return await Deno.stat(`${node.dir}/v1-1/reaches`).then(() => true, () => false);
+  });
+  await script(CHANGE, mount.path);
+  await mount[Symbol.asyncDispose]();
+  await node.must("volume stop v1");
+  match(await node.must("snapshot info one"), /Missing on +: .*v1-1/);
+  equal((await node.try("snapshot restore one")).err, "");
+  await node.must("volume start v1");
+  await node.must("volume set v1 cluster.self-heal-daemon on");
+  await node.allOnline("v1");
+  mount = await node.mount("v1", "acl");
+  await expectTree(first, mount.path);
+  await expectHealed(node, "v1");
+  await expectEqualCopies(node, "v1", 1);
+  await node.must("snapshot activate zero");
+  await mount[Symbol.asyncDispose]();
+  await down(0);
+  // From the healed copy alone: what it is, and what its own snapshot was.
+  for (const [tree, name] of [[first, "v1"], [zero, "snaps/zero/v1"]] as const) {
+    const alone = await node.mount(name, "acl");
+    await expectTree(tree, alone.path);
+    await alone[Symbol.asyncDispose]();
+  }
+});

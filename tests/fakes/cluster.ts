@@ -64,13 +64,18 @@ export class FakeBricks implements Bricks {
     return Promise.reject(new Refusal(`Brick ${brickText(brick)} is down`));
   }
 
-  /** Snapshots that bricks were restored to, by path. */
-  readonly restored = new Map<string, string>();
+  /** Snapshots that bricks were restored to, and which copies miss them, by path. */
+  readonly restored = new Map<string, readonly string[]>();
 
-  restore(_volume: VolumeRecord, brick: BrickRecord, snapshot: string): Promise<void> {
+  restore(
+    _volume: VolumeRecord,
+    brick: BrickRecord,
+    snapshot: string,
+    missedBy: readonly string[],
+  ): Promise<void> {
     const why = this.broken.get(brickText(brick));
     if (why !== undefined) return Promise.reject(new Refusal(`Brick was not restored: ${why}`));
-    this.restored.set(brick.path, snapshot);
+    this.restored.set(brick.path, [snapshot, ...missedBy]);
     return Promise.resolve();
   }
 

@@ -78,7 +78,11 @@ export interface Kept {
   flattenFile(gfid: Gfid): Promise<void>;
   flatten(): Flattening;
   restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
-  restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void>;
+  restoreVolume(
+    snapshot: string,
+    addToMarks: AddToMarks,
+    missedBy: readonly string[],
+  ): Promise<void>;
 }
 
 /** See the head of this file. */
@@ -146,9 +150,13 @@ export class Orders implements HistoryOrders {
     await this.#of.restoreFile(snapshot, gfid);
   }
 
-  async restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void> {
+  async restoreVolume(
+    snapshot: string,
+    addToMarks: AddToMarks,
+    missedBy: readonly string[] = [],
+  ): Promise<void> {
     const history = this.#history;
-    await this.#of.restoreVolume(snapshot, addToMarks);
+    await this.#of.restoreVolume(snapshot, addToMarks, missedBy);
     await history.secure();
   }
 

@@ -42,6 +42,8 @@ export interface RestoreParts {
   /** Id of the snapshot. */
   readonly snapshot: string;
   readonly addToMarks: AddToMarks;
+  /** Attributes by which this copy says that another one misses something. */
+  readonly missedBy: readonly string[];
   readonly log: Log;
 }
 
@@ -232,7 +234,16 @@ class Restoring {
     if (!is) throw ENOENT;
     if (!isDone(is, was)) await restoreAttributes(layer, CALL, inode, was, NOT_SET);
     await this.#restoreMarks(inode, was, is);
+    await this.#noteMissed(inode, was);
     await this.#restoreTimes(inode, was);
+  }
+
+  // Done again it is one more, which says the same.
+  async #noteMissed(inode: Inode, { iatt }: InodeState): Promise<void> {
+    const { missedBy, addToMarks } = this.#parts;
+    if (!missedBy.length) return;
+    const missed = ptr(missedCounts(iatt));
+    await addToMarks(inode, Xdata.of(missedBy.map((name) => [name, missed])));
   }
 
   async #restoreMarks(inode: Inode, { xattrs: old }: InodeState, { xattrs: now }: InodeState) {
@@ -257,6 +268,15 @@ class Restoring {
 
 function withGfid(gfid: Gfid): Xdata {
   return withKey(undefined, GFID_REQ, gfid);
+}
+
+/** Data, metadata, entries; of a directory data says that all names are to be looked at. */
+function missedCounts(iatt: Iatt): Uint8Array<ArrayBuffer> {
+  const counts = new DataView(new ArrayBuffer(12));
+  if (isRegular(iatt) || isDirectory(iatt)) counts.setUint32(0, 1);
+  counts.setUint32(4, 1);
+  if (isDirectory(iatt)) counts.setUint32(8, 1);
+  return new Uint8Array(counts.buffer);
 }
 
 /** What has to be added to big-endian 32-bit counters; undefined: nothing. */

@@ -181,11 +181,15 @@ export class Snapshot extends Uniform {
     if (history) await restoreFile(history, this, DAEMON, snapshot, inode, this.env.clock);
   }
 
-  async restoreVolume(snapshot: string, addToMarks: AddToMarks): Promise<void> {
-    const history = this.#history, live = this.#files, { inodes } = this;
+  async restoreVolume(
+    snapshot: string,
+    addToMarks: AddToMarks,
+    missedBy: readonly string[],
+  ): Promise<void> {
+    const history = this.#history, live = this.#files, { inodes, env: { log } } = this;
     if (!history || !live) return;
-    const { log } = this.env;
-    await restoreVolume({ history, layer: this, live, inodes, snapshot, addToMarks, log });
+    const parts = { history, layer: this, live, inodes, snapshot, addToMarks, missedBy, log };
+    await restoreVolume(parts);
   }
 
   /** Below are the files; of clones, only a part of each. */
@@ -208,6 +212,7 @@ export class Snapshot extends Uniform {
 
   protected around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
     const views = this.#views;
+    if (this.#history) this.#history.asked++;
     const seen = views?.answer(fop, call, args);
     if (seen) return seen;
     const block = XATTR_FOPS.has(fop) ? this.#blockOrder(call, args) : undefined;
