@@ -68,12 +68,17 @@ export class VolumeFile implements AsyncDisposable {
     return this.fd;
   }
 
-  /** Up to `size` bytes from `offset`; fewer only at the end of the file. */
-  async read(offset: number, size: number): Promise<Uint8Array> {
+  /**
+   * Up to `size` bytes from `offset`; fewer only at the end of the file. They may be put into `into`,
+   * a place of `size` bytes.
+   */
+  async read(offset: number, size: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
     if (size <= CHUNK_BYTES) {
-      return (await this.#top.readv(this.#call, { fd: this.#fd(), offset, size, flags: 0 })).data;
+      const args = { fd: this.#fd(), offset, size, flags: 0, into };
+      return (await this.#top.readv(this.#call, args)).data;
     }
-    const data = new Uint8Array(Math.min(size, Math.max(0, (await this.stat()).size - offset)));
+    const there = Math.min(size, Math.max(0, (await this.stat()).size - offset));
+    const data = into?.subarray(0, there) ?? new Uint8Array(there);
     let at = 0;
     for await (const chunk of this.chunks({ offset, size: data.length })) {
       data.set(chunk, at);

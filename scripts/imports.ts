@@ -9,7 +9,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   "xlators/features/clone": ["core", "snapshot"],
   "xlators/features/snapshot": ["core", "snapshot"],
   "xlators/features/qcow2": ["core", "snapshot"],
-  gateways: ["core", "gateways"],
+  gateways: ["core", "gateways", "rpc"],
   mgmt: ["core", "gateways", "mgmt", "rpc", "snapshot"],
   "": ["core", "rpc", "snapshot", "xlators", "mgmt", "gateways", "tests", "scripts"],
 };

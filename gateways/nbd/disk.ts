@@ -29,8 +29,8 @@ export interface Disk {
   readonly preferredBlock: number;
   /** By name: `base:allocation` and what else is told of the disk's ranges. */
   readonly contexts: ReadonlyMap<string, Extents>;
-  /** All of `size` bytes. */
-  read(offset: number, size: number): Promise<Uint8Array>;
+  /** All of `size` bytes, which may be put into `into`, a place of as many. */
+  read(offset: number, size: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array>;
   write(offset: number, data: Uint8Array): Promise<void>;
   /** Makes a range zeros; `mayPunch`: it may take no space afterwards. */
   zero(offset: number, length: number, mayPunch: boolean): Promise<void>;

@@ -4,7 +4,7 @@
  */
 
 import { type Disk, type Exports, Unavailable } from "gateways/nbd/disk.ts";
-import type { Incoming, Outgoing } from "gateways/nbd/stream.ts";
+import { Incoming, type Stream, writeAll } from "gateways/nbd/stream.ts";
 import {
   EXPORT_FLAG,
   FIXED_NEWSTYLE,
@@ -44,7 +44,16 @@ export interface Agreed {
 export interface HandshakeOptions {
   readonly exports: Exports;
   /** Encrypts the connection; undefined: there is no TLS. With it, nothing is served in the clear. */
-  readonly startTls?: (() => Promise<{ incoming: Incoming; outgoing: Outgoing }>) | undefined;
+  readonly startTls?: (() => Promise<Stream>) | undefined;
+  /** Hears which export the client is about to use. */
+  readonly using?: (name: string) => void;
+}
+
+/** What was agreed on, and the connection as it goes on, encrypted or not. */
+export interface Negotiated extends Agreed {
+  readonly stream: Stream;
+  /** What came of it. */
+  readonly incoming: Incoming;
 }
 
 /**
@@ -52,44 +61,47 @@ export interface HandshakeOptions {
  * the caller's to close. Throws Ended, and what the connection throws.
  */
 export async function negotiate(
-  incoming: Incoming,
-  outgoing: Outgoing,
+  stream: Stream,
   options: HandshakeOptions,
-): Promise<(Agreed & { incoming: Incoming; outgoing: Outgoing }) | undefined> {
+): Promise<Negotiated | undefined> {
+  const incoming = new Incoming(stream);
   const greeting = new Uint8Array(18), view = viewOf(greeting);
   view.setBigUint64(0, NBD_MAGIC);
   view.setBigUint64(8, OPTION_MAGIC);
   view.setUint16(16, FIXED_NEWSTYLE | NO_ZEROES);
-  await outgoing.send(greeting);
+  await writeAll(stream, greeting);
   const flags = viewOf(await incoming.take(4)).getUint32(0);
   if (flags & ~(FIXED_NEWSTYLE | NO_ZEROES)) return undefined;
-  const negotiation = new Negotiation(incoming, outgoing, options, (flags & NO_ZEROES) !== 0);
+  const noZeroes = (flags & NO_ZEROES) !== 0;
+  await using negotiation = new Negotiation(stream, incoming, options, noZeroes);
   return await negotiation.run();
 }
 
-class Negotiation {
+class Negotiation implements AsyncDisposable {
+  #stream: Stream;
   #incoming: Incoming;
-  #outgoing: Outgoing;
   readonly #options: HandshakeOptions;
   readonly #noZeroes: boolean;
   #secure: boolean;
   #structured = false;
   #chosen: { readonly name: string; readonly contexts: readonly string[] } | undefined;
+  /** Open for the next question about it: contexts are asked for before the export is used. */
+  #disk: { readonly name: string; readonly disk: Disk } | undefined;
 
   constructor(
+    stream: Stream,
     incoming: Incoming,
-    outgoing: Outgoing,
     options: HandshakeOptions,
     noZeroes: boolean,
   ) {
+    this.#stream = stream;
     this.#incoming = incoming;
-    this.#outgoing = outgoing;
     this.#options = options;
     this.#noZeroes = noZeroes;
     this.#secure = !options.startTls;
   }
 
-  async run(): Promise<(Agreed & { incoming: Incoming; outgoing: Outgoing }) | undefined> {
+  async run(): Promise<Negotiated | undefined> {
     for (let count = 0; count < OPTIONS_MAX; count++) {
       const head = viewOf(await this.#incoming.take(OPTION_BYTES));
       if (head.getBigUint64(0) !== OPTION_MAGIC) return undefined;
@@ -103,7 +115,7 @@ class Negotiation {
       const data = (await this.#incoming.take(length)).slice();
       const done = await this.#option(option, data);
       if (done === "end") return undefined;
-      if (done) return { ...done, incoming: this.#incoming, outgoing: this.#outgoing };
+      if (done) return { ...done, stream: this.#stream, incoming: this.#incoming };
     }
     return undefined;
   }
@@ -145,13 +157,13 @@ class Negotiation {
     // Somebody in between could have put it there, to be taken for what comes encrypted.
     if (this.#incoming.waiting) return "end";
     await this.#reply(OPTION.startTls, OPTION_REPLY.ack);
-    const { incoming, outgoing } = await startTls();
-    this.#incoming = incoming;
-    this.#outgoing = outgoing;
+    this.#stream = await startTls();
+    this.#incoming = new Incoming(this.#stream);
     this.#secure = true;
     // What was agreed on in the clear counts for nothing.
     this.#structured = false;
     this.#chosen = undefined;
+    await this[Symbol.asyncDispose]();
   }
 
   async #exportName(data: Uint8Array): Promise<Agreed | "end"> {
@@ -162,8 +174,8 @@ class Negotiation {
     const reply = new Uint8Array(10 + (this.#noZeroes ? 0 : OLD_ZEROES)), view = viewOf(reply);
     view.setBigUint64(0, BigInt(disk.size));
     view.setUint16(8, flagsOf(disk));
-    await this.#sendOrClose(disk, reply);
-    return { name: name!, disk, structured: this.#structured, contexts: this.#contexts(name!) };
+    await writeAll(this.#stream, reply);
+    return this.#agreed(name!, disk);
   }
 
   async #list(data: Uint8Array): Promise<void> {
@@ -200,13 +212,17 @@ class Negotiation {
     const replies = [exportInfo(disk), blockInfo(disk)];
     if (infos.has(INFO.name)) replies.push(textInfo(INFO.name, name));
     if (infos.has(INFO.description)) replies.push(textInfo(INFO.description, disk.description));
-    await this.#sendOrClose(
-      disk,
-      ...replies.map((info) => optionReply(option, OPTION_REPLY.info, info)),
-      optionReply(option, OPTION_REPLY.ack),
-    );
-    if (option === OPTION.info) return void await disk.close();
-    return { name, disk, structured: this.#structured, contexts: this.#contexts(name) };
+    for (const info of replies) await this.#reply(option, OPTION_REPLY.info, info);
+    await this.#reply(option, OPTION_REPLY.ack);
+    return option === OPTION.info ? undefined : this.#agreed(name, disk);
+  }
+
+  /** From now on the disk is the caller's. */
+  #agreed(name: string, disk: Disk): Agreed {
+    this.#disk = undefined;
+    // What was chosen for another export counts for nothing.
+    const contexts = this.#chosen?.name === name ? this.#chosen.contexts : [];
+    return { name, disk, structured: this.#structured, contexts };
   }
 
   async #metaContexts(option: number, data: Uint8Array): Promise<void> {
@@ -222,7 +238,6 @@ class Negotiation {
       return await this.#reply(option, OPTION_REPLY.unknown, `no export "${shown(name!)}"`);
     }
     const known = [...disk.contexts.keys()];
-    await disk.close();
     const found = queries.length || choosing
       ? known.filter((context) => queries.some((query) => asksFor(query, context, choosing)))
       : known;
@@ -236,27 +251,26 @@ class Negotiation {
     await this.#reply(option, OPTION_REPLY.ack);
   }
 
-  /** What was chosen for another export counts for nothing. */
-  #contexts(name: string): readonly string[] {
-    return this.#chosen?.name === name ? this.#chosen.contexts : [];
-  }
-
+  /** Stays open until another is asked for, or nobody uses it in the end. */
   async #open(name: string): Promise<Disk | Unavailable | undefined> {
+    if (this.#disk?.name === name) return this.#disk.disk;
+    await this[Symbol.asyncDispose]();
+    const { exports, using } = this.#options;
+    using?.(name);
     try {
-      return await this.#options.exports.open(name);
+      const disk = await exports.open(name);
+      this.#disk = disk && { name, disk };
+      return disk;
     } catch (error) {
       if (error instanceof Unavailable) return error;
       throw error;
     }
   }
 
-  async #sendOrClose(disk: Disk, ...parts: Uint8Array[]): Promise<void> {
-    try {
-      await this.#outgoing.send(...parts);
-    } catch (error) {
-      await disk.close();
-      throw error;
-    }
+  async [Symbol.asyncDispose](): Promise<void> {
+    const open = this.#disk;
+    this.#disk = undefined;
+    await open?.disk.close();
   }
 
   #invalid(option: number): Promise<void> {
@@ -265,7 +279,7 @@ class Negotiation {
 
   #reply(option: number, type: number, payload: Uint8Array | string = ""): Promise<void> {
     const bytes = typeof payload === "string" ? encode(payload) : payload;
-    return this.#outgoing.send(optionReply(option, type, bytes));
+    return writeAll(this.#stream, optionReply(option, type, bytes));
   }
 }
 

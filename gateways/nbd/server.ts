@@ -4,7 +4,7 @@ import type { Env } from "core/env.ts";
 import { listenPrivately } from "core/sys/private_socket.ts";
 import type { Exports } from "gateways/nbd/disk.ts";
 import { negotiate } from "gateways/nbd/handshake.ts";
-import { Ended, Incoming, Outgoing, type Stream } from "gateways/nbd/stream.ts";
+import { close, Ended, type Stream } from "gateways/nbd/stream.ts";
 import { TlsFailure, type TlsServer } from "gateways/nbd/tls.ts";
 import { serveRequests } from "gateways/nbd/transmission.ts";
 
@@ -35,7 +35,7 @@ export class NbdServer {
   readonly #listener: Deno.Listener;
   readonly #accepting: Promise<void>;
   #clients = new Map<Stream, Promise<void>>();
-  /** Which export they use, from when they agreed on one. */
+  /** Which export they use, from when they first asked about it. */
   #using = new Map<Stream, string>();
 
   private constructor(listener: Deno.Listener, options: NbdOptions) {
@@ -101,20 +101,15 @@ export class NbdServer {
   async #serve(stream: Stream): Promise<void> {
     const { exports, env, tls, handshakeMs = HANDSHAKE_MS } = this.#options;
     const late = env.clock.after(handshakeMs, () => close(stream));
-    const startTls = tls && (async () => {
-      const encrypted = await tls().accept(stream);
-      return { incoming: new Incoming(encrypted), outgoing: new Outgoing(encrypted) };
-    });
+    const startTls = tls && (() => tls().accept(stream));
     try {
-      const [incoming, outgoing] = [new Incoming(stream), new Outgoing(stream)];
-      const agreed = await negotiate(incoming, outgoing, { exports, startTls });
+      const using = (name: string) => void this.#using.set(stream, name);
+      const agreed = await negotiate(stream, { exports, startTls, using });
       late.cancel();
       if (!agreed) return;
-      this.#using.set(stream, agreed.name);
       try {
-        await serveRequests(agreed.incoming, agreed.outgoing, agreed, env);
+        await serveRequests(agreed, env);
       } finally {
-        this.#using.delete(stream);
         await agreed.disk.close();
       }
     } catch (error) {
@@ -122,6 +117,7 @@ export class NbdServer {
       else if (!isLoss(error)) env.log.error("a client's connection ended", { why: String(error) });
     } finally {
       late.cancel();
+      this.#using.delete(stream);
       close(stream);
     }
   }
@@ -133,14 +129,6 @@ function listen(address: NbdAddress): Deno.Listener {
 }
 
 const ACCEPT_AGAIN_MS = 100;
-
-function close(stream: Stream): void {
-  try {
-    stream.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error;
-  }
-}
 
 /** The client went away, in whatever way. */
 function isLoss(error: unknown): boolean {

@@ -134,6 +134,36 @@ Deno.test("gateways/nbd: contexts chosen for one export are not those of another
   equal((await client.chunk()).type, CHUNK.error);
 });
 
+Deno.test("gateways/nbd: a disk that is asked about and then used is opened once", async () => {
+  await using place = new Place();
+  {
+    using client = await place.client();
+    await client.option(OPTION.structuredReply);
+    await client.option(OPTION.info, bytes(u32(4), text("disk"), u16(0)));
+    await client.option(OPTION.listMetaContext, query("disk"));
+    await client.option(OPTION.setMetaContext, query("disk", "base:allocation"));
+    await client.go("disk");
+    await client.request(COMMAND.blockStatus, { length: 4096 });
+    equal((await client.chunk()).type, CHUNK.blockStatus);
+    equal(place.disk.opened, 1);
+  }
+  using other = await place.client();
+  await other.option(OPTION.info, bytes(u32(4), text("disk"), u16(0)));
+  await other.go("locked");
+  deepEqual([place.disk.opened, place.disk.open, place.locked.open], [2, 0, 1]);
+});
+
+Deno.test("gateways/nbd: a client that asked about an export which goes meanwhile is closed", async () => {
+  await using place = new Place();
+  using asking = await place.client();
+  using other = await place.client();
+  await asking.option(OPTION.info, bytes(u32(4), text("disk"), u16(0)));
+  await other.option(OPTION.info, bytes(u32(6), text("locked"), u16(0)));
+  place.server.closeClientsOf((name) => name === "disk");
+  await asking.closed();
+  equal((await other.go("locked")).at(-1)![0], OPTION_REPLY.ack);
+});
+
 Deno.test("gateways/nbd: what cannot be is refused with its error, and the client goes on", async () => {
   await using place = new Place();
   using client = await place.client();

@@ -15,8 +15,6 @@ export class Ended extends Error {
 }
 
 const BUFFER_BYTES = 65_536;
-/** Replies smaller than this leave together. */
-const SMALL_BYTES = 32_768, TOGETHER_BYTES = 262_144;
 
 /** Bytes that come, in the pieces that are wanted. */
 export class Incoming {
@@ -34,12 +32,24 @@ export class Incoming {
     return this.#end > this.#start;
   }
 
-  /** The next `size` bytes, 64 KiB at most; they stay until the next call. Throws Ended. */
+  /** The next `size` bytes, 64 KiB at most, if they are here; they stay until the next call. */
+  takeNow(size: number): Uint8Array | undefined {
+    if (this.#end - this.#start < size) return undefined;
+    return this.#buffer.subarray(this.#start, this.#start += size);
+  }
+
+  /** The same when they came. Throws Ended. */
   async take(size: number): Promise<Uint8Array> {
-    if (this.#end - this.#start < size) await this.#more(size);
-    const taken = this.#buffer.subarray(this.#start, this.#start + size);
-    this.#start += size;
-    return taken;
+    if (this.#end - this.#start < size) {
+      this.#buffer.copyWithin(0, this.#start, this.#end);
+      this.#end -= this.#start;
+      this.#start = 0;
+      // A request is one read and one promise: no function in between.
+      while (this.#end < size) {
+        this.#end += came(await this.#stream.read(this.#buffer.subarray(this.#end)));
+      }
+    }
+    return this.takeNow(size)!;
   }
 
   /** Fills `into`. Throws Ended. */
@@ -48,7 +58,7 @@ export class Incoming {
     into.set(this.#buffer.subarray(this.#start, this.#start + here));
     this.#start += here;
     for (let done = here; done < into.length;) {
-      done += await this.#read(into.subarray(done));
+      done += came(await this.#stream.read(into.subarray(done)));
     }
   }
 
@@ -60,76 +70,23 @@ export class Incoming {
       left -= some;
     }
   }
-
-  async #more(size: number): Promise<void> {
-    this.#buffer.copyWithin(0, this.#start, this.#end);
-    this.#end -= this.#start;
-    this.#start = 0;
-    while (this.#end < size) this.#end += await this.#read(this.#buffer.subarray(this.#end));
-  }
-
-  async #read(into: Uint8Array): Promise<number> {
-    const count = await this.#stream.read(into);
-    if (!count) throw new Ended("the client went away");
-    return count;
-  }
 }
 
-/** Bytes that go, in order; small ones of one turn together. */
-export class Outgoing {
-  readonly #stream: Stream;
-  #queue: Uint8Array[] = [];
-  #running: Promise<void> | undefined;
-  #failed: unknown;
-
-  constructor(stream: Stream) {
-    this.#stream = stream;
-  }
-
-  /** Parts of one message, which are borrowed until this resolves. Throws what the connection throws. */
-  send(...parts: Uint8Array[]): Promise<void> {
-    if (this.#failed) return Promise.reject(this.#failed);
-    this.#queue.push(...parts);
-    return this.#running ??= this.#run();
-  }
-
-  async #run(): Promise<void> {
-    // Replies of this turn join.
-    await undefined;
-    try {
-      while (this.#queue.length) await this.#write(this.#next());
-    } catch (error) {
-      this.#failed = error;
-      this.#queue = [];
-      throw error;
-    } finally {
-      this.#running = undefined;
-    }
-  }
-
-  #next(): Uint8Array {
-    const queue = this.#queue;
-    let count = 0, bytes = 0;
-    while (
-      count < queue.length && queue[count]!.length < SMALL_BYTES &&
-      bytes + queue[count]!.length <= TOGETHER_BYTES
-    ) bytes += queue[count++]!.length;
-    if (count < 2) return queue.shift()!;
-    const together = new Uint8Array(bytes);
-    let at = 0;
-    for (const part of queue.splice(0, count)) {
-      together.set(part, at);
-      at += part.length;
-    }
-    return together;
-  }
-
-  #write(data: Uint8Array): Promise<void> {
-    return writeAll(this.#stream, data);
-  }
+function came(count: number | null): number {
+  if (!count) throw new Ended("the client went away");
+  return count;
 }
 
 /** Writes all of `data`. Throws what the connection throws. */
 export async function writeAll(stream: Stream, data: Uint8Array): Promise<void> {
   for (let done = 0; done < data.length;) done += await stream.write(data.subarray(done));
+}
+
+/** Ends a connection, which may have ended. */
+export function close(stream: Stream): void {
+  try {
+    stream.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
 }

@@ -6,7 +6,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { Duplex } from "node:stream";
 import { createServer, type TlsOptions, type TLSSocket } from "node:tls";
-import { Ended, type Stream, writeAll } from "gateways/nbd/stream.ts";
+import { close, Ended, type Stream, writeAll } from "gateways/nbd/stream.ts";
 
 /** Whom a server shows itself as, and whom it lets in; all PEM texts. */
 export interface TlsIdentity {
@@ -97,11 +97,7 @@ class PlainStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    try {
-      this.#stream.close();
-    } catch (failure) {
-      if (!(failure instanceof Deno.errors.BadResource)) throw failure;
-    }
+    close(this.#stream);
     done(error);
   }
 }

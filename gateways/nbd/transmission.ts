@@ -16,21 +16,26 @@ import {
   FopError,
 } from "core/errno.ts";
 import type { Disk, Extent } from "gateways/nbd/disk.ts";
-import { type Agreed, BLOCK_BYTES_MAX } from "gateways/nbd/handshake.ts";
-import type { Incoming, Outgoing } from "gateways/nbd/stream.ts";
+import { BLOCK_BYTES_MAX, type Negotiated } from "gateways/nbd/handshake.ts";
+import { Replies } from "gateways/nbd/replies.ts";
+import { close, type Incoming, type Stream } from "gateways/nbd/stream.ts";
 import {
   CHUNK,
-  chunk,
+  CHUNK_BYTES,
+  type ChunkHead,
   COMMAND,
   COMMAND_FLAG,
   NBD_ERROR,
+  putChunk,
+  putSimpleReply,
   readRequest,
   type Request,
   REQUEST_BYTES,
-  simpleReply,
+  SIMPLE_REPLY_BYTES,
 } from "gateways/nbd/wire.ts";
+import { type Block, takeBlock } from "rpc/buffers.ts";
 
-/** Requests of one client that run side by side, and bytes of their data. */
+/** Requests of one client that run side by side, and bytes of their data, of replies not sent as well. */
 const REQUESTS_MAX = 256, BYTES_MAX = 64 << 20;
 /** Extents of one answer. */
 const EXTENTS_MAX = 4096;
@@ -59,91 +64,112 @@ class Refused {
   constructor(readonly error: number, readonly why: string) {}
 }
 
-/** What to answer; nothing: it is done. */
-type Outcome = Uint8Array | readonly { id: number; extents: readonly Extent[] }[] | void;
+/** What contexts say of a range. */
+type Told = readonly { readonly id: number; readonly extents: readonly Extent[] }[];
 
 /** Serves a client until it leaves or breaks the protocol. Throws Ended, and what the connection throws. */
-export async function serveRequests(
-  incoming: Incoming,
-  outgoing: Outgoing,
-  agreed: Agreed,
-  env: Env,
-): Promise<void> {
-  await new Transmission(incoming, outgoing, agreed, env).run();
+export async function serveRequests(agreed: Negotiated, env: Env): Promise<void> {
+  await new Transmission(agreed, env).run();
 }
 
 class Transmission {
+  readonly #stream: Stream;
   readonly #incoming: Incoming;
-  readonly #outgoing: Outgoing;
-  readonly #agreed: Agreed;
+  readonly #structured: boolean;
+  readonly #contexts: readonly string[];
   readonly #disk: Disk;
   readonly #env: Env;
-  #running = new Set<Promise<void>>();
+  readonly #replies: Replies;
+  /** Of requests that run. */
   #bytes = 0;
+  /** Hears that a request is over, or that replies left. */
+  #moved: (() => void) | undefined;
   #broken: { readonly error: unknown } | undefined;
 
-  constructor(incoming: Incoming, outgoing: Outgoing, agreed: Agreed, env: Env) {
+  constructor({ stream, incoming, disk, structured, contexts }: Negotiated, env: Env) {
+    this.#stream = stream;
     this.#incoming = incoming;
-    this.#outgoing = outgoing;
-    this.#agreed = agreed;
-    this.#disk = agreed.disk;
+    this.#structured = structured;
+    this.#contexts = contexts;
+    this.#disk = disk;
     this.#env = env;
+    this.#replies = new Replies(stream, () => this.#moved?.());
   }
 
   async run(): Promise<void> {
     try {
-      while (!this.#broken) {
-        const request = readRequest(await this.#incoming.take(REQUEST_BYTES));
-        if (!request || request.command === COMMAND.disconnect) return;
-        const { command, length } = request;
-        let data: Uint8Array | undefined;
-        if (command === COMMAND.write) {
-          // What is too long to be held cannot be passed over either: the client is not one.
-          if (length > BLOCK_BYTES_MAX) return;
-          await this.#room(length);
-          await this.#incoming.fill(data = new Uint8Array(length));
-        } else await this.#room(command === COMMAND.read ? Math.min(length, BLOCK_BYTES_MAX) : 0);
-        this.#start(request, data);
-      }
-      throw this.#broken.error;
-    } finally {
-      await Promise.all(this.#running);
-    }
-  }
-
-  /** Waits until there is room for one more. */
-  async #room(bytes: number): Promise<void> {
-    while (
-      this.#running.size >= REQUESTS_MAX ||
-      (this.#running.size > 0 && this.#bytes + bytes > BYTES_MAX)
-    ) await Promise.race(this.#running);
-  }
-
-  #start(request: Request, data: Uint8Array | undefined): void {
-    const bytes = request.command === COMMAND.read || data ? request.length : 0;
-    this.#bytes += bytes;
-    const running = this.#answer(request, data).catch((error) => {
-      this.#broken ??= { error };
-    }).finally(() => {
-      this.#bytes -= bytes;
-      this.#running.delete(running);
-    });
-    this.#running.add(running);
-  }
-
-  async #answer(request: Request, data: Uint8Array | undefined): Promise<void> {
-    let outcome: Outcome | Refused;
-    try {
-      outcome = this.#refused(request) ?? await this.#do(request, data);
+      await this.#takeAll();
     } catch (error) {
-      if (!(error instanceof FopError)) throw error;
-      outcome = new Refused(nbdError(error), error.message);
-      if (outcome.error === NBD_ERROR.io) {
-        const { command, offset, length } = request;
-        this.#env.log.warn("a request failed", { command, offset, length, why: error.message });
-      }
+      throw (this.#broken ?? this.#replies.failed ?? { error }).error;
+    } finally {
+      while (this.#replies.awaited || this.#replies.bytes) await this.#movement();
     }
-    await this.#outgoing.send(...this.#reply(request, outcome));
+  }
+
+  async #takeAll(): Promise<void> {
+    const incoming = this.#incoming;
+    for (;;) {
+      const request = readRequest(
+        incoming.takeNow(REQUEST_BYTES) ?? await incoming.take(REQUEST_BYTES),
+      );
+      if (!request || request.command === COMMAND.disconnect) return;
+      const { command, length } = request;
+      // What is too long to be held cannot be passed over either: the client is not one.
+      if (command === COMMAND.write && length > BLOCK_BYTES_MAX) return;
+      const bytes = command === COMMAND.write || command === COMMAND.read
+        ? Math.min(length, BLOCK_BYTES_MAX)
+        : 0;
+      while (!this.#hasRoomFor(bytes)) await this.#movement();
+      let data: Block | undefined;
+      if (command === COMMAND.write) {
+        data = takeBlock(length);
+        try {
+          await incoming.fill(data.bytes.subarray(0, length));
+        } catch (error) {
+          data.release();
+          throw error;
+        }
+      }
+      this.#bytes += bytes;
+      this.#replies.awaited++;
+      void this.#answer(request, data).then(() => {
+        this.#bytes -= bytes;
+        this.#moved?.();
+      });
+    }
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    const { awaited } = this.#replies, held = this.#bytes + this.#replies.bytes;
+    return awaited < REQUESTS_MAX && (held === 0 || held + bytes <= BYTES_MAX);
+  }
+
+  /** Until a request is over, or replies left. */
+  async #movement(): Promise<void> {
+    await new Promise<void>((resolve) => this.#moved = resolve);
+    this.#moved = undefined;
+  }
+
+  /** Never fails: what nobody expects ends the connection. */
+  async #answer(request: Request, data: Block | undefined): Promise<void> {
+    const replies = this.#replies;
+    try {
+      const refused = this.#refused(request);
+      if (refused) this.#refuse(request, refused);
+      else if (request.command === COMMAND.read && request.length) await this.#read(request);
+      else this.#reply(request, await this.#do(request, data));
+    } catch (error) {
+      // Who gave up waiting for a write may send it yet: nobody else gets its memory.
+      data = undefined;
+      if (error instanceof FopError) this.#refuse(request, this.#why(request, error));
+      else {
+        this.#broken ??= { error };
+        close(this.#stream);
+      }
+    } finally {
+      data?.release();
+      replies.awaited--;
+    }
   }
 
   #refused({ command, flags, offset, length }: Request): Refused | undefined {
@@ -160,22 +186,38 @@ class Transmission {
     if (command === COMMAND.read && length > BLOCK_BYTES_MAX) {
       return new Refused(NBD_ERROR.invalid, "longer than the largest block");
     }
-    if (command === COMMAND.blockStatus && (length === 0 || !this.#agreed.contexts.length)) {
+    if (command === COMMAND.blockStatus && (length === 0 || !this.#contexts.length)) {
       return new Refused(NBD_ERROR.invalid, "no context was agreed on, or nothing is asked for");
     }
     return undefined;
   }
 
-  async #do(
-    { command, flags, offset, length }: Request,
-    data: Uint8Array | undefined,
-  ): Promise<Outcome> {
+  /** Data is read to where it is sent from. */
+  async #read({ cookie, offset, length }: Request): Promise<void> {
+    const replies = this.#replies, structured = this.#structured;
+    const front = structured ? CHUNK_BYTES + 8 : SIMPLE_REPLY_BYTES;
+    const place = replies.reserve(front + length), { bytes, view } = place.block;
+    const begin = place.at + front, into = bytes.subarray(begin, begin + length);
+    try {
+      const data = await this.#disk.read(Number(offset), length, into);
+      if (data.buffer !== into.buffer || data.byteOffset !== into.byteOffset) into.set(data);
+    } catch (error) {
+      replies.abandon(place);
+      throw error;
+    }
+    if (structured) {
+      const type = CHUNK.offsetData;
+      putChunk(view, place.at, { cookie, type, last: true, length: 8 + length });
+      view.setBigUint64(place.at + CHUNK_BYTES, offset);
+    } else putSimpleReply(view, place.at, cookie, 0);
+    replies.fill(place);
+  }
+
+  async #do({ command, flags, offset, length }: Request, data: Block | undefined) {
     const disk = this.#disk, at = Number(offset);
     switch (command) {
-      case COMMAND.read:
-        return length ? await disk.read(at, length) : new Uint8Array(0);
       case COMMAND.write:
-        if (length) await disk.write(at, data!);
+        if (length) await disk.write(at, data!.bytes.subarray(0, length));
         break;
       case COMMAND.trim:
         if (length) await disk.trim(at, length);
@@ -184,13 +226,16 @@ class Transmission {
         if (length) await disk.zero(at, length, !(flags & COMMAND_FLAG.noHole));
         break;
       case COMMAND.flush:
-        return await disk.flush();
+        await disk.flush();
+        break;
       case COMMAND.cache:
-        return await this.#cache(at, length);
+        await this.#cache(at, length);
+        break;
       case COMMAND.blockStatus:
         return await this.#extents(at, length, (flags & COMMAND_FLAG.requestOne) !== 0);
     }
     if (flags & COMMAND_FLAG.fua) await disk.flush();
+    return undefined;
   }
 
   /** What was read is in the caches below. */
@@ -200,67 +245,69 @@ class Transmission {
     }
   }
 
-  async #extents(offset: number, length: number, one: boolean): Promise<Outcome> {
-    const { contexts } = this.#agreed;
-    return await Promise.all(contexts.map(async (name, id) => {
+  async #extents(offset: number, length: number, one: boolean): Promise<Told> {
+    return await Promise.all(this.#contexts.map(async (name, id) => {
       const all = await this.#disk.contexts.get(name)!(offset, length);
       return { id, extents: all.slice(0, one ? 1 : EXTENTS_MAX) };
     }));
   }
 
-  #reply(request: Request, outcome: Outcome | Refused): Uint8Array[] {
-    const { command, cookie } = request;
-    const { structured } = this.#agreed;
-    if (outcome instanceof Refused) {
-      // Only structured replies say why.
-      return structured ? [errorChunk(cookie, outcome)] : [simpleReply(cookie, outcome.error)];
-    }
-    if (outcome instanceof Uint8Array && command === COMMAND.read) {
-      return this.#data(request, outcome);
-    }
-    if (!outcome || outcome instanceof Uint8Array) return [simpleReply(cookie, 0)];
-    return outcome.map((told, index) => statusChunk(cookie, told, index === outcome.length - 1));
+  /** It is done; without data, unless it is what contexts say. */
+  #reply({ command, cookie }: Request, told: Told | undefined): void {
+    if (told) {
+      for (const [at, each] of told.entries()) this.#status(cookie, each, at === told.length - 1);
+    } else if (command === COMMAND.read && this.#structured) {
+      this.#chunk({ cookie, type: CHUNK.none, last: true, length: 0 }, () => {});
+    } else this.#simple(cookie, 0);
   }
 
-  #data({ cookie, offset }: Request, data: Uint8Array): Uint8Array[] {
-    const { structured } = this.#agreed;
-    if (!structured) return [simpleReply(cookie, 0), data];
-    if (!data.length) {
-      return [chunk({ cookie, type: CHUNK.none, last: true, length: 0 }, 0).bytes];
+  #why({ command, offset, length }: Request, error: FopError): Refused {
+    const refused = new Refused(nbdError(error), error.message);
+    if (refused.error === NBD_ERROR.io) {
+      const why = error.message;
+      this.#env.log.warn("a request failed", { command, offset, length, why });
     }
-    const head = { cookie, type: CHUNK.offsetData, last: true, length: 8 + data.length };
-    const { bytes, payload } = chunk(head, 8);
-    payload.setBigUint64(0, offset);
-    return [bytes, data];
+    return refused;
   }
-}
 
-function errorChunk(cookie: bigint, { error, why }: Refused): Uint8Array {
-  const text = new TextEncoder().encode(why).subarray(0, WHY_MAX);
-  const head = { cookie, type: CHUNK.error, last: true, length: 6 + text.length };
-  const { bytes, payload } = chunk(head, 6 + text.length);
-  payload.setUint32(0, error);
-  payload.setUint16(4, text.length);
-  bytes.set(text, bytes.length - text.length);
-  return bytes;
+  /** Only structured replies say why. */
+  #refuse({ cookie }: Request, { error, why }: Refused): void {
+    if (!this.#structured) return this.#simple(cookie, error);
+    const text = new TextEncoder().encode(why).subarray(0, WHY_MAX);
+    const length = 6 + text.length;
+    this.#chunk({ cookie, type: CHUNK.error, last: true, length }, (payload, at) => {
+      payload.setUint32(at, error);
+      payload.setUint16(at + 4, text.length);
+      for (const [index, byte] of text.entries()) payload.setUint8(at + 6 + index, byte);
+    });
+  }
+
+  #status(cookie: bigint, { id, extents }: Told[number], last: boolean): void {
+    const length = 4 + 8 * extents.length;
+    this.#chunk({ cookie, type: CHUNK.blockStatus, last, length }, (payload, at) => {
+      payload.setUint32(at, id);
+      for (const [index, extent] of extents.entries()) {
+        payload.setUint32(at + 4 + 8 * index, extent.length);
+        payload.setUint32(at + 8 + 8 * index, extent.flags);
+      }
+    });
+  }
+
+  #simple(cookie: bigint, error: number): void {
+    const place = this.#replies.reserve(SIMPLE_REPLY_BYTES);
+    putSimpleReply(place.block.view, place.at, cookie, error);
+    this.#replies.fill(place);
+  }
+
+  #chunk(head: ChunkHead, put: (to: DataView, at: number) => void): void {
+    const place = this.#replies.reserve(CHUNK_BYTES + head.length), { view } = place.block;
+    putChunk(view, place.at, head);
+    put(view, place.at + CHUNK_BYTES);
+    this.#replies.fill(place);
+  }
 }
 
 const WHY_MAX = 1024;
-
-function statusChunk(
-  cookie: bigint,
-  { id, extents }: { readonly id: number; readonly extents: readonly Extent[] },
-  last: boolean,
-): Uint8Array {
-  const length = 4 + 8 * extents.length;
-  const { bytes, payload } = chunk({ cookie, type: CHUNK.blockStatus, last, length }, length);
-  payload.setUint32(0, id);
-  for (const [index, extent] of extents.entries()) {
-    payload.setUint32(4 + 8 * index, extent.length);
-    payload.setUint32(8 + 8 * index, extent.flags);
-  }
-  return bytes;
-}
 
 const ERRORS: readonly (readonly [readonly FopError[], number])[] = [
   [[EPERM, EACCES, EROFS], NBD_ERROR.permission],

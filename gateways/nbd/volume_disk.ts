@@ -69,8 +69,8 @@ export class VolumeDisk implements Disk {
     return new VolumeDisk(file, size, snapshots, options);
   }
 
-  async read(offset: number, size: number): Promise<Uint8Array> {
-    const data = await this.#file.read(offset, size);
+  async read(offset: number, size: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
+    const data = await this.#file.read(offset, size, into);
     if (data.length === size) return data;
     // Cut since it was opened: what is not there reads as zeros, as long as the export says it is there.
     const all = new Uint8Array(size);

@@ -118,32 +118,33 @@ export function readRequest(bytes: Uint8Array): Request | undefined {
   };
 }
 
-/** A simple reply's header; `error` 0 is success. */
-export function simpleReply(cookie: bigint, error: number): Uint8Array {
-  const bytes = new Uint8Array(SIMPLE_REPLY_BYTES), view = viewOf(bytes);
-  view.setUint32(0, SIMPLE_REPLY_MAGIC);
-  view.setUint32(4, error);
-  view.setBigUint64(8, cookie);
-  return bytes;
+/** Puts a simple reply's header at `at`; `error` 0 is success. */
+export function putSimpleReply(to: DataView, at: number, cookie: bigint, error: number): void {
+  to.setUint32(at, SIMPLE_REPLY_MAGIC);
+  to.setUint32(at + 4, error);
+  to.setBigUint64(at + 8, cookie);
 }
 
-/** A chunk's header with room for `own` bytes of its payload, of `length` in all. */
-export function chunk(
-  { cookie, type, last, length }: {
-    readonly cookie: bigint;
-    readonly type: number;
-    readonly last: boolean;
-    readonly length: number;
-  },
-  own: number,
-): { readonly bytes: Uint8Array; readonly payload: DataView } {
-  const bytes = new Uint8Array(CHUNK_BYTES + own), view = viewOf(bytes);
-  view.setUint32(0, CHUNK_MAGIC);
-  view.setUint16(4, last ? CHUNK_DONE : 0);
-  view.setUint16(6, type);
-  view.setBigUint64(8, cookie);
-  view.setUint32(16, length);
-  return { bytes, payload: new DataView(bytes.buffer, CHUNK_BYTES) };
+/** What a chunk's header says. */
+export interface ChunkHead {
+  readonly cookie: bigint;
+  readonly type: number;
+  readonly last: boolean;
+  /** Bytes of its payload. */
+  readonly length: number;
+}
+
+/** Puts a chunk's header at `at`; its payload follows. */
+export function putChunk(
+  to: DataView,
+  at: number,
+  { cookie, type, last, length }: ChunkHead,
+): void {
+  to.setUint32(at, CHUNK_MAGIC);
+  to.setUint16(at + 4, last ? CHUNK_DONE : 0);
+  to.setUint16(at + 6, type);
+  to.setBigUint64(at + 8, cookie);
+  to.setUint32(at + 16, length);
 }
 
 /** A reply to an option. */

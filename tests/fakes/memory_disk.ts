@@ -17,6 +17,8 @@ export class MemoryDisk implements Disk {
   /** Bytes as the last flush found them. */
   flushed: Uint8Array;
   open = 0;
+  /** How often it was opened. */
+  opened = 0;
   /** What the next change fails with. */
   failure: FopError | undefined;
   /** What reads wait for. */
@@ -86,7 +88,10 @@ export class MemoryExports implements Exports {
 
   open(name: string): Promise<Disk | undefined> {
     const disk = this.disks.get(name);
-    if (disk) disk.open++;
+    if (disk) {
+      disk.open++;
+      disk.opened++;
+    }
     return Promise.resolve(disk);
   }
 }
