@@ -46,6 +46,12 @@ export class SimHealer {
     await this.#client.stop();
   }
 
+  /** Heals what is listed once, and ends. */
+  async healOnce(): Promise<void> {
+    await this.#crawl(new AbortController().signal);
+    await this.#client.stop();
+  }
+
   /** Heals until nothing is left; `every`: compares all files, too. Throws if that does not end. */
   async healAll({ every = false } = {}): Promise<void> {
     // A client that died may have marked a file and not its directory: only a full heal finds the name.

@@ -98,6 +98,11 @@ function replica(name: string, bricks: number, options: Record<string, string>):
 
 /** Three copies, quorum as by default. */
 export const REPLICA_3: System = replica("replica-3", 3, { "quorum-type": "auto" });
+/** The same where changed names of directories are noted, as new volumes have it. */
+export const REPLICA_3_GRANULAR: System = replica("replica-3-granular", 3, {
+  "quorum-type": "auto",
+  "granular-entry-heal": "on",
+});
 /** Two copies; the first decides. */
 export const REPLICA_2: System = replica("replica-2", 2, { "quorum-type": "auto" });
 /** Two copies and an arbiter. */

@@ -1,8 +1,9 @@
 /**
  * Heals the names of a directory. Copies that nobody blames know which names there are: the others get
  * what they have and lose what they have not. A name that only some of them have is from a change that
- * did not end, and goes to all. If every copy is blamed, nothing is lost: all get all names. Names are
- * locked one by one, clients work on the others meanwhile.
+ * did not end, and goes to all. If every copy is blamed, what most copies have under a name is right
+ * where no change counts that most do not have, and it takes all copies to tell; else nothing is lost:
+ * all get all names. Names are locked one by one, clients work on the others meanwhile.
  */
 
 import { FopError } from "core/errno.ts";
@@ -76,7 +77,32 @@ function directoryHeal(
     const now = await inspect(set, parent, here);
     return sources.every((index) => !blamedSince(told, now.told, index, "entry"));
   };
-  return { set, parent, sources, unfinished, here, isStillRight, found, last, choice };
+  const { accused } = direction;
+  const votes = set.majority && !direction.sources.length && accused.length === here.length;
+  return {
+    set,
+    parent,
+    sources,
+    unfinished,
+    votes,
+    noted: notesOf(set, parent),
+    here,
+    isStillRight,
+    found,
+    last,
+    choice,
+  };
+}
+
+// Each copy's notes are asked once.
+function notesOf(set: HealSet, inode: Inode): DirectoryHeal["noted"] {
+  const asked = new Map<number, Promise<ReadonlySet<string>>>();
+  return async (index, name) => {
+    const notes = asked.get(index) ??
+      differingNames(set, index, inode).then((names) => new Set(names));
+    asked.set(index, notes);
+    return (await notes).has(name);
+  };
 }
 
 // Whose names count. Where a change did not end, it may be there or not: those without one decide.
@@ -148,7 +174,8 @@ function left(error: unknown): NameOutcome {
   throw error;
 }
 
-// Names that some copy has; with a list of those that differ on a copy that is right, these alone.
+// Names that some copy has; where all copies that are right listed those that differ, what any copy
+// listed: of a change that failed a copy may know that is not right otherwise.
 async function namesOf(
   set: HealSet,
   inode: Inode,
@@ -156,10 +183,10 @@ async function namesOf(
   sources: readonly number[],
 ): Promise<string[]> {
   const found = new Set<string>();
-  const listed = await Promise.all(sources.map((index) => differingNames(set, index, inode)));
-  const granular = listed.length > 0 && listed.every((names) => names !== undefined);
+  const listed = await Promise.all(here.map((index) => differingNames(set, index, inode)));
+  const granular = sources.length > 0 && sources.every((index) => listed[here.indexOf(index)]);
   if (granular) {
-    for (const names of listed) for (const name of names!) found.add(name);
+    for (const names of listed) for (const name of names ?? []) found.add(name);
     return [...found];
   }
   for (const index of here) {

@@ -28,6 +28,10 @@ export interface DirectoryHeal {
   readonly sources: readonly number[];
   /** A change of the sources did not end: that they differ is no split-brain. */
   readonly unfinished: boolean;
+  /** Every copy missed something, none a change that counts and most others missed: see `votedFor`. */
+  readonly votes: boolean;
+  /** True if copy `index` noted that it changed `name` while another copy did not. */
+  noted(index: number, name: string): Promise<boolean>;
   readonly here: readonly number[];
   /** False if a source missed a change since the heal began. */
   isStillRight(): Promise<boolean>;
@@ -54,36 +58,63 @@ export async function healName(heal: DirectoryHeal, name: string): Promise<NameO
     if (answer.ok) has.set(index, answer.value.stat);
     else if (!ENOENT.matches(answer.error)) return "left";
   }
-  const right = rightOf(heal, name, has);
+  const differ = here.some((index) => !isSame(has.get(index), has.get(here[0]!)));
+  if (!differ) return "alike";
+  // What two of three have, the third may know to be old.
+  if (heal.votes && here.length < set.count) return "left";
+  const right = await votedFor(heal, name, has) ?? rightOf(heal, name, has);
   if (right === "split-brain") return right;
-  const stat = right === undefined ? undefined : has.get(right)!;
+  const stat = right === "nothing" ? undefined : has.get(right)!;
   const wrong = here.filter((index) => has.has(index) && !isSame(has.get(index)!, stat));
   const without = here.filter((index) => !has.has(index) || wrong.includes(index));
   if (!(stat ? without : wrong).length) return "alike";
   if (!await heal.isStillRight()) return "left";
-  if (right === undefined || !stat) return await removeFrom(heal, name, has);
+  if (right === "nothing" || !stat) return await removeFrom(heal, name, has);
   const conflicts = new Map(wrong.map((index) => [index, has.get(index)!]));
   const removed = await removeFrom(heal, name, conflicts);
   if (removed === "left" || removed === "later") return removed;
   return await make(heal, name, right, stat, without);
 }
 
-// The copy whose file belongs under the name; undefined: no file does.
+/** The copy whose file belongs under the name, or that no file does. */
+type Right = number | "nothing";
+
+/**
+ * What most copies have, where all are blamed: no change counts that most copies do not have, so the
+ * last one of a name is on most of them. That a name is gone must be noted by one of those that
+ * lack it: a new copy in the place of a broken one lacks everything.
+ */
+async function votedFor(
+  { votes, choice, set, here, noted }: DirectoryHeal,
+  name: string,
+  has: ReadonlyMap<number, Iatt>,
+): Promise<Right | undefined> {
+  if (!votes || choice !== undefined) return undefined;
+  for (const index of here) {
+    const alike = here.filter((other) => isSame(has.get(index), has.get(other)));
+    if (alike.length * 2 <= set.count) continue;
+    if (has.has(index)) return index;
+    for (const other of alike) if (await noted(other, name)) return "nothing";
+  }
+  return undefined;
+}
+
 function rightOf(
   heal: DirectoryHeal,
   name: string,
   has: ReadonlyMap<number, Iatt>,
-): number | "split-brain" | undefined {
+): Right | "split-brain" {
   const there = heal.sources.filter((index) => has.has(index));
+  if (!there.length) return "nothing";
   const votes = (index: number) =>
     there.filter((other) => isSame(has.get(other)!, has.get(index)!)).length;
-  if (there.every((index) => votes(index) === there.length)) return there[0];
+  if (there.every((index) => votes(index) === there.length)) return there[0]!;
   const decision = decided(heal, name, has);
   if (decision !== undefined) return decision;
   if (!heal.unfinished) return "split-brain";
   // Nobody was told that the change was made: whichever file is there is as good.
   const most = Math.max(...there.map(votes));
-  return there.find((index) => votes(index) === most);
+  return there.find((index) => votes(index) === most)!;
 }
 
 // With all copies there: one that is away may have the right one.
@@ -102,8 +133,9 @@ function decided(
   return right;
 }
 
-function isSame(one: Iatt, other: Iatt | undefined): boolean {
-  return one.gfid === other?.gfid && (one.mode & S_IFMT) === (other.mode & S_IFMT);
+function isSame(one: Iatt | undefined, other: Iatt | undefined): boolean {
+  if (!one || !other) return one === other;
+  return one.gfid === other.gfid && (one.mode & S_IFMT) === (other.mode & S_IFMT);
 }
 
 async function removeFrom(

@@ -23,6 +23,7 @@ import {
   pick,
 } from "xlators/cluster/replicate/copies.ts";
 import { metadataDiffers } from "xlators/cluster/replicate/heal_metadata.ts";
+import { needsMajority } from "xlators/cluster/replicate/options.ts";
 import { isPrivate } from "xlators/cluster/replicate/private_names.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 
@@ -171,6 +172,8 @@ export class Finder {
   #resolved(told: Answer[]): Answer[] {
     const there = told.flatMap((answer) => answer?.ok ? [answer.value] : []);
     const identities = new Set(there.map(({ stat }) => `${stat.gfid} ${stat.mode & S_IFMT}`));
+    const voted = identities.size > 1 ? this.#voted(told) : undefined;
+    if (voted) return voted;
     const locked = there.some(({ xdata }) => (xdata?.get(PARENT_ENTRYLK) ?? 0) > 0);
     if (identities.size > 1) {
       if (!locked) throw EIO;
@@ -187,6 +190,21 @@ export class Finder {
     const missing = told.map((answer) => answer?.ok === false && isMissing(answer.error));
     if (copies.hasQuorum(missing) || locked) return told.map((a) => a?.ok ? undefined : a);
     throw ENOTCONN;
+  }
+
+  // No change counts that most copies do not have: what most say of a name is its last change.
+  #voted(told: readonly Answer[]): Answer[] | undefined {
+    const { values, count } = this.copies;
+    if (!needsMajority(values, count)) return undefined;
+    for (const answer of told) {
+      if (!answer?.ok) continue;
+      const said = identityIn(answer);
+      const alike = told.map((other) =>
+        other?.ok && identityIn(other) === said ? other : undefined
+      );
+      if (alike.filter((other) => other).length * 2 > count) return alike;
+    }
+    return undefined;
   }
 
   #miss(answers: Answer[], told: Answer[]): FopError {
