@@ -56,6 +56,8 @@ export class Snapshots {
   readonly #env: Env;
   readonly #store: Store;
   readonly #asked: SnapshotsParts["bricks"];
+  /** Ids of what bricks do not show any more, and are asked to have forgotten on the disk. */
+  readonly #settling = new Set<string>();
   /** Percent of the snapshots that are on their way to a brick, by `BrickRecord.clientName`. */
   readonly healing = new Map<string, number>();
   #loading: Promise<Map<string, SnapshotRecord>> | undefined;
@@ -245,8 +247,32 @@ export class Snapshots {
     return removals;
   }
 
+  /** Nobody sees any more what is gone when this resolves; bricks have it on their disks later. */
   async #finish(volume: VolumeRecord, removals: readonly RemovalRecord[]): Promise<void> {
     if (!removals.length) return;
+    const shown = await this.#tell(volume, removals);
+    const ids = removals.map(({ id }) => id);
+    for (const id of ids) this.#settling.add(id);
+    this.#settle(volume, removals.map((each) => ({ ...each, bricks: shown })))
+      .catch((error) => {
+        // The next snapshot of the volume, and a brick that comes up, have it done.
+        this.#env.log.warn("removed snapshots stay in the records for now", { why: plain(error) });
+      })
+      .finally(() => {
+        for (const id of ids) this.#settling.delete(id);
+      });
+  }
+
+  async #settle(volume: VolumeRecord, removals: readonly RemovalRecord[]): Promise<void> {
+    const done = await this.#tell(volume, removals);
+    await this.#forgotten(removals.map(({ id }) => id), done);
+  }
+
+  // Asks bricks to remove, and answers which ones said that they did.
+  async #tell(
+    volume: VolumeRecord,
+    removals: readonly RemovalRecord[],
+  ): Promise<readonly string[]> {
     const done = await Promise.all(
       this.bricks(volume).map(async (brick) => {
         const ids = removals.filter(({ bricks }) => bricks.includes(brick.name)).map(({ id }) =>
@@ -265,7 +291,7 @@ export class Snapshots {
         }
       }),
     );
-    await this.#forgotten(removals.map(({ id }) => id), done.flat());
+    return done.flat();
   }
 
   async #forgotten(ids: readonly string[], done: readonly string[]): Promise<void> {
@@ -290,7 +316,8 @@ export class Snapshots {
 
   /** Has bricks forget what is gone. */
   async finishRemovals(volume: VolumeRecord): Promise<void> {
-    await this.#finish(volume, await this.#removals(volume.name));
+    const removals = await this.#removals(volume.name);
+    await this.#finish(volume, removals.filter(({ id }) => !this.#settling.has(id)));
   }
 
   /**
@@ -383,6 +410,8 @@ export class Snapshots {
     }
     if (removals.length) {
       const ids = removals.map(({ id }) => id);
+      // The second answer comes when it is on the disk.
+      await brick.remove(ids);
       await brick.remove(ids);
       await this.#forgotten(ids, [clientName]);
     }

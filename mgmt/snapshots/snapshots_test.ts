@@ -199,6 +199,21 @@ Deno.test("mgmt/snapshots: a brick that was down misses what was taken, and hear
   equal((await scene.create("later")).missing.length, 0);
 });
 
+Deno.test("mgmt/snapshots: a removal is answered when nobody sees it, and on record until disks have it", async () => {
+  const scene = new Scene(), disks = Promise.withResolvers<void>();
+  const gone = await scene.create("gone");
+  let points = 0;
+  // Before and after the first order to each brick; what comes then waits for disks.
+  scene.bricks.point = () => ++points > 2 * VOLUME.bricks.length ? disks.promise : undefined;
+  await scene.through(scene.snapshots.remove(VOLUME, gone));
+  deepEqual(await scene.names(), [[], [], [], []]);
+  const records = () => scene.store.list(SNAPSHOT_KEYS.removals);
+  equal((await records()).length, 1);
+  disks.resolve();
+  while ((await records()).length) await realClock.delay(0);
+  deepEqual(scene.bricks.at("/b/0").asked.slice(-2), ["remove", "remove"]);
+});
+
 Deno.test("mgmt/snapshots: what a brick has lost is noted as missing there, for the next daemon, too", async () => {
   const scene = new Scene();
   await scene.create("one");

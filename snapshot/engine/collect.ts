@@ -6,14 +6,16 @@
  * and only if there is an `r` and the thing has no row in [r, e).
  *
  * When a reader of epoch `s` goes, only rows with epochs from `s` to before the next reader change
- * their `r`: these are looked through, in small transactions with fops in between. Room is given
- * back after the rows are gone: a crash in between leaves room that `check` finds. Whoever crashed
- * looks the same rows through again.
+ * their `r`: these are looked through, in small transactions with fops in between. Nothing waits for
+ * the disk but that the reader is gone, before anything goes that it needed, and that rows are gone,
+ * before their room is given back, in as few pieces as it lies in. A crash in between leaves room that
+ * `check` finds. Whoever crashed looks the same rows through again.
  */
 
 import { crc32 } from "node:zlib";
 import type { Clock } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
+import { KeyedLock } from "core/lib/lock.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
 import type { KeptFiles } from "snapshot/engine/kept.ts";
 import type { Readers } from "snapshot/engine/readers.ts";
@@ -35,12 +37,16 @@ export interface CollectParts {
   readonly kept: KeptFiles;
   readonly readers: Readers;
   readonly clock: Clock;
+  /** How many fops the brick was asked for until now. */
+  readonly asked: () => number;
 }
 
-/** Rows of one transaction. */
-const ROWS_AT_ONCE = 128;
-/** Between transactions: fops go first. */
-const PAUSE_MS = 1;
+/** Rows of one transaction, and the time between two while no fops come. */
+const ROWS_AT_ONCE = 128, PAUSE_MS = 1;
+/** The same while some come: few of them shall meet a transaction, and those not wait long. */
+const FEW_ROWS = 16, BUSY_PAUSE_MS = 25;
+/** Pieces of room that are given back together. */
+const GAPS_MAX = 8192;
 
 /** See the head of this file. */
 export class Collector {
@@ -48,6 +54,11 @@ export class Collector {
   #epochs: number[] = [];
   #running: Promise<void> | undefined;
   #stopped = false;
+  #asked = 0;
+  /** Room whose rows are gone. */
+  #gaps: Gap[] = [];
+  /** Whoever holds it finds rows as they are until it changes them. */
+  readonly #rows = new KeyedLock<Collector>();
 
   constructor(parts: CollectParts) {
     this.#parts = parts;
@@ -69,6 +80,12 @@ export class Collector {
     await this.#running;
   }
 
+  /** Runs what makes other rows of these: none is on its way to go meanwhile. */
+  async resting<T>(change: () => Promise<T>): Promise<T> {
+    using _ = await this.#rows.take(this);
+    return await change();
+  }
+
   async #run(): Promise<void> {
     const { store, journal } = this.#parts;
     while (this.#epochs.length && !this.#stopped) {
@@ -79,6 +96,7 @@ export class Collector {
       this.#epochs = this.#epochs.filter((each) => each >= until);
       let isOver = false;
       try {
+        await journal.syncRows();
         await this.#collect(epoch);
         isOver = !this.#stopped;
       } finally {
@@ -86,9 +104,11 @@ export class Collector {
       }
       if (!isOver) return;
       // Another reader of the same epoch may have gone meanwhile.
-      const again = new Set(this.#epochs);
-      await journal.add(() => {
-        for (const each of these) if (!again.has(each)) store.collected(each);
+      await this.resting(async () => {
+        const again = new Set(this.#epochs);
+        await journal.addLazily(() => {
+          for (const each of these) if (!again.has(each)) store.collected(each);
+        }, these.length);
       });
     }
   }
@@ -100,6 +120,7 @@ export class Collector {
       (...range) => store.extentsOfEpochs(...range),
       (extents) => this.#extents(extents),
     );
+    await this.#giveBack();
     await this.#each<VersionKey>(
       epoch,
       (...range) => store.versionsOfEpochs(...range),
@@ -110,10 +131,14 @@ export class Collector {
       (...range) => store.entriesOfEpochs(...range),
       (entries) => this.#entries(entries),
     );
-    for (const kept of store.allKept()) {
-      if (kept.epoch >= epoch && !this.#isKeptNeeded(kept)) {
-        await this.#parts.kept.remove(store.gfidOf(kept.inode), kept.epoch);
-      }
+    await this.resting(() => this.#keptOf(epoch));
+  }
+
+  async #keptOf(epoch: number): Promise<void> {
+    const { store, kept } = this.#parts;
+    for (const row of store.allKept()) {
+      if (row.epoch < epoch || this.#isKeptNeeded(row)) continue;
+      await kept.remove(store.gfidOf(row.inode), row.epoch);
     }
   }
 
@@ -124,14 +149,25 @@ export class Collector {
   ): Promise<void> {
     let after: T | undefined;
     while (!this.#stopped) {
-      // Readers come and go meanwhile.
-      const until = this.#parts.readers.after(epoch) ?? Number.MAX_SAFE_INTEGER;
-      const some = rows(epoch, until, after, ROWS_AT_ONCE);
-      if (!some.length) return;
-      await look(some);
-      after = some.at(-1);
-      await this.#parts.clock.delay(PAUSE_MS);
+      const { readers, clock } = this.#parts, isBusy = this.#isBusy();
+      const isOver = await this.resting(async () => {
+        // Readers come and go meanwhile.
+        const until = readers.after(epoch) ?? Number.MAX_SAFE_INTEGER;
+        const some = rows(epoch, until, after, isBusy ? FEW_ROWS : ROWS_AT_ONCE);
+        if (some.length) await look(some);
+        after = some.at(-1);
+        return !some.length;
+      });
+      if (isOver) return;
+      await clock.delay(isBusy ? BUSY_PAUSE_MS : PAUSE_MS);
     }
+  }
+
+  // Whether fops came since it was asked last.
+  #isBusy(): boolean {
+    const before = this.#asked;
+    this.#asked = this.#parts.asked();
+    return this.#asked !== before;
   }
 
   /** The newest reader that sees the file and is not newer than `epoch`. */
@@ -146,7 +182,17 @@ export class Collector {
       const whole = needed.length === 1 && needed[0]!.end - needed[0]!.start === extent.units;
       if (!whole) changes.push({ extent, rest: await this.#rowsOf(extent, needed) });
     }
-    await replaceExtents(this.#parts, changes);
+    this.#gaps.push(...await replaceRows(this.#parts, changes));
+    if (this.#gaps.length >= GAPS_MAX) await this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
+    const { journal, segments } = this.#parts;
+    const gaps = this.#gaps;
+    this.#gaps = [];
+    if (!gaps.length) return;
+    await journal.syncRows();
+    await punchAll(segments, gaps);
   }
 
   #neededUnits({ inode, start, units, epoch }: Extent): UnitRange[] {
@@ -184,9 +230,9 @@ export class Collector {
       return reader === undefined || store.version(inode, reader)!.epoch < epoch;
     });
     if (!gone.length) return;
-    await journal.add(() => {
+    await journal.addLazily(() => {
       for (const { inode, epoch } of gone) store.removeVersion(inode, epoch);
-    });
+    }, gone.length);
   }
 
   async #entries(entries: readonly EntryKey[]): Promise<void> {
@@ -196,9 +242,9 @@ export class Collector {
       return reader === undefined || store.entry(parent, name, reader)!.epoch < epoch;
     });
     if (!gone.length) return;
-    await journal.add(() => {
+    await journal.addLazily(() => {
       for (const { parent, name, epoch } of gone) store.removeEntry(parent, name, epoch);
-    });
+    }, gone.length);
   }
 
   #isKeptNeeded({ inode, epoch }: VersionKey): boolean {
@@ -214,41 +260,71 @@ export interface Replaced {
   readonly rest: readonly Extent[];
 }
 
+/** Room of old data that nobody needs. */
+interface Gap {
+  readonly place: number;
+  readonly size: number;
+}
+
 /** Has extents give way to what stays of them, and gives the room of the rest back. Throws FopError. */
 export async function replaceExtents(
-  { store, journal, segments }: Pick<CollectParts, "store" | "journal" | "segments">,
+  parts: Pick<CollectParts, "store" | "journal" | "segments">,
   changes: readonly Replaced[],
 ): Promise<void> {
-  if (!changes.length) return;
-  const free: { place: number; size: number }[] = [];
-  const empty = new Set<number>();
-  await journal.add(() => {
-    free.length = 0;
-    empty.clear();
+  const gaps = await replaceRows(parts, changes);
+  await parts.journal.syncRows();
+  await punchAll(parts.segments, gaps);
+}
+
+// Answers the room that they do not name any more.
+async function replaceRows(
+  { store, journal, segments }: Pick<CollectParts, "store" | "journal" | "segments">,
+  changes: readonly Replaced[],
+): Promise<Gap[]> {
+  if (!changes.length) return [];
+  let gaps: Gap[] = [];
+  const empty = new Set<number>(), given = new Map<number, number>();
+  await journal.addLazily(() => {
     for (const { extent, rest } of changes) {
       store.removeExtent(extent);
       for (const part of rest) store.putExtent(part);
-      if (extent.place === ZEROS) continue;
-      const gaps = gapsOf(extent, rest);
-      free.push(...gaps);
-      const bytes = gaps.reduce((sum, { size }) => sum + size, 0);
-      const segment = segmentOf(extent.place);
-      if (store.addLive(segment, -bytes) === 0) empty.add(segment);
+      if (extent.place !== ZEROS) gaps.push(...gapsOf(extent, rest));
     }
-    for (const segment of empty) {
-      if (segments.isCurrent(segment)) empty.delete(segment);
-      else store.removeSegment(segment);
+    for (const { place, size } of gaps) {
+      const segment = segmentOf(place);
+      given.set(segment, (given.get(segment) ?? 0) + size);
     }
-  });
+    for (const [segment, bytes] of given) {
+      if (store.addLive(segment, -bytes) !== 0 || segments.isCurrent(segment)) continue;
+      store.removeSegment(segment);
+      empty.add(segment);
+    }
+  }, changes.length);
+  gaps = gaps.filter(({ place }) => !empty.has(segmentOf(place)));
+  if (empty.size) await journal.syncRows();
   for (const segment of empty) segments.remove(segment);
-  for (const { place, size } of free) {
-    if (!empty.has(segmentOf(place))) await segments.punch(place, size);
+  return gaps;
+}
+
+async function punchAll(segments: Segments, gaps: readonly Gap[]): Promise<void> {
+  for (const { place, size } of merged(gaps)) await segments.punch(place, size);
+}
+
+// What lies side by side in a segment as one.
+function merged(gaps: readonly Gap[]): Gap[] {
+  const found: Gap[] = [];
+  for (const gap of gaps.toSorted((one, other) => one.place - other.place)) {
+    const { place, size } = found.at(-1) ?? { place: -1, size: 0 };
+    if (place + size === gap.place && segmentOf(place) === segmentOf(gap.place)) {
+      found[found.length - 1] = { place, size: size + gap.size };
+    } else found.push(gap);
   }
+  return found;
 }
 
 /** Bytes of an extent that are in none of the parts that stay. */
-function gapsOf(extent: Extent, rest: readonly Extent[]): { place: number; size: number }[] {
-  const gaps: { place: number; size: number }[] = [];
+function gapsOf(extent: Extent, rest: readonly Extent[]): Gap[] {
+  const gaps: Gap[] = [];
   let at = extent.place;
   for (const { place, units } of rest) {
     if (place > at) gaps.push({ place: at, size: place - at });

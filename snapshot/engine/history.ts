@@ -64,6 +64,8 @@ export class History {
   readonly #live: Live;
   readonly #env: Env;
   #views = new Map<string, View>();
+  /** Fops that the brick was asked for: while there are new ones collecting leaves them the time. */
+  asked = 0;
   /** Resolves when nothing is kept any more for readers that went. */
   #left: Promise<void> = Promise.resolve();
   /** Over when nobody keeps changes waiting any more. */
@@ -98,10 +100,12 @@ export class History {
     this.copyOut = new CopyOut({ store, segments, readers, view });
     this.copyIn = new CopyIn({
       ...{ store, journal, segments, kept, readers, view },
-      turned: (epochs) => this.#turned(epochs),
+      resting: (change) => this.#collector.resting(change),
+      turned: (until, epochs) => this.#turned(until, epochs),
     });
     const { clock } = env;
-    this.#collector = new Collector({ store, journal, segments, kept, readers, clock });
+    const asked = () => this.asked;
+    this.#collector = new Collector({ store, journal, segments, kept, readers, clock, asked });
   }
 
   /** Opens the history of a brick, or begins one. Throws HistoryError: it cannot be used. */
@@ -300,26 +304,30 @@ export class History {
     await this.#journal.sync();
   }
 
-  /** Ends a reader; what only it needed goes in the background. ENOENT: there is none; EBUSY: a clone reads by it. */
+  /** Ends a reader, on the disk as well; what only it needed goes in the background. ENOENT: there is none; EBUSY: a clone reads by it. */
   async remove(id: string): Promise<void> {
     if (!this.readers.get(id)) throw ENOENT;
     await this.removeAll([id]);
+    await this.#journal.syncRows();
   }
 
-  /** Ends several at once, all or none; those that are not there are fine. EBUSY: a clone reads by one of them. */
+  /**
+   * Ends several at once, all or none; those that are not there are fine. Nobody sees them any more
+   * when this resolves; on the disk that is when it is called again with ids of which there is none.
+   * EBUSY: a clone reads by one of them.
+   */
   async removeAll(ids: readonly string[]): Promise<void> {
     const readers = ids.flatMap((id) => this.readers.get(id) ?? []);
-    if (!readers.length) return;
+    if (!readers.length) return await this.#journal.syncRows();
     if (ids.some((id) => this.clones.reads(id))) throw EBUSY;
     await this.#unreserved(() =>
-      this.#journal.add(() => {
+      this.#journal.addLazily(() => {
         for (const reader of readers) this.#store.removeReader(reader);
-      })
+      }, readers.length)
     );
     this.readers.remove(ids);
     for (const id of ids) this.#views.delete(id);
     this.#kept.close();
-    await this.#journal.sync();
     // What is under way may still keep something for them.
     const left = this.#left, over = this.#gate.over();
     this.#left = Promise.all([left, over]).then(() => {
@@ -329,7 +337,8 @@ export class History {
   }
 
   // What is older came from another copy.
-  #turned(epochs: readonly number[]): void {
+  #turned(until: number, epochs: readonly number[]): void {
+    this.preserve.forget(until);
     this.readers.set(this.#store.readers());
     this.#views.clear();
     this.clones.lookAgain();

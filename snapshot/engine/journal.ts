@@ -27,6 +27,9 @@ const LOG_MAX = 8192, GROUP_COSTS = 8;
 
 interface Waiting {
   readonly write: () => void;
+  readonly rows: number;
+  /** Nobody waits for the disk. */
+  readonly isLazy: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -59,9 +62,18 @@ export class Journal {
 
   /** Runs `write`, which changes the store, with others in one transaction. Throws FopError: then it has not run. */
   add(write: () => void): Promise<void> {
+    return this.#add(write, 1, false);
+  }
+
+  /** The same for about `rows` rows that need not be on the disk when this resolves. */
+  addLazily(write: () => void, rows: number): Promise<void> {
+    return this.#add(write, rows, true);
+  }
+
+  #add(write: () => void, rows: number, isLazy: boolean): Promise<void> {
     if (this.#failed) return Promise.reject(this.#failed);
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ write, resolve, reject });
+    this.#waiting.push({ write, rows, isLazy, resolve, reject });
     this.#running ??= this.#run();
     return promise;
   }
@@ -83,6 +95,16 @@ export class Journal {
     await this.#sync();
   }
 
+  /** The same of rows only: much old data may wait for the disk with durability `relaxed`. Throws FopError. */
+  async syncRows(): Promise<void> {
+    if (this.#failed) throw this.#failed;
+    try {
+      await syncFile(`${this.#path}-wal`);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
   /** Resolves when nothing is on its way. */
   async settled(): Promise<void> {
     while (this.#running) await this.#running;
@@ -98,12 +120,13 @@ export class Journal {
       this.#waiting = [];
       try {
         this.#commit(group);
-        if (this.durability === "strict") await this.#sync();
+        const isWaitedFor = group.some(({ isLazy }) => !isLazy);
+        if (isWaitedFor && this.durability === "strict") await this.#sync();
         for (const { resolve } of group) resolve();
       } catch (error) {
         for (const { reject } of group) reject(error);
       }
-      this.#count(group.length);
+      this.#count(group.reduce((sum, { rows }) => sum + rows, 0));
     }
     this.#running = undefined;
   }

@@ -93,9 +93,15 @@ export class Segments implements Disposable {
     if (count !== into.length) throw count < 0 ? fopError(-count) : EIO;
   }
 
-  /** Gives the room back. */
+  /** Gives the room back; of a segment that is not there any more there is none. */
   async punch(place: number, size: number): Promise<void> {
-    const fd = this.#fd(segmentOf(place), 0);
+    let fd: number;
+    try {
+      fd = this.#fd(segmentOf(place), 0);
+    } catch (error) {
+      if (ENOENT.matches(error)) return;
+      throw error;
+    }
     const offset = place % SEGMENT_BYTES;
     const result = await this.#called(
       sys.fallocateAsync(fd, PUNCH_HOLE_KEEP_SIZE, offset, size),
