@@ -15,6 +15,9 @@ export interface Bitmap {
   readonly enabled: boolean;
   /** It was not saved as it should have been: what it says may be wrong. */
   readonly inUse: boolean;
+  /** Where its entry of the directory begins in the file, and the flags in there. */
+  readonly entryOffset: number;
+  readonly flags: number;
   readonly tableOffset: number;
   readonly tableEntries: number;
 }
@@ -46,13 +49,18 @@ export async function readBitmaps(
     const end = at +
       roundUp(FIXED + viewOf(bytes).getUint16(at + 18) + viewOf(bytes).getUint32(at + 20), 8);
     if (end > size) throw corrupt("A bitmap's entry leaves the bitmap directory");
-    found.push(parseEntry(bytes.subarray(at, end), header, fileSize));
+    found.push(parseEntry(bytes.subarray(at, end), offset + at, header, fileSize));
     at = end;
   }
   return found;
 }
 
-function parseEntry(bytes: Uint8Array<ArrayBuffer>, header: Header, fileSize: number): Bitmap {
+function parseEntry(
+  bytes: Uint8Array<ArrayBuffer>,
+  entryOffset: number,
+  header: Header,
+  fileSize: number,
+): Bitmap {
   const view = viewOf(bytes);
   const nameSize = view.getUint16(18), nameAt = FIXED + view.getUint32(20);
   const flags = view.getUint32(12), bits = view.getUint8(17);
@@ -61,6 +69,7 @@ function parseEntry(bytes: Uint8Array<ArrayBuffer>, header: Header, fileSize: nu
     granularity: 2 ** bits,
     enabled: (flags & 2) !== 0,
     inUse: (flags & 1) !== 0,
+    ...{ entryOffset, flags },
     tableOffset: readU64(view, 0),
     tableEntries: view.getUint32(8),
   };

@@ -86,6 +86,7 @@ export async function repairImage(image: Image): Promise<CheckReport> {
     await pages.writeStage(STAGE_FREED);
     await file.store.flush();
   }
+  await refcounts.punchFreed();
   if (header.version === 3 && header.incompatible.low & (DIRTY | CORRUPT)) {
     header.incompatible.low &= ~(DIRTY | CORRUPT);
     const low = new Uint8Array(4);

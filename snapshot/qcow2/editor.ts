@@ -72,15 +72,18 @@ export class Editor {
   async write(offset: number, data: Uint8Array<ArrayBuffer>): Promise<void> {
     this.#check(offset, data.length);
     await this.alone(async (tables) => {
-      const writer = new ClusterWriter(this.image, tables);
-      await writer.write(offset, data);
+      if (tables.recorder.wanted) await tables.recorder.mark(offset, data.length);
+      await new ClusterWriter(this.image, tables).write(offset, data);
     });
   }
 
   /** Makes `length` bytes from `offset` read as zeros, with no room of their own where it can be. */
   async zero(offset: number, length: number): Promise<void> {
     this.#check(offset, length);
-    await this.alone((tables) => new ClusterWriter(this.image, tables).zero(offset, length));
+    await this.alone(async (tables) => {
+      await tables.recorder.mark(offset, length);
+      await new ClusterWriter(this.image, tables).zero(offset, length);
+    });
   }
 
   /** Gives back whole clusters of the range; they read as zeros from then on. Parts stay as they are. */
@@ -99,6 +102,7 @@ export class Editor {
       await tables.sync();
       await tables.data.flush();
       await this.image.parts.file.store.flush();
+      await tables.refcounts.punchFreed();
     });
   }
 
@@ -106,6 +110,7 @@ export class Editor {
   async close(): Promise<void> {
     try {
       await this.flush();
+      await this.alone((tables) => tables.recorder.end());
     } finally {
       await this.image.close();
     }

@@ -7,10 +7,10 @@
 import { ok, strictEqual as equal } from "node:assert/strict";
 import { createImage, type CreateOptions } from "snapshot/qcow2/create.ts";
 import { Editor } from "snapshot/qcow2/editor.ts";
-import { openImage } from "snapshot/qcow2/image.ts";
+import { type Image, openImage } from "snapshot/qcow2/image.ts";
 import { applySnapshot, createSnapshot, deleteSnapshot } from "snapshot/qcow2/snapshots.ts";
 import { applied, MemoryStore } from "tests/fakes/memory_store.ts";
-import { differsAt, inFolder, QEMU } from "tests/fakes/qemu_images.ts";
+import { differsAt, inFolder, QEMU, run } from "tests/fakes/qemu_images.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 
 const LONG = Deno.env.get("MORTAR_LONG") === "1";
@@ -32,6 +32,8 @@ interface Form extends CreateOptions {
   readonly snapshots: boolean;
   readonly steps: number;
   readonly fill?: number;
+  /** The image has a bitmap that records. */
+  readonly bitmap?: boolean;
 }
 
 class Series {
@@ -39,12 +41,15 @@ class Series {
   readonly promised: Promised[] = [];
   readonly touched: Touched[] = [];
   readonly deleted = new Map<string, number>();
+  /** How often a bitmap was there that may be relied on. */
+  trusted = 0;
   readonly #random: (below: number) => number;
   readonly #then = new Map<string, Uint8Array<ArrayBuffer>>();
   #now: Uint8Array<ArrayBuffer>;
   #editor!: Editor;
   /** The image as it was made. */
   start!: Uint8Array<ArrayBuffer>;
+  startDisk!: Uint8Array<ArrayBuffer>;
 
   constructor(seed: number, size: number) {
     this.#random = seeded(seed);
@@ -54,8 +59,8 @@ class Series {
   /** `fill`: so many bytes are written before the series begins. */
   async run(options: Form, steps: number, snapshots: boolean): Promise<void> {
     await createImage(this.store, options);
-    const image = await openImage({ store: this.store, id: "1", path: "a" }, { cacheBytes: 1 });
-    this.#editor = await Editor.open(image);
+    if (options.bitmap) await addBitmap(this.store);
+    await this.#open();
     await this.#editor.write(
       0,
       this.#now.fill(9, 0, options.fill ?? 0).slice(0, options.fill ?? 0),
@@ -64,12 +69,22 @@ class Series {
     this.start = this.store.bytes.slice();
     this.store.changes.length = 0;
     this.#promise();
+    this.startDisk = this.#now.slice();
     for (let each = 0; each < steps; each++) await this.#step(each, snapshots);
     await this.#flush();
   }
 
+  async #open(): Promise<void> {
+    const image = await openImage({ store: this.store, id: "1", path: "a" }, { cacheBytes: 1 });
+    this.#editor = await Editor.open(image);
+  }
+
+  // A bitmap is said to be right when the image is closed.
   async #flush(): Promise<void> {
-    await this.#editor.flush();
+    if (this.#editor.image.parts.header.autoclear.low) {
+      await this.#editor.close();
+      await this.#open();
+    } else await this.#editor.flush();
     this.#promise();
   }
 
@@ -120,6 +135,14 @@ class Series {
   }
 }
 
+async function addBitmap(store: MemoryStore): Promise<void> {
+  await inFolder(async (folder) => {
+    await Deno.writeFile(`${folder}/a.qcow2`, store.bytes);
+    await run(folder, "qemu-img", ["bitmap", "--add", "-g", "4096", "a.qcow2", "b0"]);
+    store.bytes = await Deno.readFile(`${folder}/a.qcow2`);
+  });
+}
+
 interface Check {
   readonly "check-errors": number;
   readonly corruptions?: number;
@@ -157,10 +180,25 @@ async function checkContents(series: Series, bytes: Uint8Array<ArrayBuffer>, at:
     wanted.set(seen.subarray(offset, offset + length), offset);
   }
   equal(differsAt(seen, wanted), -1, `the disk after ${at} writes`);
+  await checkBitmaps(series, image, at);
   for (const [name, then] of promised.then) {
     if ((series.deleted.get(name) ?? Infinity) <= at) continue;
     await image.snapshotDisk(image.snapshot(name)).read(0, seen);
     equal(differsAt(seen, then), -1, `snapshot ${name} after ${at} writes`);
+  }
+}
+
+// What a bitmap that is trusted does not say did not change.
+async function checkBitmaps(series: Series, image: Image, at: number): Promise<void> {
+  for (const bitmap of await image.bitmaps()) {
+    if (bitmap.inUse) continue;
+    series.trusted++;
+    const now = new Uint8Array(image.disk.size);
+    await image.disk.read(0, now);
+    for await (const { offset, length } of image.dirtyRanges(bitmap)) {
+      now.set(series.startDisk.subarray(offset, offset + length), offset);
+    }
+    equal(differsAt(now, series.startDisk), -1, `bitmap after ${at} writes`);
   }
 }
 
@@ -173,13 +211,18 @@ const FORMS: readonly Form[] = [
   // Past 2 MiB the refcount table is too small and gets a new place.
   { ...TINY, size: 3 << 20, fill: 2_040_000, snapshots: true, steps: 4 },
   { size: 1 << 20, version: 2, snapshots: true, steps: 11 },
+  { size: 1 << 20, clusterSize: 4096, snapshots: true, steps: 14, bitmap: true },
+  { size: 256 << 10, clusterSize: 512, snapshots: true, steps: 10, bitmap: true },
 ];
 
 for (const [index, options] of FORMS.entries()) {
   const { size, clusterSize = 65536, version = 3, snapshots, steps, fill = 0 } = options;
+  const { bitmap = false } = options;
   Deno.test({
     name: `snapshot/qcow2: a kill between any two writes leaves leaks at worst ` +
-      `(version ${version}, clusters of ${clusterSize}, ${fill} bytes before)`,
+      `(version ${version}, clusters of ${clusterSize}, ${fill} bytes before${
+        bitmap ? ", a bitmap" : ""
+      })`,
     ignore: !QEMU,
     fn: () =>
       inFolder(async (folder) => {
@@ -192,6 +235,7 @@ for (const [index, options] of FORMS.entries()) {
             bytes = applied(bytes, change);
             await checkKill(folder, series, bytes, at + 1);
           }
+          equal(series.trusted > 0, bitmap);
         }
       }),
   });

@@ -10,6 +10,7 @@ import type { Store } from "snapshot/qcow2/store.ts";
 
 const O_RDWR = 2, O_CREAT = 0o100, O_EXCL = 0o200;
 const EINTR = -4, EAGAIN = -11, ENOSYS = -38, EOPNOTSUPP = -95;
+const KEEP_SIZE = 1, PUNCH_HOLE = 2;
 /** A system call moves at most 2 GiB; larger ones are cut here. */
 const CALL_MAX = 1 << 30;
 
@@ -37,6 +38,7 @@ export class LocalFile implements Store {
   /** `preadv2`'s one iovec: address and size. */
   readonly #iovec = new Uint32Array(4);
   #nowait = true;
+  #punches = true;
 
   constructor(readonly fd: number) {}
 
@@ -101,6 +103,14 @@ export class LocalFile implements Store {
     if (!Number.isSafeInteger(size) || size < 0) throw EINVAL;
     const result = await sys.ftruncateAsync(this.fd, size);
     if (result < 0) throw fopError(result);
+  }
+
+  async punch(offset: number, length: number): Promise<void> {
+    if (!this.#punches) return;
+    const mode = PUNCH_HOLE | KEEP_SIZE;
+    const result = await sys.fallocateAsync(this.fd, mode, offset, length);
+    if (result === EOPNOTSUPP || result === ENOSYS) this.#punches = false;
+    else if (result < 0) throw fopError(result);
   }
 
   async flush(): Promise<void> {

@@ -18,6 +18,7 @@
  * header takes the image from the old set to the new.
  */
 
+import { FopError } from "core/errno.ts";
 import { corrupt, unsupported } from "snapshot/qcow2/failures.ts";
 import type { Header } from "snapshot/qcow2/header.ts";
 import type { Mapping } from "snapshot/qcow2/mapping.ts";
@@ -29,6 +30,11 @@ import type { Store } from "snapshot/qcow2/store.ts";
 const TABLE_MAX = 8 << 20;
 
 export const STAGE_NEW = 1, STAGE_TABLE = 2, STAGE_MAPPING = 3, STAGE_FREED = 4;
+
+/** Room is given back in pieces of whole blocks of file systems. */
+const BLOCK = 4096;
+/** So many ranges of clusters are remembered to be given back; what is more stays taken. */
+const FREED_MAX = 65_536;
 
 /** Counts of one image that is written to. */
 export class Refcounts {
@@ -47,6 +53,8 @@ export class Refcounts {
   #falling: number[] = [];
   /** Blocks that were copied to a new place; undefined: changes go into the file's own blocks. */
   #shadow: Set<number> | undefined;
+  /** Ranges that became free, in the order in which they did; some may be in use again. */
+  #freed: { first: number; end: number }[] = [];
   /** Clusters that a shadow has no use for, and the file still has. */
   readonly #kept = new Set<number>();
 
@@ -198,10 +206,50 @@ export class Refcounts {
     const falling = this.#falling;
     this.#falling = [];
     for (const cluster of falling) {
-      if (await this.#add(cluster, -1, STAGE_FREED) > 0) continue;
-      this.guarded.delete(cluster);
-      this.#pages.forget(cluster * this.#clusterSize, this.#clusterSize);
+      if (await this.#add(cluster, -1, STAGE_FREED) === 0) this.#isFree(cluster);
     }
+  }
+
+  // Nothing refers to it any more, in the file neither.
+  #isFree(cluster: number): void {
+    this.guarded.delete(cluster);
+    this.#pages.forget(cluster * this.#clusterSize, this.#clusterSize);
+    const last = this.#freed.at(-1);
+    if (last?.end === cluster) last.end++;
+    else if (this.#freed.length < FREED_MAX) this.#freed.push({ first: cluster, end: cluster + 1 });
+  }
+
+  /**
+   * Gives the room of clusters that became free back to whoever keeps the file. Everything has to be on
+   * stable storage: a crash must not bring counts or entries back for bytes that are gone. What fails
+   * costs room and nothing else.
+   */
+  async punchFreed(): Promise<void> {
+    const freed = this.#freed.sort((one, other) => one.first - other.first);
+    this.#freed = [];
+    let first = 0, end = 0;
+    try {
+      for (const range of freed) {
+        for (let cluster = Math.max(range.first, end); cluster < range.end; cluster++) {
+          const block = this.#table[Math.floor(cluster / this.#perBlock)];
+          if (!block || this.guarded.has(cluster) || await this.#used(block, cluster)) continue;
+          if (cluster !== end) {
+            await this.#punch(first, end);
+            first = cluster;
+          }
+          end = cluster + 1;
+        }
+      }
+      await this.#punch(first, end);
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+    }
+  }
+
+  async #punch(first: number, end: number): Promise<void> {
+    const from = roundUp(first * this.#clusterSize, BLOCK);
+    const to = Math.floor(end * this.#clusterSize / BLOCK) * BLOCK;
+    if (to > from) await this.#store.punch(from, to - from);
   }
 
   /**
@@ -222,7 +270,9 @@ export class Refcounts {
     const before = this.#value(page, index);
     this.#setValue(page, index, Math.min(value, this.most));
     this.#pages.change(page, value > before ? STAGE_NEW : STAGE_FREED);
-    if (value === 0) this.#firstFree = Math.min(this.#firstFree, cluster);
+    if (value > 0) return;
+    this.#firstFree = Math.min(this.#firstFree, cluster);
+    this.#isFree(cluster);
   }
 
   /** Takes `count` clusters side by side that nobody uses; answers where they begin. */
@@ -378,8 +428,7 @@ export class Refcounts {
   endShadow(): void {
     this.#shadow = undefined;
     for (const cluster of this.#kept) {
-      this.guarded.delete(cluster);
-      this.#pages.forget(cluster * this.#clusterSize, this.#clusterSize);
+      this.#isFree(cluster);
       this.#firstFree = Math.min(this.#firstFree, cluster);
     }
     this.#kept.clear();

@@ -84,13 +84,64 @@ export async function applySnapshot(tables: Tables, snapshot: SnapshotEntry): Pr
   if (l1EntriesFor(header, snapshot.diskSize) > snapshot.l1Entries) {
     throw refused(`The L1 table of snapshot "${snapshot.id}" is too small for its disk`);
   }
+  if (tables.bitmaps.length && snapshot.diskSize !== header.size) {
+    throw refused(
+      "The image has bitmaps, which are for the size that it has, and the snapshot has another one: " +
+        "remove them first",
+    );
+  }
   const old: L1Table = { l1Offset: header.l1Offset, l1Entries: header.l1Entries };
+  if (tables.recorder.wanted) await markDifferences(tables, old, snapshot);
   await tables.switch(async () => {
     await eachCluster(tables, snapshot, (cluster) => tables.refcounts.rise(cluster));
     await dropTree(tables, old);
     await rebuildActive(tables, snapshot, snapshot.l1Entries, { owned: false });
     header.size = snapshot.diskSize;
   });
+}
+
+// What the guest will see otherwise: where the tables say something else. What both have is not written
+// to as long as they do.
+async function markDifferences(tables: Tables, one: L1Table, other: L1Table): Promise<void> {
+  const left = new Map<number, number>();
+  for await (const { index, offset } of l2Tables(tables, one)) left.set(index, offset);
+  for await (const { index, offset } of l2Tables(tables, other)) {
+    const was = left.get(index) ?? 0;
+    left.delete(index);
+    if (was !== offset) await markDifferent(tables, index, was, offset);
+  }
+  for (const [index, was] of left) await markDifferent(tables, index, was, 0);
+}
+
+// The same of two L2 tables; 0: there is none.
+async function markDifferent(
+  tables: Tables,
+  index: number,
+  first: number,
+  second: number,
+): Promise<void> {
+  const { header, mapping, pages } = tables.parts;
+  const { l2Covers, clusterSize, entrySize } = mapping;
+  const none = new DataView(new ArrayBuffer(pages.pageSize));
+  const part = async (table: number, at: number): Promise<DataView> =>
+    table ? (await pages.load(table + at)).view : none;
+  for (let start = 0; start < clusterSize; start += pages.pageSize) {
+    const one = await part(first, start), other = await part(second, start);
+    for (let at = 0; at < pages.pageSize; at += entrySize) {
+      if (sameEntry(one, other, at, entrySize)) continue;
+      const offset = index * l2Covers + (start + at) / entrySize * clusterSize;
+      const length = Math.min(clusterSize, header.size - offset);
+      if (length > 0) await tables.recorder.mark(offset, length);
+    }
+  }
+}
+
+function sameEntry(one: DataView, other: DataView, at: number, size: number): boolean {
+  if ((one.getUint32(at) ^ other.getUint32(at)) & ~COPIED_HIGH) return false;
+  for (let word = 4; word < size; word += 4) {
+    if (one.getUint32(at + word) !== other.getUint32(at + word)) return false;
+  }
+  return true;
 }
 
 /** Takes all that the active disk has from it: everything is as in the backing file then. */

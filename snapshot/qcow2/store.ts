@@ -16,6 +16,11 @@ export interface Store {
   write(offset: number, data: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Cuts or grows to `size` bytes; what is new reads as zeros. */
   truncate(size: number): Promise<void>;
+  /**
+   * Gives the room of a range back, whose bytes nobody needs any more; it may read as zeros then. Does
+   * nothing where that cannot be.
+   */
+  punch(offset: number, length: number): Promise<void>;
   /** All that was written before survives a crash once this resolves. */
   flush(): Promise<void>;
   /** Gives back what is held. Does not flush. */

@@ -3,6 +3,7 @@
  * clusters, and `sync`, which takes what changed to the file in the order that `refcounts.ts` explains.
  */
 
+import type { Bitmap } from "snapshot/qcow2/bitmaps.ts";
 import { corrupt, refused, usage } from "snapshot/qcow2/failures.ts";
 import {
   BITMAPS,
@@ -23,6 +24,7 @@ import {
   writeU64,
 } from "snapshot/qcow2/numbers.ts";
 import type { Page } from "snapshot/qcow2/pages.ts";
+import { Recorder } from "snapshot/qcow2/recorder.ts";
 import {
   Refcounts,
   STAGE_FREED,
@@ -45,14 +47,20 @@ export interface Entry {
 export class Tables {
   readonly parts: Parts;
   readonly refcounts: Refcounts;
+  /** Those that the image has, and was opened with. */
+  readonly bitmaps: readonly Bitmap[];
+  /** Whoever changes what the guest sees says so here first. */
+  readonly recorder: Recorder;
   readonly clusterSize: number;
   readonly #store: Store;
   #dataWritten = false;
 
-  constructor(parts: Parts, refcounts: Refcounts) {
+  constructor(parts: Parts, refcounts: Refcounts, bitmaps: readonly Bitmap[]) {
     this.parts = parts;
-    this.refcounts = refcounts;
     this.clusterSize = parts.mapping.clusterSize;
+    this.refcounts = refcounts;
+    this.bitmaps = bitmaps;
+    this.recorder = new Recorder(this, bitmaps);
     this.#store = parts.file.store;
   }
 
@@ -67,14 +75,8 @@ export class Tables {
       throw refused("The image was not closed by its last user: repair it before it is written to");
     }
     const bitmaps = await image.bitmaps();
-    const recording = bitmaps.find(({ enabled, inUse }) => enabled && !inUse);
-    if (recording) {
-      throw refused(
-        `Bitmap "${recording.name}" is to record every write, which is not done here: disable or remove it`,
-      );
-    }
     const refcounts = await Refcounts.open(file.store, header, pages, mapping);
-    const tables = new Tables(parts, refcounts);
+    const tables = new Tables(parts, refcounts, bitmaps);
     await tables.#guard();
     await tables.#clearUnknown();
     return tables;

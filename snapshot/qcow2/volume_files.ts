@@ -3,7 +3,7 @@
  * are resolved from its root by the volume itself, so that none leads out of it.
  */
 
-import { EINVAL, ENOENT } from "core/errno.ts";
+import { EINVAL, ENOENT, EOPNOTSUPP } from "core/errno.ts";
 import { type Iatt, isRegular } from "core/iatt.ts";
 import type { Volume } from "core/volume.ts";
 import { CHUNK_BYTES, CHUNKS_PARALLEL, type VolumeFile } from "core/volume_file.ts";
@@ -17,6 +17,7 @@ export type ReadPart = (offset: number, into: Uint8Array<ArrayBuffer>) => Promis
 /** An open file of a volume, which the store owns from then on. */
 export class VolumeStore implements Store {
   readonly #read: ReadPart;
+  #punches = true;
 
   /** `read` stands in for the file's own, for who wants to hear of what is read. */
   constructor(
@@ -63,6 +64,16 @@ export class VolumeStore implements Store {
   async truncate(size: number): Promise<void> {
     if (!Number.isSafeInteger(size) || size < 0) throw EINVAL;
     await this.file.truncate(size);
+  }
+
+  async punch(offset: number, length: number): Promise<void> {
+    if (!this.#punches) return;
+    try {
+      await this.file.discard(offset, length);
+    } catch (error) {
+      if (!EOPNOTSUPP.matches(error)) throw error;
+      this.#punches = false;
+    }
   }
 
   flush(): Promise<void> {

@@ -38,6 +38,12 @@ export class MemoryStore implements Store {
     return Promise.resolve();
   }
 
+  punch(offset: number, length: number): Promise<void> {
+    const end = Math.min(offset + length, this.bytes.length);
+    if (end > offset) this.#apply({ offset, data: new Uint8Array(end - offset) });
+    return Promise.resolve();
+  }
+
   flush(): Promise<void> {
     return Promise.resolve();
   }
