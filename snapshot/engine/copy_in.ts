@@ -35,8 +35,13 @@ export interface CopyInParts {
   readonly readers: Readers;
   /** What a reader sees; undefined: there is none with this id. */
   readonly view: (id: string) => View | undefined;
-  /** Other readers are there, and older ones see something else; rows of `epochs` are to be looked through. */
-  readonly turned: (epochs: readonly number[]) => void;
+  /** Runs what makes other rows of these: nothing else takes rows away meanwhile. */
+  readonly resting: (change: () => Promise<void>) => Promise<void>;
+  /**
+   * Other readers are there, and rows of epochs before `until` are others; those of `epochs` are to be
+   * looked through.
+   */
+  readonly turned: (until: number, epochs: readonly number[]) => void;
 }
 
 const ROWS_AT_ONCE = 128;
@@ -216,6 +221,15 @@ export class CopyIn {
   }
 
   async end(id: string, given: readonly Reader[]): Promise<void> {
+    const { journal, resting } = this.#parts;
+    await journal.sync();
+    // What was found to be needed by nobody may have been a row of another history.
+    await resting(() => this.#turn(id, given));
+    await journal.sync();
+    await this.drop();
+  }
+
+  async #turn(id: string, given: readonly Reader[]): Promise<void> {
     const { store, journal, kept, readers, turned } = this.#parts;
     const until = readers.get(id)?.epoch;
     if (until === undefined) throw ENOENT;
@@ -227,7 +241,6 @@ export class CopyIn {
       reader.epoch < until && !readers.get(reader.id) &&
       (reader.kind === "snapshot" || reader.file === undefined)
     );
-    await journal.sync();
     const epochs = [...new Set([1, ...[...older, ...fresh].map(({ epoch }) => epoch)])];
     await journal.put(() => {
       store.copies.turn(until);
@@ -236,9 +249,7 @@ export class CopyIn {
       // In the same turn: nobody looks in between, and who dies in between does it at the next start.
     });
     kept.turn();
-    turned(epochs);
-    await journal.sync();
-    await this.drop();
+    turned(until, epochs);
   }
 }
 

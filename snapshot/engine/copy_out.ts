@@ -5,6 +5,7 @@
  * away meanwhile, or leave parts of them: what is left of a row is looked up when its data is asked for.
  */
 
+import { crc32 } from "node:zlib";
 import { EINVAL, EIO, ENOENT } from "core/errno.ts";
 import type {
   OldData,
@@ -28,7 +29,7 @@ import {
   type VersionKey,
   ZEROS,
 } from "snapshot/engine/store.ts";
-import { UNIT } from "snapshot/engine/units.ts";
+import { EXTENT_UNITS_MAX, UNIT } from "snapshot/engine/units.ts";
 import type { View } from "snapshot/engine/view.ts";
 
 /** The parts of a history that this uses. */
@@ -127,18 +128,32 @@ export class CopyOut {
   }
 
   async data(rows: readonly OldData[]): Promise<OldPart[]> {
-    const { store, segments } = this.#parts, parts: OldPart[] = [];
+    const { store } = this.#parts, parts: OldPart[] = [];
     let bytes = 0;
-    for (const { gfid, epoch, start, units } of rows) {
-      const inode = store.findId(gfid);
-      if (inode === undefined) continue;
-      for (const extent of store.copies.extents(inode, epoch, start, start + units)) {
-        const size = extent.place === ZEROS ? 0 : extent.units * UNIT;
-        if ((bytes += size) > DATA_BYTES) throw EINVAL;
-        const data = new Uint8Array(size);
-        if (size) await segments.read(extent.place, data);
-        parts.push({ row: this.#row(gfid, extent), bytes: data });
+    for (const row of rows) {
+      if (row.units > EXTENT_UNITS_MAX) throw EINVAL;
+      const inode = store.findId(row.gfid);
+      const left = inode === undefined ? [] : await this.#left(row, inode);
+      for (const part of left) if ((bytes += part.bytes.length) > DATA_BYTES) throw EINVAL;
+      parts.push(...left);
+    }
+    return parts;
+  }
+
+  async #left(row: OldData, inode: number): Promise<OldPart[]> {
+    const { store, segments } = this.#parts, { gfid, epoch, start, units } = row;
+    const parts: OldPart[] = [];
+    for (const extent of store.copies.extents(inode, epoch, start, start + units)) {
+      const { place, crc } = extent;
+      const bytes = new Uint8Array(place === ZEROS ? 0 : extent.units * UNIT);
+      if (bytes.length) await segments.read(place, bytes);
+      if (bytes.length && crc32(bytes) !== crc) {
+        const [now] = store.copies.extents(inode, epoch, extent.start, extent.start + 1);
+        if (now?.units === extent.units && now.place === place) throw EIO;
+        // Its room was given back while it was read.
+        return await this.#left(row, inode);
       }
+      parts.push({ row: this.#row(gfid, extent), bytes });
     }
     return parts;
   }

@@ -141,6 +141,14 @@ export class Preserver {
     return await kept.leaving(entry.gfid, Math.max(epoch, store.epoch() - 1));
   }
 
+  /** Rows of epochs before `until` are others than they were: what is known by them is read again. */
+  forget(until: number): void {
+    for (const [gfid, { epoch, dataEpoch }] of this.#inodes) {
+      if (Math.min(epoch, dataEpoch) < until) this.#inodes.delete(gfid);
+    }
+    if (this.#namesEpoch < until) this.#names = new Map();
+  }
+
   #known(gfid: Gfid, epoch: number): Known {
     const known = this.#inodes.get(gfid);
     if (known?.epoch === epoch) return known;

@@ -2,7 +2,8 @@
  * After a process that did not close its history: links of kept files, and, in case of a loss of
  * power, old data that was not on the disk yet. A row whose bytes are not what its checksum says is
  * of a preserve that had not ended, so that the overwrite had not begun: the live data is the old
- * data, and the row goes. (With durability `relaxed` the overwrite may have happened.)
+ * data, and the row goes. (With durability `relaxed` the overwrite may have happened.) What is on its
+ * way from another copy comes once more.
  */
 
 import { crc32 } from "node:zlib";
@@ -19,14 +20,24 @@ export async function recover(
   { store, segments, kept }: { store: HistoryStore; segments: Segments; kept: KeptFiles },
 ): Promise<number> {
   await kept.recover();
-  const { synced } = store;
   // A reader may have begun when what was kept for the one before was not synced yet.
   const epochs = [...new Set(store.readers().map(({ epoch }) => epoch))];
-  const newest = epochs.at(-2) ?? 0;
+  return await check(store, segments, epochs.at(-2) ?? 0, Number.MAX_SAFE_INTEGER) +
+    await check(store, segments, -Number.MAX_SAFE_INTEGER, 0);
+}
+
+/** Takes rows away that are not sound, of epochs from `from` to before `until`; answers how many. */
+async function check(
+  store: HistoryStore,
+  segments: Segments,
+  from: number,
+  until: number,
+): Promise<number> {
+  const { synced } = store;
   let gone = 0;
   let after: Extent | undefined;
   for (;;) {
-    const rows = store.extentsOfEpochs(newest, Number.MAX_SAFE_INTEGER, after, ROWS_AT_ONCE);
+    const rows = store.extentsOfEpochs(from, until, after, ROWS_AT_ONCE);
     if (!rows.length) return gone;
     for (const extent of rows) {
       if (extent.place < synced || await isSound(extent, segments)) continue;

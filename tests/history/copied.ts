@@ -9,7 +9,7 @@ import { copiesOf } from "snapshot/engine/copies.ts";
 import { History } from "snapshot/engine/history.ts";
 import { copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
-import type { SmallVolume } from "tests/fakes/small_volume.ts";
+import type { SmallVolume, VolumeCopy } from "tests/fakes/small_volume.ts";
 
 /** A story, as far as this needs it. */
 export interface Told {
@@ -23,8 +23,18 @@ export interface Told {
   readonly epoch: number;
   /** Changes of the story. */
   readonly changes: () => Promise<void>;
-  /** Compares what snapshots show with what they should; `some`: it need not have all of them. */
-  readonly compare: (history: History, when: string, some?: boolean) => Promise<void>;
+  /** Removes one of its snapshots; answers which one, if there was one. */
+  readonly remove: () => Promise<string | undefined>;
+  /**
+   * Compares what snapshots show with what they should, those of `own` as well; `some`: it need not
+   * have all of them.
+   */
+  readonly compare: (
+    history: History,
+    when: string,
+    some?: boolean,
+    own?: ReadonlyMap<string, VolumeCopy>,
+  ) => Promise<void>;
 }
 
 const ID = "copy", ROWS_AT_ONCE = 5, WITHOUT = "user.none";
@@ -32,8 +42,11 @@ const READER = { id: ID, kind: "clone", file: undefined, name: "", created: 0 } 
 
 /** See the head of this file. Throws. */
 export async function checkCopied(told: Told): Promise<void> {
-  const { random, history, disk, epoch, compare } = told;
+  const { random, history, disk, epoch } = told;
   let { place } = told;
+  const own = new Map<string, VolumeCopy>();
+  const compare = (history: History, when: string, some = false) =>
+    told.compare(history, `in the other copy${when}`, some, own);
   const isEmpty = random(2) === 0;
   if (isEmpty) {
     Deno.mkdirSync(place, { recursive: true });
@@ -46,9 +59,21 @@ export async function checkCopied(told: Told): Promise<void> {
       ...{ durability: "relaxed", env: testEnv() },
     });
   let other = await opened();
+  let taken = epoch;
+  const take = async () => {
+    const id = `own${++taken}`;
+    await other.take({ ...READER, id, kind: "snapshot", epoch: taken, active: true });
+    own.set(id, volume.copy());
+  };
+  const remove = async () => {
+    const id = await told.remove();
+    if (id !== undefined && other.readers.get(id)) await other.remove(id);
+  };
   try {
     for (const { id } of other.readers.list()) if (random(2)) await other.remove(id);
     if (random(2)) await other.collected();
+    // As its files are healed: not only what differs is written.
+    for (let more = random(4); more > 0; more--) await write(other, volume, random, { same: true });
     for (const each of [history, other]) await each.take({ ...READER, epoch, active: false });
     history.copyOut.rowsAtOnce = ROWS_AT_ONCE;
     let noted: CopyPlace | undefined;
@@ -59,6 +84,8 @@ export async function checkCopied(told: Told): Promise<void> {
       const to = watched(copiesOf(other), calls, async () => {
         if (random(3) === 0) await told.changes();
         if (random(3) === 0) await write(other, volume, random);
+        if (random(20) === 0) await take();
+        if (random(20) === 0) await remove();
       }, stop);
       try {
         await copyHistory({
@@ -67,11 +94,12 @@ export async function checkCopied(told: Told): Promise<void> {
           note: (how) => Promise.resolve(void (noted = how)),
         }, stop.signal);
         const readers = history.readers.list().filter((reader) => reader.epoch < epoch);
-        await to.end(ID, readers);
+        if (random(2)) await remove();
+        await to.end(ID, readers.filter(({ id }) => history.readers.get(id)));
         break;
       } catch (error) {
         if (!stop.signal.aborted) throw error;
-        await compare(other, "in the other copy, in between", true);
+        await compare(other, ", in between", true);
         if (random(2)) {
           copyFiles(place, `${place}-killed`);
           volume = volume.movedTo(`${place}-killed/data`);
@@ -79,17 +107,17 @@ export async function checkCopied(told: Told): Promise<void> {
         await other.close();
         if (volume.directory !== `${place}/data`) place += "-killed";
         other = await opened();
-        await compare(other, "in the other copy, opened in between", true);
+        await compare(other, ", opened in between", true);
       }
     }
-    await compare(other, "in the other copy");
+    await compare(other, "");
     await other.remove(ID);
     for (let more = 3; more > 0; more--) await write(other, volume, random);
-    await compare(other, "in the other copy, after changes");
+    await compare(other, ", after changes");
     await other.collected();
     await other.close();
     other = await opened();
-    await compare(other, "in the other copy, opened again");
+    await compare(other, ", opened again");
     for (const { id } of other.readers.list()) await other.remove(id);
     await other.collected();
     const { rows, bytes } = other.usage();
@@ -104,12 +132,16 @@ async function write(
   history: History,
   volume: SmallVolume,
   random: (below: number) => number,
+  { same = false } = {},
 ): Promise<void> {
   const gfid = [...volume.files.keys()][random(Math.max(1, volume.files.size))];
   if (!gfid) return;
-  const offset = random(30_000), data = new Uint8Array(1 + random(9000)).fill(random(256));
+  const offset = random(same ? volume.size(gfid) + 1 : 30_000);
+  const size = Math.min(1 + random(9000), same ? volume.size(gfid) - offset : Infinity);
+  const data = new Uint8Array(size).fill(random(256));
   await history.change(async () => {
-    await history.preserve.data(gfid, offset, data.length);
+    await history.preserve.data(gfid, offset, size);
+    if (same) await volume.read(gfid, offset, data);
     volume.write(gfid, offset, data);
   });
 }

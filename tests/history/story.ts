@@ -308,13 +308,14 @@ export class Story {
     this.lines.push(`take ${id} epoch ${epoch}${file ? ` of ${file.slice(0, 4)}` : ""}`);
   }
 
-  async #remove(): Promise<void> {
+  async #remove(): Promise<string | undefined> {
     const id = this.#pick([...this.#taken.keys()]);
-    if (id === undefined) return;
+    if (id === undefined) return undefined;
     this.lines.push(`remove ${id}`);
     this.#taken.delete(id);
     await this.#history.remove(id);
     if (this.#random(2)) await this.#history.collected();
+    return id;
   }
 
   async #restart(): Promise<void> {
@@ -437,10 +438,14 @@ export class Story {
       ...{ random: this.#random, history: this.#history, volume: this.#volume, epoch },
       ...{ disk: `${this.#directory}/0`, place: `${this.#directory}/copy` },
       changes: () => this.#changes(),
-      compare: async (history, when, some = false) => {
+      remove: () => this.#remove(),
+      compare: async (history, when, some = false, own = new Map()) => {
         for (const [id, { copy, file }] of this.#taken) {
           if (some && !history.readers.get(id)) continue;
           await compare(`${when}, ${id}`, history.view(id), copy, file);
+        }
+        for (const [id, copy] of own) {
+          await compare(`${when}, ${id}`, history.view(id), copy, undefined);
         }
       },
     });

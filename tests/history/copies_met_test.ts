@@ -1,0 +1,183 @@
+/** What a history that comes from another copy may meet on its way. */
+
+import { deepStrictEqual as deepEqual } from "node:assert/strict";
+import type { OldData } from "core/history_copies.ts";
+import { realClock } from "core/env.ts";
+import { type Gfid, ROOT_GFID } from "core/inode.ts";
+import { copyHistory } from "mgmt/snapshots/copy_history.ts";
+import { copiesOf } from "snapshot/engine/copies.ts";
+import { History } from "snapshot/engine/history.ts";
+import { Segments } from "snapshot/engine/segments.ts";
+import { copyFiles } from "tests/history/kill_points.ts";
+import { testEnv } from "tests/fakes/node.ts";
+import { SmallVolume } from "tests/fakes/small_volume.ts";
+
+const FILE = "00010000-0000-4000-8000-000000000000" as Gfid;
+const UNIT = 4096, UNITS = 4, WITHOUT = "user.none";
+const READER = { kind: "snapshot", file: undefined, name: "", created: 0, active: true } as const;
+
+/** A brick with one file, of units that are all ones, all twos, …, and its history. */
+class Brick implements AsyncDisposable {
+  private constructor(
+    readonly directory: string,
+    readonly volume: SmallVolume,
+    readonly history: History,
+  ) {}
+
+  static async make(directory: string, from?: SmallVolume): Promise<Brick> {
+    const volume = from?.movedTo(`${directory}/data`) ??
+      new SmallVolume(`${directory}/data`, () => 0);
+    if (!from) {
+      volume.make(ROOT_GFID, "file", FILE);
+      for (let unit = 0; unit < UNITS; unit++) {
+        volume.write(FILE, unit * UNIT, new Uint8Array(UNIT).fill(unit + 1));
+      }
+    }
+    const history = await History.open({
+      ...{ directory: `${directory}/history`, live: volume, durability: "relaxed", env: testEnv() },
+    });
+    return new Brick(directory, volume, history);
+  }
+
+  take(id: string, epoch: number): Promise<void> {
+    return this.history.take({ ...READER, id, epoch });
+  }
+
+  /** Fills units; undefined: with what they hold. */
+  write(unit: number, count: number, value?: number): Promise<void> {
+    return this.history.change(async () => {
+      const data = new Uint8Array(count * UNIT).fill(value ?? 0);
+      if (value === undefined) await this.volume.read(FILE, unit * UNIT, data);
+      await this.history.preserve.data(FILE, unit * UNIT, data.length);
+      this.volume.write(FILE, unit * UNIT, data);
+    });
+  }
+
+  /** The first byte of each unit that a snapshot shows. */
+  async shown(id: string): Promise<number[]> {
+    const data = new Uint8Array(UNITS * UNIT);
+    await this.history.view(id)!.read(FILE, 0, data);
+    return Array.from({ length: UNITS }, (_, unit) => data[unit * UNIT]!);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.history.close();
+  }
+}
+
+async function inRoot(test: (root: string) => Promise<void>): Promise<void> {
+  const root = Deno.makeTempDirSync({ prefix: "copies-met-" });
+  try {
+    await test(root);
+  } finally {
+    Deno.removeSync(root, { recursive: true });
+  }
+}
+
+async function copy(from: Brick, to: Brick, epoch: number): Promise<void> {
+  for (const brick of [from, to]) await brick.take("copy", epoch);
+  const target = copiesOf(to.history);
+  await copyHistory({
+    ...{ from: copiesOf(from.history), to: target, id: "copy", epoch, without: WITHOUT },
+    note: () => Promise.resolve(),
+  }, new AbortController().signal);
+  await target.end("copy", from.history.readers.list().filter((each) => each.epoch < epoch));
+}
+
+Deno.test("snapshot/engine: what only a heal wrote is preserved again after the other history came", () =>
+  inRoot(async (root) => {
+    await using from = await Brick.make(`${root}/from`);
+    copyFiles(`${root}/from/data`, `${root}/to/data`);
+    await using to = await Brick.make(`${root}/to`, from.volume);
+    for (const brick of [from, to]) await brick.take("old", 1);
+    await to.write(0, 2);
+    await copy(from, to, 3);
+    await to.history.remove("copy");
+    await to.write(0, 2, 9);
+    deepEqual(await to.shown("old"), [1, 2, 3, 4]);
+  }));
+
+Deno.test("snapshot/engine: rows that go because nobody needs them are none of another history", () =>
+  inRoot(async (root) => {
+    await using from = await Brick.make(`${root}/from`);
+    copyFiles(`${root}/from/data`, `${root}/to/data`);
+    await using to = await Brick.make(`${root}/to`, from.volume);
+    for (const brick of [from, to]) {
+      await brick.take("older", 1);
+      await brick.write(1, 1, 11);
+      await brick.take("old", 2);
+      await brick.write(0, 3, 12);
+    }
+    await to.take("copy", 4);
+    await from.take("copy", 4);
+    const target = copiesOf(to.history);
+    await copyHistory({
+      ...{ from: copiesOf(from.history), to: target, id: "copy", epoch: 4, without: WITHOUT },
+      note: () => Promise.resolve(),
+    }, new AbortController().signal);
+    // A row of "old" is cut where "older" has its own, and takes its time.
+    const { read } = Segments.prototype, met = Promise.withResolvers<void>();
+    let ended: Promise<void> | undefined;
+    Segments.prototype.read = async function (place, into) {
+      met.resolve();
+      // It waits for us, or should.
+      await Promise.race([ended, realClock.delay(100)]);
+      await read.call(this, place, into);
+    };
+    try {
+      await to.history.remove("old");
+      await met.promise;
+      ended = target.end("copy", from.history.readers.list().filter(({ id }) => id !== "copy"));
+      await ended;
+    } finally {
+      Segments.prototype.read = read;
+    }
+    await to.history.collected();
+    deepEqual(await to.shown("older"), [1, 2, 3, 4]);
+    deepEqual(await to.shown("old"), [1, 11, 3, 4]);
+  }));
+
+Deno.test("snapshot/engine: room that is given back while it is read is not sent", () =>
+  inRoot(async (root) => {
+    await using from = await Brick.make(root);
+    await from.take("old", 1);
+    await from.write(0, 2, 9);
+    const rows = dataOf(from.history);
+    const { read } = Segments.prototype;
+    Segments.prototype.read = async function (place, into) {
+      Segments.prototype.read = read;
+      await from.history.remove("old");
+      await from.history.collected();
+      await read.call(this, place, into);
+    };
+    try {
+      deepEqual(await from.history.copyOut.data(rows), []);
+    } finally {
+      Segments.prototype.read = read;
+    }
+  }));
+
+Deno.test("snapshot/engine: what came from another copy and was not on the disk comes again", () =>
+  inRoot(async (root) => {
+    await using from = await Brick.make(`${root}/from`);
+    await from.take("old", 1);
+    await from.write(0, 2, 9);
+    const rows = dataOf(from.history);
+    const parts = await from.history.copyOut.data(rows);
+    {
+      await using to = await Brick.make(`${root}/to`);
+      await to.history.copyIn.putData(parts);
+      deepEqual(await to.history.copyIn.offer(rows), []);
+      copyFiles(`${root}/to`, `${root}/lost`);
+    }
+    const segment = `${root}/lost/history/segments/1`, { size } = Deno.statSync(segment);
+    Deno.truncateSync(segment, 0);
+    Deno.truncateSync(segment, size);
+    await using after = await Brick.make(`${root}/lost`, from.volume);
+    deepEqual(await after.history.copyIn.offer(rows), [0]);
+  }));
+
+function dataOf({ copyOut }: History): OldData[] {
+  const { rows } = copyOut.rows(Number.MAX_SAFE_INTEGER, '{"table":"data"}', WITHOUT);
+  return rows.filter((row): row is OldData => row.kind === "data");
+}
