@@ -37,12 +37,15 @@ export interface NbdOptions {
 const PLACES = ["brick in its process", "volume of one brick"] as const;
 type Place = typeof PLACES[number];
 
-interface Row {
-  readonly name: string;
-  readonly place: Place;
+/** What fio is to do. */
+export interface NbdWork {
   readonly rw: string;
   readonly bs: string;
   readonly depth: number;
+}
+interface Row extends NbdWork {
+  readonly name: string;
+  readonly place: Place;
 }
 
 function allRows(): Row[] {
@@ -64,22 +67,35 @@ export function nbdRowNames(): string[] {
 }
 
 /** A server under load: where it is, and the processes whose work it is. */
-interface Served {
+export interface Served {
   readonly socket: string;
   readonly pids: readonly number[];
 }
 
-async function fio({ socket, pids }: Served, row: Row, seconds: number): Promise<NbdFigures> {
+/** One run of fio on the export `disk` of a server, over its first `mib`. */
+export async function nbdFio(
+  { socket, pids }: Served,
+  row: NbdWork,
+  seconds: number,
+  mib = SIZE_MIB,
+): Promise<NbdFigures> {
   const used = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
   const before = used();
   const out = await must([
     ...["fio", "--name=bench", "--ioengine=nbd", `--uri=nbd+unix:///${FILE}?socket=${socket}`],
-    ...[`--rw=${row.rw}`, `--bs=${row.bs}`, `--iodepth=${row.depth}`, `--size=${SIZE_MIB}m`],
+    ...[`--rw=${row.rw}`, `--bs=${row.bs}`, `--iodepth=${row.depth}`, `--size=${mib}m`],
     ...["--time_based=1", `--runtime=${seconds}`, "--randrepeat=0", "--norandommap=1"],
     "--output-format=json",
   ], { timeoutMs: 600_000 });
   const { iops, p50, operations } = reportOf(out);
   return { iops, p50, cpu: (used() - before) / operations * 1000 };
+}
+
+/** Resolves when a server serves the export `disk` there. */
+export async function nbdListens(socket: string): Promise<void> {
+  await until("qemu-nbd listens", async () => {
+    return (await run(["nbdinfo", `nbd+unix:///${FILE}?socket=${socket}`])).code === 0;
+  });
 }
 
 /** All rounds of all wanted rows. */
@@ -115,9 +131,7 @@ export async function measureNbd(
     await using remote = await serve(
       ...["--export", `${FILE}=${NODE_HOST}:far/${FILE}`, "--socket", far!],
     );
-    await until("qemu-nbd listens", async () => {
-      return (await run(["nbdinfo", `nbd+unix:///${FILE}?socket=${theirs}`])).code === 0;
-    });
+    await nbdListens(theirs!);
     const [brick] = await node.bricks("far");
     const peer: Served = { socket: theirs!, pids: [qemu.pid] };
     const ours: Record<Place, Served> = {
@@ -127,8 +141,8 @@ export async function measureNbd(
     const measured: NbdMeasured[] = rows.map(({ name }) => ({ row: name, theirs: [], ours: [] }));
     for (let round = 1; round <= rounds; round++) {
       for (const [index, row] of rows.entries()) {
-        measured[index]!.theirs.push(await fio(peer, row, seconds));
-        measured[index]!.ours.push(await fio(ours[row.place], row, seconds));
+        measured[index]!.theirs.push(await nbdFio(peer, row, seconds));
+        measured[index]!.ours.push(await nbdFio(ours[row.place], row, seconds));
         tell(`round ${round}/${rounds}: ${row.name}`);
       }
     }
