@@ -55,6 +55,7 @@ const SPARSE_GRAIN = 65_536;
 export class VolumeFile implements AsyncDisposable {
   readonly #top: Xlator;
   readonly #call: Call;
+  #sizeTold: number | undefined;
   #open = true;
 
   /** Takes over an fd that was opened through `top`. POSIX locks are taken as `owner`. */
@@ -68,6 +69,11 @@ export class VolumeFile implements AsyncDisposable {
     return this.fd;
   }
 
+  /** Its size as the last answer told it, in bytes: it may have changed. Undefined: none did. */
+  get sizeTold(): number | undefined {
+    return this.#sizeTold;
+  }
+
   /**
    * Up to `size` bytes from `offset`; fewer only at the end of the file. They may be put into `into`,
    * a place of `size` bytes.
@@ -75,7 +81,9 @@ export class VolumeFile implements AsyncDisposable {
   async read(offset: number, size: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
     if (size <= CHUNK_BYTES) {
       const args = { fd: this.#fd(), offset, size, flags: 0, into };
-      return (await this.#top.readv(this.#call, args)).data;
+      const { data, stat } = await this.#top.readv(this.#call, args);
+      if (stat) this.#sizeTold = stat.size;
+      return data;
     }
     const there = Math.min(size, Math.max(0, (await this.stat()).size - offset));
     const data = into?.subarray(0, there) ?? new Uint8Array(there);
@@ -94,7 +102,9 @@ export class VolumeFile implements AsyncDisposable {
   }
 
   async #writeOne(offset: number, data: Uint8Array): Promise<void> {
-    await this.#top.writev(this.#call, { fd: this.#fd(), offset, data, flags: this.fd.flags });
+    const args = { fd: this.#fd(), offset, data, flags: this.fd.flags };
+    const { post } = await this.#top.writev(this.#call, args);
+    if (post) this.#sizeTold = post.size;
   }
 
   /** Writes what `source` yields from `offset` on, and answers how many bytes that were. */
@@ -148,7 +158,9 @@ export class VolumeFile implements AsyncDisposable {
   }
 
   async stat(): Promise<Iatt> {
-    return (await this.#top.fstat(this.#call, { fd: this.#fd() })).stat;
+    const { stat } = await this.#top.fstat(this.#call, { fd: this.#fd() });
+    this.#sizeTold = stat.size;
+    return stat;
   }
 
   /** Cuts the file, or grows it with zeros. */

@@ -1,7 +1,7 @@
 /** A file of a volume as a disk. */
 
 import { changesName, decodeChanges } from "core/changed_since.ts";
-import { EIO, FopError } from "core/errno.ts";
+import { EINVAL, EIO, ENOSPC, FopError } from "core/errno.ts";
 import { decodeName } from "core/lib/bytes.ts";
 import type { VolumeFile } from "core/volume_file.ts";
 import { ALLOCATION, type Disk, type Extent, type Extents, HOLE, ZERO } from "gateways/nbd/disk.ts";
@@ -71,26 +71,40 @@ export class VolumeDisk implements Disk {
 
   async read(offset: number, size: number, into?: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
     const data = await this.#file.read(offset, size, into);
-    if (data.length === size) return data;
-    // Cut since it was opened: what is not there reads as zeros, as long as the export says it is there.
-    const all = new Uint8Array(size);
-    all.set(data);
-    return all;
+    if (data.length < size) throw EINVAL;
+    return data;
   }
 
-  write(offset: number, data: Uint8Array): Promise<void> {
-    return this.#file.write(offset, data);
+  async write(offset: number, data: Uint8Array): Promise<void> {
+    if (this.#isCutBefore(offset + data.length)) await this.#reaches(offset + data.length, ENOSPC);
+    await this.#file.write(offset, data);
   }
 
   async zero(offset: number, length: number, mayPunch: boolean): Promise<void> {
-    for (let at = offset, end = offset + length; at < end; at += ZEROED_AT_ONCE) {
+    const end = offset + length;
+    if (this.#isCutBefore(end)) await this.#reaches(end, ENOSPC);
+    for (let at = offset; at < end; at += ZEROED_AT_ONCE) {
       const some = Math.min(ZEROED_AT_ONCE, end - at);
       await (mayPunch ? this.#file.discard(at, some) : this.#file.zero(at, some));
     }
   }
 
   async trim(offset: number, length: number): Promise<void> {
+    if (this.#isCutBefore(offset + length)) await this.#reaches(offset + length, EINVAL);
     await this.zero(offset, length, true);
+  }
+
+  /**
+   * Whether somebody cut the file since it was opened, as far as answers told. What is beyond its end
+   * now is no zeros, and no place for what the client writes: the file would grow again.
+   */
+  #isCutBefore(end: number): boolean {
+    return this.#file.sizeTold! < end;
+  }
+
+  /** Answers may overtake each other: the file is asked. Throws `failure` if it ends before `end`. */
+  async #reaches(end: number, failure: FopError): Promise<void> {
+    if ((await this.#file.stat()).size < end) throw failure;
   }
 
   async flush(): Promise<void> {
@@ -104,6 +118,7 @@ export class VolumeDisk implements Disk {
   async #allocation(offset: number, length: number): Promise<readonly Extent[]> {
     const extents: Extent[] = [];
     const end = offset + length;
+    if (this.#isCutBefore(end)) await this.#reaches(end, EINVAL);
     for (let at = offset; at < end && extents.length < RUNS_MAX;) {
       const data = await this.#file.seekBefore(end, at, "data");
       if (data > at) extents.push({ length: data - at, flags: HOLE | ZERO });
