@@ -93,42 +93,19 @@ export function nbd(types: XlatorTypes): Command {
       },
     ],
     async run(values) {
-      const of = { readOnly: values["read-only"], volfile: values.volfile };
-      const given = values.export.map((each) => parseExport(each, of));
-      if (given.length ? values.exports !== undefined : values.exports === undefined) {
-        throw new UsageError(
-          'Cannot run "mortar nbd": give --export NAME=HOST:VOLUME/PATH; see "mortar nbd --help"',
-        );
-      }
-      const twice = given.find(({ name }, at) => given.findIndex((one) => one.name === name) < at);
-      if (twice) throw new UsageError(`Cannot export "${twice.name}" twice`);
+      const given = exportsGiven(values);
       const addresses = addressesOf(values.listen, values.socket);
-      const certificates = values["tls-certificates"], anyClient = values["tls-any-client"];
-      if (anyClient && certificates === undefined) {
-        throw new UsageError("Cannot use --tls-any-client: give --tls-certificates with it");
-      }
       const daemon = new Daemon({ comm: "mortar-nbd" }, values);
       const { env } = daemon;
-      const servers: NbdServer[] = [];
       try {
         await using exports = new VolumeExports({ types, env });
-        if (values.exports === undefined) {
+        if (given === undefined) await exports.replace(await exportsIn(values.exports!));
+        else {
           await exports.replace(given);
           await exports.check();
-        } else await exports.replace(await exportsIn(values.exports));
-        const tls = certificates === undefined
-          ? undefined
-          : await TlsCertificates.read(certificates, { anyClient }, env);
-        const taken = env.descriptors && new TakenIn(env.descriptors);
-        const options = {
-          ...{ exports, env },
-          ...(tls ? { tls: () => tls.server } : {}),
-          ...(taken ? { direct: (connection: Deno.Conn) => taken.of(connection) } : {}),
-        };
-        for (const address of addresses) {
-          if ("path" in address) await removeStaleSocket(address.path);
-          servers.push(listening(address, () => NbdServer.start(address, options)));
         }
+        const tls = await tlsOf(values, env);
+        const servers = await servedAt(addresses, exports, tls, env);
         daemon.handle({
           reload: () => {
             void tls?.reload();
@@ -150,6 +127,60 @@ export function nbd(types: XlatorTypes): Command {
       }
     },
   });
+}
+
+/** What of the options says what is served, and to whom. */
+interface Given {
+  readonly export: readonly string[];
+  readonly exports?: string | undefined;
+  readonly volfile?: string | undefined;
+  readonly "read-only": boolean;
+  readonly "tls-certificates"?: string | undefined;
+  readonly "tls-any-client": boolean;
+}
+
+/** Undefined: they are in the file of `--exports`. Throws UsageError. */
+function exportsGiven(values: Given): ExportSpec[] | undefined {
+  const of = { readOnly: values["read-only"], volfile: values.volfile };
+  const given = values.export.map((each) => parseExport(each, of));
+  if (given.length ? values.exports !== undefined : values.exports === undefined) {
+    throw new UsageError(
+      'Cannot run "mortar nbd": give --export NAME=HOST:VOLUME/PATH; see "mortar nbd --help"',
+    );
+  }
+  const twice = given.find(({ name }, at) => given.findIndex((one) => one.name === name) < at);
+  if (twice) throw new UsageError(`Cannot export "${twice.name}" twice`);
+  if (values["tls-any-client"] && values["tls-certificates"] === undefined) {
+    throw new UsageError("Cannot use --tls-any-client: give --tls-certificates with it");
+  }
+  return values.exports === undefined ? given : undefined;
+}
+
+async function tlsOf(values: Given, env: Env): Promise<TlsCertificates | undefined> {
+  const { "tls-certificates": directory, "tls-any-client": anyClient } = values;
+  return directory === undefined
+    ? undefined
+    : await TlsCertificates.read(directory, { anyClient }, env);
+}
+
+async function servedAt(
+  addresses: readonly NbdAddress[],
+  exports: VolumeExports,
+  tls: TlsCertificates | undefined,
+  env: Env,
+): Promise<NbdServer[]> {
+  const taken = env.descriptors && new TakenIn(env.descriptors);
+  const options = {
+    ...{ exports, env },
+    ...(tls ? { tls: () => tls.server } : {}),
+    ...(taken ? { direct: (connection: Deno.Conn) => taken.of(connection) } : {}),
+  };
+  const servers: NbdServer[] = [];
+  for (const address of addresses) {
+    if ("path" in address) await removeStaleSocket(address.path);
+    servers.push(listening(address, () => NbdServer.start(address, options)));
+  }
+  return servers;
 }
 
 async function exportsIn(path: string): Promise<ExportSpec[]> {
