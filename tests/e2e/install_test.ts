@@ -64,7 +64,7 @@ test(
     deepEqual([mount.code, mount.err], [0, ""]);
     match(
       await Deno.readTextFile(`${prefix}/lib/systemd/system/mortar.service`),
-      /^ExecStart=\/.*\/a prefix\/bin\/mortar mgmt$/m,
+      /^ExecStart="\/.*\/a prefix\/bin\/mortar" mgmt$/m,
     );
     const installed = await filesBelow(prefix);
     for (
@@ -83,6 +83,18 @@ test(
       [wrong.code, /^Cannot install mortar: there is no "--prefx"; .*\n$/.test(wrong.err)],
       [1, true],
     );
+  },
+);
+
+test(
+  "scripts/install: systemd finds nothing to warn of in the unit, wherever it is",
+  ["systemd-analyze"],
+  async (dir) => {
+    const prefix = `${dir}/100% of a & b`;
+    await must([...BARE, `${SCRIPTS}/install`, "--prefix", prefix]);
+    const unit = `${prefix}/lib/systemd/system/mortar.service`;
+    const { code, out, err } = await run(["systemd-analyze", "verify", "--man=no", unit]);
+    deepEqual([code, out + err], [0, ""]);
   },
 );
 
