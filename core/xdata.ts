@@ -85,14 +85,20 @@ export class Xdata implements Iterable<[string, DictValue]> {
 
   /** A copy without the named keys; undefined if nothing is left. */
   without(...keys: readonly (XKey<unknown> | string)[]): Xdata | undefined {
-    const values = new Map(this.#values);
-    for (const key of keys) values.delete(typeof key === "string" ? key : key.name);
-    return values.size ? new Xdata(values) : undefined;
+    const out = keys.map((key) => typeof key === "string" ? key : key.name);
+    let left: Map<string, DictValue> | undefined;
+    for (const [name, value] of this.#values) {
+      if (!out.includes(name)) (left ??= new Map()).set(name, value);
+    }
+    return left && new Xdata(left);
   }
 
   /** A copy with everything of `other` over it. */
   merged(other: Xdata | undefined): Xdata {
-    return other ? new Xdata(new Map([...this.#values, ...other.#values])) : this;
+    if (!other) return this;
+    const values = new Map(this.#values);
+    for (const [name, value] of other.#values) values.set(name, value);
+    return new Xdata(values);
   }
 
   names(): IterableIterator<string> {

@@ -2,8 +2,8 @@
  * Dictionaries as fops carry them (glusterfs4-xdr.x `struct gfx_dict`): the size of the pairs, how
  * many there are, twice, then key, type and value of each. No dictionary is a count of -1.
  *
- * Read values of type `ptr` are views into the record: borrowed as long as the fop runs, copy to
- * keep.
+ * Read values of type `ptr` are views into the record, or into what several fops share: borrowed as
+ * long as the fop runs and never to be changed, copy to keep.
  */
 
 import { EINVAL } from "core/errno.ts";
@@ -20,6 +20,7 @@ import {
   writeHyper,
   writeText,
 } from "rpc/gfx_types.ts";
+import { readKnown, writeKnown } from "rpc/known_dicts.ts";
 import { XdrError, type XdrReader, type XdrWriter } from "rpc/xdr.ts";
 
 /** Most pairs a dictionary may have. */
@@ -50,6 +51,10 @@ export function readDict(from: XdrReader): Xdata | undefined {
   if (pairs > PAIRS_MAX) {
     throw new XdrError(`Cannot read dictionary: ${pairs} pairs, at most ${PAIRS_MAX} are allowed`);
   }
+  return readKnown(from, pairs, from.view.getUint32(at), readPairs);
+}
+
+function readPairs(from: XdrReader, pairs: number): Xdata {
   const values = new Map<string, DictValue>();
   const start = from.at;
   for (let i = 0; i < pairs; i++) {
@@ -64,7 +69,7 @@ export function readDict(from: XdrReader): Xdata | undefined {
 
 /** Writes a dictionary, "none" for undefined. Throws EINVAL for a key that cannot travel. */
 export function writeDict(to: XdrWriter, dict: Xdata | undefined): void {
-  if (dict && dict.size) return writePairs(to, dict);
+  if (dict && dict.size) return writeKnown(to, dict, writePairs);
   const at = to.reserve(12);
   to.view.setUint32(at, 0);
   to.view.setInt32(at + 4, -1);
@@ -73,7 +78,7 @@ export function writeDict(to: XdrWriter, dict: Xdata | undefined): void {
 
 /** Writes a dictionary that is the fop's subject: an empty one for undefined. */
 export function writeSubject(to: XdrWriter, dict: Xdata | undefined): void {
-  if (dict && dict.size) return writePairs(to, dict);
+  if (dict && dict.size) return writeKnown(to, dict, writePairs);
   const at = to.reserve(12);
   to.bytes.fill(0, at, at + 12);
 }

@@ -9,6 +9,7 @@
 
 import { type Call, type Client, isInternal } from "core/call.ts";
 import { LOCK_ALONG } from "core/carried_locks.ts";
+import { Derived } from "core/derived.ts";
 import { EAGAIN, EINVAL, ENOSYS, ENOTCONN, FopError } from "core/errno.ts";
 import { type Args, DONE, FOP_NAMES, type FopName, FOPS, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Fd, Gfid, Inode } from "core/inode.ts";
@@ -358,7 +359,7 @@ export class Locks extends PassThrough {
   override lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
     const { xdata, parent, name } = args;
     if (!asksCounts(xdata)) return this.child.lookup(call, args);
-    return this.child.lookup(call, { ...args, xdata: withoutCounts(xdata) }).then((reply) =>
+    return this.child.lookup(call, { ...args, xdata: this.#below.of(xdata) }).then((reply) =>
       withCounts(reply, xdata, this.#countable, {
         gfids: [reply.stat.gfid],
         parent: parent?.gfid,
@@ -433,6 +434,7 @@ export class Locks extends PassThrough {
     return this.#counted("link", call, args, args.parent);
   }
 
+  readonly #below = new Derived((asked) => asked && withoutCounts(asked));
   readonly #countable = {
     // Who is told that it is not alone gives its lock back: clients of GlusterFS learn it this way only.
     inodelks: (gfid: Gfid, domain?: string) =>
@@ -458,7 +460,7 @@ export class Locks extends PassThrough {
       return changing ? this.#noted(reply, call.client, inode, other) : reply;
     }
     const at: Counted = { gfids: other ? [inode.gfid, other.gfid] : [inode.gfid] };
-    const reply = windTo(this.child, fop, call, { ...args, xdata: withoutCounts(asked) });
+    const reply = windTo(this.child, fop, call, { ...args, xdata: this.#below.of(asked) });
     return (changing ? this.#noted(reply, call.client, inode, other) : reply)
       .then((reply) => withCounts(reply, asked, this.#countable, at));
   }

@@ -5,10 +5,11 @@
  */
 
 import { type Call, isInternal } from "core/call.ts";
+import { Derived } from "core/derived.ts";
 import type { Args, Reply } from "core/fops.ts";
 import { isRegular } from "core/iatt.ts";
 import type { Inode, InodeTable } from "core/inode.ts";
-import { withKey } from "core/xdata.ts";
+import { withKey, type Xdata } from "core/xdata.ts";
 import { CONTENT, CONTENT_LIMIT } from "core/xdata_keys.ts";
 import type { Content, Contents } from "xlators/performance/quick-read/contents.ts";
 
@@ -30,6 +31,8 @@ export class Carried {
   /** Those that came last; undefined once an open took it. */
   readonly #last = new Map<Inode, Content | undefined>();
   #appetite = 0;
+  #most = 0;
+  #asking = limitedTo(0);
 
   /** `isOpen`: whether somebody has opened an inode whose content is kept. */
   constructor(contents: Contents, inodes: InodeTable, isOpen: (inode: Inode) => boolean) {
@@ -51,7 +54,8 @@ export class Carried {
   ): Promise<Reply<"lookup">> {
     this.#appetite--;
     const asked = this.#contents.ask();
-    const reply = await lookup({ ...args, xdata: withKey(args.xdata, CONTENT_LIMIT, most) });
+    if (most !== this.#most) this.#asking = limitedTo(this.#most = most);
+    const reply = await lookup({ ...args, xdata: this.#asking.of(args.xdata) });
     const { stat, xdata } = reply, data = xdata?.get(CONTENT);
     const inode = this.#inodes.of(stat.gfid);
     if (!data) {
@@ -90,4 +94,8 @@ export class Carried {
   drop(): void {
     for (const inode of this.#last.keys()) this.#let(inode);
   }
+}
+
+function limitedTo(most: number): Derived<Xdata> {
+  return new Derived((given) => withKey(given, CONTENT_LIMIT, most));
 }

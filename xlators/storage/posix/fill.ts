@@ -1,5 +1,6 @@
 /** What a request's xdata asks for beside the answer itself (`posix_xattr_fill`). */
 
+import { Derived } from "core/derived.ts";
 import type { FopError } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import { isDirectory, isRegular, isSymlink } from "core/iatt.ts";
@@ -30,7 +31,7 @@ import type { Brick } from "xlators/storage/posix/brick.ts";
 import { GFID_XATTR } from "xlators/storage/posix/handle.ts";
 import { GFID2PATH } from "xlators/storage/posix/names.ts";
 import { VOLUME_ID_XATTR } from "xlators/storage/posix/open_brick.ts";
-import { isPattern, namePattern } from "core/lib/name_pattern.ts";
+import { isPattern, type NamePattern, namePattern } from "core/lib/name_pattern.ts";
 import type { Target } from "xlators/storage/posix/xattr_space.ts";
 import { pathOf } from "xlators/storage/posix/paths.ts";
 
@@ -50,6 +51,18 @@ const NOT_OURS = new Set<string>([
   "gfidless-lookup",
   "umask",
   "xattrs-only",
+]);
+
+const ANCESTRY = "glusterfs.ancestry.path";
+
+/** Keys that are answered without a look at attributes. */
+const COUNTS = new Set<string>([
+  OPEN_FD_COUNT.name,
+  OPEN_ACTIVE_FD_COUNT.name,
+  GET_SIZE.name,
+  MODE_IN_XDATA.name,
+  IATT_IN_XDATA.name,
+  ANCESTRY,
 ]);
 
 /** Patterns of one request that are looked at, and their length: clients ask for two or three short ones. */
@@ -83,6 +96,32 @@ export interface Subject {
   readonly stat: Iatt;
 }
 
+/** What a request asks for, by how it is answered. */
+interface Wanted {
+  /** For `answerCount`. */
+  readonly counts: readonly string[];
+  readonly names: ReadonlySet<string>;
+  readonly patterns: readonly NamePattern[];
+  readonly list: boolean;
+}
+
+// All clients of a kind ask for the same.
+const wanted = new Derived((request): Wanted => {
+  const counts: string[] = [], names = new Set<string>(), patterns: string[] = [];
+  for (const name of request?.names() ?? []) {
+    if (NOT_OURS.has(name) || name === CONTENT.name || name === LIST_XATTR.name) continue;
+    if (COUNTS.has(name)) counts.push(name);
+    else if (!isPattern(name)) names.add(name);
+    else if (name.length <= PATTERN_MAX) patterns.push(name);
+  }
+  return {
+    counts,
+    names,
+    patterns: patterns.slice(0, PATTERNS_MAX).map(namePattern),
+    list: request?.has(LIST_XATTR) ?? false,
+  };
+});
+
 /** Gathers answers; undefined if nothing was asked or nothing found. */
 export function fill(
   brick: Brick,
@@ -90,26 +129,20 @@ export function fill(
   subject: Subject,
 ): Xdata | undefined {
   if (!request || request.size === 0) return undefined;
+  const asked = wanted.of(request), { counts, names, patterns, list } = asked;
   const answers = new Map<string, DictValue>();
-  let names: readonly string[] | undefined;
-  let patterns = 0;
-  for (const [key] of request) {
-    if (NOT_OURS.has(key) || key === CONTENT.name || key === LIST_XATTR.name) continue;
-    if (answerCount(brick, key, subject, answers)) continue;
-    names ??= listNames(brick, subject.target);
-    if (isPattern(key)) {
-      if (key.length > PATTERN_MAX || ++patterns > PATTERNS_MAX) continue;
-      const pattern = namePattern(key);
-      for (const name of names) if (pattern.test(name)) addXattr(brick, name, subject, answers);
-    } else if (names.includes(key)) {
-      addXattr(brick, key, subject, answers);
+  for (const key of counts) answerCount(brick, key, subject, answers);
+  if (names.size || patterns.length || list) {
+    for (const name of listNames(brick, subject.target)) {
+      if (isWanted(asked, name)) addXattr(brick, name, subject, answers);
     }
   }
-  if (request.has(LIST_XATTR)) {
-    names ??= listNames(brick, subject.target);
-    for (const name of names) if (!isUnlisted(name)) addXattr(brick, name, subject, answers);
-  }
   return answers.size ? new Xdata(answers) : undefined;
+}
+
+function isWanted({ names, patterns, list }: Wanted, name: string): boolean {
+  return names.has(name) || patterns.some((pattern) => pattern.test(name)) ||
+    list && !isUnlisted(name);
 }
 
 function answerCount(
@@ -117,30 +150,28 @@ function answerCount(
   key: string,
   { gfid, stat }: Subject,
   answers: Map<string, DictValue>,
-): boolean {
+): void {
   switch (key) {
     case OPEN_FD_COUNT.name:
       answers.set(key, OPEN_FD_COUNT.write(brick.files.count(gfid)));
-      return true;
+      return;
     case OPEN_ACTIVE_FD_COUNT.name:
       answers.set(key, OPEN_ACTIVE_FD_COUNT.write(brick.files.writers(gfid)));
-      return true;
+      return;
     case GET_SIZE.name:
       if (isRegular(stat)) answers.set(key, GET_SIZE.write(stat.size));
-      return true;
+      return;
     case MODE_IN_XDATA.name:
       answers.set(key, MODE_IN_XDATA.write(stat.mode));
-      return true;
+      return;
     case IATT_IN_XDATA.name:
       answers.set(key, IATT_IN_XDATA.write(stat));
-      return true;
-    case "glusterfs.ancestry.path": {
+      return;
+    case ANCESTRY: {
       const path = pathOf(brick, gfid, isDirectory(stat));
       if (path !== undefined) answers.set(key, str(path));
-      return true;
+      return;
     }
-    default:
-      return false;
   }
 }
 
