@@ -104,6 +104,7 @@ async function withBitmap(): Promise<Bytes> {
   const offset = bytes.length, directory = new Uint8Array(4096), view = viewOf(directory);
   writeU64(view, 0, offset + 4096);
   view.setUint32(8, 1);
+  view.setUint32(12, 2);
   view.setUint8(16, 1);
   view.setUint8(17, 16);
   view.setUint16(18, 2);
@@ -120,7 +121,10 @@ async function withBitmap(): Promise<Bytes> {
   header.extensions.push({ type: EXT_BITMAPS, data: extension });
   header.autoclear.low = 1;
   bytes.set(packHeader(header));
-  return bytes;
+  // It records, and its clusters are not counted yet.
+  const store = new MemoryStore(bytes);
+  await repairImage(await openImage({ store, id: "a", path: "a" }));
+  return store.bytes;
 }
 
 /** Good images of many forms, to be spoiled. */
