@@ -120,7 +120,10 @@ async function cloneInVolume(
   try {
     await askDaemon(daemon, ["snapshot", "clone", name, "--file", to.path]);
   } finally {
-    await askDaemon(daemon, ["snapshot", "delete", name]);
+    // The clone is there, or why it is not matters more.
+    await askDaemon(daemon, ["snapshot", "delete", name]).catch(({ message }: Error) => {
+      complain(`Snapshot ${name} is left, to be deleted: ${message}\n`);
+    });
   }
   return () => volume.unlink(to.path);
 }
