@@ -9,10 +9,12 @@
  *
  * SQLite itself never syncs (it would hold the event loop up). Its log moves into the database file
  * in two steps: most of it while a second connection reads, so that the log cannot begin anew
- * before the file is synced; the rest, which is little, while groups wait.
+ * before the file is synced; the rest, which is little, while groups wait. The log keeps its length, as
+ * writing over it is cheaper than making it longer, until nothing was written for a while.
  */
 
 import { DatabaseSync } from "node:sqlite";
+import type { Clock, Timer } from "core/env.ts";
 import { FopError, fopError } from "core/errno.ts";
 import { AT_FDCWD, cstring, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
@@ -24,6 +26,9 @@ export type Durability = "strict" | "relaxed";
 
 /** What SQLite's log holds before it moves into the database file: rows, and a few for each group. */
 const LOG_MAX = 8192, GROUP_COSTS = 8;
+
+/** After so long without a group the log is cut. Milliseconds. */
+const REST_MS = 5000;
 
 interface Waiting {
   readonly write: () => void;
@@ -45,15 +50,19 @@ export class Journal {
   /** Groups wait for this. */
   #held: Promise<void> | undefined;
   #logged = 0;
+  /** Groups so far, and the next look whether there were any since. */
+  #groups = 0;
+  #rest: Timer | undefined;
   /** A sync failed: what is on the disk is unknown from then on. */
   #failed: FopError | undefined;
 
-  /** `path` is the database file of `store`. */
+  /** `path` is the database file of `store`. Without a clock a log stays as long as it once was. */
   constructor(
     store: HistoryStore,
     segments: Segments,
     path: string,
     public durability: Durability,
+    readonly clock?: Clock,
   ) {
     this.#store = store;
     this.#segments = segments;
@@ -108,6 +117,8 @@ export class Journal {
   /** Resolves when nothing is on its way. */
   async settled(): Promise<void> {
     while (this.#running) await this.#running;
+    this.#rest?.cancel();
+    this.#rest = undefined;
     await this.#moving;
   }
 
@@ -133,7 +144,18 @@ export class Journal {
 
   #count(rows: number): void {
     this.#logged += rows + GROUP_COSTS;
+    this.#groups++;
     if (!this.#moving && this.#logged > LOG_MAX) this.#moving = this.#move();
+    if (!this.#rest) this.#lookForRest();
+  }
+
+  #lookForRest(): void {
+    const before = this.#groups;
+    this.#rest = this.clock?.after(REST_MS, () => {
+      this.#rest = undefined;
+      if (this.#groups !== before) this.#lookForRest();
+      else if (!this.#failed) this.#moving ??= this.#move({ cut: true });
+    });
   }
 
   #commit(group: readonly Pick<Waiting, "write">[]): void {
@@ -162,7 +184,7 @@ export class Journal {
   }
 
   // See the head of this file. What cannot be synced stays in the log.
-  async #move(): Promise<void> {
+  async #move({ cut = false } = {}): Promise<void> {
     this.#logged = 0;
     const { promise, resolve } = Promise.withResolvers<void>();
     let synced: number;
@@ -183,6 +205,7 @@ export class Journal {
       this.#store.synced = synced;
       this.#store.checkpoint();
       await syncFile(this.#path);
+      if (cut) this.#store.cutLog();
     } catch (error) {
       const failure = diskFailure(error);
       // Groups on their way and later ones are told.

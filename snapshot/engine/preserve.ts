@@ -28,7 +28,7 @@ import { hasNoName, type Live } from "snapshot/engine/live.ts";
 import type { Readers } from "snapshot/engine/readers.ts";
 import { segmentOf, type Segments } from "snapshot/engine/segments.ts";
 import { ABSENT, packState, unpackState } from "snapshot/engine/state.ts";
-import { type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
 import {
   EXTENT_UNITS_MAX,
   PIECE_UNITS,
@@ -61,6 +61,19 @@ interface Busy extends UnitRange {
   readonly done: Promise<void>;
 }
 
+/** Old data of a file. */
+type OldData = Omit<Extent, "inode" | "crc"> & {
+  readonly gfid: Gfid;
+  /** Undefined: zeros. */
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
+};
+
+/** Old data whose rows are on their way together. */
+interface Group {
+  readonly rows: { readonly gfid: Gfid; extent: Omit<Extent, "inode"> }[];
+  readonly done: Promise<void>;
+}
+
 /** The parts of a history that preserving uses. */
 export interface PreserveParts {
   readonly store: HistoryStore;
@@ -76,6 +89,8 @@ export interface PreserveParts {
 
 /** Most inodes, names, and bytes of bitmaps that are remembered. */
 const INODES_MAX = 16_384, NAMES_MAX = 65_536, BITMAP_BYTES_MAX = 8 * 2 ** 20;
+/** As many are read at once; of more it is asked before whether there is anything but a hole. */
+const FEW_UNITS = 16;
 /** Extents of one change that are on their way at a time: 8 MiB. */
 const EXTENTS_AT_ONCE = 8;
 
@@ -83,6 +98,8 @@ const EXTENTS_AT_ONCE = 8;
 export class Preserver {
   readonly #parts: PreserveParts;
   #inodes = new Map<Gfid, Known>();
+  /** Rows that none is added to any more are of an older one. */
+  #group: Group | undefined;
   #names = new Map<string, Promise<void> | undefined>();
   #namesEpoch = 0;
 
@@ -263,23 +280,42 @@ export class Preserver {
   }
 
   async #extent(known: Known, { start, end }: UnitRange): Promise<void> {
-    const { store, journal, segments, moved } = this.#parts;
+    const { segments, moved } = this.#parts;
     const { gfid, dataEpoch: epoch } = known;
     const bytes = await this.#oldBytes(known, start, end);
     const kept = bytes && segments.append(bytes);
     await kept?.written;
-    const place = kept?.place ?? ZEROS, crc = bytes ? crc32(bytes) : 0;
+    const place = kept?.place ?? ZEROS;
     try {
-      await journal.add(() => {
-        store.putExtent({ inode: store.idOf(gfid), start, units: end - start, epoch, place, crc });
-        if (bytes) store.addLive(segmentOf(place), bytes.length);
-      });
+      await this.#put({ gfid, start, units: end - start, epoch, place, bytes });
     } catch (error) {
       if (bytes) segments.punch(place, bytes.length).catch((_: FopError) => {});
       throw error;
     }
     known.preserved.add(start, end);
     moved(gfid, { start, end });
+  }
+
+  // All that is put before the group is written is one change of the index.
+  #put(data: OldData): Promise<void> {
+    const { journal, store } = this.#parts;
+    if (this.#group) {
+      addTo(this.#group.rows, data);
+      return this.#group.done;
+    }
+    const rows: Group["rows"] = [];
+    addTo(rows, data);
+    const over = () => {
+      if (this.#group?.rows === rows) this.#group = undefined;
+    };
+    const done = journal.add(() => {
+      over();
+      putRows(store, rows);
+    });
+    this.#group = { rows, done };
+    // It may not have come to that.
+    done.catch(over);
+    return done;
   }
 
   /** What is there now, in whole units; undefined: zeros. */
@@ -289,8 +325,10 @@ export class Preserver {
     end: number,
   ): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const { clones } = this.#parts;
-    const data = clones.nextData(gfid, epoch, start * UNIT, end * UNIT);
-    if (data === undefined || data >= end * UNIT) return undefined;
+    if (end - start > FEW_UNITS) {
+      const data = clones.nextData(gfid, epoch, start * UNIT, end * UNIT);
+      if (data === undefined || data >= end * UNIT) return undefined;
+    }
     const bytes = new Uint8Array((end - start) * UNIT);
     await clones.read(gfid, epoch, start * UNIT, bytes);
     return isZero(bytes) ? undefined : bytes;
@@ -346,4 +384,30 @@ export class Preserver {
     const { gfid, type = 0 } = entry ?? {};
     await journal.add(() => store.putEntry(store.idOf(parent), { name, gfid, type, epoch }));
   }
+}
+
+// What lies behind the last of them in the file and in the history is one row with it: nobody was told
+// of that yet, so a loss of power takes both or none.
+function addTo(rows: Group["rows"], { gfid, bytes, ...extent }: OldData): void {
+  const { start, units, epoch, place } = extent;
+  const last = rows.at(-1), before = last?.extent;
+  const crc = (first = 0) => bytes ? crc32(bytes, first) : 0;
+  if (
+    last && before && last.gfid === gfid && before.epoch === epoch &&
+    before.start + before.units === start && before.units + units <= EXTENT_UNITS_MAX &&
+    place === (before.place === ZEROS ? ZEROS : before.place + before.units * UNIT)
+  ) {
+    last.extent = { ...before, units: before.units + units, crc: crc(before.crc) };
+  } else rows.push({ gfid, extent: { ...extent, crc: crc() } });
+}
+
+function putRows(store: HistoryStore, rows: Group["rows"]): void {
+  const bytes = new Map<number, number>();
+  for (const { gfid, extent } of rows) {
+    store.putExtent({ inode: store.idOf(gfid), ...extent });
+    if (extent.place === ZEROS) continue;
+    const segment = segmentOf(extent.place);
+    bytes.set(segment, (bytes.get(segment) ?? 0) + extent.units * UNIT);
+  }
+  for (const [segment, more] of bytes) store.addLive(segment, more);
 }

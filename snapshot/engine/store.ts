@@ -62,6 +62,9 @@ export interface EntryKey extends OldEntry {
 /** As many epochs are looked through one by one; beyond that, all rows of the file in question. */
 const EPOCHS_MAX = 16;
 
+/** How long a statement waits for another process. Milliseconds. */
+const BUSY_MS = 5000;
+
 /** Most gfids whose numbers are remembered. */
 const IDS_MAX = 65_536;
 
@@ -96,7 +99,7 @@ export class HistoryStore {
         cause: error,
       });
     }
-    database.exec("PRAGMA busy_timeout = 5000");
+    database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
     return HistoryStore.#opened(path, database, refuseOthers);
   }
 
@@ -141,6 +144,16 @@ export class HistoryStore {
   /** Moves what the log holds into the database file; the caller syncs. */
   checkpoint(): void {
     this.#statement("PRAGMA wal_checkpoint(PASSIVE)").get();
+  }
+
+  /** Makes the log empty, if all that it holds was moved and nobody reads: nothing is waited for. */
+  cutLog(): void {
+    this.#db.exec("PRAGMA busy_timeout = 0");
+    try {
+      this.#statement("PRAGMA wal_checkpoint(TRUNCATE)").get();
+    } finally {
+      this.#db.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
+    }
   }
 
   /** Another number after another process changed something. */
@@ -593,7 +606,8 @@ function numberOf(database: DatabaseSync, pragma: string): number {
 function prepare(database: DatabaseSync, path: string): void {
   const number = (pragma: string) => numberOf(database, pragma);
   database.exec(
-    "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; " +
+    `PRAGMA busy_timeout = ${BUSY_MS}; ` +
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0; " +
       "PRAGMA cache_size = -4096",
   );
   const version = number("user_version"), id = number("application_id");
