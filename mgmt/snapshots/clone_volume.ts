@@ -7,6 +7,7 @@
 
 import { fopError } from "core/errno.ts";
 import { exists } from "core/lib/files.ts";
+import { encodeName } from "core/lib/bytes.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { BEGUN_XATTR } from "core/xdata_keys.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
@@ -17,6 +18,11 @@ import { plain } from "mgmt/plain.ts";
 import { type BrickRecord, brickText, type VolumeRecord } from "mgmt/records.ts";
 import { SNAPSHOT_ERRNO } from "mgmt/snapshots/names.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
+
+/** Bytes of a directory's name. */
+const NAME_MAX = 255;
+/** Volumes that one reads through: each keeps files open and is asked at every read of what came from below. */
+const DEPTH_MAX = 64;
 
 /** What is to be made. */
 export interface WantedVolume {
@@ -41,6 +47,12 @@ export async function checkVolumeClone(cluster: Cluster, wanted: WantedVolume): 
   if (volume.cloneOf && volume.flatten) {
     throw new Refusal(
       `Volume ${volume.name} is being flattened; clone it when that has ended (volume status)`,
+    );
+  }
+  if (volume.bricks.some(({ origins = [] }) => origins.length >= DEPTH_MAX)) {
+    throw new Refusal(
+      `Volume ${volume.name} reads through ${DEPTH_MAX} others already; flatten it first (mortar volume ` +
+        `flatten ${volume.name})`,
     );
   }
   const down = cluster.snapshots.bricks(volume).find(({ isUp }) => !isUp);
@@ -73,9 +85,14 @@ function checkPlace(
   brick: BrickRecord,
   volumeOf: (id: string) => string | undefined,
 ): void {
-  const path = clonePath(brick, name), beside = brick.path.slice(0, brick.path.lastIndexOf("/"));
+  const path = clonePath(brick, name), beside = path.slice(0, path.lastIndexOf("/"));
   if (exists(path)) {
     throw new Refusal(`Cannot make ${brick.host}:${path}: it is there already; move it away`);
+  }
+  if (encodeName(path.slice(beside.length + 1)).length > NAME_MAX) {
+    throw new Refusal(
+      `Cannot make ${brick.host}:${path}: its name is too long; choose a shorter one`,
+    );
   }
   if (Deno.lstatSync(beside || "/").dev !== Deno.lstatSync(brick.path).dev) {
     throw new Refusal(
@@ -86,8 +103,9 @@ function checkPlace(
   checkNewBrick({ host: brick.host, path }, { home: cluster.places.home, force: true, volumeOf });
 }
 
-function clonePath({ path }: BrickRecord, name: string): string {
-  return `${path}.${name}`;
+// Clones of clones are beside the first origin, too: names do not grow.
+function clonePath({ path, origins }: Pick<BrickRecord, "path" | "origins">, name: string): string {
+  return `${origins?.at(-1)?.path ?? path}.${name}`;
 }
 
 /** Makes it; nothing is left of what could not be made as a whole. Throws Refusal. */
@@ -133,7 +151,7 @@ function recordOf(cluster: Cluster, { name, volume }: WantedVolume): VolumeRecor
     state: "creating",
     // Pending marks in the clone are told by the names that the origin's bricks have.
     bricks: volume.bricks.map(({ host, path, nodeId, clientName, origins = [] }) => ({
-      ...{ host, path: clonePath({ host, path, nodeId, clientName }, name), nodeId, clientName },
+      ...{ host, path: clonePath({ path, origins }, name), nodeId, clientName },
       ...{ made: true as const, origins: [{ path, reader }, ...origins] },
     })),
     username: random.uuid(),

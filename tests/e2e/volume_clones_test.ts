@@ -1,7 +1,7 @@
 /** Clones of whole volumes, by real clients: while the origin is written, and when it is not there. */
 
 import { match, strictEqual as equal } from "node:assert/strict";
-import { e2e } from "tests/e2e/harness.ts";
+import { e2e, LONG } from "tests/e2e/harness.ts";
 import { ManagedNode } from "tests/e2e/managed_node.ts";
 import { must, Process, run, until } from "tests/e2e/process.ts";
 
@@ -223,6 +223,45 @@ e2e("volume flatten: goes on by itself whatever is killed or stopped, and says h
   await node.must("volume start c1 force");
   const alone = await node.mount("c1");
   await same(`${node.dir}/copy`, alone.path);
+});
+
+e2e("snapshot clone: clones of clones are exact, whatever was removed before", [], async () => {
+  await using node = await ManagedNode.start();
+  await node.volume("v1", 1);
+  const origin = await node.mount("v1"), model = `${node.dir}/model`;
+  await sh(TREE, origin.path);
+  await must(["cp", "-a", origin.path, model]);
+  await origin[Symbol.asyncDispose]();
+  const depth = LONG ? 64 : 4;
+  let before = "v1";
+  for (let level = 1; level <= depth; level++) {
+    const name = `c${level}`;
+    await node.must(`snapshot create s ${before} no-timestamp`);
+    await node.must(`snapshot clone ${name} s`);
+    await node.must("snapshot delete s");
+    await node.must(`volume stop ${before}`);
+    await node.must(`volume start ${name}`);
+    before = name;
+    if (level % (depth / 4) !== 0) continue;
+    const mount = await node.mount(name);
+    // Something of each level is its own.
+    const change = `cd "$1" && echo "level ${level}" >d/f${level % 40 + 1} && rm -f d/f${
+      level % 7 + 9
+    } &&
+      yes ${level} | dd of=image bs=4k count=3 seek=${
+      level * 20
+    } conv=notrunc iflag=fullblock status=none`;
+    for (const path of [mount.path, model]) await sh(change, path);
+    const { code, out } = await run(["diff", "-r", "--no-dereference", model, mount.path]);
+    equal(code, 0, out);
+    await mount[Symbol.asyncDispose]();
+  }
+  if (!LONG) return;
+  await node.must(`snapshot create s ${before} no-timestamp`);
+  match(
+    (await node.try("snapshot clone more s")).err,
+    /reads through 64 others already; flatten it/,
+  );
 });
 
 async function exists(path: string): Promise<boolean> {
