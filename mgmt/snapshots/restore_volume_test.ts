@@ -10,13 +10,13 @@ import { fakeCluster } from "tests/fakes/cluster.ts";
 const NODE = "c026f440-4e6b-4598-bfcd-de78e0922d8d";
 const ID = "5c0de000-0000-4000-8000-000000000001";
 
-function volume(state: VolumeRecord["state"]): VolumeRecord {
+function volume(state: VolumeRecord["state"], directory: string): VolumeRecord {
   return {
     ...{ name: "v", id: "id-of-v", state, kind: "replicate", replicaCount: 2, arbiterCount: 0 },
     ...{ disperseCount: 0, redundancyCount: 0, stripeCount: 1, options: {}, username: "u" },
     ...{ password: "p", version: 1, nextClient: 2, createdAt: 0 },
     bricks: [0, 1].map((at) => ({
-      ...{ host: "h", path: `/b/${at}`, nodeId: NODE, clientName: `v-client-${at}` },
+      ...{ host: "h", path: `${directory}/${at}`, nodeId: NODE, clientName: `v-client-${at}` },
     })),
   };
 }
@@ -32,10 +32,10 @@ const MISSING = [
   snapshot("nowhere", ["v-client-0", "v-client-1"]),
 ];
 
-async function scene(state: VolumeRecord["state"] = "stopped") {
+async function scene(state: VolumeRecord["state"] = "stopped", directory = "/b") {
   const fake = fakeCluster();
   await fake.store.transact((transaction) => {
-    transaction.put(KEYS.volume("v"), volume(state) as unknown as Json);
+    transaction.put(KEYS.volume("v"), volume(state, directory) as unknown as Json);
     for (const each of [snapshot("s"), snapshot("other"), ...MISSING]) {
       transaction.put(SNAPSHOT_KEYS.snapshot(each.name), each as unknown as Json);
     }
@@ -61,6 +61,23 @@ Deno.test("mgmt/snapshots: a brick that misses the snapshot is named to its copi
   const { run, bricks } = await scene();
   equal((await run("snapshot restore part")).exitCode, 0);
   deepEqual([...bricks.restored], [["/b/0", [ID, "v-client-1"]]]);
+});
+
+Deno.test("mgmt/snapshots: a brick that misses the snapshot and that others wait for is named", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const { run, bricks } = await scene("stopped", directory);
+    const index = `${directory}/1/.glusterfs/indices/xattrop`;
+    await Deno.mkdir(index, { recursive: true });
+    await Deno.writeTextFile(`${index}/xattrop-${ID}`, "");
+    equal((await run("snapshot restore part")).exitCode, 0);
+    bricks.restored.clear();
+    await Deno.writeTextFile(`${index}/${ID}`, "");
+    match((await run("snapshot restore part")).stderr, /\/1, which misses .* start volume v until/);
+    equal(bricks.restored.size, 0);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
 });
 
 Deno.test("mgmt/snapshots: what cannot be restored is refused before anything is done", async () => {
