@@ -28,8 +28,11 @@ const NEVER = new BigInt64Array(4), AT_ONCE = new BigInt64Array([0n, 0n, 0n, 1n]
 /** How often somebody looks whether events were overlooked, and how many times that may be. */
 const WATCH_MS = 1000, OVERLOOKED_MAX = 3;
 
-/** A wait that was over after fewer events cost more than it saved; so many turns go without. */
-const EVENTS_WORTH = 4, TURNS_WITHOUT = 16;
+/**
+ * A wait that was over after fewer events cost more than it saved; so many turns go without. Few: where
+ * one request in ten has to wait for a disk, most waits are short, and good all the same.
+ */
+const EVENTS_WORTH = 2, TURNS_WITHOUT = 4;
 
 /** Tells that a descriptor has become readable. */
 export type Bell = Pick<Readable, "wait" | "close" | "pause" | "resume" | "take" | "deno">;

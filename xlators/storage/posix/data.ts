@@ -189,24 +189,6 @@ async function readDirect(brick: Brick, file: OpenFile, args: ReadvArgs): Promis
   }
 }
 
-/** A whole small file, for a lookup; undefined if it cannot be read. */
-export async function readWhole(
-  brick: Brick,
-  gfid: Gfid,
-  size: number,
-): Promise<Uint8Array | undefined> {
-  if (size === 0) return new Uint8Array();
-  const fd = new Fd(brick.inodes.of(gfid), 0, true);
-  try {
-    return (await readv(brick, NOBODY, { fd, offset: 0, size, flags: 0 })).data;
-  } catch (error) {
-    brick.env.log.debug("cannot read a file's content for lookup", { gfid, error: String(error) });
-    return undefined;
-  }
-}
-// Reading asks nothing of the caller.
-const NOBODY = {} as Call;
-
 /** `writev`. */
 export function writev(brick: Brick, call: Call, args: WritevArgs): Promise<PrePost> {
   return onFile(brick, args.fd, (file) => writeFile(brick, call, file, args));

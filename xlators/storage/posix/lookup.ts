@@ -8,7 +8,7 @@ import { sys } from "core/sys/calls.ts";
 import { withKey, type Xdata } from "core/xdata.ts";
 import { CONTENT, GFID_REQ, UNLINKED_LOOKUP } from "core/xdata_keys.ts";
 import { type Brick, type FoundEntry, isDirMode } from "xlators/storage/posix/brick.ts";
-import { readWhole } from "xlators/storage/posix/data.ts";
+import { readWhole, wholeNow } from "xlators/storage/posix/content.ts";
 import { fill, type Subject, wantedContent } from "xlators/storage/posix/fill.ts";
 import { type Directory, GFID_XATTR, handleName } from "xlators/storage/posix/handle.ts";
 import { entryName, gfid2path, HIDDEN } from "xlators/storage/posix/names.ts";
@@ -111,9 +111,10 @@ function withContent(
   const reply: LookupReply = { stat: subject.stat, postParent, xdata: answers };
   const size = wantedContent(xdata, subject.stat);
   if (size === undefined) return Promise.resolve(reply);
-  return readWhole(brick, subject.gfid, size).then((content) =>
-    content ? { ...reply, xdata: withKey(answers, CONTENT, content) } : reply
-  );
+  const told = (content: Uint8Array | undefined) =>
+    content ? { ...reply, xdata: withKey(answers, CONTENT, content) } : reply;
+  const now = wholeNow(brick, subject.gfid, size);
+  return now ? Promise.resolve(told(now)) : readWhole(brick, subject.gfid, size).then(told);
 }
 
 /**

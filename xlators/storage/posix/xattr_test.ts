@@ -156,6 +156,11 @@ Deno.test({
     ]);
     equal(xdata!.get(OPEN_FD_COUNT), 1);
     deepEqual(xdata!.get(CONTENT), utf8("content"));
+    // By another name, and as long as it is now.
+    await brick.top.link(ROOT, { inode, parent: brick.root, name: "g" });
+    await brick.top.truncate(ROOT, { inode, offset: 3 });
+    const other = await brick.top.lookup(ROOT, { ...args, name: "g", xdata: asked });
+    deepEqual(other.xdata!.get(CONTENT), utf8("con"));
     const list = withKey(undefined, LIST_XATTR, true);
     const all = await brick.top.lookup(ROOT, { ...args, xdata: list });
     deepEqual([...all.xdata!.names()].sort(), [
