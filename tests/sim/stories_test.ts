@@ -1,7 +1,8 @@
 /** Sequences that a random run meets once in a hundred thousand seeds, told step by step. */
 
-import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
+import { isDirectory } from "core/iatt.ts";
 import { ptr, withKey, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { newGfid } from "tests/conformance/place.ts";
@@ -138,5 +139,22 @@ Deno.test("sim story: what only a copy that is blamed noted as changed is healed
     await story.makeHalf("half", 2);
     await story.heal();
     deepEqual(await story.names(), ["kept", "missed"]);
+  });
+});
+
+Deno.test("sim story: a change that too few copies could take part in is not begun on any", async () => {
+  await Story.play(REPLICA_3_GRANULAR, async (story) => {
+    const { volume } = story.client;
+    await story.make("twice");
+    await story.without(1, async () => {
+      await story.remove("twice");
+      await volume.mkdir("/d/twice");
+    });
+    await story.without(2, async () => {
+      equal(isDirectory(await volume.lstat("/d/twice")), true);
+      await rejects(volume.rmdir("/d/twice"), { code: "ENOTCONN" });
+    });
+    equal(isDirectory(await volume.lstat("/d/twice")), true);
+    await story.heal();
   });
 });

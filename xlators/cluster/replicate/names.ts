@@ -165,6 +165,7 @@ export class Names {
     const known = copies.stateOf(inode).known(copies.generation);
     // An arbiter's names are as good as any, but it is no copy to read.
     const good = known && this.reader.sure(inode, known.sound);
+    for (const name of names) await this.#mustCount(call, name);
     const answers = await makeChange(copies, {
       ...rest,
       part: "entry",
@@ -176,6 +177,18 @@ export class Names {
     });
     const prefer = known && this.reader.choice.of(inode, this.reader.sure(inode, known.content));
     return pick(answers, prefer, copies.arbiter)!;
+  }
+
+  // Where a copy in reach missed something, too few may have what the name stands for: then a change
+  // would be made on some and fail on others, and three copies be left of which no two agree.
+  async #mustCount(call: Call, { inode: parent, name }: Name): Promise<void> {
+    const { copies } = this, { up } = copies;
+    const known = copies.stateOf(parent).known(copies.generation);
+    if (!copies.quorumOn || !known) return;
+    const sound = this.reader.sure(parent, known.sound);
+    if (up.some((has, index) => has && !sound[index])) {
+      await this.finder.mustAgree(call, { parent, name });
+    }
   }
 
   // A copy that is missing on some brick is all behind there: healers find it by its marks.
