@@ -1,11 +1,12 @@
 /** What a name stands for, as the copies together tell it. */
 
 import type { Call } from "core/call.ts";
+import { Derived } from "core/derived.ts";
 import { EINVAL, EIO, ENOENT, ENOTCONN, EPERM, ESTALE, FopError } from "core/errno.ts";
 import type { Args, LookupReply, Reply } from "core/fops.ts";
 import { S_IFMT } from "core/iatt.ts";
 import type { Inode } from "core/inode.ts";
-import { withKey } from "core/xdata.ts";
+import { withKey, type XKey } from "core/xdata.ts";
 import {
   CONTENT,
   ENTRYLK_COUNT,
@@ -31,7 +32,19 @@ type Answer = Settled<LookupReply> | undefined;
 
 /** See the head of this file. */
 export class Finder {
-  constructor(readonly copies: Copies, readonly reader: Reader) {}
+  readonly #own: readonly (XKey<unknown> | string)[];
+  /** What to ask of copies, and of those that do not tell what the file holds. */
+  readonly #asking = new Derived((given) => {
+    let all = this.reader.asking(given);
+    all = withKey(all, ENTRYLK_COUNT, 0);
+    all = withKey(all, PARENT_ENTRYLK, 0);
+    all = withKey(all, LINK_COUNT_REQUEST, INDEX_COUNT);
+    return { all, plain: all.has(CONTENT) ? all.without(CONTENT) : all };
+  });
+
+  constructor(readonly copies: Copies, readonly reader: Reader) {
+    this.#own = [...copies.keys.pending, copies.keys.dirty, ...OWN];
+  }
 
   /** As the fop. */
   lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
@@ -90,11 +103,10 @@ export class Finder {
     // What a file holds is told by nobody who is not right in all.
     const xdata = read === undefined ? reply.value.xdata?.without(CONTENT) : reply.value.xdata;
     const parent = pick(told, index, copies.arbiter);
-    const own = [...copies.keys.pending, copies.keys.dirty, ...OWN];
     return {
       ...reply.value,
       postParent: reply.value.postParent ?? parent?.postParent,
-      xdata: forCaller(xdata, args.xdata, own),
+      xdata: forCaller(xdata, args.xdata, this.#own),
     };
   }
 
@@ -108,16 +120,13 @@ export class Finder {
 
   async #ask(call: Call, args: Args<"lookup">): Promise<Answer[]> {
     const { copies } = this;
-    let xdata = this.reader.asking(args.xdata);
-    xdata = withKey(xdata, ENTRYLK_COUNT, 0);
-    xdata = withKey(xdata, PARENT_ENTRYLK, 0);
-    xdata = withKey(xdata, LINK_COUNT_REQUEST, INDEX_COUNT);
     const up = copies.numbers().filter((index) => copies.up[index]);
     if (!up.length) throw ENOTCONN;
-    const given = { ...args, xdata };
+    const { all, plain } = this.#asking.of(args.xdata);
+    const given = { ...args, xdata: all };
     // What the file holds one copy tells.
-    const teller = xdata.has(CONTENT) ? this.#teller() : undefined;
-    const others = teller === undefined ? given : { ...args, xdata: xdata.without(CONTENT) };
+    const teller = all === plain ? undefined : this.#teller();
+    const others = teller === undefined ? given : { ...args, xdata: plain };
     const settled = await settle(
       up.map((index) => copies.all[index]!.lookup(call, index === teller ? given : others)),
     );
