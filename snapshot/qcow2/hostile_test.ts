@@ -7,6 +7,7 @@ import {
   strictEqual as equal,
 } from "node:assert/strict";
 import { deflateRawSync, zstdCompressSync } from "node:zlib";
+import { repairImage } from "snapshot/qcow2/check.ts";
 import { createImage, type CreateOptions } from "snapshot/qcow2/create.ts";
 import { decompress } from "snapshot/qcow2/compressed.ts";
 import { Editor } from "snapshot/qcow2/editor.ts";
@@ -15,7 +16,7 @@ import { type Image, openImage } from "snapshot/qcow2/image.ts";
 import { openLocalFile } from "snapshot/qcow2/local_file.ts";
 import { viewOf, writeU64 } from "snapshot/qcow2/numbers.ts";
 import { LocalResolver } from "snapshot/qcow2/resolve.ts";
-import { applySnapshot, createSnapshot } from "snapshot/qcow2/snapshots.ts";
+import { applySnapshot, createSnapshot, deleteSnapshot } from "snapshot/qcow2/snapshots.ts";
 import { MemoryStore } from "tests/fakes/memory_store.ts";
 import { inFolder } from "tests/fakes/qemu_images.ts";
 
@@ -156,6 +157,29 @@ Deno.test("snapshot/qcow2: a snapshot whose disk is larger than its L1 table is 
   editor = await Editor.open(await openImage({ store, id: "1", path: "a" }));
   const { snapshots } = editor.image;
   await rejects(editor.alone((tables) => applySnapshot(tables, snapshots[0]!)), /too small/);
+});
+
+Deno.test("snapshot/qcow2: a snapshot beside a cluster that begins nowhere is not deleted", async () => {
+  const store = new MemoryStore(await made());
+  let editor = await Editor.open(await openImage({ store, id: "1", path: "a" }));
+  await editor.alone((tables) => createSnapshot(tables, "s", 0));
+  await editor.write(0, new Uint8Array(65536).fill(1));
+  await editor.flush();
+  const view = viewOf(store.bytes), l2 = view.getUint32(view.getUint32(44) + 4);
+  view.setUint32(l2 + 4, view.getUint32(l2 + 4) + 512);
+  editor = await Editor.open(await openImage({ store, id: "1", path: "a" }));
+  const [snapshot] = editor.image.snapshots;
+  await rejects(
+    editor.alone((tables) => deleteSnapshot(tables, snapshot!)),
+    /not where a cluster begins/,
+  );
+});
+
+Deno.test("snapshot/qcow2: an image whose header no refcount describes is not repaired", async () => {
+  const store = new MemoryStore(await made());
+  viewOf(store.bytes).setBigUint64(65536, 0n);
+  const image = await openImage({ store, id: "1", path: "a" });
+  await rejects(repairImage(image), /No refcount block describes the image's header/);
 });
 
 Deno.test("snapshot/qcow2: no snapshot in refcounts of one bit", async () => {

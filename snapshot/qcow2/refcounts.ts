@@ -372,6 +372,7 @@ export class Refcounts {
       return blocks === 1 || await this.#newBlocks(number, 1);
     }
     const first = number * this.#perBlock, size = this.#clusterSize;
+    if (first === 0) throw corrupt("No refcount block describes the image's header");
     for (let each = 0; each < blocks; each++) {
       this.#checkGuard(first + each);
       this.#table[number + each] = (first + each) * size;

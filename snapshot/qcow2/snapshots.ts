@@ -261,6 +261,7 @@ async function rebuildActive(
 // The flag that an entry should have: exactly one use of a cluster that is not compressed.
 async function wantedFlag(tables: Tables, high: number, low: number): Promise<number> {
   const host = high & COMPRESSED_HIGH ? 0 : offsetOf(high, low);
+  if (host % tables.clusterSize) throw corrupt(`A cluster at ${host}, not where a cluster begins`);
   return host && await tables.refcounts.get(host / tables.clusterSize) === 1 ? COPIED_HIGH : 0;
 }
 
