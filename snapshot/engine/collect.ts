@@ -76,8 +76,13 @@ export class Collector {
 
   /** Ends after the transaction that is under way; the rest is done after the next start. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.halt();
     await this.#running;
+  }
+
+  /** The same for whoever cannot wait for that. */
+  halt(): void {
+    this.#stopped = true;
   }
 
   /** Runs what makes other rows of these: none is on its way to go meanwhile. */
@@ -137,6 +142,7 @@ export class Collector {
   async #keptOf(epoch: number): Promise<void> {
     const { store, kept } = this.#parts;
     for (const row of store.allKept()) {
+      if (this.#stopped) return;
       if (row.epoch < epoch || this.#isKeptNeeded(row)) continue;
       await kept.remove(store.gfidOf(row.inode), row.epoch);
     }
@@ -151,6 +157,7 @@ export class Collector {
     while (!this.#stopped) {
       const { readers, clock } = this.#parts, isBusy = this.#isBusy();
       const isOver = await this.resting(async () => {
+        if (this.#stopped) return true;
         // Readers come and go meanwhile.
         const until = readers.after(epoch) ?? Number.MAX_SAFE_INTEGER;
         const some = rows(epoch, until, after, isBusy ? FEW_ROWS : ROWS_AT_ONCE);

@@ -3,12 +3,13 @@
  *
  * Rows come into the index with negative epochs, which no reader sees, and data into the segments. A
  * row that is there is not brought again: whoever does not know how far it came begins anew. When all
- * is there, one transaction turns the epochs, and adds the readers; what they take the place of goes
+ * is there, the rows and the readers take the place of what there was (`turn_rows.ts`); that goes
  * afterwards.
  */
 
 import { crc32 } from "node:zlib";
-import { EBADMSG, EBUSY, EINVAL, EIO, ENOENT, ESTALE, fopError } from "core/errno.ts";
+import type { Clock } from "core/env.ts";
+import { EAGAIN, EBADMSG, EBUSY, EINVAL, EIO, ENOENT, ESTALE, fopError } from "core/errno.ts";
 import type { OldData, OldFilePiece, OldPart, OldRow, SeenPage } from "core/history_copies.ts";
 import { S_IFDIR } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
@@ -37,20 +38,25 @@ export interface CopyInParts {
   readonly view: (id: string) => View | undefined;
   /** Runs what makes other rows of these: nothing else takes rows away meanwhile. */
   readonly resting: (change: () => Promise<void>) => Promise<void>;
-  /**
-   * Other readers are there, and rows of epochs before `until` are others; those of `epochs` are to be
-   * looked through.
-   */
-  readonly turned: (until: number, epochs: readonly number[]) => void;
+  /** Other readers are there, and rows of epochs before `until` are others. */
+  readonly turned: (until: number) => void;
+  readonly clock: Clock;
 }
 
 const ROWS_AT_ONCE = 128;
+/** Rows that change places in one transaction, and the time between two: fops go first. */
+const TURNED_AT_ONCE = 256, PAUSE_MS = 1;
 const O_WRONLY = 1, O_CREAT = 0o100, O_TRUNC = 0o1000, MODE = 0o600;
+/** Name of the reader of a history that came, and took effect. */
+const ENDED = "ended";
 const PENDING = "trusted.afr.";
 
 /** See the head of this file. Methods throw FopError. */
 export class CopyIn {
   readonly #parts: CopyInParts;
+  /** Rows that change places in one transaction, about. */
+  rowsAtOnce = TURNED_AT_ONCE;
+  #stopped = false;
   #listed: { key: string; entries: readonly Entry[] } | undefined;
 
   constructor(parts: CopyInParts) {
@@ -59,7 +65,8 @@ export class CopyIn {
 
   /** Forgets what is on its way, or had its place taken. */
   async drop(): Promise<void> {
-    const { store, journal, kept } = this.#parts;
+    const { store, journal, kept, resting } = this.#parts;
+    await resting(() => this.#turn());
     for (;;) {
       const extents = store.extentsOfEpochs(-Number.MAX_SAFE_INTEGER, 0, undefined, ROWS_AT_ONCE);
       if (!extents.length) break;
@@ -221,18 +228,24 @@ export class CopyIn {
   }
 
   async end(id: string, given: readonly Reader[]): Promise<void> {
-    const { journal, resting } = this.#parts;
+    const { journal, resting, store, readers } = this.#parts;
+    // Who did not hear the answer asks again, and there is nothing more on its way then.
+    if (readers.get(id)?.name === ENDED) return await this.drop();
     await journal.sync();
     // What was found to be needed by nobody may have been a row of another history.
-    await resting(() => this.#turn(id, given));
+    await resting(async () => {
+      if (store.copies.turn.until === undefined) await this.#begin(id, given);
+      await this.#turn();
+    });
     await journal.sync();
     await this.drop();
   }
 
-  async #turn(id: string, given: readonly Reader[]): Promise<void> {
-    const { store, journal, kept, readers, turned } = this.#parts;
-    const until = readers.get(id)?.epoch;
-    if (until === undefined) throw ENOENT;
+  async #begin(id: string, given: readonly Reader[]): Promise<void> {
+    const { store, journal, kept, readers } = this.#parts;
+    const reader = readers.get(id);
+    if (!reader) throw ENOENT;
+    const { epoch: until } = reader;
     const known = new Set(given.map((reader) => reader.id));
     const older = readers.list().filter(({ epoch }) => epoch < until);
     if (older.some((reader) => !known.has(reader.id))) throw EBUSY;
@@ -241,15 +254,35 @@ export class CopyIn {
       reader.epoch < until && !readers.get(reader.id) &&
       (reader.kind === "snapshot" || reader.file === undefined)
     );
-    const epochs = [...new Set([1, ...[...older, ...fresh].map(({ epoch }) => epoch)])];
     await journal.put(() => {
-      store.copies.turn(until);
-      for (const reader of fresh) store.putReader(reader);
-      store.copies.toCollect(epochs);
+      store.copies.turn.begin(until);
+      for (const each of [...fresh, { ...reader, name: ENDED }]) store.putReader(each);
+      store.copies.toCollect([1, ...[...older, ...fresh].map(({ epoch }) => epoch)]);
       // In the same turn: nobody looks in between, and who dies in between does it at the next start.
     });
     kept.turn();
-    turned(until, epochs);
+  }
+
+  async #turn(): Promise<void> {
+    const { turned, store } = this.#parts, { until } = store.copies.turn;
+    if (until === undefined) return;
+    await this.finish();
+    turned(until);
+  }
+
+  /** What began to take the place of something does so, before anybody looks. */
+  async finish(): Promise<void> {
+    const { store, journal, clock } = this.#parts, { turn } = store.copies;
+    while (turn.until !== undefined) {
+      if (this.#stopped) throw EAGAIN;
+      await journal.addLazily(() => turn.some(this.rowsAtOnce), this.rowsAtOnce);
+      await clock.delay(PAUSE_MS);
+    }
+  }
+
+  /** What is under way ends soon, and goes on at the next start. */
+  stop(): void {
+    this.#stopped = true;
   }
 }
 

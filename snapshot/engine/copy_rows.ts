@@ -1,11 +1,12 @@
 /**
  * Rows of a history that comes from another copy of the brick, in the index. As long as it is on its
- * way they have negative epochs, so that no reader sees them; all become positive at once.
+ * way they have negative epochs, so that no reader sees them; `turn_rows.ts` makes them positive.
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type Gfid, gfidFromBytes } from "core/inode.ts";
 import type { Extent } from "snapshot/engine/store.ts";
+import { TurnRows } from "snapshot/engine/turn_rows.ts";
 
 /** A place in the rows of one table, in an order that stays while others go. */
 export interface RowPlace {
@@ -21,18 +22,17 @@ export interface SegmentUse {
   readonly used: number;
 }
 
-/** Beyond the epochs of what is on its way are those of what it took the place of, until that goes. */
-const REPLACED = 2 ** 40;
-
 const TABLES = ["extent", "inode_version", "dentry_version", "kept"] as const;
 
 /** Methods throw what SQLite throws. */
 export class CopyRows {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly turn: TurnRows;
 
   constructor(database: DatabaseSync) {
     this.#db = database;
+    this.turn = new TurnRows(database);
   }
 
   /** How many rows there are of epochs before `until`. */
@@ -83,19 +83,6 @@ export class CopyRows {
   dropNames(): void {
     for (const table of ["inode_version", "dentry_version"]) {
       this.#statement(`DELETE FROM ${table} WHERE epoch < 0`).run();
-    }
-  }
-
-  /** What is on its way takes the place of all that there is of epochs before `until`. */
-  turn(until: number): void {
-    // Kept files have their epochs in their names.
-    this.#statement("DELETE FROM kept WHERE epoch > 0 AND epoch < ?").run(until);
-    for (const table of TABLES) {
-      this.#statement(
-        `UPDATE ${table} SET epoch = -epoch - ? WHERE epoch > 0 AND epoch < ?`,
-      ).run(REPLACED, until);
-      this.#statement(`UPDATE ${table} SET epoch = -epoch WHERE epoch < 0 AND epoch > ?`)
-        .run(-REPLACED);
     }
   }
 

@@ -100,8 +100,9 @@ export class History {
     this.copyOut = new CopyOut({ store, segments, readers, view });
     this.copyIn = new CopyIn({
       ...{ store, journal, segments, kept, readers, view },
-      resting: (change) => this.#collector.resting(change),
-      turned: (until, epochs) => this.#turned(until, epochs),
+      clock: env.clock,
+      resting: (change) => this.#collector.resting(() => this.#whole(change)),
+      turned: (until) => this.#turned(until),
     });
     const { clock } = env;
     const asked = () => this.asked;
@@ -143,6 +144,7 @@ export class History {
     this.#store.isOpen = true;
     await this.#journal.sync();
     await syncDirectory(this.#directory);
+    await this.copyIn.finish();
     this.readers.set(this.#store.readers());
     await this.clones.load(crashed);
     for (const epoch of this.#store.removed()) this.#collector.add(epoch);
@@ -152,6 +154,7 @@ export class History {
   /** Ends what is under way; changes have ended before. */
   async close(): Promise<void> {
     await this.clones.settled();
+    this.copyIn.stop();
     await this.#collector.stop();
     await this.#journal.settled();
     try {
@@ -337,13 +340,22 @@ export class History {
   }
 
   // What is older came from another copy.
-  #turned(until: number, epochs: readonly number[]): void {
+  #turned(until: number): void {
     this.preserve.forget(until);
     this.readers.set(this.#store.readers());
     this.#views.clear();
     this.clones.lookAgain();
-    for (const epoch of epochs) this.#collector.add(epoch);
+    for (const epoch of this.#store.removed()) this.#collector.add(epoch);
     this.#collect();
+  }
+
+  // Rows of readers that are to come are not looked through before these are there.
+  async #whole(change: () => Promise<void>): Promise<void> {
+    try {
+      await change();
+    } finally {
+      if (this.#store.copies.turn.until !== undefined) this.#collector.halt();
+    }
   }
 
   /** What gives room back may use the reserve, if the disk is full. */

@@ -7,7 +7,8 @@ import type { HistoryCopies } from "core/history_copies.ts";
 import { copyHistory, type CopyPlace } from "mgmt/snapshots/copy_history.ts";
 import { copiesOf } from "snapshot/engine/copies.ts";
 import { History } from "snapshot/engine/history.ts";
-import { copyFiles } from "tests/history/kill_points.ts";
+import type { Reader } from "snapshot/engine/store.ts";
+import { atKillPoints, copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import type { SmallVolume, VolumeCopy } from "tests/fakes/small_volume.ts";
 
@@ -53,9 +54,9 @@ export async function checkCopied(told: Told): Promise<void> {
     copyFiles(`${disk}/data`, `${place}/data`);
   } else copyFiles(disk, place);
   let volume = told.volume.movedTo(`${place}/data`);
-  const opened = () =>
+  const opened = (disk = place, live = volume) =>
     History.open({
-      ...{ directory: `${place}/history`, live: volume },
+      ...{ directory: `${disk}/history`, live },
       ...{ durability: "relaxed", env: testEnv() },
     });
   let other = await opened();
@@ -68,6 +69,18 @@ export async function checkCopied(told: Told): Promise<void> {
   const remove = async () => {
     const id = await told.remove();
     if (id !== undefined && other.readers.get(id)) await other.remove(id);
+  };
+  const checkKilled = async (disk: string, given: readonly Reader[]) => {
+    const after = await opened(disk, volume.movedTo(`${disk}/data`));
+    try {
+      await compare(after, ", killed when it ended", true);
+      await copiesOf(after).end(ID, given);
+      await compare(after, ", killed when it ended, and asked again");
+      await after.collected();
+      await compare(after, ", killed when it ended, collected");
+    } finally {
+      await after.close();
+    }
   };
   try {
     for (const { id } of other.readers.list()) if (random(2)) await other.remove(id);
@@ -95,7 +108,13 @@ export async function checkCopied(told: Told): Promise<void> {
         }, stop.signal);
         const readers = history.readers.list().filter((reader) => reader.epoch < epoch);
         if (random(2)) await remove();
-        await to.end(ID, readers.filter(({ id }) => history.readers.get(id)));
+        const given = readers.filter(({ id }) => history.readers.get(id));
+        other.copyIn.rowsAtOnce = 1 + random(8);
+        const killed = await ending(place, random(60), () => copiesOf(other).end(ID, given));
+        await compare(other, "");
+        if (killed) await checkKilled(killed, given);
+        // Who did not hear it asks again.
+        if (random(3) === 0) await to.end(ID, given);
         break;
       } catch (error) {
         if (!stop.signal.aborted) throw error;
@@ -126,6 +145,20 @@ export async function checkCopied(told: Told): Promise<void> {
     await other.close();
     await history.remove(ID);
   }
+}
+
+/** Answers where a copy of the disk is as it was before the step of that number. */
+async function ending(
+  disk: string,
+  number: number,
+  end: () => Promise<void>,
+): Promise<string | undefined> {
+  let left = number, killed: string | undefined;
+  using _ = atKillPoints(() => {
+    if (left-- === 0) copyFiles(disk, killed = `${disk}-ended`);
+  });
+  await end();
+  return killed;
 }
 
 async function write(

@@ -97,6 +97,19 @@ Deno.test("snapshot/engine: what only a heal wrote is preserved again after the 
     deepEqual(await to.shown("old"), [1, 2, 3, 4]);
   }));
 
+Deno.test("snapshot/engine: who did not hear that a history came asks again, and nothing is lost", () =>
+  inRoot(async (root) => {
+    await using from = await Brick.make(`${root}/from`);
+    await from.take("old", 1);
+    await from.write(0, 2, 9);
+    copyFiles(`${root}/from/data`, `${root}/to/data`);
+    await using to = await Brick.make(`${root}/to`, from.volume);
+    await copy(from, to, 3);
+    const readers = from.history.readers.list().filter((each) => each.epoch < 3);
+    await to.history.copyIn.end("copy", readers);
+    deepEqual(await to.shown("old"), [1, 2, 3, 4]);
+  }));
+
 Deno.test("snapshot/engine: rows that go because nobody needs them are none of another history", () =>
   inRoot(async (root) => {
     await using from = await Brick.make(`${root}/from`);
