@@ -172,6 +172,36 @@ e2e("mortar nbd: what was answered with forced unit access is there after kill -
   ok(!/Pattern verification failed/.test(out), out);
 });
 
+e2e("mortar nbd: what fio was answered until kill -9 is verified afterwards", [
+  "fio",
+], async () => {
+  await using served = await Served.start();
+  const { dir } = served.node;
+  // It notes what was answered, and verifies that much.
+  const load = [
+    ...["fio", "--name=nbd", "--ioengine=nbd", `--uri=${served.uri()}`, "--rw=randwrite"],
+    ...["--bs=4k", "--iodepth=16", `--size=${DISK_BYTES}`, "--fsync=1", "--verify=crc32c"],
+    `--aux-path=${dir}`,
+  ];
+  const writing = run([...load, "--do_verify=0", "--verify_state_save=1"]);
+  const holds = `${(await served.node.bricks("v"))[0]!.path}/disk`;
+  await until(
+    "it writes",
+    async () => (await Deno.stat(holds)).blocks! * 512 > 2 * MIB,
+  );
+  await served.kill();
+  ok((await writing).code !== 0, "it was to be killed under load");
+  await served.serve();
+  const verified = await must([
+    ...load,
+    "--verify_only=1",
+    "--verify_state_load=1",
+    "--output-format=json",
+  ]);
+  const { jobs: [{ read }] } = JSON.parse(verified.slice(verified.indexOf("{")));
+  ok(read.total_ios > 100, `${read.total_ios} blocks were verified`);
+});
+
 e2e("mortar nbd: a client that connects again goes on after kill -9", ["qemu-img"], async () => {
   await using served = await Served.start();
   const source = `${served.node.dir}/source`;
