@@ -8,7 +8,7 @@
  */
 
 import type { Timer } from "core/env.ts";
-import { ESTALE, type FopError } from "core/errno.ts";
+import { EAGAIN, ESTALE, type FopError } from "core/errno.ts";
 import type { HistoryReader } from "core/history_orders.ts";
 import type { Json } from "core/xlator.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
@@ -240,8 +240,9 @@ export class HistoryHeals {
       await target.end(id, readers);
       await snapshots.found(volume, to.name, readers.map((reader) => reader.id));
     } catch (error) {
-      // Bricks that say no do so again; those that say nothing may have ended.
-      if (error instanceof OrderFailed && error.errno !== 0) await this.#drop(copy);
+      // Bricks that say no do so again; those that say nothing may have ended, or are about to.
+      const isNo = error instanceof OrderFailed && error.errno !== 0;
+      if (isNo && !isRefusal(error, EAGAIN)) await this.#drop(copy);
       throw error;
     }
     await this.#drop(copy);
