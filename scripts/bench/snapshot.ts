@@ -8,7 +8,9 @@
 import { parseArgs } from "node:util";
 import { must } from "tests/e2e/process.ts";
 import { machine, machineText, median, short, table } from "./report.ts";
+import { promises, type Row } from "./snapshot_promises.ts";
 import { BLOCK, Btrfs, Chain, Internal, Ours, Reflink, type System } from "./snapshot_systems.ts";
+import { AtClient, Daemon } from "./snapshot_volume.ts";
 
 const USAGE = `Usage: deno run --allow-all scripts/bench/snapshot.ts [OPTION…]
   --rounds N     Measure N times, all systems in turns (3)
@@ -20,7 +22,9 @@ const USAGE = `Usage: deno run --allow-all scripts/bench/snapshot.ts [OPTION…]
 `;
 
 /** Snapshots at which live reads and writes are measured; 1,000 only where that takes no minutes. */
-const COUNTS = [0, 1, 16, 64] as const, MANY = 1000;
+const COUNTS = [0, 1, 16, 64] as const;
+/** Writes under way at a time. */
+const DEEP = 16;
 const DISK_BYTES = 24 * 2 ** 30;
 
 /** A file system in a sparse file. */
@@ -48,17 +52,19 @@ interface Figures {
   createFragmented: number[];
   first: number[];
   again: number[];
+  /** With some under way at a time. */
+  firstDeep: number[];
+  againDeep: number[];
   /** By the number of snapshots. */
   live: Map<number, { reads: number[]; writes: number[] }>;
   oldest: number[];
   remove: number[];
-  metadata: { index: number; preserved: number } | undefined;
 }
 
 function noFigures(): Figures {
   return {
     ...{ create: [], createFragmented: [], first: [], again: [], oldest: [], remove: [] },
-    ...{ live: new Map(), metadata: undefined },
+    ...{ live: new Map(), firstDeep: [], againDeep: [] },
   };
 }
 
@@ -66,6 +72,12 @@ interface Plan {
   readonly rounds: number;
   readonly bytes: number;
   readonly blocks: number;
+  readonly many: number;
+}
+
+function deep(system: System, offsets: readonly number[]): Promise<number[][]> {
+  const parts = Array.from({ length: DEEP }, (_, n) => offsets.filter((_, i) => i % DEEP === n));
+  return Promise.all(parts.map((part) => system.write(part)));
 }
 
 function offsets({ bytes, blocks }: Plan): number[] {
@@ -81,6 +93,10 @@ async function measureRound(system: System, figures: Figures, plan: Plan): Promi
   figures.again.push(median(await system.write(some)));
   if (system.readOldest) figures.oldest.push(median(await system.readOldest(offsets(plan))));
   figures.createFragmented.push(await system.create());
+  if (!system.concurrent) return;
+  const others = offsets(plan);
+  figures.firstDeep.push(median((await deep(system, others)).flat()));
+  figures.againDeep.push(median((await deep(system, others)).flat()));
 }
 
 async function measureCounts(
@@ -101,7 +117,7 @@ async function measureCounts(
   figures.live.set(count, { reads: [reads], writes: [writes] });
 }
 
-function report(all: ReadonlyMap<System, Figures>): string {
+function report(all: ReadonlyMap<System, Figures>, { many }: Plan): string {
   const ms = (times: readonly number[]) => times.length ? short(median(times) / 1000) : "-";
   const us = (times: readonly number[]) => times.length ? short(median(times)) : "-";
   const ratio = (a: readonly number[], b: readonly number[]) =>
@@ -114,26 +130,57 @@ function report(all: ReadonlyMap<System, Figures>): string {
     };
     return [
       ...[name, ms(f.create), ms(f.createFragmented), us(f.first), us(f.again)],
-      ...[ratio(f.first, f.again), ratio(f.oldest, none.reads), ms(f.remove)],
-      ...[at(64, "reads"), at(64, "writes"), at(MANY, "reads"), at(MANY, "writes")],
-      f.metadata ? `${short(100 * f.metadata.index / f.metadata.preserved)} %` : "-",
+      ...[ratio(f.first, f.again), us(f.firstDeep), ratio(f.firstDeep, f.againDeep)],
+      ...[ratio(f.oldest, none.reads), ms(f.remove)],
+      ...[at(64, "reads"), at(64, "writes"), at(many, "reads"), at(many, "writes")],
     ];
   });
   const heads = [
     ...["system", "create ms", "create after random writes ms", "first write µs", "rewrite µs"],
-    ...["first / rewrite", "oldest read / live", "delete ms"],
-    ...["read, 64 / 0", "write, 64 / 0", `read, ${MANY} / 0`, `write, ${MANY} / 0`],
-    "index / old data",
+    ...["first / rewrite", `first, ${DEEP} at a time`, `first / rewrite, ${DEEP}`],
+    ...["oldest read / live", "delete ms"],
+    ...["read, 64 / 0", "write, 64 / 0", `read, ${many} / 0`, `write, ${many} / 0`],
   ];
   return table(heads, rows);
 }
 
 const NOTES = `
 Writes and reads of 4 KiB at random places, one at a time, from the page cache; medians. Ours: the
-layers of a brick in one process, no network. qcow2: \`qemu-io\` with a write-back cache; creating
+layers of a brick in one process, no network; at a client: our client, TCP, a brick's process, and
+orders to the daemon. qcow2: \`qemu-io\` with a write-back cache; creating
 and deleting snapshots of qcow2, reflinks and subvolumes includes the start of the program that does
-it. "64 / 0": with 64 snapshots against none. Index: the whole database file against old data kept.
+it. "64 / 0": with 64 snapshots against none.
 `;
+
+const PROMISED = `
+A daemon, a volume of one brick with durability \`strict\`, our client with one write at a time; medians.
+Commands include the start of their process. Index: a brick's layers in one process, the database and
+its log after 256 MiB were overwritten, 16 blocks of 4 KiB at a time.
+`;
+
+interface Kept {
+  systems?: string;
+  promises?: { where: string; rows: Row[] };
+}
+
+const REPORT = "docs/bench/snapshot";
+
+// What was measured at another time is what it was.
+async function write(change: (kept: Kept) => object): Promise<void> {
+  const text = await Deno.readTextFile(`${REPORT}.json`).catch(() => "{}");
+  const before = JSON.parse(text) as Kept, kept: Kept = { ...before, ...change(before) };
+  await Deno.writeTextFile(`${REPORT}.json`, `${JSON.stringify(kept, null, 2)}\n`);
+  const sections = [
+    ...kept.systems === undefined ? [] : [kept.systems],
+    ...kept.promises === undefined ? [] : [promised(kept.promises)],
+  ];
+  await Deno.writeTextFile(`${REPORT}.md`, `# What snapshots cost\n\n${sections.join("\n")}`);
+}
+
+function promised({ where, rows }: NonNullable<Kept["promises"]>): string {
+  const heads = ["what", "measured", "promised"];
+  return `## What was promised\n\n${where}${table(heads, rows)}${PROMISED}`;
+}
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -142,6 +189,9 @@ async function main(): Promise<number> {
       mib: { type: "string", default: "256" },
       blocks: { type: "string", default: "500" },
       under: { type: "string" },
+      many: { type: "string", default: "1000" },
+      part: { type: "string" },
+      long: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -158,24 +208,33 @@ async function main(): Promise<number> {
     rounds: Number(values.rounds),
     bytes: Number(values.mib) * 2 ** 20,
     blocks: Number(values.blocks),
+    many: Number(values.many),
   };
   const place = await Deno.makeTempDir({
     prefix: "mt-bench-snapshot-",
     ...(values.under === undefined ? {} : { dir: values.under }),
   });
   try {
-    const where = await machine(place);
-    const all = await measure(place, plan);
-    const text = `${machineText(where)}\n${report(all)}${NOTES}`;
-    console.log(text);
-    if (values.write) {
+    const where = `${machineText(await machine(place))}\n`;
+    if ((values.part ?? "systems") === "systems") {
+      const all = await measure(place, plan);
+      const text = `## Side by side\n\n${where}${report(all, plan)}${NOTES}`;
+      console.log(text);
       const of = ([{ name }, figures]: [System, Figures]) => {
         const live = Object.fromEntries(figures.live);
         return { name, ...figures, live };
       };
-      const json = JSON.stringify({ machine: where, plan, systems: [...all].map(of) }, null, 2);
-      await Deno.writeTextFile("docs/bench/snapshot.json", `${json}\n`);
-      await Deno.writeTextFile("docs/bench/snapshot.md", `# What snapshots cost\n\n${text}`);
+      const figures = { systems: text, plan, figures: [...all].map(of) };
+      if (values.write) await write(() => figures);
+    }
+    if (values.part !== "systems") {
+      const rows = await measurePromises(place, values.long, values.part);
+      console.log(promised({ where, rows }));
+      if (values.write) {
+        await write(({ promises }) => ({
+          promises: { where, rows: merged(promises?.rows, rows) },
+        }));
+      }
     }
     return 0;
   } finally {
@@ -183,13 +242,32 @@ async function main(): Promise<number> {
   }
 }
 
+async function measurePromises(
+  place: string,
+  long: boolean,
+  only: string | undefined,
+): Promise<Row[]> {
+  await using xfs = await Disk.make("xfs", place);
+  return await promises(xfs.path, { long }, only);
+}
+
+function merged(before: readonly Row[] = [], now: readonly Row[]): Row[] {
+  const rows = new Map([...before, ...now].map((row) => [row[0], row]));
+  return [...rows.values()].sort(([one], [other]) =>
+    one.localeCompare(other, "en", { numeric: true })
+  );
+}
+
 async function measure(place: string, plan: Plan): Promise<Map<System, Figures>> {
   await using xfs = await Disk.make("xfs", place);
   await using btrfs = await Disk.make("btrfs", place);
+  await using daemon = await Daemon.start(`${xfs.path}/daemon`);
   await using ended = new AsyncDisposableStack();
   const systems: System[] = [
     new Ours(xfs.path, "strict"),
     new Ours(xfs.path, "relaxed"),
+    new AtClient(daemon, "strict"),
+    new AtClient(daemon, "relaxed"),
     new Internal(`${xfs.path}/internal`),
     new Chain(`${xfs.path}/chain`),
     new Reflink(`${xfs.path}/reflink`),
@@ -205,9 +283,9 @@ async function measure(place: string, plan: Plan): Promise<Map<System, Figures>>
     console.error(`round ${round + 1}/${plan.rounds}`);
   }
   let taken = 2 * plan.rounds;
-  for (const count of [...COUNTS.slice(1), MANY].filter((count) => count > taken)) {
+  for (const count of [...COUNTS.slice(1), plan.many].filter((count) => count > taken)) {
     for (const [system, figures] of all) {
-      if (count === MANY && !(system instanceof Ours)) continue;
+      if (count > 64 && !(system instanceof Ours)) continue;
       await measureCounts(system, figures, plan, count, taken);
     }
     taken = count;
@@ -217,7 +295,6 @@ async function measure(place: string, plan: Plan): Promise<Map<System, Figures>>
     for (let round = 0; round < plan.rounds; round++) {
       figures.remove.push(await system.removeOldest());
     }
-    figures.metadata = await system.metadata?.();
   }
   return all;
 }

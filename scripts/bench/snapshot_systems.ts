@@ -20,6 +20,8 @@ export const BLOCK = 4096;
 /** One way; times in microseconds. */
 export interface System extends AsyncDisposable {
   readonly name: string;
+  /** Whether several writes can be under way. */
+  readonly concurrent?: boolean;
   /** Makes the image: `bytes` long, all of it written. */
   fill(bytes: number): Promise<void>;
   /** A snapshot, and how long it took. */
@@ -32,17 +34,17 @@ export interface System extends AsyncDisposable {
   readOldest?(offsets: readonly number[]): Promise<number[]>;
   /** The oldest snapshot goes; how long until that is answered. */
   removeOldest(): Promise<number>;
-  /** What the system's own data about snapshots takes, beside old data; both in bytes. */
-  metadata?(): Promise<{ index: number; preserved: number }>;
 }
 
-async function timed(run: () => unknown): Promise<number> {
+/** Microseconds that `run` takes. */
+export async function timed(run: () => unknown): Promise<number> {
   const began = performance.now();
   await run();
   return (performance.now() - began) * 1000;
 }
 
-const FILL_BYTES = 1 << 20;
+/** Bytes of one write while an image is made. */
+export const FILL_BYTES = 1 << 20;
 
 /** Data that does not compress, and is no zeros. */
 export function noise(size: number): Uint8Array<ArrayBuffer> {
@@ -56,6 +58,7 @@ export function noise(size: number): Uint8Array<ArrayBuffer> {
 /** A brick's layers in this process: storage/posix and features/snapshot, no network. */
 export class Ours implements System {
   readonly name: string;
+  readonly concurrent = true;
   readonly #directory: string;
   readonly #durability: "strict" | "relaxed";
   #graph!: Graph;
@@ -132,6 +135,7 @@ end-volume
     return timed(() => this.#layer.histories.remove(id));
   }
 
+  /** What the index takes, beside old data; both in bytes. */
   async metadata(): Promise<{ index: number; preserved: number }> {
     const history = `${this.#directory}/.glusterfs/history`;
     let index = 0;
@@ -147,7 +151,8 @@ end-volume
   }
 }
 
-async function each(
+/** What `act` answers for each offset, one after the other. */
+export async function each(
   offsets: readonly number[],
   act: (offset: number) => Promise<number>,
 ): Promise<number[]> {
