@@ -72,6 +72,9 @@ export function proxyClientGraph(input: VolgenInput, asker: Asker): VolumeBlock[
       ...login,
     }),
     layer(`${name}-write-behind`, "performance/write-behind"),
+    // GlusterFS's client lets the kernel keep what was read of a file; this layer alone, which sees that
+    // somebody else changed it, has that forgotten.
+    layer(`${name}-md-cache`, "performance/md-cache"),
     layer(name, "debug/io-stats"),
   ]);
   applyRole(layers, options, "client");

@@ -190,6 +190,8 @@ Deno.test("mgmt/volgen: a proxy serves a client's graph, and its clients find it
   const [client] = graph(given, "proxy-client", false);
   equal(client!.options.get("remote-subvolume"), "v-proxy");
   equal(client!.options.get("remote-host"), "h");
+  // Or a mount would go on to show what others changed, from the kernel's memory.
+  find(graph(given, "proxy-client", false), "v-md-cache");
   // Names in libgfapi have no dots.
   deepEqual(
     ["/v-proxy", "v-1-proxy", "v-proxy.tcp", "v.proxy", "v", "-proxy", "proxy/v-proxy"].map(

@@ -47,6 +47,21 @@ e2e(
     const compare = ["qemu-img", "compare", "-f", "raw", "-F", "raw", uri, raw];
     const compared = run(node.space.inside(compare));
 
+    // What another client changes, of files and of what is in images, is seen.
+    const other = await node.mount("v1");
+    await Deno.writeTextFile(`${other.path}/file`, "one");
+    equal(await Deno.readTextFile(`${path}/file`), "one");
+    await Deno.writeTextFile(`${other.path}/file`, "two");
+    await until("it is seen", async () => await Deno.readTextFile(`${path}/file`) === "two");
+    const image = `${other.path}/vm2.qcow2`;
+    await must(["qemu-img", "create", "-q", "-f", "qcow2", image, "2M"]);
+    const shown = async () => {
+      return (await Deno.readFile(`${path}/.qcow2/images/vm2.qcow2/disk.raw`))[2 ** 20];
+    };
+    equal(await shown(), 0);
+    await must(["qemu-io", "-c", "write -q -P 8 1M 64k", image]);
+    await until("the disk is", async () => await shown() === 8);
+
     using open = await Deno.open(`${path}/log`, { append: true, create: true });
     const say = async (what: string) => {
       await open.write(new TextEncoder().encode(`${what}\n`));
