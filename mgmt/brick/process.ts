@@ -8,15 +8,7 @@ import type { Gfid } from "core/inode.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import type { VolumeBlock } from "core/volfile.ts";
 import type { Xlator } from "core/xlator.ts";
-import {
-  brickName,
-  listeningEverywhere,
-  listeningOn,
-  overridden,
-  type Override,
-  readBlocks,
-  withoutIdle,
-} from "mgmt/brick/volfile.ts";
+import { asTold, brickName, readBlocks, type Told, withoutIdle } from "mgmt/brick/volfile.ts";
 import { CommandError } from "mgmt/cli/command.ts";
 import type { Daemon } from "mgmt/daemon.ts";
 import { cause, plain } from "mgmt/plain.ts";
@@ -41,14 +33,10 @@ export interface VolfileSource {
 }
 
 /** What a brick is told beside its volfile. */
-export interface BrickOptions {
+export interface BrickOptions extends Told {
   readonly source: VolfileSource;
   readonly name: string | undefined;
-  readonly port: number | undefined;
-  readonly overrides: readonly Override[];
   readonly statedumps: string | undefined;
-  /** Whether to listen on all addresses unless the volfile names one, as GlusterFS's bricks do. */
-  readonly everywhere: boolean;
   /** Unix socket on which it takes orders. */
   readonly socket: string | undefined;
   /** The management daemon, if the brick has one. */
@@ -109,10 +97,8 @@ export class BrickProcess {
   }
 
   #blocks(text: string): VolumeBlock[] {
-    const { source, overrides, port, everywhere } = this.#options;
-    const known = withoutIdle(readBlocks(text, source.where), this.#types);
-    const blocks = overridden(everywhere ? listeningEverywhere(known) : known, overrides);
-    return port === undefined ? blocks : listeningOn(blocks, port);
+    const known = readBlocks(text, this.#options.source.where);
+    return asTold(withoutIdle(known, this.#types), this.#options);
   }
 
   #build(blocks: readonly VolumeBlock[]): Graph {

@@ -109,6 +109,24 @@ export function listeningOn(blocks: readonly VolumeBlock[], port: number): Volum
   });
 }
 
+/** What a command line says of a graph that is served. */
+export interface Told {
+  /** Whether to listen on all addresses unless the volfile names one. */
+  readonly everywhere: boolean;
+  readonly overrides: readonly Override[];
+  /** Absent: what the volfile says. */
+  readonly port: number | undefined;
+}
+
+/** The blocks as the command line has them. */
+export function asTold(
+  blocks: readonly VolumeBlock[],
+  { everywhere, overrides, port }: Told,
+): VolumeBlock[] {
+  const changed = overridden(everywhere ? listeningEverywhere(blocks) : blocks, overrides);
+  return port === undefined ? changed : listeningOn(changed, port);
+}
+
 /**
  * The name clients ask the portmapper for: `given`, or what protocol/server calls itself (auth-path),
  * or the volume below it (which glusterd names by the brick's path). Throws CommandError where there is no protocol/server.

@@ -5,14 +5,7 @@ import type { VolumeBlock } from "core/volfile.ts";
 import { graphSections } from "mgmt/brick/dump.ts";
 import { PortmapEntry } from "mgmt/brick/portmap_entry.ts";
 import { endpointOf, type VolfileSource } from "mgmt/brick/process.ts";
-import {
-  brickName,
-  listeningEverywhere,
-  listeningOn,
-  overridden,
-  type Override,
-  readBlocks,
-} from "mgmt/brick/volfile.ts";
+import { asTold, brickName, type Override, readBlocks } from "mgmt/brick/volfile.ts";
 import { CommandError } from "mgmt/cli/command.ts";
 import { clientGraph } from "mgmt/client/graph.ts";
 import { graphDump } from "mgmt/client/process.ts";
@@ -84,21 +77,19 @@ export class ProxyProcess {
   }
 
   #blocks(text: string): readonly VolumeBlock[] {
-    const { source, overrides, port, link } = this.#options;
+    const { source, overrides, port, link: { endpoint } } = this.#options;
     const { log } = this.#daemon.env;
-    const given = listeningEverywhere(readBlocks(text, source.where));
-    const { endpoint } = link;
+    const told = { everywhere: true, overrides, port };
     const changes = {
       port: endpoint.kind === "tcp" ? endpoint.port : MANAGEMENT_PORT,
       subdirectory: undefined,
     };
-    const { blocks } = clientGraph(
-      overridden(given, overrides),
+    return clientGraph(
+      asTold(readBlocks(text, source.where), told),
       this.#types,
       changes,
       ({ type, volume }) => log.info("layer is left out: this version has none", { type, volume }),
-    );
-    return listeningOn(blocks, port);
+    ).blocks;
   }
 
   async #start(blocks: readonly VolumeBlock[]): Promise<void> {
