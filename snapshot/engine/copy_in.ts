@@ -40,6 +40,8 @@ export interface CopyInParts {
   readonly resting: (change: () => Promise<void>) => Promise<void>;
   /** Other readers are there, and rows of epochs before `until` are others. */
   readonly turned: (until: number) => void;
+  /** Resolves when nobody reads any more by what was looked up before. */
+  readonly read: () => Promise<void>;
   readonly clock: Clock;
 }
 
@@ -268,6 +270,7 @@ export class CopyIn {
     if (until === undefined) return;
     await this.finish();
     turned(until);
+    await this.#parts.read();
   }
 
   /** What began to take the place of something does so, before anybody looks. */

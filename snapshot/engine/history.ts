@@ -59,6 +59,8 @@ export class History {
   readonly #kept: KeptFiles;
   readonly #collector: Collector;
   readonly #gate = new Gate();
+  /** Of old states. */
+  readonly #reads = new Gate();
   readonly #reserve: Reserve;
   readonly #directory: string;
   readonly #live: Live;
@@ -103,6 +105,7 @@ export class History {
       clock: env.clock,
       resting: (change) => this.#collector.resting(() => this.#whole(change)),
       turned: (until) => this.#turned(until),
+      read: () => this.#reads.over(),
     });
     const { clock } = env;
     const asked = () => this.asked;
@@ -377,7 +380,7 @@ export class History {
     if (!view) {
       const parts = {
         ...{ store: this.#store, segments: this.#segments },
-        ...{ clones: this.clones, live: this.#live },
+        ...{ clones: this.clones, live: this.#live, reads: this.#reads },
       };
       this.#views.set(id, view = new View(parts, reader.epoch));
     }

@@ -14,6 +14,7 @@ import { ENOENT } from "core/errno.ts";
 import type { NameIn } from "core/history_orders.ts";
 import type { Gfid } from "core/inode.ts";
 import type { Clones } from "snapshot/engine/clones.ts";
+import type { Gate } from "snapshot/engine/gate.ts";
 import { type Entry, hasNoName, type InodeState, type Live } from "snapshot/engine/live.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { unpackState } from "snapshot/engine/state.ts";
@@ -28,6 +29,8 @@ export interface ViewParts {
   readonly live: Live;
   /** Of a history that another process writes: whether it wrote since it was asked last. */
   readonly refresh?: () => boolean;
+  /** Reads that are under way go through it. */
+  readonly reads?: Gate;
 }
 
 /** Units of a window, and how many windows are remembered: 4 GiB of a file in 8 MiB. */
@@ -137,6 +140,12 @@ export class View {
    * damaged; ENOENT: no such inode.
    */
   read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
+    const reading = this.#read(gfid, offset, into);
+    if (typeof reading !== "number") this.#parts.reads?.enter(reading);
+    return reading;
+  }
+
+  #read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): number | Promise<number> {
     const state = this.#states.get(gfid);
     if (!state || this.#parts.refresh) return this.#readAll(gfid, offset, into);
     const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));

@@ -74,13 +74,19 @@ async function inRoot(test: (root: string) => Promise<void>): Promise<void> {
   }
 }
 
-async function copy(from: Brick, to: Brick, epoch: number): Promise<void> {
+async function copy(
+  from: Brick,
+  to: Brick,
+  epoch: number,
+  before: () => void = () => {},
+): Promise<void> {
   for (const brick of [from, to]) await brick.take("copy", epoch);
   const target = copiesOf(to.history);
   await copyHistory({
     ...{ from: copiesOf(from.history), to: target, id: "copy", epoch, without: WITHOUT },
     note: () => Promise.resolve(),
   }, new AbortController().signal);
+  before();
   await target.end("copy", from.history.readers.list().filter((each) => each.epoch < epoch));
 }
 
@@ -148,6 +154,31 @@ Deno.test("snapshot/engine: rows that go because nobody needs them are none of a
     await to.history.collected();
     deepEqual(await to.shown("older"), [1, 2, 3, 4]);
     deepEqual(await to.shown("old"), [1, 11, 3, 4]);
+  }));
+
+Deno.test("snapshot/engine: what is being read when another history comes is read to its end", () =>
+  inRoot(async (root) => {
+    await using from = await Brick.make(`${root}/from`);
+    copyFiles(`${root}/from/data`, `${root}/to/data`);
+    await using to = await Brick.make(`${root}/to`, from.volume);
+    for (const brick of [from, to]) {
+      await brick.take("old", 1);
+      await brick.write(0, 1, 9);
+      await brick.write(2, 1, 9);
+    }
+    const { read } = Segments.prototype, ended = Promise.withResolvers<void>();
+    let reading: Promise<number[]> | undefined;
+    await copy(from, to, 3, () => {
+      Segments.prototype.read = async function (place, into) {
+        // The end waits for us, or should.
+        await Promise.race([ended.promise, realClock.delay(100)]);
+        await read.call(this, place, into);
+      };
+      reading = to.shown("old");
+    });
+    Segments.prototype.read = read;
+    ended.resolve();
+    deepEqual(await reading, [1, 2, 3, 4]);
   }));
 
 Deno.test("snapshot/engine: room that is given back while it is read is not sent", () =>
