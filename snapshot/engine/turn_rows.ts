@@ -11,7 +11,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
 
 /** Beyond the epochs of what is on its way are those of what it took the place of, until that goes. */
-export const REPLACED = 2 ** 40;
+const REPLACED = 2 ** 40;
 
 /** Columns by which rows are of one thing; the parts of a file's data that no row crosses are several. */
 const TABLES = [

@@ -74,11 +74,46 @@ async function inRoot(test: (root: string) => Promise<void>): Promise<void> {
   }
 }
 
+/** The second is a copy of the first, without a history. */
+function withTwo(test: (from: Brick, to: Brick) => Promise<void>): Promise<void> {
+  return inRoot(async (root) => {
+    await using from = await Brick.make(`${root}/from`);
+    copyFiles(`${root}/from/data`, `${root}/to/data`);
+    await using to = await Brick.make(`${root}/to`, from.volume);
+    await test(from, to);
+  });
+}
+
+/** Reads of old data that last until it is `end`: whoever has to wait for them does, or should. */
+class SlowReads {
+  readonly #read = Segments.prototype.read;
+  readonly #met = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
+
+  begin(): void {
+    const read = this.#read, met = this.#met, ended = this.#ended.promise;
+    Segments.prototype.read = async function (place, into) {
+      met.resolve();
+      await Promise.race([ended, realClock.delay(100)]);
+      await read.call(this, place, into);
+    };
+  }
+
+  get met(): Promise<void> {
+    return this.#met.promise;
+  }
+
+  end(): void {
+    Segments.prototype.read = this.#read;
+    this.#ended.resolve();
+  }
+}
+
 async function copy(
   from: Brick,
   to: Brick,
   epoch: number,
-  before: () => void = () => {},
+  before: () => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   for (const brick of [from, to]) await brick.take("copy", epoch);
   const target = copiesOf(to.history);
@@ -86,15 +121,30 @@ async function copy(
     ...{ from: copiesOf(from.history), to: target, id: "copy", epoch, without: WITHOUT },
     note: () => Promise.resolve(),
   }, new AbortController().signal);
-  before();
+  await before();
   await target.end("copy", from.history.readers.list().filter((each) => each.epoch < epoch));
 }
 
+/** The end comes while what `begin` began reads old data; answers what that answers. */
+async function copyBeside<T>(
+  from: Brick,
+  to: Brick,
+  epoch: number,
+  begin: () => Promise<T>,
+): Promise<T> {
+  const reads = new SlowReads();
+  let begun: Promise<T> | undefined;
+  await copy(from, to, epoch, () => {
+    reads.begin();
+    begun = begin();
+    return reads.met;
+  });
+  reads.end();
+  return await begun!;
+}
+
 Deno.test("snapshot/engine: what only a heal wrote is preserved again after the other history came", () =>
-  inRoot(async (root) => {
-    await using from = await Brick.make(`${root}/from`);
-    copyFiles(`${root}/from/data`, `${root}/to/data`);
-    await using to = await Brick.make(`${root}/to`, from.volume);
+  withTwo(async (from, to) => {
     for (const brick of [from, to]) await brick.take("old", 1);
     await to.write(0, 2);
     await copy(from, to, 3);
@@ -117,68 +167,29 @@ Deno.test("snapshot/engine: who did not hear that a history came asks again, and
   }));
 
 Deno.test("snapshot/engine: rows that go because nobody needs them are none of another history", () =>
-  inRoot(async (root) => {
-    await using from = await Brick.make(`${root}/from`);
-    copyFiles(`${root}/from/data`, `${root}/to/data`);
-    await using to = await Brick.make(`${root}/to`, from.volume);
+  withTwo(async (from, to) => {
     for (const brick of [from, to]) {
       await brick.take("older", 1);
       await brick.write(1, 1, 11);
       await brick.take("old", 2);
       await brick.write(0, 3, 12);
     }
-    await to.take("copy", 4);
-    await from.take("copy", 4);
-    const target = copiesOf(to.history);
-    await copyHistory({
-      ...{ from: copiesOf(from.history), to: target, id: "copy", epoch: 4, without: WITHOUT },
-      note: () => Promise.resolve(),
-    }, new AbortController().signal);
     // A row of "old" is cut where "older" has its own, and takes its time.
-    const { read } = Segments.prototype, met = Promise.withResolvers<void>();
-    let ended: Promise<void> | undefined;
-    Segments.prototype.read = async function (place, into) {
-      met.resolve();
-      // It waits for us, or should.
-      await Promise.race([ended, realClock.delay(100)]);
-      await read.call(this, place, into);
-    };
-    try {
-      await to.history.remove("old");
-      await met.promise;
-      ended = target.end("copy", from.history.readers.list().filter(({ id }) => id !== "copy"));
-      await ended;
-    } finally {
-      Segments.prototype.read = read;
-    }
+    await copyBeside(from, to, 4, () => to.history.remove("old"));
     await to.history.collected();
     deepEqual(await to.shown("older"), [1, 2, 3, 4]);
     deepEqual(await to.shown("old"), [1, 11, 3, 4]);
   }));
 
 Deno.test("snapshot/engine: what is being read when another history comes is read to its end", () =>
-  inRoot(async (root) => {
-    await using from = await Brick.make(`${root}/from`);
-    copyFiles(`${root}/from/data`, `${root}/to/data`);
-    await using to = await Brick.make(`${root}/to`, from.volume);
+  withTwo(async (from, to) => {
     for (const brick of [from, to]) {
       await brick.take("old", 1);
       await brick.write(0, 1, 9);
       await brick.write(2, 1, 9);
     }
-    const { read } = Segments.prototype, ended = Promise.withResolvers<void>();
-    let reading: Promise<number[]> | undefined;
-    await copy(from, to, 3, () => {
-      Segments.prototype.read = async function (place, into) {
-        // The end waits for us, or should.
-        await Promise.race([ended.promise, realClock.delay(100)]);
-        await read.call(this, place, into);
-      };
-      reading = to.shown("old");
-    });
-    Segments.prototype.read = read;
-    ended.resolve();
-    deepEqual(await reading, [1, 2, 3, 4]);
+    const shown = await copyBeside(from, to, 3, () => to.shown("old"));
+    deepEqual(shown, [1, 2, 3, 4]);
   }));
 
 Deno.test("snapshot/engine: room that is given back while it is read is not sent", () =>
