@@ -86,12 +86,19 @@ function offsets({ bytes, blocks }: Plan): number[] {
   return [...all];
 }
 
+// All systems share a disk: none waits for what another one wrote.
+async function atRest(): Promise<void> {
+  await must(["sync"]);
+}
+
 async function measureRound(system: System, figures: Figures, plan: Plan): Promise<void> {
+  await atRest();
   figures.create.push(await system.create());
   const some = offsets(plan);
   figures.first.push(median(await system.write(some)));
   figures.again.push(median(await system.write(some)));
   if (system.readOldest) figures.oldest.push(median(await system.readOldest(offsets(plan))));
+  await atRest();
   figures.createFragmented.push(await system.create());
   if (!system.concurrent) return;
   const others = offsets(plan);
@@ -293,6 +300,7 @@ async function measure(place: string, plan: Plan): Promise<Map<System, Figures>>
   }
   for (const [system, figures] of all) {
     for (let round = 0; round < plan.rounds; round++) {
+      await atRest();
       figures.remove.push(await system.removeOldest());
     }
   }
