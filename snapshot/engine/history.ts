@@ -81,7 +81,7 @@ export class History {
     const store = this.#store = HistoryStore.open(path);
     this.#reserve = new Reserve(directory);
     const segments = this.#segments = Segments.open(`${directory}/segments`);
-    const journal = this.#journal = new Journal(store, segments, path, durability);
+    const journal = this.#journal = new Journal(store, segments, path, durability, env.clock);
     const kept = this.#kept = new KeptFiles(`${directory}/kept`, store, journal, live);
     this.#directory = directory;
     this.#live = live;
