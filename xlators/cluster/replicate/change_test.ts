@@ -3,8 +3,10 @@
 import { strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { ENOTCONN } from "core/errno.ts";
+import type { Args } from "core/fops.ts";
 import { fails, gfidReq } from "tests/conformance/place.ts";
 import { Scene } from "tests/fakes/replica_scene.ts";
+import { NAME_DIFFERS } from "xlators/cluster/replicate/copies.ts";
 
 // Copy 2 lacks "a", copy 0 lacks "b", and the others say so.
 async function onlyOneIsSound(options: { readonly arbiter?: boolean } = {}): Promise<Scene> {
@@ -68,4 +70,28 @@ Deno.test("cluster/replicate change: where only a copy answers that may be behin
     };
   }
   await fails(scene.top.unlink(ROOT, { parent: scene.root, name: "f", flags: 0 }), ENOTCONN);
+});
+
+Deno.test("cluster/replicate: what nobody could be told of is told with the name it is about, where names are noted", async () => {
+  const scene = await Scene.of({ values: { "granular-entry-heal": "on" } });
+  for (const link of scene.links) {
+    link.fate = (fop) => {
+      if (fop !== "mkdir") return "pass";
+      for (const each of scene.links) each.turn(false);
+      return link === scene.links[1] ? "lost" : "fail";
+    };
+  }
+  await fails(mkdir(scene), ENOTCONN);
+  const told = Promise.withResolvers<void>();
+  const back = scene.links[2]!;
+  back.fate = (fop) => {
+    if (fop === "xattrop") told.resolve();
+    return "pass";
+  };
+  back.turn(true);
+  scene.clock.advance(2000);
+  await told.promise;
+  await scene.top.stop();
+  const { args } = back.seen.findLast(({ fop }) => fop === "xattrop")!;
+  equal((args as Args<"xattrop">).xdata?.get(NAME_DIFFERS), "d");
 });

@@ -3,7 +3,7 @@
 import type { Call } from "core/call.ts";
 import type { FopError } from "core/errno.ts";
 import type { XattrReply } from "core/fops.ts";
-import { withKey, type Xdata } from "core/xdata.ts";
+import type { Xdata } from "core/xdata.ts";
 import { settle, type Settled } from "core/xlator.ts";
 import { type Marks, marksIn, marksToAdd, type Part } from "xlators/cluster/replicate/blame.ts";
 import {
@@ -13,7 +13,7 @@ import {
   NAME_AGREES,
   NAME_DIFFERS,
 } from "xlators/cluster/replicate/copies.ts";
-import { type MarkTarget, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
+import { type MarkTarget, namedIn, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
 
 /** What is added on one copy. */
 interface Adding {
@@ -152,7 +152,7 @@ export class Marker {
     const answers: (Settled<XattrReply> | undefined)[] = on.map(() => undefined);
     const pairs = asked.flatMap((index) => targets.map((target) => ({ index, target })));
     const settled = await settle(pairs.map(({ index, target }) => {
-      const xdata = along ?? this.#named(target, nameKey);
+      const xdata = along ?? namedIn(this.#copies, target, nameKey);
       return sendMarks(this.#copies, call, target, index, this.#xattrs(marks(index)), xdata);
     }));
     pairs.forEach(({ index }, at) => {
@@ -198,11 +198,13 @@ export class Marker {
     const blamed = last?.ok ? last.marks.blamed : [];
     if (isDirty && !blamed.includes(true)) return;
     const marks = this.#xattrs({ blamed, dirty: isDirty ? 0 : 1 }, -1);
-    await sendMarks(this.#copies, call, target, index, marks, this.#named(target, NAME_DIFFERS));
-  }
-
-  #named({ name }: MarkTarget, key: typeof NAME_DIFFERS | undefined): Xdata | undefined {
-    if (!key || name === undefined) return undefined;
-    return this.#copies.values["granular-entry-heal"] ? withKey(undefined, key, name) : undefined;
+    await sendMarks(
+      this.#copies,
+      call,
+      target,
+      index,
+      marks,
+      namedIn(this.#copies, target, NAME_DIFFERS),
+    );
   }
 }

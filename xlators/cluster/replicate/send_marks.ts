@@ -2,8 +2,8 @@
 
 import type { Call } from "core/call.ts";
 import type { XattrReply } from "core/fops.ts";
-import type { Xdata } from "core/xdata.ts";
-import type { Copies, Target } from "xlators/cluster/replicate/copies.ts";
+import { withKey, type Xdata } from "core/xdata.ts";
+import type { Copies, NAME_DIFFERS, Target } from "xlators/cluster/replicate/copies.ts";
 
 /** Where marks go: a file, or a directory and the name in it that changes. */
 export interface MarkTarget extends Target {
@@ -23,4 +23,14 @@ export function sendMarks(
   return fd
     ? to.fxattrop(call, { fd, op: "add32", xattrs: marks, xdata })
     : to.xattrop(call, { inode, op: "add32", xattrs: marks, xdata });
+}
+
+/** What goes with marks of a directory: which name they are about, where names are noted. */
+export function namedIn(
+  { values }: Copies,
+  { name }: MarkTarget,
+  key: typeof NAME_DIFFERS | undefined,
+): Xdata | undefined {
+  if (!key || name === undefined) return undefined;
+  return values["granular-entry-heal"] ? withKey(undefined, key, name) : undefined;
 }

@@ -9,8 +9,8 @@ import type { Timer } from "core/env.ts";
 import { ENOENT, ESTALE } from "core/errno.ts";
 import { settle } from "core/xlator.ts";
 import { marksToAdd, type Part } from "xlators/cluster/replicate/blame.ts";
-import type { Copies } from "xlators/cluster/replicate/copies.ts";
-import { type MarkTarget, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
+import { type Copies, NAME_DIFFERS } from "xlators/cluster/replicate/copies.ts";
+import { type MarkTarget, namedIn, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
 
 /** Milliseconds between attempts. */
 const RETRY_MS = 2000;
@@ -56,8 +56,9 @@ export class Unmarked {
   async #mark(target: MarkTarget, part: Part): Promise<boolean> {
     const { copies } = this;
     const marks = marksToAdd(copies.keys, [], { [part]: 1 });
+    const xdata = namedIn(copies, target, NAME_DIFFERS);
     const answers = await settle(
-      copies.numbers().map((index) => sendMarks(copies, ROOT, target, index, marks)),
+      copies.numbers().map((index) => sendMarks(copies, ROOT, target, index, marks, xdata)),
     );
     return answers.some((answer) => answer.ok) ||
       answers.every((answer) =>
