@@ -33,6 +33,7 @@ import { refuseUnkept } from "snapshot/engine/unkept.ts";
 import { usageByReader } from "snapshot/engine/usage.ts";
 import { UNIT } from "snapshot/engine/units.ts";
 import { View } from "snapshot/engine/view.ts";
+import { Room } from "snapshot/engine/window.ts";
 
 /** Where a history is, and of what. */
 export interface HistoryOptions {
@@ -66,6 +67,7 @@ export class History {
   readonly #live: Live;
   readonly #env: Env;
   #views = new Map<string, View>();
+  readonly #room = new Room(() => this.#views.forEach((view) => view.forget()));
   /** Fops that the brick was asked for: while there are new ones collecting leaves them the time. */
   asked = 0;
   /** Resolves when nothing is kept any more for readers that went. */
@@ -380,7 +382,7 @@ export class History {
     if (!view) {
       const parts = {
         ...{ store: this.#store, segments: this.#segments },
-        ...{ clones: this.clones, live: this.#live, reads: this.#reads },
+        ...{ clones: this.clones, live: this.#live, room: this.#room, reads: this.#reads },
       };
       this.#views.set(id, view = new View(parts, reader.epoch));
     }

@@ -10,7 +10,8 @@ import { type Foreign, FOREIGN_EPOCH } from "core/foreign.ts";
 import type { OldFiles } from "snapshot/engine/old_files.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
-import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts";
+import { UNIT, type UnitRange } from "snapshot/engine/units.ts";
+import { type Window, WINDOW_UNITS, windowOf } from "snapshot/engine/window.ts";
 
 /** The parts of a history that this uses. */
 export interface OriginsParts {
@@ -22,7 +23,7 @@ export interface OriginsParts {
   readonly find: (link: Link) => CloneOf | undefined;
 }
 
-const WINDOW_UNITS = EXTENT_UNITS_MAX, WINDOW_BYTES = WINDOW_UNITS * UNIT;
+const WINDOW_BYTES = WINDOW_UNITS * UNIT;
 /** Windows that are remembered of a clone: 2 GiB of it in 2.5 MiB. */
 const WINDOWS_MAX = 2048;
 
@@ -169,21 +170,14 @@ export class Origins {
   #extents(
     { gfid, epoch }: Link,
     from: number,
-  ): { at: Int32Array; extents: readonly Extent[] } | undefined {
+  ): Window | undefined {
     const { store } = this.#parts;
     const id = store.findId(gfid);
     if (id === undefined) return undefined;
     const rows = store.extents(id, from, from + WINDOW_UNITS, epoch);
     if (!rows.length) return undefined;
     // What came after the file was kept belongs to another file with its gfid.
-    const last = store.kept(id, epoch) ?? Infinity;
-    const at = new Int32Array(WINDOW_UNITS).fill(-1);
-    // Newest first: what is painted last is the oldest, and that is what the reader sees.
-    for (const [index, { start, units, epoch }] of rows.entries()) {
-      if (epoch > last) continue;
-      at.fill(index, Math.max(0, start - from), Math.min(WINDOW_UNITS, start + units - from));
-    }
-    return { at, extents: rows };
+    return windowOf(rows, from, store.kept(id, epoch) ?? Infinity);
   }
 }
 

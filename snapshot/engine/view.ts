@@ -19,7 +19,8 @@ import { type Entry, hasNoName, type InodeState, type Live } from "snapshot/engi
 import type { Segments } from "snapshot/engine/segments.ts";
 import { unpackState } from "snapshot/engine/state.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
-import { EXTENT_UNITS_MAX, UNIT, type UnitRange } from "snapshot/engine/units.ts";
+import { UNIT, type UnitRange } from "snapshot/engine/units.ts";
+import { Room, type Window, WINDOW_UNITS, windowOf } from "snapshot/engine/window.ts";
 
 /** The parts of a history that views use. */
 export interface ViewParts {
@@ -31,16 +32,8 @@ export interface ViewParts {
   readonly refresh?: () => boolean;
   /** Reads that are under way go through it. */
   readonly reads?: Gate;
-}
-
-/** Units of a window, and how many windows are remembered: 4 GiB of a file in 8 MiB. */
-const WINDOW_UNITS = EXTENT_UNITS_MAX, WINDOWS_MAX = 4096;
-const STATES_MAX = 4096;
-
-/** Where the units of a window are: an index into `extents`, or -1 for the file underneath. */
-interface Window {
-  readonly at: Int32Array;
-  readonly extents: readonly Extent[];
+  /** What the views of a history remember together; absent: this is the only one. */
+  readonly room?: Room;
 }
 
 /** A piece of an extent, in bytes of the file. */
@@ -51,11 +44,19 @@ interface Kept extends UnitRange {
 /** See the head of this file. Methods throw FopError. */
 export class View {
   readonly #parts: ViewParts;
+  readonly #room: Room;
   #windows = new Map<string, Window>();
   #states = new Map<Gfid, InodeState>();
 
   constructor(parts: ViewParts, readonly epoch: number) {
     this.#parts = parts;
+    this.#room = parts.room ?? new Room(() => this.forget());
+  }
+
+  /** What was looked up; it is looked up again. */
+  forget(): void {
+    this.#windows.clear();
+    this.#states.clear();
   }
 
   /** Undefined: the reader sees no such inode. */
@@ -87,7 +88,7 @@ export class View {
 
   // What a reader sees never changes.
   #remember(gfid: Gfid, state: InodeState): void {
-    if (this.#states.size >= STATES_MAX) this.#states.clear();
+    if (!this.#states.has(gfid)) this.#room.state();
     this.#states.set(gfid, state);
   }
 
@@ -296,38 +297,33 @@ export class View {
     if (this.#windows.size === 0) return;
     const last = Math.floor((end - 1) / WINDOW_UNITS);
     for (let number = Math.floor(start / WINDOW_UNITS); number <= last; number++) {
-      this.#windows.delete(`${gfid}/${number}`);
+      const key = `${gfid}/${number}`, known = this.#windows.get(key);
+      if (known) this.#room.gone(known);
+      this.#windows.delete(key);
     }
   }
 
   #window(gfid: Gfid, number: number): Window {
-    if (this.#parts.refresh?.()) this.#windows.clear();
+    if (this.#parts.refresh?.()) {
+      for (const each of this.#windows.values()) this.#room.gone(each);
+      this.#windows.clear();
+    }
     const key = `${gfid}/${number}`;
     const known = this.#windows.get(key);
     if (known) return known;
-    if (this.#windows.size >= WINDOWS_MAX) this.#windows.clear();
     const window = this.#lookUp(gfid, number * WINDOW_UNITS);
+    this.#room.window(window);
     this.#windows.set(key, window);
     return window;
   }
 
   #lookUp(gfid: Gfid, from: number): Window {
     const { store } = this.#parts;
-    const at = new Int32Array(WINDOW_UNITS).fill(-1);
     const id = store.findId(gfid);
-    if (id === undefined) return { at, extents: [] };
+    if (id === undefined) return windowOf([], from, Infinity);
     // What came after the file was kept belongs to another file with its gfid.
     const last = store.kept(id, this.epoch) ?? Infinity;
-    const rows = store.extents(id, from, from + WINDOW_UNITS, this.epoch);
-    const extents: Extent[] = [];
-    // Newest first: what is painted last is the oldest, and that is what the reader sees.
-    for (const row of rows) {
-      if (row.epoch > last) continue;
-      const start = Math.max(0, row.start - from);
-      at.fill(extents.length, start, Math.min(WINDOW_UNITS, row.start + row.units - from));
-      extents.push(row);
-    }
-    return { at, extents };
+    return windowOf(store.extents(id, from, from + WINDOW_UNITS, this.epoch), from, last);
   }
 }
 

@@ -1,0 +1,79 @@
+/**
+ * Where the units of a window (1 MiB) of a file lie for a reader. As a rule a reader sees a few of the
+ * rows that newer epochs have put there: only those are remembered, and all readers together
+ * remember no more than `Room` lets them, or reading many snapshots would fill the memory.
+ */
+
+import type { Extent } from "snapshot/engine/store.ts";
+import { EXTENT_UNITS_MAX } from "snapshot/engine/units.ts";
+
+/** Units of a window. */
+export const WINDOW_UNITS = EXTENT_UNITS_MAX;
+
+/** By unit: an index into `extents`, or -1 for the file underneath. */
+export interface Window {
+  readonly at: Int32Array;
+  readonly extents: readonly Extent[];
+}
+
+/**
+ * The window that begins at unit `from`. `rows` are those of the reader's epoch and after it, newest
+ * first; those of epochs after `last` belong to another file with the same gfid.
+ */
+export function windowOf(rows: readonly Extent[], from: number, last: number): Window {
+  const at = new Int32Array(WINDOW_UNITS).fill(-1);
+  // What is painted last is the oldest, and that is what the reader sees.
+  for (const [index, { start, units, epoch }] of rows.entries()) {
+    if (epoch > last) continue;
+    at.fill(index, Math.max(0, start - from), Math.min(WINDOW_UNITS, start + units - from));
+  }
+  const extents: Extent[] = [], places = new Map<number, number>();
+  for (const [unit, row] of at.entries()) {
+    if (row < 0) continue;
+    let place = places.get(row);
+    // Rows of SQLite take several times what the same object does.
+    if (place === undefined) places.set(row, place = extents.push({ ...rows[row]! }) - 1);
+    at[unit] = place;
+  }
+  return { at, extents };
+}
+
+/** Bytes that all views of a history take, about. */
+const ROOM = 64 << 20;
+const WINDOW_BYTES = 1500, EXTENT_BYTES = 100, STATE_BYTES = 1500;
+
+/** What views remember, together. */
+export class Room {
+  #used = 0;
+  readonly #forget: () => void;
+  readonly #most: number;
+
+  /** `forget` is called when it is more than `most` bytes: none of the views remembers anything then. */
+  constructor(forget: () => void, most = ROOM) {
+    this.#forget = forget;
+    this.#most = most;
+  }
+
+  /** Before a window is remembered. */
+  window({ extents }: Window): void {
+    this.#take(WINDOW_BYTES + extents.length * EXTENT_BYTES);
+  }
+
+  /** A window is forgotten. */
+  gone({ extents }: Window): void {
+    this.#used -= WINDOW_BYTES + extents.length * EXTENT_BYTES;
+  }
+
+  /** Before the state of an inode is remembered. */
+  state(): void {
+    this.#take(STATE_BYTES);
+  }
+
+  #take(bytes: number): void {
+    if (this.#used + bytes > this.#most) {
+      this.#forget();
+      this.#used = 0;
+    }
+    this.#used += bytes;
+  }
+}
