@@ -46,7 +46,7 @@ export function printFailure(
     const stdout = manner === "gluster" ? command.closing ?? "" : "";
     return { stdout, stderr: ended(text), exitCode };
   }
-  const failed = command.failedXml?.(message, args);
+  const failed = command.failedXml?.(message, args, opErrno);
   return {
     stdout: frame(
       -1,

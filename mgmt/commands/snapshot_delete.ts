@@ -84,12 +84,14 @@ export const snapshotDelete = managed({
     ]),
   ],
   failed: (message) => `snapshot delete: failed: ${message}`,
-  failedXml: (message, { snapshot }) => ({
+  failedXml: (message, { snapshot }, errno) => ({
     elements: snapshot === undefined || snapshot === ALL ? [] : [
       element("snapDelete", [
         element("snapshots", [
           element("snapshot", [
             element("status", "Failure"),
+            element("opRet", -1),
+            element("opErrno", errno),
             element("opErrstr", message),
             element("name", snapshot),
           ]),

@@ -1,10 +1,11 @@
 /** `snapshot diff`: what changed between two snapshots, or since one. */
 
-import { keyword, managed, operand } from "mgmt/cli/managed.ts";
+import { keyword, managed, operand, Refusal } from "mgmt/cli/managed.ts";
 import { element } from "mgmt/cli/xml.ts";
 import { shownName, table, typeName } from "mgmt/file/listing.ts";
 import { type Compared, comparedOf, NOW } from "mgmt/snapshots/compared.ts";
 import { diffOf, type PathChange } from "mgmt/snapshots/diff.ts";
+import { OrderFailed } from "mgmt/snapshots/history_brick.ts";
 import { fileChanges } from "mgmt/snapshots/file_changes.ts";
 
 /** What two states of a volume differ in. */
@@ -93,14 +94,14 @@ export const snapshotDiff = managed({
   async apply(cluster, { old, new: now, file, from }): Promise<SnapshotDiff> {
     const compared = await comparedOf(cluster, old, now);
     const what = { old, new: now, volume: compared.volume.name };
-    if (file === undefined && !compared.file) {
-      const changes = (await diffOf(compared)).map(({ type: mode, ...change }) => ({
-        ...change,
-        type: typeName({ mode }),
-      }));
-      return { ...what, changes, file: null };
+    try {
+      return file === undefined && !compared.file
+        ? { ...what, changes: await changesOf(compared), file: null }
+        : { ...what, changes: null, file: await fileOf(compared, file, from ?? 0) };
+    } catch (error) {
+      if (error instanceof OrderFailed) throw new Refusal(`Cannot compare: ${error.message}`);
+      throw error;
     }
-    return { ...what, changes: null, file: await fileOf(compared, file, from ?? 0) };
   },
   text: ({ old, new: now, changes, file }) =>
     file ? fileText(file) : changes!.length ? changesText(changes!) : nothingText(old, now),
@@ -114,6 +115,11 @@ export const snapshotDiff = managed({
   failed: (message) => `snapshot diff: failed: ${message}`,
   closing: "Snapshot command failed\n",
 });
+
+async function changesOf(compared: Compared): Promise<ShownChange[]> {
+  const changes = await diffOf(compared);
+  return changes.map(({ type: mode, ...change }) => ({ ...change, type: typeName({ mode }) }));
+}
 
 async function fileOf(
   compared: Compared,

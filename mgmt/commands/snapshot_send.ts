@@ -51,11 +51,17 @@ export function snapshotSend(types: XlatorTypes, globals: Globals): Command {
         return 0;
       }
       await doing("write", output, async () => {
-        using file = await Deno.open(output, { write: true, create: true, truncate: true });
-        await sendSnapshot(session, daemon, wanted, async (bytes) => {
-          for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-        });
-        await file.sync();
+        // Not before there is something to send.
+        let file: Deno.FsFile | undefined;
+        try {
+          await sendSnapshot(session, daemon, wanted, async (bytes) => {
+            file ??= await Deno.open(output, { write: true, create: true, truncate: true });
+            for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+          });
+          await file?.sync();
+        } finally {
+          file?.close();
+        }
       });
       return 0;
     },

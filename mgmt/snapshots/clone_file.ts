@@ -38,7 +38,10 @@ export interface WantedClone {
 export async function cloneFileOf(cluster: Cluster, wanted: WantedClone): Promise<Gfid> {
   const { volume, snapshot, path } = wanted;
   await using live = await open(cluster, volume.name);
-  if (await live.volume.exists(path)) throw cannot(wanted, "there is something of that name");
+  const isTaken = await live.volume.exists(path).catch((error) => {
+    throw error instanceof FopError ? cannot(wanted, plain(error)) : error;
+  });
+  if (isTaken) throw cannot(wanted, "there is something of that name");
   const origin = await originOf(cluster, live.volume, wanted);
   const sets = setsOf(cluster, volume);
   for (const bricks of sets) {

@@ -20,7 +20,9 @@ import type { SnapshotInfos } from "mgmt/commands/snapshot_info.ts";
 import type { SnapshotReceived } from "mgmt/commands/snapshot_received.ts";
 import { why } from "mgmt/file/failures.ts";
 import type { Session } from "mgmt/file/session.ts";
+import { plain } from "mgmt/plain.ts";
 import { askDaemon } from "mgmt/snapshots/asked.ts";
+import { newSnapshotName } from "mgmt/snapshots/names.ts";
 import { parseToken, type Token, tokenText } from "mgmt/snapshots/received.ts";
 import { type ReadInto, type StreamHead, StreamReader } from "mgmt/snapshots/stream.ts";
 import { type Arrived, type ArrivedAttributes, operationOf } from "mgmt/snapshots/arrived.ts";
@@ -39,7 +41,10 @@ export async function receiveSnapshot(
   name: string | undefined,
   read: ReadInto,
 ): Promise<string> {
+  // What could not be made at the end is not begun.
+  if (name !== undefined) checkName(name);
   const reader = new StreamReader(read), head = await reader.head(), taken = name ?? head.name;
+  checkName(taken);
   const { server, token } = await askDaemon<SnapshotReceived>(daemon, [
     "snapshot",
     "received",
@@ -62,6 +67,14 @@ export async function receiveSnapshot(
   const words = ["snapshot", "create", taken, volume, "no-timestamp", ...described];
   await askDaemon(daemon, [...words, "--origin", head.snapshot]);
   return taken;
+}
+
+function checkName(name: string): void {
+  try {
+    newSnapshotName(name);
+  } catch (error) {
+    throw new CommandError(`Cannot receive: ${plain(error)}`);
+  }
 }
 
 async function note(daemon: Daemon, volume: string, place: Token): Promise<void> {

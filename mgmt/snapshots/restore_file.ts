@@ -29,7 +29,9 @@ export async function restoreFileTo(
     );
   }
   const name = `restore-${cluster.env.random.uuid()}`;
-  const before = await cluster.snapshots.create(volume, { name, file, bricks });
+  const before = await cluster.snapshots.create(volume, { name, file, bricks }).catch((error) => {
+    throw new Refusal(`Cannot restore "${file.path}": ${plain(error)}`);
+  });
   const outcomes = await Promise.allSettled(
     bricks.map((brick) => brick.restoreFile(snapshot.id, file.gfid)),
   );

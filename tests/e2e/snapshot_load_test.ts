@@ -9,8 +9,8 @@ import { Mounts } from "tests/e2e/own_mounts.ts";
 import { must, Process, run, until } from "tests/e2e/process.ts";
 
 const LONG = Deno.env.get("MORTAR_LONG") !== undefined;
-/** Snapshots that are taken, one a second. */
-const SNAPSHOTS = LONG ? 300 : 4;
+/** A snapshot is taken every second for five minutes, or a few one after the other. */
+const LOAD_MS = 300_000, EVERY_MS = 1000, SNAPSHOTS = 4;
 const STAMPS = new URL("stamps.py", import.meta.url).pathname;
 
 /** Writers on a mount: numbers in sequence, and fio beside them. */
@@ -111,6 +111,17 @@ async function lookAt(
   await node.must(`snapshot deactivate ${snapshot}`);
 }
 
+/** Prints what a long run found out. */
+function told(title: string, took: number[], restless: string): void {
+  took.sort((one, other) => one - other);
+  const at = (part: number) => Math.round(took[Math.floor((took.length - 1) * part)]!);
+  const late = restless.split("\n").filter((line) => line !== "").length;
+  const text =
+    `${title}: ${took.length} snapshots, create p50 ${at(0.5)} ms, p99 ${at(0.99)} ms, ` +
+    `longest ${at(1)} ms; ${late} times clients did not come to rest\n`;
+  Deno.stderr.writeSync(new TextEncoder().encode(text));
+}
+
 const SHAPES: Readonly<Record<string, { bricks: number; layout: string; copies: number }>> = {
   "replica 2": { bricks: 2, layout: "replica 2", copies: 2 },
   "distributed replica 2": { bricks: 4, layout: "replica 2", copies: 2 },
@@ -120,25 +131,32 @@ for (const [title, { bricks, layout, copies }] of Object.entries(SHAPES)) {
   e2e(`snapshots under load, ${title}: a clean cut, equal on all copies`, ["fio"], async () => {
     await using mounts = await Mounts.start({ bricks, layout, without: [] });
     const { node } = mounts;
-    const kept = new Map<string, Map<string, number>>();
+    const kept = new Map<string, Map<string, number>>(), took: number[] = [];
     {
       const own = await mounts.mount("acl"), theirs = (await node.mount("v1")).path;
       await using ours = new Writers("ours", own, `${node.dir}/ours`);
       await using foreign = new Writers("theirs", theirs, `${node.dir}/theirs`);
       for (const writers of [ours, foreign]) await writers.moving();
-      for (let number = 0; number < SNAPSHOTS; number++) {
+      const begin = performance.now();
+      const goesOn = (number: number) =>
+        LONG ? performance.now() - begin < LOAD_MS : number < SNAPSHOTS;
+      for (let number = 0; goesOn(number); number++) {
         const name = `s${number}`;
         const least = new Map<string, number>();
         for (const writers of [ours, foreign]) least.set(writers.name, await writers.last());
+        const asked = performance.now();
         await node.must(`snapshot create ${name} v1 no-timestamp`);
+        took.push(performance.now() - asked);
         kept.set(name, least);
         for (const writers of [ours, foreign]) await writers.moving();
         if (number % 2) {
           await node.must(`snapshot delete s${number - 1}`);
           kept.delete(`s${number - 1}`);
         }
-        if (LONG) await new Promise((resolve) => setTimeout(resolve, 500));
+        const left = begin + (number + 1) * EVERY_MS - performance.now();
+        if (LONG && left > 0) await new Promise((resolve) => setTimeout(resolve, left));
       }
+      if (LONG) told(title, took, await restless(mounts));
     }
     const sets = Array.from(
       { length: bricks / copies },
