@@ -156,13 +156,14 @@ Writes and reads of 4 KiB at random places, one at a time, from the page cache; 
 layers of a brick in one process, no network; at a client: our client, TCP, a brick's process, and
 orders to the daemon. qcow2: \`qemu-io\` with a write-back cache; creating
 and deleting snapshots of qcow2, reflinks and subvolumes includes the start of the program that does
-it. "64 / 0": with 64 snapshots against none.
+it. "64 / 0": with 64 snapshots against none. XFS and btrfs are made in files. With a load average above
+0.5 something else was running: times are too long then.
 `;
 
 const PROMISED = `
 A daemon, a volume of one brick with durability \`strict\`, our client with one write at a time; medians.
-Commands include the start of their process. Index: a brick's layers in one process, the database and
-its log after 256 MiB were overwritten, 16 blocks of 4 KiB at a time.
+Commands include the start of their process. Index: a brick's layers in one process, the database when
+that much was overwritten, 16 blocks of 4 KiB at a time, and nobody writes any more.
 `;
 
 interface Kept {

@@ -6,6 +6,7 @@
 import { realClock } from "core/env.ts";
 import type { Volume } from "core/volume.ts";
 import type { VolumeFile } from "core/volume_file.ts";
+import { until } from "tests/e2e/process.ts";
 import { median, short } from "./report.ts";
 import { BLOCK, each, noise, Ours, timed } from "./snapshot_systems.ts";
 import { Daemon } from "./snapshot_volume.ts";
@@ -240,6 +241,7 @@ async function ofOneFile(scene: Scene): Promise<Row[]> {
 async function cloning(scene: Scene): Promise<Row[]> {
   const { daemon, volume } = scene, size = 32 * MiB;
   const master = await scene.file("/master", size);
+  await daemon.order("snapshot config activate-on-create enable");
   const name = await scene.snapshot();
   let made = 0;
   const ofFile = await scene.cost(() => `snapshot clone --file /clone${made++} ${name}:/master`);
@@ -292,8 +294,12 @@ async function index(directory: string, kind: "random" | "sequential"): Promise<
     // Otherwise nothing but this would ever have a turn.
     if (from % 1024 === 0) await realClock.delay(0);
   }
+  const { log } = await brick.metadata();
+  await until("the log is cut", async () => (await brick.metadata()).log === 0);
   const { index, preserved } = await brick.metadata();
   const part = 100 * index / preserved, each = index / (preserved / BLOCK);
-  const found = `${short(part)} %: ${short(each)} bytes for 4 KiB`;
+  const found = `${short(part)} %, ${short(each)} bytes for 4 KiB; log before ${
+    short(log / MiB)
+  } MiB`;
   return [`S6 index, ${preserved / MiB} MiB, ${kind}`, found, kind === "random" ? "2 %" : "1 %"];
 }

@@ -135,14 +135,11 @@ end-volume
     return timed(() => this.#layer.histories.remove(id));
   }
 
-  /** What the index takes, beside old data; both in bytes. */
-  async metadata(): Promise<{ index: number; preserved: number }> {
-    const history = `${this.#directory}/.glusterfs/history`;
-    let index = 0;
-    for (const name of ["index.sqlite", "index.sqlite-wal"]) {
-      index += (await Deno.stat(`${history}/${name}`)).size;
-    }
-    return { index, preserved: this.#layer.history!.usage().bytes };
+  /** What the index takes, and its log, beside old data; in bytes. */
+  async metadata(): Promise<{ index: number; log: number; preserved: number }> {
+    const path = `${this.#directory}/.glusterfs/history/index.sqlite`;
+    const [index, log] = [(await Deno.stat(path)).size, (await Deno.stat(`${path}-wal`)).size];
+    return { index, log, preserved: this.#layer.history!.usage().bytes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
