@@ -13,7 +13,7 @@ import { Sim } from "tests/sim/sim.ts";
 import { REPLICA_3, REPLICA_3_GRANULAR, type System } from "tests/sim/systems.ts";
 import { drawSwarm, World } from "tests/sim/world.ts";
 import { countsBytes } from "xlators/cluster/replicate/blame.ts";
-import { NAME_DIFFERS } from "xlators/cluster/replicate/copies.ts";
+import { NAME_DIFFERS } from "xlators/cluster/replicate/send_marks.ts";
 
 /** Longer than a client takes to find a brick again. */
 const FOUND_MS = 5000;

@@ -6,7 +6,7 @@ import { ENOTCONN } from "core/errno.ts";
 import type { Args } from "core/fops.ts";
 import { fails, gfidReq } from "tests/conformance/place.ts";
 import { Scene } from "tests/fakes/replica_scene.ts";
-import { NAME_DIFFERS } from "xlators/cluster/replicate/copies.ts";
+import { NAME_DIFFERS } from "xlators/cluster/replicate/send_marks.ts";
 
 // Copy 2 lacks "a", copy 0 lacks "b", and the others say so.
 async function onlyOneIsSound(options: { readonly arbiter?: boolean } = {}): Promise<Scene> {

@@ -14,7 +14,7 @@ import {
 } from "core/errno.ts";
 import { Fd, type Inode, type InodeTable, PerInode } from "core/inode.ts";
 import { toHex } from "core/lib/bytes.ts";
-import { intKey, textKey, Xdata, type XKey } from "core/xdata.ts";
+import { intKey, Xdata, type XKey } from "core/xdata.ts";
 import type { Node, Settled, Xlator } from "core/xlator.ts";
 import { countOf, type MarkKeys } from "xlators/cluster/replicate/blame.ts";
 import type { ReplicateValues } from "xlators/cluster/replicate/options.ts";
@@ -225,10 +225,6 @@ export function forCaller(
 export const BAD_INODE = intKey("glusterfs.bad-inode");
 /** Whether `features/index` lists anything. */
 export const INDEX_COUNT = "glusterfs.xattrop_index_count";
-/** Name that begins to differ between copies, sent with the mark of its directory. */
-export const NAME_DIFFERS = textKey("glusterfs.xattrop-entry-create");
-/** Name that is alike everywhere again. */
-export const NAME_AGREES = textKey("glusterfs.xattrop-entry-delete");
 
 /** An inode, or an open file of each copy: where locks and marks are put. */
 export interface Target {

@@ -6,14 +6,14 @@ import type { XattrReply } from "core/fops.ts";
 import type { Xdata } from "core/xdata.ts";
 import { settle, type Settled } from "core/xlator.ts";
 import { type Marks, marksIn, marksToAdd, type Part } from "xlators/cluster/replicate/blame.ts";
+import { type Copies, failureOf, isTaken } from "xlators/cluster/replicate/copies.ts";
 import {
-  type Copies,
-  failureOf,
-  isTaken,
+  type MarkTarget,
   NAME_AGREES,
   NAME_DIFFERS,
-} from "xlators/cluster/replicate/copies.ts";
-import { type MarkTarget, namedIn, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
+  namedIn,
+  sendMarks,
+} from "xlators/cluster/replicate/send_marks.ts";
 
 /** What is added on one copy. */
 interface Adding {

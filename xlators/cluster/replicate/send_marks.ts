@@ -2,8 +2,13 @@
 
 import type { Call } from "core/call.ts";
 import type { XattrReply } from "core/fops.ts";
-import { withKey, type Xdata } from "core/xdata.ts";
-import type { Copies, NAME_DIFFERS, Target } from "xlators/cluster/replicate/copies.ts";
+import { textKey, withKey, type Xdata } from "core/xdata.ts";
+import type { Copies, Target } from "xlators/cluster/replicate/copies.ts";
+
+/** Name that begins to differ between copies, sent with the mark of its directory. */
+export const NAME_DIFFERS = textKey("glusterfs.xattrop-entry-create");
+/** Name that is alike everywhere again. */
+export const NAME_AGREES = textKey("glusterfs.xattrop-entry-delete");
 
 /** Where marks go: a file, or a directory and the name in it that changes. */
 export interface MarkTarget extends Target {

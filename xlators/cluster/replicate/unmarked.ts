@@ -9,8 +9,13 @@ import type { Timer } from "core/env.ts";
 import { ENOENT, ESTALE } from "core/errno.ts";
 import { settle } from "core/xlator.ts";
 import { marksToAdd, type Part } from "xlators/cluster/replicate/blame.ts";
-import { type Copies, NAME_DIFFERS } from "xlators/cluster/replicate/copies.ts";
-import { type MarkTarget, namedIn, sendMarks } from "xlators/cluster/replicate/send_marks.ts";
+import type { Copies } from "xlators/cluster/replicate/copies.ts";
+import {
+  type MarkTarget,
+  NAME_DIFFERS,
+  namedIn,
+  sendMarks,
+} from "xlators/cluster/replicate/send_marks.ts";
 
 /** Milliseconds between attempts. */
 const RETRY_MS = 2000;
