@@ -96,21 +96,31 @@ export interface SeenPage {
   readonly more: boolean;
 }
 
+/** The copy that gets old states, as far as they depend on it. */
+export interface CopyTarget {
+  /** An attribute that states come without: what says that this copy is not sound. */
+  readonly without: string;
+  /** It keeps names and attributes only: files are empty in states, and nothing else of them comes. */
+  readonly isArbiter: boolean;
+}
+
 /** Methods throw FopError. */
 export interface HistoryCopies {
   // At the brick that has old states.
 
-  /**
-   * Rows of epochs before `until`, after `after` ("": from the first on). States are without the
-   * attribute `without`: what says that the other copy is not sound.
-   */
-  rows(until: number, after: string, without: string): Promise<OldRowsPage>;
+  /** Rows of epochs before `until`, after `after` ("": from the first on). */
+  rows(until: number, after: string, target: CopyTarget): Promise<OldRowsPage>;
   /** What is left of such rows: parts of them may have gone meanwhile. A MiB at most in all. */
   data(rows: readonly OldData[]): Promise<readonly OldPart[]>;
   /** A MiB at most, of data from `offset` on; undefined: no reader needs it any more. */
   file(gfid: Gfid, epoch: number, offset: number): Promise<OldFilePiece | undefined>;
   /** What the reader `id` sees in a directory, after the name `after` (undefined: from the first on). */
-  seen(id: string, directory: Gfid, after: string | undefined, without: string): Promise<SeenPage>;
+  seen(
+    id: string,
+    directory: Gfid,
+    after: string | undefined,
+    target: CopyTarget,
+  ): Promise<SeenPage>;
 
   // At the one that gets them.
 

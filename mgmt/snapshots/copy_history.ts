@@ -6,7 +6,7 @@
  * on from there.
  */
 
-import type { HistoryCopies, OldData, OldFile, OldRow } from "core/history_copies.ts";
+import type { CopyTarget, HistoryCopies, OldData, OldFile, OldRow } from "core/history_copies.ts";
 import { S_IFDIR } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
 
@@ -27,8 +27,7 @@ export interface HistoryCopy {
   /** The reader that began at both at one moment. */
   readonly id: string;
   readonly epoch: number;
-  /** An attribute that states come without. */
-  readonly without: string;
+  readonly target: CopyTarget;
   /** As far as `note` was told. */
   readonly place?: CopyPlace;
   readonly note: (place: CopyPlace) => Promise<void>;
@@ -41,7 +40,7 @@ const PAGES_PER_NOTE = 16;
 
 /** See the head of this file. Throws what the orders throw, and the signal's reason. */
 export async function copyHistory(copy: HistoryCopy, signal: AbortSignal): Promise<void> {
-  const { from, to, epoch, without, note } = copy;
+  const { from, to, epoch, target, note } = copy;
   let { compared, after, done, total } = copy.place ?? BEGIN;
   if (!compared) {
     await to.begin();
@@ -52,7 +51,7 @@ export async function copyHistory(copy: HistoryCopy, signal: AbortSignal): Promi
   }
   for (let page = 1, next: string | undefined = after; next !== undefined; page++) {
     signal.throwIfAborted();
-    const answer = await from.rows(epoch, next, without);
+    const answer = await from.rows(epoch, next, target);
     total ||= answer.total;
     await bring(copy, answer.rows, signal);
     done += answer.rows.length;
@@ -64,14 +63,14 @@ export async function copyHistory(copy: HistoryCopy, signal: AbortSignal): Promi
 }
 
 async function compareTrees(
-  { from, to, id, without }: HistoryCopy,
+  { from, to, id, target }: HistoryCopy,
   signal: AbortSignal,
 ): Promise<void> {
   const directories: Gfid[] = [ROOT_GFID];
   for (let directory; (directory = directories.pop()) !== undefined;) {
     for (let after: string | undefined, more = true; more;) {
       signal.throwIfAborted();
-      const page = await from.seen(id, directory, after, without);
+      const page = await from.seen(id, directory, after, target);
       await to.compare(id, directory, after, page);
       for (const { name, gfid, type } of page.entries) {
         if (type === S_IFDIR && name !== "") directories.push(gfid);

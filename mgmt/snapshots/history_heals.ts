@@ -164,20 +164,17 @@ export class HistoryHeals {
     return copy;
   }
 
-  /** The copy that has all that this one has, and what it misses. */
+  /** The copy that has all that this one has, and what it misses; an arbiter has no data for others. */
   async #sourceFor(volume: VolumeRecord, to: HistoryBrick): Promise<HistoryBrick> {
     const { snapshots } = this.#cluster;
     const records = setOf(volume, to.record);
-    const isPartial = (record: BrickRecord) => isArbiter(volume, volume.bricks.indexOf(record));
-    // What an arbiter keeps is not what the others keep.
-    if (isPartial(to.record)) throw new NotYet("an arbiter has no copy that is like it");
     const wanted = (await snapshots.of(volume.name)).filter(({ missing }) =>
       missing.includes(to.name)
     );
     const { readers, trouble } = await to.state();
     if (trouble !== "") throw new NotYet(trouble);
     const others = snapshots.bricks(volume).filter(({ record, isUp }) =>
-      records.includes(record) && record !== to.record && isUp && !isPartial(record)
+      records.includes(record) && record !== to.record && isUp && !isPartial(volume, record)
     );
     for (const other of others) {
       const has = new Set((await other.state()).readers.map(({ id }) => id));
@@ -225,7 +222,8 @@ export class HistoryHeals {
     const source = copiesAt(from), target = copiesAt(to);
     try {
       await copyHistory({
-        ...{ from: source, to: target, id, epoch, without: PENDING + to.name },
+        ...{ from: source, to: target, id, epoch },
+        target: { without: PENDING + to.name, isArbiter: isPartial(volume, to.record) },
         ...copy.place ? { place: copy.place } : {},
         note: async (place) => {
           this.#cluster.snapshots.healing.set(to.name, percent(place));
@@ -284,6 +282,10 @@ export class HistoryHeals {
 
 function isRefusal(error: unknown, { errno }: FopError): boolean {
   return error instanceof OrderFailed && error.errno === errno;
+}
+
+function isPartial(volume: VolumeRecord, record: BrickRecord): boolean {
+  return isArbiter(volume, volume.bricks.indexOf(record));
 }
 
 /** The bricks of a brick's set of copies. */

@@ -4,6 +4,7 @@
  */
 
 import type {
+  CopyTarget,
   HistoryCopies,
   OldData,
   OldFilePiece,
@@ -108,14 +109,15 @@ export type CopyOrders = {
 };
 
 const page = struct({ rows: array(row, ROWS_MAX), next: optional(text), total: u53 });
+const target: Codec<CopyTarget> = struct({ without: text, isArbiter: bool });
 const after = optional(name), nobody = nothing as Codec<unknown> as Codec<void>;
 
 /** See above. */
 export const COPY_ORDERS: CopyOrders = {
-  rows: order(1, tuple(u53, text, text), page),
+  rows: order(1, tuple(u53, text, target), page),
   data: order(2, tuple(array(data, ROWS_MAX)), parts),
   file: order(3, tuple(gfid, u53, u53), piece as Codec<OldFilePiece | undefined>),
-  seen: order(4, tuple(id, gfid, after, text), seen),
+  seen: order(4, tuple(id, gfid, after, target), seen),
   begin: order(5, tuple(), nobody),
   offer: order(6, tuple(array(row, ROWS_MAX)), array(u32, ROWS_MAX)),
   putData: order(7, tuple(parts), nobody),

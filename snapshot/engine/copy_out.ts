@@ -8,6 +8,7 @@
 import { crc32 } from "node:zlib";
 import { EINVAL, EIO, ENOENT } from "core/errno.ts";
 import type {
+  CopyTarget,
   OldData,
   OldFilePiece,
   OldPart,
@@ -16,7 +17,7 @@ import type {
   SeenEntry,
   SeenPage,
 } from "core/history_copies.ts";
-import { S_IFDIR } from "core/iatt.ts";
+import { isRegular, S_IFDIR } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
 import type { Entry, InodeState } from "snapshot/engine/live.ts";
 import type { Readers } from "snapshot/engine/readers.ts";
@@ -46,6 +47,7 @@ const ROWS = 512, PAGE_BYTES = 512 * 1024;
 /** Bytes of old data of one answer. */
 const DATA_BYTES = 1024 * 1024;
 const TABLES = ["state", "name", "data", "file"] as const;
+const OF_ARBITER: readonly Table[] = ["state", "name"];
 
 type Table = typeof TABLES[number];
 
@@ -67,24 +69,25 @@ export class CopyOut {
     this.#parts = parts;
   }
 
-  rows(until: number, after: string, without: string): OldRowsPage {
+  rows(until: number, after: string, target: CopyTarget): OldRowsPage {
     const { store } = this.#parts;
-    const total = after === "" ? store.copies.count(until) : 0;
+    const total = after === "" ? store.copies.count(until, target) : 0;
     let place: Place | undefined = after === "" ? { table: TABLES[0] } : placeOf(after);
     let rows: OldRow[] = [];
-    while (place && !rows.length) ({ rows, place } = this.#page(until, place, without));
+    while (place && !rows.length) ({ rows, place } = this.#page(until, place, target));
     return { rows, next: place && JSON.stringify(place), total };
   }
 
   #page(
     until: number,
     { table, after }: Place,
-    without: string,
+    target: CopyTarget,
   ): { rows: OldRow[]; place: Place | undefined } {
-    const following = TABLES[TABLES.indexOf(table) + 1];
+    const tables = target.isArbiter ? OF_ARBITER : TABLES;
+    const following = tables[tables.indexOf(table) + 1];
     const over = following && { table: following };
     if (table === "file") return { rows: this.#files(until), place: undefined };
-    if (table === "state") return this.#states(until, after as VersionKey, without, over);
+    if (table === "state") return this.#states(until, after as VersionKey, target, over);
     const { store } = this.#parts;
     if (table === "name") {
       const names = store.entriesOfEpochs(1, until, after as EntryKey, this.rowsAtOnce);
@@ -101,7 +104,7 @@ export class CopyOut {
   #states(
     until: number,
     after: VersionKey | undefined,
-    without: string,
+    target: CopyTarget,
     over: Place | undefined,
   ): { rows: OldRow[]; place: Place | undefined } {
     const { store } = this.#parts, rows: OldRow[] = [];
@@ -110,7 +113,7 @@ export class CopyOut {
       last = key;
       const found = store.copies.state(key);
       if (!found) continue;
-      const state = found.length ? packed(unpackState(found), without) : found;
+      const state = found.length ? packed(unpackState(found), target) : found;
       rows.push({ kind: "state", gfid: store.gfidOf(key.inode), epoch: key.epoch, state });
       if ((bytes += state.length) >= PAGE_BYTES) break;
     }
@@ -182,7 +185,7 @@ export class CopyOut {
     id: string,
     directory: Gfid,
     after: string | undefined,
-    without: string,
+    target: CopyTarget,
   ): Promise<SeenPage> {
     const view = this.#parts.view(id);
     if (!view) throw ENOENT;
@@ -197,7 +200,7 @@ export class CopyOut {
     let bytes = 0;
     for (const { name, gfid, type } of rest) {
       const state = type === S_IFDIR && name !== "" ? undefined : await view.inode(gfid);
-      const packing = state ? packed(state, without) : new Uint8Array();
+      const packing = state ? packed(state, target) : new Uint8Array();
       entries.push({ name, gfid, type, state: packing });
       if ((bytes += packing.length) >= PAGE_BYTES) break;
     }
@@ -213,11 +216,14 @@ export async function sorted(view: View, directory: Gfid): Promise<Entry[]> {
   return entries.sort((a, b) => a.name < b.name ? -1 : 1);
 }
 
-function packed(state: InodeState, without: string): Uint8Array {
-  if (!state.xattrs.has(without)) return packState(state);
+/** As the other copy has it. */
+function packed(state: InodeState, { without, isArbiter }: CopyTarget): Uint8Array {
+  const isEmpty = isArbiter && isRegular(state.iatt);
+  if (!isEmpty && !state.xattrs.has(without)) return packState(state);
+  const iatt = isEmpty ? { ...state.iatt, size: 0, blocks: 0 } : state.iatt;
   const xattrs = new Map(state.xattrs);
   xattrs.delete(without);
-  return packState({ ...state, xattrs });
+  return packState({ ...state, iatt, xattrs });
 }
 
 /** What an earlier page answered; EINVAL: it is something else. */

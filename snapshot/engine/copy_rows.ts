@@ -4,6 +4,7 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { CopyTarget } from "core/history_copies.ts";
 import { type Gfid, gfidFromBytes } from "core/inode.ts";
 import type { Extent } from "snapshot/engine/store.ts";
 import { TurnRows } from "snapshot/engine/turn_rows.ts";
@@ -22,7 +23,9 @@ export interface SegmentUse {
   readonly used: number;
 }
 
-const TABLES = ["extent", "inode_version", "dentry_version", "kept"] as const;
+const TABLES = ["inode_version", "dentry_version", "extent", "kept"] as const;
+/** How many of them an arbiter has rows in. */
+const OF_ARBITER = 2;
 
 /** Methods throw what SQLite throws. */
 export class CopyRows {
@@ -35,9 +38,10 @@ export class CopyRows {
     this.turn = new TurnRows(database);
   }
 
-  /** How many rows there are of epochs before `until`. */
-  count(until: number): number {
-    const counts = TABLES.map((table) =>
+  /** How many rows there are of epochs before `until` for the other copy. */
+  count(until: number, { isArbiter }: Pick<CopyTarget, "isArbiter">): number {
+    const tables = isArbiter ? TABLES.slice(0, OF_ARBITER) : TABLES;
+    const counts = tables.map((table) =>
       `(SELECT count(*) FROM ${table} WHERE epoch > 0 AND epoch < ${Math.floor(until)})`
     );
     return this.#statement(`SELECT ${counts.join(" + ")} AS rows`).get()!["rows"] as number;

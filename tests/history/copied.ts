@@ -1,9 +1,10 @@
 /**
- * A history that another copy of the brick gets, which is empty or lost some snapshots: while both go
- * on, with kills of the one that gets it, and everything compared afterwards.
+ * A history that another copy of the brick gets, which is empty or lost some snapshots, and may be an
+ * arbiter: while both go on, with kills of the one that gets it, and everything compared afterwards.
  */
 
-import type { HistoryCopies } from "core/history_copies.ts";
+import type { CopyTarget, HistoryCopies } from "core/history_copies.ts";
+import type { Gfid } from "core/inode.ts";
 import { copyHistory, type CopyPlace } from "mgmt/snapshots/copy_history.ts";
 import { copiesOf } from "snapshot/engine/copies.ts";
 import { History } from "snapshot/engine/history.ts";
@@ -21,6 +22,7 @@ export interface Told {
   readonly disk: string;
   /** A new directory for the other copy. */
   readonly place: string;
+  /** Nobody had it, nor the three before it. */
   readonly epoch: number;
   /** Changes of the story. */
   readonly changes: () => Promise<void>;
@@ -28,17 +30,18 @@ export interface Told {
   readonly remove: () => Promise<string | undefined>;
   /**
    * Compares what snapshots show with what they should, those of `own` as well; `some`: it need not
-   * have all of them.
+   * have all of them; `isArbiter`: files are empty in those of the story.
    */
   readonly compare: (
     history: History,
     when: string,
     some?: boolean,
     own?: ReadonlyMap<string, VolumeCopy>,
+    isArbiter?: boolean,
   ) => Promise<void>;
 }
 
-const ID = "copy", ROWS_AT_ONCE = 5, WITHOUT = "user.none";
+const ID = "copy", ROWS_AT_ONCE = 5;
 const READER = { id: ID, kind: "clone", file: undefined, name: "", created: 0 } as const;
 
 /** See the head of this file. Throws. */
@@ -47,12 +50,19 @@ export async function checkCopied(told: Told): Promise<void> {
   let { place } = told;
   const own = new Map<string, VolumeCopy>();
   const compare = (history: History, when: string, some = false) =>
-    told.compare(history, `in the other copy${when}`, some, own);
-  const isEmpty = random(2) === 0;
-  if (isEmpty) {
+    told.compare(history, `in the other copy${when}`, some, own, isArbiter);
+  const isEmpty = random(2) === 0, isArbiter = random(3) === 0;
+  const target = { without: "user.none", isArbiter };
+  if (isEmpty || isArbiter) {
     Deno.mkdirSync(place, { recursive: true });
     copyFiles(`${disk}/data`, `${place}/data`);
   } else copyFiles(disk, place);
+  if (isArbiter) {
+    for (const { name } of Deno.readDirSync(`${place}/data`)) {
+      Deno.truncateSync(`${place}/data/${name}`);
+    }
+  }
+  const write = isArbiter ? changeAttributes : writeData;
   let volume = told.volume.movedTo(`${place}/data`);
   const opened = (disk = place, live = volume) =>
     History.open({
@@ -83,6 +93,8 @@ export async function checkCopied(told: Told): Promise<void> {
     }
   };
   try {
+    // An arbiter's history that has lost some comes from such a copy as well.
+    if (isArbiter && !isEmpty) await bring(history, other, epoch - 2, target);
     for (const { id } of other.readers.list()) if (random(2)) await other.remove(id);
     if (random(2)) await other.collected();
     // As its files are healed: not only what differs is written.
@@ -102,7 +114,7 @@ export async function checkCopied(told: Told): Promise<void> {
       }, stop);
       try {
         await copyHistory({
-          ...{ from: copiesOf(history), to, id: ID, epoch, without: WITHOUT },
+          ...{ from: copiesOf(history), to, id: ID, epoch, target },
           ...noted ? { place: noted } : {},
           note: (how) => Promise.resolve(void (noted = how)),
         }, stop.signal);
@@ -147,6 +159,23 @@ export async function checkCopied(told: Told): Promise<void> {
   }
 }
 
+/** All of it, with nothing in between. */
+async function bring(
+  from: History,
+  to: History,
+  epoch: number,
+  target: CopyTarget,
+): Promise<void> {
+  for (const each of [from, to]) await each.take({ ...READER, epoch, active: false });
+  await copyHistory({
+    ...{ from: copiesOf(from), to: copiesOf(to), id: ID, epoch, target },
+    note: () => Promise.resolve(),
+  }, new AbortController().signal);
+  const readers = from.readers.list().filter((reader) => reader.epoch < epoch);
+  await copiesOf(to).end(ID, readers);
+  for (const each of [from, to]) await each.remove(ID);
+}
+
 /** Answers where a copy of the disk is as it was before the step of that number. */
 async function ending(
   disk: string,
@@ -161,13 +190,25 @@ async function ending(
   return killed;
 }
 
-async function write(
+/** A change of the other copy; `same`: of what is there to the same. */
+type Change = (
   history: History,
   volume: SmallVolume,
   random: (below: number) => number,
-  { same = false } = {},
-): Promise<void> {
-  const gfid = [...volume.files.keys()][random(Math.max(1, volume.files.size))];
+  how?: { same?: boolean },
+) => Promise<void>;
+
+const changeAttributes: Change = async (history, volume, random, { same = false } = {}) => {
+  const gfid = someFile(volume, random);
+  if (!gfid) return;
+  await history.change(async () => {
+    await history.preserve.inode(gfid);
+    if (!same) volume.files.get(gfid)!.xattr = random(256);
+  });
+};
+
+const writeData: Change = async (history, volume, random, { same = false } = {}) => {
+  const gfid = someFile(volume, random);
   if (!gfid) return;
   const offset = random(same ? volume.size(gfid) + 1 : 30_000);
   const size = Math.min(1 + random(9000), same ? volume.size(gfid) - offset : Infinity);
@@ -177,6 +218,10 @@ async function write(
     if (same) await volume.read(gfid, offset, data);
     volume.write(gfid, offset, data);
   });
+};
+
+function someFile(volume: SmallVolume, random: (below: number) => number): Gfid | undefined {
+  return [...volume.files.keys()][random(Math.max(1, volume.files.size))];
 }
 
 /** Calls `between` before each order, and aborts at number `calls`. */

@@ -1,6 +1,7 @@
 /** What a history that comes from another copy may meet on its way. */
 
-import { deepStrictEqual as deepEqual } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects } from "node:assert/strict";
+import { ESTALE } from "core/errno.ts";
 import type { OldData } from "core/history_copies.ts";
 import { realClock } from "core/env.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
@@ -10,10 +11,11 @@ import { History } from "snapshot/engine/history.ts";
 import { Segments } from "snapshot/engine/segments.ts";
 import { copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
-import { SmallVolume } from "tests/fakes/small_volume.ts";
+import { SmallVolume, xattrOf } from "tests/fakes/small_volume.ts";
 
 const FILE = "00010000-0000-4000-8000-000000000000" as Gfid;
-const UNIT = 4096, UNITS = 4, WITHOUT = "user.none";
+const UNIT = 4096, UNITS = 4, TARGET = { without: "user.none", isArbiter: false };
+const ARBITER = { ...TARGET, isArbiter: true };
 const READER = { kind: "snapshot", file: undefined, name: "", created: 0, active: true } as const;
 
 /** A brick with one file, of units that are all ones, all twos, …, and its history. */
@@ -50,6 +52,15 @@ class Brick implements AsyncDisposable {
       if (value === undefined) await this.volume.read(FILE, unit * UNIT, data);
       await this.history.preserve.data(FILE, unit * UNIT, data.length);
       this.volume.write(FILE, unit * UNIT, data);
+    });
+  }
+
+  /** The file loses its name. */
+  leave(): Promise<void> {
+    return this.history.change(async () => {
+      const leaving = await this.history.preserve.leaving(ROOT_GFID, "file");
+      const keep = leaving && `${this.directory}/history/kept/${leaving.name}`;
+      leaving?.done(this.volume.unlink(ROOT_GFID, "file", keep));
     });
   }
 
@@ -114,15 +125,16 @@ async function copy(
   to: Brick,
   epoch: number,
   before: () => Promise<void> = () => Promise.resolve(),
+  target = TARGET,
 ): Promise<void> {
   for (const brick of [from, to]) await brick.take("copy", epoch);
-  const target = copiesOf(to.history);
+  const orders = copiesOf(to.history);
   await copyHistory({
-    ...{ from: copiesOf(from.history), to: target, id: "copy", epoch, without: WITHOUT },
+    ...{ from: copiesOf(from.history), to: orders, id: "copy", epoch, target },
     note: () => Promise.resolve(),
   }, new AbortController().signal);
   await before();
-  await target.end("copy", from.history.readers.list().filter((each) => each.epoch < epoch));
+  await orders.end("copy", from.history.readers.list().filter((each) => each.epoch < epoch));
 }
 
 /** The end comes while what `begin` began reads old data; answers what that answers. */
@@ -232,7 +244,50 @@ Deno.test("snapshot/engine: what came from another copy and was not on the disk 
     deepEqual(await after.history.copyIn.offer(rows), [0]);
   }));
 
+Deno.test("snapshot/engine: an arbiter gets names and states of empty files, and no rows of data", () =>
+  withTwo(async (from, to) => {
+    to.volume.truncate(FILE, 0);
+    await from.take("old", 1);
+    await from.write(0, 2, 9);
+    await from.leave();
+    to.volume.unlink(ROOT_GFID, "file");
+    const { total, rows } = from.history.copyOut.rows(3, "", ARBITER);
+    deepEqual([total, rows.map(({ kind }) => kind)], [3, ["state", "state"]]);
+    await copy(from, to, 3, undefined, ARBITER);
+    const view = to.history.view("old")!;
+    const { iatt } = (await view.inode(FILE))!;
+    deepEqual([iatt.size, iatt.blocks, iatt.nlink], [0, 0, 1]);
+    deepEqual((await view.entries(ROOT_GFID)).map(({ name }) => name), ["file"]);
+    deepEqual(await to.shown("old"), [0, 0, 0, 0]);
+    await to.history.remove("copy");
+    await to.history.collected();
+    deepEqual(to.history.usage(), { rows: 3, bytes: 0 });
+  }));
+
+Deno.test("snapshot/engine: attributes that an arbiter has otherwise are kept for older readers", () =>
+  withTwo(async (from, to) => {
+    to.volume.truncate(FILE, 0);
+    await from.take("old", 1);
+    to.volume.files.get(FILE)!.xattr = 7;
+    await copy(from, to, 3, undefined, ARBITER);
+    const state = await to.history.view("old")!.inode(FILE);
+    deepEqual([state!.iatt.size, xattrOf(state!)], [0, 0]);
+  }));
+
+Deno.test("snapshot/engine: a copy with data takes nothing from an arbiter, nor an arbiter what is for others", () =>
+  withTwo(async (from, to) => {
+    from.volume.truncate(FILE, 0);
+    for (const brick of [from, to]) await brick.take("old", 1);
+    const wrong = [[from, to, TARGET], [to, from, TARGET], [from, to, ARBITER]] as const;
+    for (const [index, [source, target, as]] of wrong.entries()) {
+      const isStale = (error: unknown) => ESTALE.matches(error);
+      await rejects(copy(source, target, 3 + 2 * index, undefined, as), isStale);
+      for (const brick of [from, to]) await brick.history.remove("copy");
+    }
+    deepEqual(await to.shown("old"), [1, 2, 3, 4]);
+  }));
+
 function dataOf({ copyOut }: History): OldData[] {
-  const { rows } = copyOut.rows(Number.MAX_SAFE_INTEGER, '{"table":"data"}', WITHOUT);
+  const { rows } = copyOut.rows(Number.MAX_SAFE_INTEGER, '{"table":"data"}', TARGET);
   return rows.filter((row): row is OldData => row.kind === "data");
 }
