@@ -2,7 +2,7 @@
 
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
-import { ManagedNode } from "tests/e2e/managed_node.ts";
+import { type BrickRow, ManagedNode } from "tests/e2e/managed_node.ts";
 import { must, until } from "tests/e2e/process.ts";
 
 const SNAPSHOTS = ["one", "two", "three", "four", "five"];
@@ -54,40 +54,8 @@ async function healed(node: ManagedNode): Promise<void> {
 e2e("snapshot: a brick that was replaced gets its snapshots from its replica", [], async () => {
   await using node = await ManagedNode.start("--no-restart");
   await node.volume("v", 2, "replica 2");
-  let before: Map<string, string>;
-  {
-    const mount = await node.mount("v");
-    for (const [index, name] of SNAPSHOTS.entries()) {
-      await must(["sh", "-c", CHANGE, `${index + 1}`, mount.path]);
-      await node.must(`snapshot create ${name} v no-timestamp`);
-      await node.must(`snapshot activate ${name}`);
-    }
-    await must(["sh", "-c", CHANGE, "6", mount.path]);
-    before = await sums(mount.path);
-    ok(before.get("three")!.includes("user.three"), before.get("three"));
-  }
-  const [first, second] = await node.allOnline("v");
-  Deno.kill(second!.pid, "SIGKILL");
-  await until("the brick is gone", async () => !(await node.bricks("v"))[1]!.online);
-  await Deno.remove(second!.path, { recursive: true });
-  await Deno.mkdir(second!.path);
-  await node.must("volume start v force");
-  await node.allOnline("v");
-  await until("its snapshots are missed", async () => {
-    const { missing } = await missed(node);
-    return missing === SNAPSHOTS.length;
-  });
-  // A crawl that is before the healer's connection to the brick finds nobody there.
-  await until(
-    "files are there again",
-    async () => {
-      await node.must("volume heal v full");
-      return await Deno.lstat(`${second!.path}/newest`).then(() => true, () => false);
-    },
-    60_000,
-    1000,
-  );
-  await healed(node);
+  const before = await snapshots(node);
+  await replace(node, 1);
   // A daemon that dies goes on, and so does a brick.
   await until("snapshots are on their way", async () => {
     const log = await Deno.readTextFile(`${node.dir}/mgmt.log`);
@@ -101,13 +69,75 @@ e2e("snapshot: a brick that was replaced gets its snapshots from its replica", [
   await node.must("volume start v force");
   await until("nothing is missed", async () => (await missed(node)).missing === 0, 60_000);
   equal((await missed(node)).held, true);
+  await expectWithoutFirst(node, before);
+});
 
+e2e(
+  "snapshot: an arbiter that was replaced has its say about old snapshots again",
+  [],
+  async () => {
+    await using node = await ManagedNode.start("--no-restart");
+    await node.volume("v", 3, "replica 3 arbiter 1");
+    const before = await snapshots(node);
+    const { path } = await replace(node, 2);
+    await until("nothing is missed", async () => (await missed(node)).missing === 0, 60_000);
+    const segments = [...Deno.readDirSync(`${path}/.glusterfs/history/segments`)];
+    deepEqual(segments, []);
+    await expectWithoutFirst(node, before);
+  },
+);
+
+/** Takes them, changes more, and answers what each shows. */
+async function snapshots(node: ManagedNode): Promise<Map<string, string>> {
+  await node.allOnline("v");
+  const mount = await node.mount("v");
+  for (const [index, name] of SNAPSHOTS.entries()) {
+    await must(["sh", "-c", CHANGE, `${index + 1}`, mount.path]);
+    await node.must(`snapshot create ${name} v no-timestamp`);
+    await node.must(`snapshot activate ${name}`);
+  }
+  await must(["sh", "-c", CHANGE, "6", mount.path]);
+  const before = await sums(mount.path);
+  ok(before.get("three")!.includes("user.three"), before.get("three"));
+  return before;
+}
+
+/** A brick has a new disk, and its files again; it misses all snapshots for now. */
+async function replace(node: ManagedNode, index: number): Promise<BrickRow> {
+  const brick = (await node.allOnline("v"))[index]!;
+  Deno.kill(brick.pid, "SIGKILL");
+  await until("the brick is gone", async () => !(await node.bricks("v"))[index]!.online);
+  await Deno.remove(brick.path, { recursive: true });
+  await Deno.mkdir(brick.path);
+  await node.must("volume start v force");
+  await node.allOnline("v");
+  await until("its snapshots are missed", async () => {
+    const { missing } = await missed(node);
+    return missing === SNAPSHOTS.length;
+  });
+  // A crawl that is before the healer's connection to the brick finds nobody there.
+  await until(
+    "files are there again",
+    async () => {
+      await node.must("volume heal v full");
+      return await Deno.lstat(`${brick.path}/newest`).then(() => true, () => false);
+    },
+    60_000,
+    1000,
+  );
+  await healed(node);
+  return brick;
+}
+
+/** What the bricks that are left show is what all showed. */
+async function expectWithoutFirst(node: ManagedNode, before: Map<string, string>): Promise<void> {
+  const [first] = await node.bricks("v");
   Deno.kill(first!.pid, "SIGKILL");
   await until("the other brick is gone", async () => !(await node.bricks("v"))[0]!.online);
   const alone = await node.mount("v");
   deepEqual(await sums(alone.path), before);
   equal(await Deno.readTextFile(`${alone.path}/newest`), "6\n");
-});
+}
 
 /** Snapshots that a brick misses, and whether all hold room at both bricks. */
 async function missed(node: ManagedNode): Promise<{ missing: number; held: boolean }> {
