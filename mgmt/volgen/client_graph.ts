@@ -35,8 +35,8 @@ export interface ClientOptions {
   readonly top?: string;
   /** Which layers it has; all if absent. */
   readonly has?: (type: string) => boolean;
-  /** Switches that are off where nobody set them, though they are on in GlusterFS. */
-  readonly off?: ReadonlySet<string>;
+  /** How switches are where nobody set them, if not as in GlusterFS. */
+  readonly unset?: ReadonlyMap<string, boolean>;
   /** Whether it may show what is in images: GlusterFS's clients have no such layer. */
   readonly inside?: boolean;
 }
@@ -48,13 +48,13 @@ export function clientGraph(input: VolgenInput, given: ClientOptions): VolumeBlo
 
 /** The same, not yet printed. */
 export function clientLayers({ volume, readOnly }: VolgenInput, given: ClientOptions): Layer[] {
-  const { asker, top = volume.name, has = () => true, off, inside = false } = given;
+  const { asker, top = volume.name, has = () => true, unset, inside = false } = given;
   const settings = clientSettings(volume);
   const bottom = clusterLayers(volume, asker, has);
   const upper = [
     ...(isOn(settings, "features.shard") ? [layerOf(volume.name, "features/shard")] : []),
     ...(isOn(settings, "features.ctime", true) ? [layerOf(volume.name, "features/utime")] : []),
-    ...PERFORMANCE.filter(([key, , on]) => isOn(settings, key, on && !off?.has(key)))
+    ...PERFORMANCE.filter(([key, , on]) => isOn(settings, key, unset?.get(key) ?? on))
       .filter(([key]) => !isBelow(settings, key))
       .map(([, type]) => layerOf(volume.name, type)),
     // Above those that write behind and remember: what is read of an image is what this client sees.

@@ -235,19 +235,23 @@ Deno.test("mgmt/volgen: a text for each of a hundred volumes' keys takes no time
   ok(performance.now() - began < 30_000);
 });
 
-Deno.test("mgmt/volgen: our client has md-cache, quick-read and write-behind, and others where they were asked for", () => {
+Deno.test("mgmt/volgen: our client has the layers that pay there, and others where they were asked for", () => {
   const types = (options: Record<string, string>) =>
     graph(input(2, { ...REPLICA, options }), "own").map(({ type }) => type)
       .filter((type) => type.startsWith("performance/") && type !== "performance/io-threads");
-  const usual = ["performance/write-behind", "performance/quick-read", "performance/md-cache"];
+  const usual = ["write-behind", "readdir-ahead", "quick-read", "md-cache"]
+    .map((each) => `performance/${each}`);
   deepEqual(types({}), usual);
-  for (const [key, layer] of [["stat-prefetch", "md-cache"], ["quick-read", "quick-read"]]) {
+  for (
+    const [key, layer] of [["stat-prefetch", "md-cache"], ["quick-read", "quick-read"], [
+      "readdir-ahead",
+      "readdir-ahead",
+    ]]
+  ) {
     const without = usual.filter((each) => each !== `performance/${layer}`);
     deepEqual(types({ [`performance.${key}`]: "off" }), without);
   }
-  const all = ["open-behind", "read-ahead", "readdir-ahead"].map((
-    key,
-  ) => [`performance.${key}`, "on"]);
+  const all = ["open-behind", "read-ahead"].map((key) => [`performance.${key}`, "on"]);
   deepEqual(types(Object.fromEntries(all)), [
     "performance/write-behind",
     "performance/read-ahead",

@@ -113,10 +113,13 @@ export const PERFORMANCE: readonly VolumeOption[] = [
     }],
   ]),
   ...rows("performance/readdir-ahead", [
-    ["performance.readdir-ahead", onOff, "off", "Directories are read ahead (readdir-ahead).", {
-      option: "!readdir-ahead",
-      supplied: true,
-    }],
+    [
+      "performance.readdir-ahead",
+      onOff,
+      "off",
+      "Directories are read ahead (readdir-ahead). Our own client does so unless this is set to off.",
+      { option: "!readdir-ahead", supplied: true },
+    ],
     [
       "performance.parallel-readdir",
       onOff,

@@ -1,7 +1,7 @@
 /**
  * Our mount on our bricks against GlusterFS's mount on its own: two copies, default options, the same
- * load on both in turns. The clients' graphs are those that glusterd writes for a volume without
- * options; layers that ours does not have, it leaves out.
+ * load on both in turns. The clients' graphs are those that glusterd, and our daemon, write for a volume
+ * without options.
  */
 
 import { type BrickKind, Cluster } from "tests/e2e/harness.ts";
@@ -140,7 +140,12 @@ export async function measureMounts(
   tell: (line: string) => void,
 ): Promise<MountMeasured[]> {
   const start = (kind: BrickKind) =>
-    Cluster.start({ layout: "replica", kinds: [kind, kind], ...(under ? { under } : {}) });
+    Cluster.start({
+      layout: "replica",
+      kinds: [kind, kind],
+      performance: kind === "ours" ? "ours" : true,
+      ...(under ? { under } : {}),
+    });
   await using peer = await start("glusterfsd");
   await using own = await start("ours");
   const sides: readonly [Side, Side] = [

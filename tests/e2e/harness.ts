@@ -174,8 +174,8 @@ export interface ClusterOptions {
   readonly layout: Layout;
   /** Who serves each brick; the kind under test if absent. */
   readonly kinds?: readonly BrickKind[];
-  /** glusterd's client-side caches; true if absent. With `all` bricks tell clients what changed. */
-  readonly performance?: boolean | "all";
+  /** Client-side caches: glusterd's (true, and if absent), our daemon's, or all; then bricks tell of changes. */
+  readonly performance?: boolean | "all" | "ours";
   /** Directories of existing bricks to serve instead of fresh ones. */
   readonly adopt?: readonly string[];
   readonly volumeId?: string;

@@ -53,8 +53,8 @@ export interface ClientFacts {
   readonly layout: Layout;
   readonly host: string;
   readonly bricks: readonly Pick<BrickFacts, "path" | "port" | "host">[];
-  /** The layers above distribute that glusterd puts there by itself; true if absent. */
-  readonly performance?: boolean | "all";
+  /** The layers above distribute that glusterd puts there by itself, or our daemon; true if absent. */
+  readonly performance?: boolean | "all" | "ours";
   /** Files are cut into pieces of that size, such as `4MB`. */
   readonly shard?: string;
   readonly login?: { readonly user: string; readonly password: string };
@@ -209,7 +209,7 @@ function performanceBlocks({ volume, performance, shard }: ClientFacts): VolumeB
     ? []
     : [layer("features/shard", { "shard-block-size": shard })];
   if (performance === false) return pieces;
-  const all = performance === "all";
+  const all = performance === "all", ours = performance === "ours";
   const told = all ? { "cache-invalidation": "true" } : {};
   return [
     ...pieces,
@@ -222,7 +222,7 @@ function performanceBlocks({ volume, performance, shard }: ClientFacts): VolumeB
         layer("performance/io-cache"),
       ]
       : []),
-    layer("performance/open-behind"),
+    layer(ours ? "performance/readdir-ahead" : "performance/open-behind"),
     layer("performance/quick-read", told),
     layer("performance/md-cache", { ...told, ...(all ? { "md-cache-timeout": "600" } : {}) }),
     ...(all ? [layer("performance/nl-cache")] : []),
