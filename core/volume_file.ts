@@ -6,7 +6,8 @@ import type { ActiveLock, Flock, LockType } from "core/fops.ts";
 import type { Iatt, Timespec } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
 import { dataRuns } from "core/lib/bytes.ts";
-import { valueBytes, type Xdata } from "core/xdata.ts";
+import { valueBytes, withKey, type Xdata } from "core/xdata.ts";
+import { OPEN_FD_COUNT } from "core/xdata_keys.ts";
 import type { Xlator } from "core/xlator.ts";
 
 /** Largest single read or write that is sent, in bytes. */
@@ -161,6 +162,13 @@ export class VolumeFile implements AsyncDisposable {
     const { stat } = await this.#top.fstat(this.#call, { fd: this.#fd() });
     this.#sizeTold = stat.size;
     return stat;
+  }
+
+  /** Open files of it that the brick which answers knows, of any client, this one too. */
+  async openCount(): Promise<number> {
+    const xdata = withKey(undefined, OPEN_FD_COUNT, 1);
+    const { xdata: told } = await this.#top.fstat(this.#call, { fd: this.#fd(), xdata });
+    return told?.get(OPEN_FD_COUNT) ?? 0;
   }
 
   /** Cuts the file, or grows it with zeros. */

@@ -100,6 +100,15 @@ export const KEEP_AS = textKey("mortar.keep-as");
 export const KEPT = intKey("mortar.kept", "uint");
 
 /**
+ * Extended attribute of a file that a brick of ours makes when it is asked: who has the file open for
+ * writing, a line each of `PID CLIENT`: the process at the client, 0 if that is not known, and what
+ * the client called itself. Asked of an open file, that one is not among them; nor are healers. At
+ * most 64 lines, those that have it longest. Answered by storage/posix; by `cluster/replicate` for
+ * all copies together. GlusterFS's bricks have none of that name.
+ */
+export const WRITERS_XATTR = "trusted.mortar.writers";
+
+/**
  * Extended attribute of a file of a cloned volume whose data is another brick's as far as nothing else
  * was put there: size and blocks that it has there, as text. Made by features/clone, which clients'
  * attributes of that name do not pass; not shown to any of them.

@@ -1,18 +1,23 @@
 /**
  * Locks on a file of this machine, as QEMU takes them: they belong to the open file, not to a process,
  * so the kernel does not say whose they are. Who it is, `/proc` knows: whose descriptors are of the
- * same file, and which locks each has.
+ * same file, and which locks each has. Of a file in a mount of a volume the bricks know more.
  */
 
 import { fopError } from "core/errno.ts";
 import { cstring, sys } from "core/sys/calls.ts";
+import { WRITERS_XATTR } from "core/xdata_keys.ts";
 import { descriptorsOf, processes, readProc } from "mgmt/bricks/proc.ts";
 import type { ByteLocks } from "snapshot/qcow2/qemu_locks.ts";
+import { firstWriter } from "snapshot/qcow2/volume_locks.ts";
 
 const F_OFD_GETLK = 36, F_OFD_SETLK = 37;
 const F_RDLCK = 0, F_WRLCK = 1, F_UNLCK = 2;
 /** Places in `struct flock` of 64-bit Linux, and its size. */
 const START = 8, LENGTH = 16, SIZE = 32;
+
+/** What the kernel lets an extended attribute have. */
+const WRITERS_BYTES_MAX = 65_536;
 
 /** Locks through the open file `fd`. */
 export class LocalLocks implements ByteLocks {
@@ -32,7 +37,20 @@ export class LocalLocks implements ByteLocks {
     const { result, type } = this.#lock(F_OFD_GETLK, F_WRLCK, at);
     if (result < 0) throw fopError(result);
     if (type === F_UNLCK) return undefined;
-    return holderOf(inodeOf(this.#fd), at) ?? "another program";
+    return holderOf(inodeOf(this.#fd), at) ?? this.#writer() ?? "another program";
+  }
+
+  writer(): Promise<string | undefined> {
+    return Promise.resolve(this.#writer());
+  }
+
+  // A mount asks by path, so that this process is among those who are told.
+  #writer(): string | undefined {
+    const value = new Uint8Array(WRITERS_BYTES_MAX);
+    const size = sys.fgetxattr(this.#fd, cstring(WRITERS_XATTR), value, value.length);
+    // No file of a volume, or not for everybody to ask.
+    if (size < 0) return undefined;
+    return firstWriter(value.subarray(0, size), { pid: Deno.pid, host: Deno.hostname() });
   }
 
   #lock(command: number, type: number, at: number): { result: number; type: number } {

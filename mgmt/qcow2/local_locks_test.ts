@@ -1,4 +1,5 @@
 import { match, rejects, strictEqual as equal } from "node:assert/strict";
+import { realClock } from "core/env.ts";
 import { LocalLocks } from "mgmt/qcow2/local_locks.ts";
 import { openLocalFile } from "snapshot/qcow2/local_file.ts";
 import { holdForWriting, writerOf } from "snapshot/qcow2/qemu_locks.ts";
@@ -13,10 +14,10 @@ Deno.test("mgmt/qcow2: an image that is held for writing is opened by no other p
     const other = openLocalFile(`${folder}/vm.qcow2`, { writable: true });
     try {
       equal(await writerOf(new LocalLocks(file.fd)), undefined);
-      equal(await holdForWriting(new LocalLocks(file.fd)), undefined);
+      equal(await holdForWriting(new LocalLocks(file.fd), realClock), undefined);
       await rejects(io(folder, "vm.qcow2", ["read 0 512"]), /lock/);
       // In this process, too; and by its own locks nobody is in his own way.
-      match(await holdForWriting(new LocalLocks(other.fd)) ?? "", /another program/);
+      match(await holdForWriting(new LocalLocks(other.fd), realClock) ?? "", /another program/);
       equal(await writerOf(new LocalLocks(file.fd)), "another program");
     } finally {
       await file.close();

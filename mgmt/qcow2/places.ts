@@ -4,7 +4,7 @@
  * in all of it; and nowhere else.
  */
 
-import type { Env } from "core/env.ts";
+import { type Env, realClock } from "core/env.ts";
 import type { XlatorTypes } from "core/registry.ts";
 import type { Volume } from "core/volume.ts";
 import { CommandError, UsageError } from "mgmt/cli/command.ts";
@@ -235,7 +235,7 @@ async function look({ store }: ImageFile, text: string, writable: boolean): Prom
       );
       return;
     }
-    const holder = await holdForWriting(locks);
+    const holder = await holdForWriting(locks, realClock);
     if (holder === undefined) return;
     throw new CommandError(
       `Cannot change ${text}: ${shownName(holder)} has it open; end that first`,

@@ -2,6 +2,7 @@
 
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
+import { NODE_HOST } from "tests/e2e/managed_node.ts";
 import { Mounts } from "tests/e2e/own_mounts.ts";
 import { must, Process, run, until } from "tests/e2e/process.ts";
 import { MORTAR } from "tests/e2e/program.ts";
@@ -184,61 +185,82 @@ e2e(
   },
 );
 
+/** `qemu-nbd` with the image open for writing, as `image` names it, and how it is talked to. */
+async function startGuest(scene: Scene, image: string): Promise<{ guest: Process; uri: string }> {
+  const socket = await Deno.makeTempDir({ dir: scene.dir }).then((dir) => `${dir}/nbd.sock`);
+  const argv = ["qemu-nbd", "-f", "qcow2", "-k", socket, "-t", "--cache=writeback", image];
+  const guest = new Process(scene.mounts.node.space.inside(argv), `${socket}.log`);
+  const uri = `nbd+unix:///?socket=${socket}`;
+  try {
+    await until("qemu-nbd serves", async () => {
+      if (!guest.running) throw new Error(guest.lastWords());
+      return (await run(["qemu-img", "info", uri])).code === 0;
+    });
+  } catch (error) {
+    await guest.end("SIGKILL");
+    throw error;
+  }
+  return { guest, uri };
+}
+
+// Commands and the tree while a guest, which is `who` to commands, writes through `uri`.
+async function besideGuest(scene: Scene, uri: string, who: string, first: number): Promise<void> {
+  const { inside, image } = scene;
+  const before = await converted(scene, "monday");
+  for (const name of [IMAGE, image]) {
+    for (const words of [["create", name, "now"], ["delete", name, "monday"]]) {
+      const { code, err } = await qcow2(scene, "snapshot", ...words);
+      deepEqual([code, err], [
+        1,
+        `Cannot change ${name}: process ${who} has it open; end that first\n`,
+      ]);
+    }
+  }
+  const looked = await qcow2(scene, "snapshot", "list", IMAGE);
+  ok(looked.err.includes(`vm1.qcow2 is being written to by process ${who}: `), looked.err);
+  for (let pattern = first; pattern < first + 3; pattern++) {
+    const writes = [`write -q -P ${pattern} 1M 64k`, `write -q -P ${pattern} 14M 64k`, "flush"];
+    await must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), uri]);
+    await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
+    await until("what was flushed is seen", async () => {
+      using file = await Deno.open(`${inside}/disk.raw`);
+      await file.seek(14 * MIB, Deno.SeekMode.Start);
+      const byte = new Uint8Array(1);
+      await file.read(byte);
+      return byte[0] === pattern;
+    });
+  }
+  match((await write(`${inside}/disk.raw`)).err, /Device or resource busy/);
+}
+
 e2e(
-  "features/qcow2: beside one who writes to the image reads are right, and after him it can be written",
+  "features/qcow2: beside guests that write to the image, with locks and by gluster:// without, reads are right, and after them it can be written",
   [
     ...TOOLS,
     "qemu-nbd",
   ],
   async () => {
     await using scene = await Scene.start();
-    const { inside, image } = scene;
+    const { inside, image, mounts: { node } } = scene;
+    await node.must("volume set v1 features.qcow2-write on");
+    await until("the disk may be written", async () => {
+      return ((await Deno.stat(`${inside}/disk.raw`)).mode! & 0o200) !== 0;
+    });
     const before = await converted(scene, "monday");
-    const socket = `${scene.dir}/nbd.sock`;
-    const holder = new Process(
-      ["qemu-nbd", "-f", "qcow2", "-k", socket, "-t", "--cache=writeback", image],
-      `${scene.dir}/nbd.log`,
-    );
-    try {
-      const uri = `nbd+unix:///?socket=${socket}`;
-      await until("qemu-nbd serves", async () => (await run(["qemu-img", "info", uri])).code === 0);
-      const refused = await qcow2(scene, "snapshot", "create", IMAGE, "now");
-      equal(refused.code, 1);
-      match(
-        refused.err,
-        /^Cannot change .*vm1.qcow2: process \d+ on .* has it open; end that first$/m,
-      );
-      // A file of a mount is locked at the bricks: which process it is, this kernel does not know.
-      equal(
-        (await qcow2(scene, "snapshot", "create", image, "now")).err,
-        `Cannot change ${image}: another program has it open; end that first\n`,
-      );
-      const looked = await qcow2(scene, "snapshot", "list", IMAGE);
-      match(looked.err, /vm1.qcow2 is being written to by process \d+ on /);
-      for (let pattern = 1; pattern < 4; pattern++) {
-        const writes = [`write -q -P ${pattern} 1M 64k`, `write -q -P ${pattern} 14M 64k`, "flush"];
-        await must(["qemu-io", "-f", "raw", ...writes.flatMap((each) => ["-c", each]), uri]);
-        await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
-        await until("what was flushed is seen", async () => {
-          using file = await Deno.open(`${inside}/disk.raw`);
-          await file.seek(14 * MIB, Deno.SeekMode.Start);
-          const byte = new Uint8Array(1);
-          await file.read(byte);
-          return byte[0] === pattern;
-        });
+    const guests = [image, `gluster://${NODE_HOST}/v1/images/vm1.qcow2`];
+    for (const [at, each] of guests.entries()) {
+      const { guest, uri } = await startGuest(scene, each);
+      try {
+        await besideGuest(scene, uri, `${guest.pid} on ${Deno.hostname()}`, 1 + 3 * at);
+      } finally {
+        // libgfapi takes ten seconds to leave.
+        await guest.end(each === image ? "SIGTERM" : "SIGKILL");
       }
-      await scene.mounts.node.must("volume set v1 features.qcow2-write on");
-      await until("the disk may be written", async () => {
-        return ((await Deno.stat(`${inside}/disk.raw`)).mode! & 0o200) !== 0;
-      });
-      match((await write(`${inside}/disk.raw`)).err, /Device or resource busy/);
-    } finally {
-      await holder.end("SIGTERM");
+      equal((await write(`${inside}/disk.raw`)).err, "");
+      await must(["qemu-img", "check", "-q", image]);
+      await must(["cmp", `${inside}/disk.raw`, await converted(scene)]);
+      await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
     }
-    equal((await write(`${inside}/disk.raw`)).err, "");
-    await must(["qemu-img", "check", "-q", image]);
-    await must(["cmp", `${inside}/disk.raw`, await converted(scene)]);
-    await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
   },
 );
 

@@ -3,6 +3,7 @@
 import { ENODATA, EPERM } from "core/errno.ts";
 import type { XattrReply } from "core/fops.ts";
 import { str, valueText, Xdata } from "core/xdata.ts";
+import { WRITERS_XATTR } from "core/xdata_keys.ts";
 import { settle, type Settled } from "core/xlator.ts";
 import type { Copies } from "xlators/cluster/replicate/copies.ts";
 import { anyOf } from "xlators/cluster/replicate/lk.ts";
@@ -30,7 +31,7 @@ export function withoutMarks(reply: XattrReply): XattrReply {
 /** True for attributes that all copies together answer. */
 export function isOfAll(name: string): boolean {
   return PATHINFO.has(name) || name === NODE_UUID || name.startsWith("glusterfs.clrlk") ||
-    name === "trusted.glusterfs.lockinfo";
+    name === WRITERS_XATTR || name === "trusted.glusterfs.lockinfo";
 }
 
 /** What all copies together answer; `ask` asks one. */
@@ -51,8 +52,16 @@ export async function fromAll(
     ? `(<REPLICATE:${copies.name}> ${texts.join(" ")})`
     : name === NODE_UUID
     ? texts[0]!
+    : name === WRITERS_XATTR
+    ? linesOf(texts)
     : texts.join("\n");
   return { xattrs: Xdata.of([[name, str(text)]]) };
+}
+
+// One who writes has every copy open that he reaches, which need not be all.
+function linesOf(texts: readonly string[]): string {
+  const lines = new Set(texts.flatMap((text) => text.split("\n")));
+  return [...lines].filter((line) => line !== "").join("\n");
 }
 
 /** Throws ENODATA for marks. */

@@ -195,6 +195,15 @@ export class Images {
     return [...this.#opened].flatMap(([image, open]) => open.changed(gfid) ? [image] : []);
   }
 
+  /** Closes the file of that gfid, in whatever image it is, unless it is read just now. */
+  async close(gfid: Gfid): Promise<void> {
+    await Promise.all([...this.#opened].map(async ([image, open]) => {
+      if (!open.has(gfid)) return;
+      this.#drop(image, this.#open.get(image)!);
+      await open.retire();
+    }));
+  }
+
   /** Nothing that is open is relied on any more. Resolves when what nobody uses is closed. */
   async forget(): Promise<void> {
     await Promise.all([...this.#open].map(async ([gfid, found]) => {

@@ -94,9 +94,14 @@ export class OpenImage {
     return this.#closed !== undefined;
   }
 
+  /** Whether the file of that gfid is one of the chain. */
+  has(gfid: Gfid): boolean {
+    return this.#files.some(({ inode }) => inode.gfid === gfid);
+  }
+
   /** A file of that gfid was changed by somebody else. */
   changed(gfid: Gfid): boolean {
-    if (!this.#files.some(({ inode }) => inode.gfid === gfid)) return false;
+    if (!this.has(gfid)) return false;
     return this.#isStale = true;
   }
 

@@ -44,10 +44,7 @@ class Qcow2 extends Uniform {
     this.#values = values;
     this.#images = new Images({ top: child, inodes, env }, bounds(values));
     this.#heads = new Heads(child, inodes);
-    const writers = this.#writers = new Writers(
-      { top: child, inodes, env },
-      () => this.#images.bounds.cacheBytes / this.#images.bounds.files,
-    );
+    const writers = this.#writers = new Writers({ top: child, inodes, env }, this.#images);
     const mayWrite = () => this.#values.write;
     const shared = { child, inodes, writers, mayWrite };
     this.#tree = new Tree({ ...shared, images: this.#images, heads: this.#heads });

@@ -17,7 +17,7 @@ import { openImage } from "snapshot/qcow2/image.ts";
 import { holdForWriting } from "snapshot/qcow2/qemu_locks.ts";
 import { VolumeResolver, VolumeStore } from "snapshot/qcow2/volume_files.ts";
 import { VolumeLocks } from "snapshot/qcow2/volume_locks.ts";
-import type { Source } from "xlators/features/qcow2/images.ts";
+import type { Images, Source } from "xlators/features/qcow2/images.ts";
 
 /** A disk that is open for writing. */
 export interface Writer {
@@ -30,14 +30,14 @@ export interface Writer {
 /** See the head of this file. */
 export class Writers {
   readonly #volume: Omit<VolumeParts, "call">;
-  readonly #cacheBytes: () => number;
+  readonly #images: Images;
   readonly #open = new Map<Inode, Writer>();
   readonly #turns = new KeyedLock<Inode>();
 
-  /** `cacheBytes`: of tables, for each. */
-  constructor(volume: Omit<VolumeParts, "call">, cacheBytes: () => number) {
+  /** `images`: those that are read; an editor has as much memory for tables as one of them. */
+  constructor(volume: Omit<VolumeParts, "call">, images: Images) {
     this.#volume = volume;
-    this.#cacheBytes = cacheBytes;
+    this.#images = images;
   }
 
   /** Who writes to the disk of an image now. */
@@ -66,11 +66,13 @@ export class Writers {
   async #edit(call: Call, { inode, path = "" }: Source): Promise<Editor> {
     const { top: child, env } = this.#volume;
     const mine = { ...call, deadline: Infinity };
+    // GlusterFS's bricks only count who has a file open.
+    await this.#images.close(inode.gfid);
     const { fd } = await child.open(mine, { inode, flags: O_RDWR });
     const file = new VolumeFile(child, fd, mine, toHex(env.random.bytes(8)) as LkOwner);
     const store = new VolumeStore(file);
     try {
-      const holder = await holdForWriting(new VolumeLocks(file));
+      const holder = await holdForWriting(new VolumeLocks(file), env.clock);
       if (holder !== undefined) {
         env.log.warn("disk is not opened for writing: somebody has it open", { path, holder });
         throw EBUSY;
@@ -80,7 +82,7 @@ export class Writers {
       throw error;
     }
     const resolver = new VolumeResolver(new Volume({ ...this.#volume, call: mine }));
-    const cacheBytes = this.#cacheBytes();
+    const { bounds } = this.#images, cacheBytes = bounds.cacheBytes / bounds.files;
     const image = await openImage({ store, id: inode.gfid, path }, { resolver, cacheBytes });
     try {
       return await Editor.open(image);

@@ -4,10 +4,15 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { ROOT } from "core/call.ts";
+import { type Call, ROOT } from "core/call.ts";
 import { EBUSY, EFBIG, EROFS } from "core/errno.ts";
+import { type Args, O_ACCMODE, O_RDWR, type Reply } from "core/fops.ts";
+import type { Fd } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { Volume } from "core/volume.ts";
+import { str, withKey, Xdata } from "core/xdata.ts";
+import { OPEN_FD_COUNT, WRITERS_XATTR } from "core/xdata_keys.ts";
+import { PassThrough, type Xlator } from "core/xlator.ts";
 import { ImageTree } from "tests/fakes/image_tree.ts";
 import { callFrom, node, testClient } from "tests/fakes/node.ts";
 import { inFolder, QEMU, run } from "tests/fakes/qemu_images.ts";
@@ -20,6 +25,7 @@ function test(
   name: string,
   options: Record<string, string>,
   body: (tree: ImageTree, folder: string) => Promise<void>,
+  over: (brick: Xlator) => Xlator = (brick) => brick,
 ): void {
   Deno.test(`features/qcow2: ${name}`, { ignore: !QEMU }, () =>
     inFolder(async (folder) => {
@@ -27,10 +33,10 @@ function test(
       const tree = new ImageTree(
         options,
         (brick) =>
-          locks.create(
+          over(locks.create(
             node("locks", [brick]),
             readOptions(locks.options, new Map<string, string>()),
-          ),
+          )),
       );
       await tree.put(`${folder}/vm.qcow2`, "/vm.qcow2");
       await body(tree, folder);
@@ -87,6 +93,63 @@ test(
     await disk.close();
   },
 );
+
+/** A brick that says what ours does of who has files open, or only counts, as GlusterFS's. */
+class Opened extends PassThrough {
+  readonly #open = new Map<Fd, Call>();
+  names = true;
+
+  override async open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
+    const reply = await this.child.open(call, args);
+    this.#open.set(reply.fd, call);
+    return reply;
+  }
+
+  override release(call: Call, args: Args<"release">): Promise<Reply<"release">> {
+    this.#open.delete(args.fd);
+    return this.child.release(call, args);
+  }
+
+  override async fstat(call: Call, args: Args<"fstat">): Promise<Reply<"fstat">> {
+    const reply = await this.child.fstat(call, args);
+    const count = [...this.#open.keys()].filter(({ inode }) => inode === args.fd.inode).length;
+    return args.xdata?.has(OPEN_FD_COUNT)
+      ? { ...reply, xdata: withKey(reply.xdata, OPEN_FD_COUNT, count) }
+      : reply;
+  }
+
+  override fgetxattr(call: Call, args: Args<"fgetxattr">): Promise<Reply<"fgetxattr">> {
+    if (args.name !== WRITERS_XATTR || !this.names) return this.child.fgetxattr(call, args);
+    const others = [...this.#open].filter(([fd]) => fd !== args.fd && fd.flags & O_ACCMODE);
+    const lines = others.map(([, { pid, client }]) => `${pid} ${client.id}`);
+    return Promise.resolve({ xattrs: Xdata.of([[WRITERS_XATTR, str(lines.join("\n"))]]) });
+  }
+}
+
+for (const names of [true, false]) {
+  const who = names ? "process 4711 on kvm2" : "another client";
+  test(
+    `a disk that ${who} has open without locks is not written until it is closed`,
+    { write: "on" },
+    async (tree) => {
+      const opened = tree.brick as Opened;
+      opened.names = names;
+      const client = testClient("CTX_ID:1-PID:12-HOST:kvm2-PC_NAME:v-client-0-RECON_NO:-0");
+      const guest = { ...callFrom(client), pid: 4711 };
+      const { inode } = await tree.below.lookup("/vm.qcow2");
+      const { fd } = await opened.open(guest, { inode, flags: O_RDWR });
+      // Open for that, too, and not in the way.
+      await tree.volume.readFile(DISK);
+      await rejects(tree.volume.open(DISK, { write: true }), (error) => EBUSY.matches(error));
+      ok(tree.log.lines.some((line) => line.includes(who)), tree.log.lines.join("\n"));
+      await tree.volume.readFile(DISK);
+      await opened.release(guest, { fd });
+      const disk = await tree.volume.open(DISK, { write: true });
+      await disk.close();
+    },
+    (brick) => new Opened(node("opened", [brick])),
+  );
+}
 
 test("without the option nothing is written; snapshots never are", {}, async (tree) => {
   await rejects(tree.volume.open(DISK, { write: true }), (error) => EROFS.matches(error));

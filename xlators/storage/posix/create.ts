@@ -274,6 +274,7 @@ export function create(
   const fd = brick.files.add(
     new OpenFile(brick.files, inode, args.flags & ~(O_CREAT | O_EXCL), sysfd, direct, false),
   );
+  fd.opener = call;
   return orReleased(fd, () => {
     const stat = brick.statFile(entry.gfid, sysfd);
     const xdata = fill(brick, args.xdata, { gfid: entry.gfid, target: sysfd, stat });
@@ -310,7 +311,7 @@ async function openExisting(
   } else if (found.nlink === 1) {
     makeHandle(brick, entry.directory, entry.name, entry.bytes, gfid, mode);
   }
-  const fd = await openFile(brick, brick.inodes.of(gfid), args.flags & ~(O_CREAT | O_EXCL));
+  const fd = await openFile(brick, call, brick.inodes.of(gfid), args.flags & ~(O_CREAT | O_EXCL));
   // Found again: its descriptor may have been closed while the file was opened.
   return orReleased(fd, () => {
     const now = { ...entry, directory: brick.handles.dir(entry.directory.gfid) };

@@ -371,11 +371,17 @@ export async function fsyncdir(brick: Brick, _call: Call, args: FsyncArgs): Prom
 }
 
 /**
- * Opens a regular file; what O_TRUNC cuts off, which may take long to free, is cut here and not by
+ * Opens a regular file for who calls; what O_TRUNC cuts off, which may take long to free, is cut here and not by
  * the kernel's open.
  */
-export async function openFile(brick: Brick, inode: Inode, flags: number): Promise<OpenFile> {
+export async function openFile(
+  brick: Brick,
+  call: Call,
+  inode: Inode,
+  flags: number,
+): Promise<OpenFile> {
   const file = brick.files.open(inode, flags & ~O_TRUNC);
+  file.opener = call;
   if (!(flags & O_TRUNC)) return file;
   try {
     if (flags & O_ACCMODE) await empty(brick, file);

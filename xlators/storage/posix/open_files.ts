@@ -6,6 +6,7 @@
  * names removes what kept it, `.glusterfs/unlink/<gfid>`.
  */
 
+import { type Call, isInternal } from "core/call.ts";
 import { EBADF, EINVAL, EISDIR, ELOOP, ESTALE, fopError } from "core/errno.ts";
 import {
   O_ACCMODE,
@@ -39,6 +40,8 @@ export class OpenFile extends Fd {
   readonly iovec = new Uint32Array(4);
   /** The same file without O_DIRECT, for requests that are not aligned; -1 until needed. */
   twin = -1;
+  /** Who opened it; undefined: the brick itself. */
+  opener: Pick<Call, "client" | "pid"> | undefined;
   #busy = 0;
   #released = false;
 
@@ -123,6 +126,14 @@ export class OpenFiles {
     let count = 0;
     for (const file of this.#byGfid.get(gfid) ?? []) if (file.writable) count++;
     return count;
+  }
+
+  /** Who has the inode open for writing, through others than `besides`; healers are not told. */
+  *openersToWrite(gfid: Gfid, besides: Fd | undefined): Generator<Pick<Call, "client" | "pid">> {
+    for (const file of this.#byGfid.get(gfid) ?? []) {
+      const { opener } = file;
+      if (file !== besides && file.writable && opener && !isInternal(opener)) yield opener;
+    }
   }
 
   /** Any one open file of the inode: attribute calls through it are cheaper than by name. */

@@ -194,11 +194,11 @@ export class Posix extends Refuse {
 
   // Open files and directories.
 
-  override open(_call: Call, args: Args<"open">): Promise<Reply<"open">> {
+  override open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
     return this.#answer(() => {
       const flags = args.flags & ~(O_CREAT | O_EXCL);
       const direct = this.#options["o-direct"] ? O_DIRECT : 0;
-      return data.openFile(this.#open, args.inode, flags | direct).then((fd) => ({ fd }));
+      return data.openFile(this.#open, call, args.inode, flags | direct).then((fd) => ({ fd }));
     });
   }
   override opendir(call: Call, args: Args<"opendir">): Promise<Reply<"opendir">> {

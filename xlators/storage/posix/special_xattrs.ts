@@ -1,9 +1,8 @@
 /** Attributes that are questions: their values are made when somebody asks. */
 
-import type { Call } from "core/call.ts";
 import { ENODATA, ENOTDIR, FopError, fopError } from "core/errno.ts";
 import { type DictValue, intKey, str, Xdata } from "core/xdata.ts";
-import { OPEN_FD_COUNT } from "core/xdata_keys.ts";
+import { OPEN_FD_COUNT, WRITERS_XATTR } from "core/xdata_keys.ts";
 import type { Brick, Place } from "xlators/storage/posix/brick.ts";
 import { DirStream } from "xlators/storage/posix/dir_stream.ts";
 import { handleName } from "xlators/storage/posix/handle.ts";
@@ -11,13 +10,15 @@ import { HIDDEN } from "xlators/storage/posix/names.ts";
 import { filePaths, pathOf } from "xlators/storage/posix/paths.ts";
 import { cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { decodeName } from "core/lib/bytes.ts";
-import { ROOT_GFID } from "core/inode.ts";
+import { type Fd, type Gfid, ROOT_GFID } from "core/inode.ts";
 
 /** One path, and all of them. */
 const PATH = "glusterfs.gfid2path", ALL_PATHS = "glusterfs.gfidtopath";
 const ANCESTRY_PATH = "glusterfs.ancestry.path";
 const NODE_UUID = "trusted.glusterfs.node-uuid";
 const REAL_FILENAME = "glusterfs.get_real_filename:";
+/** How many who write are told. */
+const WRITERS_MAX = 64;
 /** Entries looked at before others get their turn. */
 const SLICE = 2000;
 
@@ -29,16 +30,16 @@ export function isPathinfo(name: string): boolean {
 /** True for a name whose value is made, not kept. */
 export function isVirtual(name: string): boolean {
   return isPathinfo(name) || name === PATH || name === ALL_PATHS || name === ANCESTRY_PATH ||
-    name === NODE_UUID || name === OPEN_FD_COUNT.name ||
+    name === NODE_UUID || name === OPEN_FD_COUNT.name || name === WRITERS_XATTR ||
     name.startsWith(REAL_FILENAME);
 }
 
-/** The value of a virtual name. Throws ENODATA if there is none. */
+/** The value of a virtual name, asked of `fd` if it is one of an open file. Throws ENODATA if there is none. */
 export async function virtualXattr(
   brick: Brick,
-  _call: Call,
   place: Place,
   name: string,
+  fd: Fd | undefined,
 ): Promise<Xdata> {
   if (name.startsWith(REAL_FILENAME)) {
     const found = await realFilename(brick, place, name.slice(REAL_FILENAME.length));
@@ -47,6 +48,7 @@ export async function virtualXattr(
   if (name === OPEN_FD_COUNT.name) {
     return single(name, intKey(name, "uint").write(brick.files.count(place.gfid) > 0 ? 1 : 0));
   }
+  if (name === WRITERS_XATTR) return single(name, str(writers(brick, place.gfid, fd)));
   return single(name, str(textOf(brick, place, name)));
 }
 
@@ -71,6 +73,16 @@ function textOf(brick: Brick, place: Place, name: string): string {
   const path = pathOf(brick, place.gfid, place.directory !== undefined);
   if (path === undefined) throw ENODATA;
   return path;
+}
+
+// A line each. What a client called itself may hold anything.
+function writers(brick: Brick, gfid: Gfid, besides: Fd | undefined): string {
+  const lines = new Set<string>();
+  for (const { client, pid } of brick.files.openersToWrite(gfid, besides)) {
+    lines.add(`${pid} ${client.id.replace(/\p{Cc}/gu, "?")}`);
+    if (lines.size === WRITERS_MAX) break;
+  }
+  return [...lines].join("\n");
 }
 
 // The handle stands for a file whose names are not known.

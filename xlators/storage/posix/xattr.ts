@@ -17,12 +17,13 @@ import {
   type SetxattrArgs,
   type XattrReply,
 } from "core/fops.ts";
-import type { Gfid } from "core/inode.ts";
+import type { Fd, Gfid } from "core/inode.ts";
 import { type DictValue, ptr, valueBytes, withKey, Xdata } from "core/xdata.ts";
 import {
   BEGUN_XATTR,
   IATT_IN_XDATA,
   SET_CTIME_MDATA,
+  WRITERS_XATTR,
   XATTR_POSTSTAT,
   XATTR_PRESTAT,
 } from "core/xdata_keys.ts";
@@ -64,7 +65,7 @@ export function getxattr(brick: Brick, call: Call, args: GetxattrArgs): Promise<
 
 /** `fgetxattr`. */
 export function fgetxattr(brick: Brick, call: Call, args: FgetxattrArgs): Promise<XattrReply> {
-  return get(brick, call, placeOfFd(brick, args.fd), args.name, args.xdata);
+  return get(brick, call, placeOfFd(brick, args.fd), args.name, args.xdata, args.fd);
 }
 
 async function get(
@@ -73,11 +74,12 @@ async function get(
   place: Place,
   name: string,
   request: Xdata | undefined,
+  fd?: Fd,
 ): Promise<XattrReply> {
   let xattrs: Xdata | undefined;
   if (name === "") xattrs = all(brick, call, place.target);
   else if (isHidden(call, name)) throw ENODATA;
-  else if (isVirtual(name)) xattrs = await virtualXattr(brick, call, place, name);
+  else if (isVirtual(name)) xattrs = await virtualXattr(brick, place, name, fd);
   else xattrs = one(brick, place.target, name);
   if (!request) return { xattrs };
   // Found again: a directory's descriptor may have been closed while a virtual value was made.
@@ -156,7 +158,7 @@ function checkedValues(call: Call, xattrs: Xdata): [string, Uint8Array][] {
       continue;
     }
     if (NOT_STORED.has(name)) continue;
-    if (isPathinfo(name)) throw EACCES;
+    if (isPathinfo(name) || name === WRITERS_XATTR) throw EACCES;
     if (name.startsWith(GFID2PATH)) throw EOPNOTSUPP;
     const bytes = valueBytes(value);
     if (!bytes) throw EOPNOTSUPP;

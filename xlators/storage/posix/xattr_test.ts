@@ -4,12 +4,13 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { ROOT } from "core/call.ts";
+import { PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { E2BIG, EACCES, ENODATA, EOPNOTSUPP, EPERM } from "core/errno.ts";
-import type { Inode } from "core/inode.ts";
+import { O_RDWR } from "core/fops.ts";
+import type { Fd, Inode } from "core/inode.ts";
 import { fromHex, toHex } from "core/lib/bytes.ts";
-import { ptr, withKey, Xdata } from "core/xdata.ts";
+import { ptr, valueText, withKey, Xdata } from "core/xdata.ts";
 import {
   CONTENT,
   CONTENT_LIMIT,
@@ -17,9 +18,11 @@ import {
   LIST_XATTR,
   OPEN_FD_COUNT,
   SET_CTIME_MDATA,
+  WRITERS_XATTR,
   XATTR_POSTSTAT,
 } from "core/xdata_keys.ts";
 import { pack, parseMdata } from "xlators/storage/posix/mdata.ts";
+import { callFrom, testClient } from "tests/fakes/node.ts";
 import { gfidReq, internal, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 import { combine } from "xlators/storage/posix/xattrop.ts";
 import { namePattern } from "core/lib/name_pattern.ts";
@@ -204,6 +207,38 @@ Deno.test({
     // A name that a crash left in the attributes only is not told.
     await Deno.remove(`${brick.path}/second`);
     equal(await text(brick, file, "glusterfs.gfidtopath"), "/Dir/File");
+  },
+});
+
+Deno.test({
+  name: "storage/posix: who has a file open for writing is told, but for who asks and healers",
+  ignore,
+  async fn() {
+    await using brick = await TestBrick.start();
+    const of = (id: string, pid: number) => ({ ...callFrom(testClient(id)), pid });
+    const { inode, fd } = await brick.create("f", { call: of("CTX_ID:1\n5 c", 31) });
+    const guest = of("guest", 7), flags = O_RDWR;
+    const { fd: theirs } = await brick.top.open(guest, { inode, flags });
+    await brick.top.open(guest, { inode, flags });
+    await brick.top.open(of("reader", 8), { inode, flags: 0 });
+    await brick.top.open(of("healer", PID_SELF_HEAL), { inode, flags });
+    equal(await text(brick, inode, WRITERS_XATTR), "31 CTX_ID:1?5 c\n7 guest");
+    const besides = async (fd: Fd) => {
+      const { xattrs } = await brick.top.fgetxattr(ROOT, { fd, name: WRITERS_XATTR });
+      return valueText(xattrs!.raw(WRITERS_XATTR)!);
+    };
+    equal(await besides(fd), "7 guest");
+    // Twice open, and once asked about.
+    equal(await besides(theirs), "31 CTX_ID:1?5 c\n7 guest");
+    await brick.top.release(ROOT, { fd });
+    equal(await text(brick, inode, WRITERS_XATTR), "7 guest");
+    const xattrs = pairs({ [WRITERS_XATTR]: "1 nobody" });
+    await rejects(
+      brick.top.setxattr(ROOT, { inode, xattrs, flags: 0 }),
+      (error) => EACCES.matches(error),
+    );
+    for (let pid = 100; pid < 200; pid++) await brick.top.open(of("many", pid), { inode, flags });
+    equal(String(await text(brick, inode, WRITERS_XATTR)).split("\n").length, 64);
   },
 });
 
