@@ -41,7 +41,7 @@ export const PID_SERVER_TRASH = -11;
 export const PID_SET_UTIME = -13;
 
 /** True for our own daemons and GlusterFS's (heal, rebalance, …): they may change what applications may not. */
-export function isInternal(call: Pick<Call, "pid">): boolean {
+export function isInternal(call: Call): boolean {
   return call.pid < 0;
 }
 

@@ -102,9 +102,9 @@ export const KEPT = intKey("mortar.kept", "uint");
 /**
  * Extended attribute of a file that a brick of ours makes when it is asked: who has the file open for
  * writing, a line each of `PID CLIENT`: the process at the client, 0 if that is not known, and what
- * the client called itself. Asked of an open file, that one is not among them; nor are healers. At
- * most 64 lines, those that have it longest. Answered by storage/posix; by `cluster/replicate` for
- * all copies together. GlusterFS's bricks have none of that name.
+ * the client called itself. Asked of an open file, that one is not among them; nor are healers and
+ * rebalance. At most 64 lines, those that have it longest. Answered by storage/posix; by
+ * `cluster/replicate` for all copies together. GlusterFS's bricks have none of that name.
  */
 export const WRITERS_XATTR = "trusted.mortar.writers";
 

@@ -6,7 +6,7 @@
  * names removes what kept it, `.glusterfs/unlink/<gfid>`.
  */
 
-import { type Call, isInternal } from "core/call.ts";
+import { type Call, PID_GLFSHEAL, PID_REBALANCE, PID_SELF_HEAL } from "core/call.ts";
 import { EBADF, EINVAL, EISDIR, ELOOP, ESTALE, fopError } from "core/errno.ts";
 import {
   O_ACCMODE,
@@ -33,6 +33,9 @@ import { handleName } from "xlators/storage/posix/handle.ts";
 import { statAt, statMode, statNlink } from "xlators/storage/posix/stat.ts";
 
 const EACCES = -13, EROFS = -30, EINVAL_RESULT = -22;
+
+/** Daemons that make copies agree, and move files. Other negative numbers may be those of a mount. */
+const MOVERS: ReadonlySet<number> = new Set([PID_SELF_HEAL, PID_GLFSHEAL, PID_REBALANCE]);
 
 /** A regular file that a client (or, anonymous, a single fop) has open. */
 export class OpenFile extends Fd {
@@ -128,11 +131,11 @@ export class OpenFiles {
     return count;
   }
 
-  /** Who has the inode open for writing, through others than `besides`; healers are not told. */
+  /** Who has the inode open for writing, through others than `besides`; who only copies what others wrote is not told. */
   *openersToWrite(gfid: Gfid, besides: Fd | undefined): Generator<Pick<Call, "client" | "pid">> {
     for (const file of this.#byGfid.get(gfid) ?? []) {
       const { opener } = file;
-      if (file !== besides && file.writable && opener && !isInternal(opener)) yield opener;
+      if (file !== besides && file.writable && opener && !MOVERS.has(opener.pid)) yield opener;
     }
   }
 

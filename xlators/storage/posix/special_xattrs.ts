@@ -79,7 +79,7 @@ function textOf(brick: Brick, place: Place, name: string): string {
 function writers(brick: Brick, gfid: Gfid, besides: Fd | undefined): string {
   const lines = new Set<string>();
   for (const { client, pid } of brick.files.openersToWrite(gfid, besides)) {
-    lines.add(`${pid} ${client.id.replace(/\p{Cc}/gu, "?")}`);
+    lines.add(`${Math.max(pid, 0)} ${client.id.replace(/\p{Cc}/gu, "?")}`);
     if (lines.size === WRITERS_MAX) break;
   }
   return [...lines].join("\n");

@@ -4,7 +4,7 @@ import {
   rejects,
   strictEqual as equal,
 } from "node:assert/strict";
-import { PID_SELF_HEAL, ROOT } from "core/call.ts";
+import { PID_NO_ROOT_SQUASH, PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { realClock } from "core/env.ts";
 import { E2BIG, EACCES, ENODATA, EOPNOTSUPP, EPERM } from "core/errno.ts";
 import { O_RDWR } from "core/fops.ts";
@@ -237,6 +237,10 @@ Deno.test({
       brick.top.setxattr(ROOT, { inode, xattrs, flags: 0 }),
       (error) => EACCES.matches(error),
     );
+    // As programs are through a mount that root is not squashed on.
+    const { fd: odd } = await brick.top.open(of("odd", PID_NO_ROOT_SQUASH), { inode, flags });
+    equal(await text(brick, inode, WRITERS_XATTR), "7 guest\n0 odd");
+    await brick.top.release(ROOT, { fd: odd });
     for (let pid = 100; pid < 200; pid++) await brick.top.open(of("many", pid), { inode, flags });
     equal(String(await text(brick, inode, WRITERS_XATTR)).split("\n").length, 64);
   },
