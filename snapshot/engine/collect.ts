@@ -302,7 +302,7 @@ async function replaceRows(
       given.set(segment, (given.get(segment) ?? 0) + size);
     }
     for (const [segment, bytes] of given) {
-      if (store.addLive(segment, -bytes) !== 0 || segments.isCurrent(segment)) continue;
+      if (store.addLive(segment, -bytes) !== 0 || segments.isGrowing(segment)) continue;
       store.removeSegment(segment);
       empty.add(segment);
     }

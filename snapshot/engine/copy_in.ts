@@ -45,6 +45,15 @@ export interface CopyInParts {
   readonly clock: Clock;
 }
 
+/** Data in a segment, or zeros. */
+interface Placed {
+  readonly row: OldData;
+  readonly place: number;
+  /** 0: zeros. */
+  readonly size: number;
+  readonly written: Promise<void> | undefined;
+}
+
 const ROWS_AT_ONCE = 128;
 /** Rows that change places in one transaction, and the time between two: fops go first. */
 const TURNED_AT_ONCE = 256, PAUSE_MS = 1;
@@ -149,23 +158,34 @@ export class CopyIn {
 
   async putData(parts: readonly OldPart[]): Promise<void> {
     const { store, journal, segments } = this.#parts;
-    const placed: { row: OldData; place: number; size: number }[] = [];
-    for (const { row, bytes } of parts) {
-      if (!(row.epoch > 0) || row.units < 1 || row.units > EXTENT_UNITS_MAX) throw EINVAL;
-      if (row.zeros) placed.push({ row, place: ZEROS, size: 0 });
-      else {
-        if (bytes.length !== row.units * UNIT || crc32(bytes) !== row.crc) throw EBADMSG;
-        if (this.#hasData(row)) continue;
-        const { place, written } = segments.append(bytes as Uint8Array<ArrayBuffer>);
-        await written;
-        placed.push({ row, place, size: bytes.length });
+    const placed: Placed[] = [];
+    try {
+      for (const part of parts) {
+        const one = this.#append(part);
+        if (one) placed.push(one);
+        await one?.written;
       }
+      await journal.add(() => {
+        for (const { row, place, size } of placed) {
+          if (this.#putExtent(row, place) && size) store.addLive(segmentOf(place), size);
+        }
+      });
+    } finally {
+      for (const { place, size } of placed) if (size) segments.named(place);
     }
-    await journal.add(() => {
-      for (const { row, place, size } of placed) {
-        if (this.#putExtent(row, place) && size) store.addLive(segmentOf(place), size);
-      }
-    });
+  }
+
+  /** Undefined: it is there. */
+  #append({ row, bytes }: OldPart): Placed | undefined {
+    if (!(row.epoch > 0) || row.units < 1 || row.units > EXTENT_UNITS_MAX) throw EINVAL;
+    if (row.zeros) return { row, place: ZEROS, size: 0, written: undefined };
+    if (bytes.length !== row.units * UNIT || crc32(bytes) !== row.crc) throw EBADMSG;
+    if (this.#hasData(row)) return undefined;
+    return {
+      row,
+      size: bytes.length,
+      ...this.#parts.segments.append(bytes as Uint8Array<ArrayBuffer>),
+    };
   }
 
   async putFile(gfid: Gfid, epoch: number, piece: OldFilePiece): Promise<void> {

@@ -284,13 +284,15 @@ export class Preserver {
     const { gfid, dataEpoch: epoch } = known;
     const bytes = await this.#oldBytes(known, start, end);
     const kept = bytes && segments.append(bytes);
-    await kept?.written;
     const place = kept?.place ?? ZEROS;
     try {
+      await kept?.written;
       await this.#put({ gfid, start, units: end - start, epoch, place, bytes });
     } catch (error) {
       if (bytes) segments.punch(place, bytes.length).catch((_: FopError) => {});
       throw error;
+    } finally {
+      if (kept) segments.named(place);
     }
     known.preserved.add(start, end);
     moved(gfid, { start, end });

@@ -33,6 +33,8 @@ export class Segments implements Disposable {
   /** Written since the last sync; a new file's name has to be synced as well. */
   #unsynced = new Set<number>();
   #unsyncedNames = false;
+  /** How much was appended to each segment that has no row yet. */
+  readonly #unnamed = new Map<number, number>();
   /** Calls on other threads, and descriptors that are closed when none is left: numbers are used again. */
   #calls = 0;
   #closing: number[] = [];
@@ -54,7 +56,10 @@ export class Segments implements Disposable {
     return new Segments(directory, Math.max(newest, 1), size);
   }
 
-  /** Keeps a copy of `bytes` (1 MiB at most): in the page cache, until `sync` on the disk. Answers its place. */
+  /**
+   * Keeps a copy of `bytes` (1 MiB at most): in the page cache, until `sync` on the disk. Answers its
+   * place, of which has to be told when it is `named`.
+   */
   append(bytes: Uint8Array<ArrayBuffer>): { place: number; written: Promise<void> | undefined } {
     if (this.#offset + bytes.length > SEGMENT_BYTES) {
       this.#current++;
@@ -68,12 +73,19 @@ export class Segments implements Disposable {
     const checked = (count: number) => {
       if (count !== bytes.length) throw count < 0 ? fopError(-count) : EIO;
     };
-    if (bytes.length > DIRECT_MAX) {
-      const written = this.#called(sys.pwriteAsync(fd, bytes, bytes.length, offset)).then(checked);
-      return { place, written };
-    }
-    checked(sys.pwrite(fd, bytes, bytes.length, offset));
-    return { place, written: undefined };
+    const isLong = bytes.length > DIRECT_MAX;
+    if (!isLong) checked(sys.pwrite(fd, bytes, bytes.length, offset));
+    this.#unnamed.set(segment, (this.#unnamed.get(segment) ?? 0) + 1);
+    if (!isLong) return { place, written: undefined };
+    const written = this.#called(sys.pwriteAsync(fd, bytes, bytes.length, offset)).then(checked);
+    return { place, written };
+  }
+
+  /** What was appended has its row, or gets none. */
+  named(place: number): void {
+    const segment = segmentOf(place), left = this.#unnamed.get(segment)! - 1;
+    if (left) this.#unnamed.set(segment, left);
+    else this.#unnamed.delete(segment);
   }
 
   /** The place of what is appended next. */
@@ -109,9 +121,9 @@ export class Segments implements Disposable {
     if (result < 0) throw fopError(-result);
   }
 
-  /** Whether what is appended next goes to this segment. */
-  isCurrent(segment: number): boolean {
-    return segment === this.#current;
+  /** Whether there may be rows of this segment that are not there yet. */
+  isGrowing(segment: number): boolean {
+    return segment === this.#current || this.#unnamed.has(segment);
   }
 
   /** Removes a whole segment; one that is not there is fine. */
