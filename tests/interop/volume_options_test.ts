@@ -16,6 +16,7 @@ const INSIDE = "ours: GlusterFS does not look into images";
 const DIFFERENT: Readonly<Record<"get" | "help", Readonly<Record<string, string>>>> = {
   get: {
     "features.changed-ranges": "ours: GlusterFS's bricks do not know what a copy missed",
+    "features.proxy": "ours: GlusterFS's is config.gfproxyd",
     "features.qcow2": INSIDE,
     "features.qcow2-cache-size": INSIDE,
     "features.qcow2-directory": INSIDE,
@@ -29,6 +30,7 @@ const DIFFERENT: Readonly<Record<"get" | "help", Readonly<Record<string, string>
   },
   help: {
     "features.changed-ranges": "ours: GlusterFS's bricks do not know what a copy missed",
+    "features.proxy": "ours: GlusterFS's is config.gfproxyd",
     "features.qcow2": INSIDE,
     "features.qcow2-cache-size": INSIDE,
     "features.qcow2-directory": INSIDE,
