@@ -38,6 +38,10 @@ export interface CopyInParts {
   readonly view: (id: string) => View | undefined;
   /** Runs what makes other rows of these: nothing else takes rows away meanwhile. */
   readonly resting: (change: () => Promise<void>) => Promise<void>;
+  /** Runs what no change of live files may be under way beside. */
+  readonly still: (change: () => Promise<void>) => Promise<void>;
+  /** Rows of epochs before `until` are to be looked up again before something is preserved. */
+  readonly forget: (until: number) => void;
   /** Other readers are there, and rows of epochs before `until` are others. */
   readonly turned: (until: number) => void;
   /** Resolves when nobody reads any more by what was looked up before. */
@@ -276,13 +280,17 @@ export class CopyIn {
       reader.epoch < until && !readers.get(reader.id) &&
       (reader.kind === "snapshot" || reader.file === undefined)
     );
-    await journal.put(() => {
-      store.copies.turn.begin(until);
-      for (const each of [...fresh, { ...reader, name: ENDED }]) store.putReader(each);
-      store.copies.toCollect([1, ...[...older, ...fresh].map(({ epoch }) => epoch)]);
-      // In the same turn: nobody looks in between, and who dies in between does it at the next start.
+    // A write to an open file without a name would keep what it found by rows that give way now.
+    await this.#parts.still(async () => {
+      await journal.put(() => {
+        store.copies.turn.begin(until);
+        for (const each of [...fresh, { ...reader, name: ENDED }]) store.putReader(each);
+        store.copies.toCollect([1, ...[...older, ...fresh].map(({ epoch }) => epoch)]);
+        // In the same turn: nobody looks in between, and who dies in between does it at the next start.
+      });
+      kept.turn();
+      this.#parts.forget(until);
     });
-    kept.turn();
   }
 
   async #turn(): Promise<void> {

@@ -106,6 +106,8 @@ export class History {
       ...{ store, journal, segments, kept, readers, view },
       clock: env.clock,
       resting: (change) => this.#collector.resting(() => this.#whole(change)),
+      still: (change) => this.#still(change),
+      forget: (until) => this.preserve.forget(until),
       turned: (until) => this.#turned(until),
       read: () => this.#reads.over(),
     });
@@ -236,12 +238,18 @@ export class History {
    */
   async take(reader: Reader, frozen?: AbortSignal): Promise<void> {
     await this.#reserve.make();
-    const taken = new AbortController();
+    if (frozen) await this.#begin(reader, frozen);
+    else await this.#still(() => this.#begin(reader, undefined));
+  }
+
+  /** Runs `change` while no change of live files is under way. */
+  async #still(change: () => Promise<void>): Promise<void> {
+    const over = new AbortController();
     try {
-      if (!frozen) await this.freeze(taken.signal);
-      await this.#begin(reader, frozen);
+      await this.freeze(over.signal);
+      await change();
     } finally {
-      taken.abort();
+      over.abort();
     }
   }
 

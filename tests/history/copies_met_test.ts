@@ -9,6 +9,7 @@ import { copyHistory } from "mgmt/snapshots/copy_history.ts";
 import { copiesOf } from "snapshot/engine/copies.ts";
 import { History } from "snapshot/engine/history.ts";
 import { Segments } from "snapshot/engine/segments.ts";
+import { TurnRows } from "snapshot/engine/turn_rows.ts";
 import { copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { SmallVolume, xattrOf } from "tests/fakes/small_volume.ts";
@@ -20,11 +21,15 @@ const READER = { kind: "snapshot", file: undefined, name: "", created: 0, active
 
 /** A brick with one file, of units that are all ones, all twos, …, and its history. */
 class Brick implements AsyncDisposable {
+  readonly #open: Deno.FsFile;
+
   private constructor(
     readonly directory: string,
     readonly volume: SmallVolume,
     readonly history: History,
-  ) {}
+  ) {
+    this.#open = Deno.openSync(volume.path(FILE), { write: true });
+  }
 
   static async make(directory: string, from?: SmallVolume): Promise<Brick> {
     const volume = from?.movedTo(`${directory}/data`) ??
@@ -64,6 +69,15 @@ class Brick implements AsyncDisposable {
     });
   }
 
+  /** Fills a unit of the file by a descriptor that was there before it lost its name. */
+  writeOpen(unit: number, value: number): Promise<void> {
+    return this.history.change(async () => {
+      await this.history.preserve.data(FILE, unit * UNIT, UNIT);
+      this.#open.seekSync(unit * UNIT, Deno.SeekMode.Start);
+      this.#open.writeSync(new Uint8Array(UNIT).fill(value));
+    });
+  }
+
   /** The first byte of each unit that a snapshot shows. */
   async shown(id: string): Promise<number[]> {
     const data = new Uint8Array(UNITS * UNIT);
@@ -72,6 +86,7 @@ class Brick implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#open.close();
     await this.history.close();
   }
 }
@@ -202,6 +217,58 @@ Deno.test("snapshot/engine: what is being read when another history comes is rea
     }
     const shown = await copyBeside(from, to, 3, () => to.shown("old"));
     deepEqual(shown, [1, 2, 3, 4]);
+  }));
+
+/** Both have the file open, without a name, as "old" sees it; the first has changed a unit since. */
+function withOpen(test: (from: Brick, to: Brick) => Promise<void>): Promise<void> {
+  return withTwo(async (from, to) => {
+    for (const brick of [from, to]) {
+      await brick.take("old", 1);
+      await brick.leave();
+      await brick.writeOpen(3, 8);
+    }
+    await from.writeOpen(0, 9);
+    await test(from, to);
+    deepEqual(await to.shown("old"), [1, 2, 3, 4]);
+    for (const id of ["old", "copy"]) await to.history.remove(id);
+    await to.history.collected();
+    deepEqual(to.history.usage(), { rows: 0, bytes: 0 });
+  });
+}
+
+Deno.test("snapshot/engine: a write to an open file without a name ends before another history takes effect", () =>
+  withOpen(async (from, to) => {
+    const { append } = Segments.prototype;
+    const met = Promise.withResolvers<void>(), ended = Promise.withResolvers<void>();
+    let writing: Promise<void> | undefined;
+    await copy(from, to, 3, () => {
+      Segments.prototype.append = function (bytes) {
+        Segments.prototype.append = append;
+        met.resolve();
+        const written = Promise.race([ended.promise, realClock.delay(100)]);
+        return { ...append.call(this, bytes), written };
+      };
+      writing = to.writeOpen(0, 9);
+      return met.promise;
+    });
+    ended.resolve();
+    await writing;
+  }));
+
+Deno.test("snapshot/engine: a write to an open file without a name goes by the history that takes effect", () =>
+  withOpen(async (from, to) => {
+    const { some } = TurnRows.prototype;
+    let writing: Promise<void> | undefined;
+    TurnRows.prototype.some = function (count) {
+      writing ??= to.writeOpen(0, 9);
+      some.call(this, count);
+    };
+    try {
+      await copy(from, to, 3, () => to.writeOpen(3, 7));
+    } finally {
+      TurnRows.prototype.some = some;
+    }
+    await writing!;
   }));
 
 Deno.test("snapshot/engine: room that is given back while it is read is not sent", () =>
