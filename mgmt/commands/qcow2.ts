@@ -134,7 +134,7 @@ function snapshotCommand(types: Types): Command {
     description: [
       "create and delete leave the disk as it is now; apply takes it back, and what it is now is lost. " +
       "An image that a guest has open is refused, and none can open it meanwhile; but QEMU's gluster " +
-      "driver says nobody that it has a disk open: shut such a guest down first.",
+      "driver does not look whether it may: start no guest with gluster:// meanwhile.",
       FILES,
     ],
     options: { json: JSON_OPTION, root: ROOT },
