@@ -3,7 +3,20 @@ import { realClock } from "core/env.ts";
 import { LocalLocks } from "mgmt/qcow2/local_locks.ts";
 import { openLocalFile } from "snapshot/qcow2/local_file.ts";
 import { holdForWriting, writerOf } from "snapshot/qcow2/qemu_locks.ts";
+import { firstWriter } from "snapshot/qcow2/volume_locks.ts";
 import { inFolder, io, QEMU, run } from "tests/fakes/qemu_images.ts";
+
+Deno.test("mgmt/qcow2: who writes to a file of a volume is named, but for this process", () => {
+  const host = "kvm1", id = (host: string) => `CTX_ID:1-PID:12-HOST:${host}-PC_NAME:v-client-0-R:1`;
+  const first = (...lines: string[]) =>
+    firstWriter(new TextEncoder().encode(`${lines.join("\n")}\0`), { pid: 7, host });
+  equal(first(), undefined);
+  equal(first(`7 ${id(host)}`, "", "no number", "8 "), undefined);
+  equal(first(`7 ${id(host)}`, `7 ${id("kvm2")}`), "process 7 on kvm2");
+  equal(first(`8 ${id(host)}`), "process 8 on kvm1");
+  equal(first(`0 ${id(host)}`), "the client that is process 12 on kvm1");
+  equal(first("7 odd"), "client odd");
+});
 
 Deno.test("mgmt/qcow2: an image that is held for writing is opened by no other program", {
   ignore: !QEMU,

@@ -260,6 +260,9 @@ e2e(
       await must(["qemu-img", "check", "-q", image]);
       await must(["cmp", `${inside}/disk.raw`, await converted(scene)]);
       await must(["cmp", `${inside}/snapshots/monday/disk.raw`, before]);
+      // Nobody is in his own way, who opens the image in a mount.
+      const created = await qcow2(scene, "snapshot", "create", image, `after-${at}`);
+      deepEqual(created, { code: 0, out: "", err: "" });
     }
   },
 );
