@@ -22,6 +22,8 @@ export type SnapshotBrick = {
   readonly alone: number | null;
   /** Bytes that others need, too. */
   readonly shared: number | null;
+  /** Why the brick cannot use what it keeps for snapshots; null: it can, or does not tell. */
+  readonly trouble: string | null;
 };
 
 /** One snapshot. */
@@ -74,14 +76,14 @@ async function statuses(
   const shown = new Map<string, SnapshotStatus>();
   for (const [name, ofVolume] of Map.groupBy(records, ({ volume }) => volume)) {
     const volume = await cluster.volume(name), usage = await cluster.snapshots.usage(volume);
-    const held = new Map([...usage].map(([brick, { readers }]) => [
+    const held = new Map([...usage].map(([brick, told]) => [
       brick,
-      new Map(readers.map((reader) => [reader.id, reader])),
+      new Map(typeof told === "string" ? [] : told.readers.map((reader) => [reader.id, reader])),
     ]));
     for (const { name, id, missing } of ofVolume) {
       const bricks = volume.bricks.map((brick): SnapshotBrick => {
         const { online, pid } = cluster.bricks.status(volume, brick);
-        const room = held.get(brick.clientName)?.get(id);
+        const room = held.get(brick.clientName)?.get(id), told = usage.get(brick.clientName);
         return {
           brick: brickText(brick),
           running: online,
@@ -92,6 +94,7 @@ async function statuses(
             : null,
           alone: room?.alone ?? null,
           shared: room?.shared ?? null,
+          trouble: typeof told === "string" ? told : null,
         };
       });
       shown.set(id, { name, id, bricks });
@@ -105,7 +108,7 @@ function lines({ name, id, bricks }: SnapshotStatus): string[] {
 }
 
 function brickLines(
-  { brick, running, pid, missing, healing, alone, shared }: SnapshotBrick,
+  { brick, running, pid, missing, healing, alone, shared, trouble }: SnapshotBrick,
 ): string[] {
   const row = (name: string, value: string | number) => `\t${name.padEnd(17)} :   ${value}`;
   return [
@@ -121,6 +124,7 @@ function brickLines(
     row("LV Size", "N/A"),
     row("Held alone", alone === null ? "N/A" : humanSize(alone)),
     row("Held shared", shared === null ? "N/A" : humanSize(shared)),
+    ...trouble === null ? [] : [row("Trouble", trouble)],
   ];
 }
 
@@ -131,7 +135,7 @@ function statusXml({ name, id, bricks }: SnapshotStatus) {
     element("volCount", 1),
     element("volume", [
       element("brickCount", bricks.length),
-      ...bricks.map(({ brick, running, pid, missing, alone, shared }) =>
+      ...bricks.map(({ brick, running, pid, missing, alone, shared, trouble }) =>
         element("brick", [
           element("path", brick),
           element("volumeGroup", missing ? "N/A (Missing)" : "N/A"),
@@ -141,6 +145,7 @@ function statusXml({ name, id, bricks }: SnapshotStatus) {
           element("lvSize", "N/A"),
           element("heldAlone", alone ?? "N/A"),
           element("heldShared", shared ?? "N/A"),
+          ...trouble === null ? [] : [element("trouble", trouble)],
         ])
       ),
     ]),

@@ -12,7 +12,7 @@ import { Refusal } from "mgmt/cli/managed.ts";
 import { plain } from "mgmt/plain.ts";
 import { brickText, type VolumeRecord } from "mgmt/records.ts";
 import { takeAtOnce } from "mgmt/snapshots/create.ts";
-import { HistoryBrick, isPassed } from "mgmt/snapshots/history_brick.ts";
+import { HistoryBrick, isPassed, OrderFailed } from "mgmt/snapshots/history_brick.ts";
 import { SNAPSHOT_ERRNO } from "mgmt/snapshots/names.ts";
 import {
   type RemovalRecord,
@@ -361,13 +361,19 @@ export class Snapshots {
     return active ? await this.#change(() => Promise.resolve(changed)) : changed;
   }
 
-  /** Room that old states take at each brick, by `BrickRecord.clientName`; those that cannot tell are not there. */
-  async usage(volume: VolumeRecord): Promise<ReadonlyMap<string, HistoryUsage>> {
+  /**
+   * Room that old states take at each brick, by `BrickRecord.clientName`, or why the brick cannot use
+   * its history; those that do not answer are not there.
+   */
+  async usage(volume: VolumeRecord): Promise<ReadonlyMap<string, HistoryUsage | string>> {
     const told = await Promise.all(
       this.bricks(volume).filter(({ isUp }) => isUp).map(async (brick) => {
         try {
           return [[brick.name, await brick.usage()] as const];
         } catch (error) {
+          if (error instanceof OrderFailed && error.errno) {
+            return [[brick.name, error.why] as const];
+          }
           this.#env.log.warn("brick does not tell of its history", {
             brick: brickText(brick.record),
             why: plain(error),
@@ -376,7 +382,7 @@ export class Snapshots {
         }
       }),
     );
-    return new Map(told.flat());
+    return new Map<string, HistoryUsage | string>(told.flat());
   }
 
   /** Undoes what a crash left half done; bricks hear of it when they come up. Before anything else. */

@@ -112,12 +112,16 @@ e2e("snapshot: what is refused is refused as GlusterFS's gluster does", ["gluste
 });
 
 e2e(
-  "snapshot: a stopped volume, and a history that is damaged, are named by every verb",
+  "snapshot: a stopped volume, and a history that is damaged or lost, are named by every verb",
   [],
   async () => {
     const { node, mount } = await scene();
     await using _node = node;
-    await node.must("volume stop v1");
+    const { path: other } = await node.mount("v2");
+    await Deno.writeTextFile(`${other}/file`, "y");
+    await node.must("snapshot create three v2 no-timestamp");
+    await Deno.writeTextFile(`${other}/file`, "x");
+    for (const name of ["v1", "v2"]) await node.must(`volume stop ${name}`);
     await expectRefused(node, [
       ["snapshot create two v1", /volume v1 is not started/],
       ["snapshot clone c1 one", /bricks are not running: start .*v1-0 \(volume v1\)/],
@@ -126,25 +130,40 @@ e2e(
       ["snapshot diff one -", /volume v1 is not started/],
       ["snapshot receive v1 -i /dev/null", /Cannot receive/],
     ]);
-    const index = `${node.dir}/v1-0/.glusterfs/history/index.sqlite`;
-    for (const more of ["-wal", "-shm"]) await Deno.remove(index + more).catch(() => {});
-    await Deno.writeTextFile(index, "x".repeat(9000));
-    await node.must("volume start v1");
-    await node.allOnline("v1");
-    const why = /index\.sqlite\\?" cannot be read/;
-    await until(
-      "live data is served",
-      () => Deno.readTextFile(`${mount}/file`).then((text) => text === "x", () => false),
-    );
-    await Deno.writeTextFile(`${mount}/more`, "new");
-    await expectRefused(node, [
-      ["snapshot create two v1", why],
-      ["snapshot clone c1 one", why],
-      ["snapshot restore one --file /file", /Cannot restore "\/file": .*index\.sqlite"/],
-      ["snapshot diff one -", why],
-      [`snapshot check ${node.dir}/v1-0`, /Cannot check ".*(index\.sqlite|could not be used)/],
-    ]);
-    match(await must(["sh", "-c", `cat ${node.home}/log/bricks/*v1-0.log`]), why);
-    equal(await node.must("snapshot list v1"), "one\nfs\n");
+    for (const name of ["v1", "v2"]) {
+      const index = `${node.dir}/${name}-0/.glusterfs/history/index.sqlite`;
+      for (const more of ["", "-wal", "-shm"]) await Deno.remove(index + more).catch(() => {});
+      if (name === "v1") await Deno.writeTextFile(index, "x".repeat(9000));
+      await node.must(`volume start ${name}`);
+      await node.allOnline(name);
+    }
+    await expectTrouble(node, "v1", mount, "one", /index\.sqlite\\?" cannot be read/);
+    await expectTrouble(node, "v2", other, "three", /has old data but no index\.sqlite/);
+    equal(await node.must("snapshot list"), "one\nfs\nthree\n");
   },
 );
+
+/** The volume's files are served, and its snapshots refused because of `why`; the log and the status say so. */
+async function expectTrouble(
+  node: ManagedNode,
+  volume: string,
+  mount: string,
+  snapshot: string,
+  why: RegExp,
+): Promise<void> {
+  await until(
+    "live data is served",
+    () => Deno.readTextFile(`${mount}/file`).then((text) => text === "x", () => false),
+  );
+  await Deno.writeTextFile(`${mount}/more`, "new");
+  equal(await Deno.readTextFile(`${mount}/more`), "new");
+  await expectRefused(node, [
+    [`snapshot create two ${volume}`, why],
+    [`snapshot clone c1 ${snapshot}`, why],
+    [`snapshot restore ${snapshot} --file /file`, /Cannot restore "\/file": .*index\.sqlite/],
+    [`snapshot diff ${snapshot} -`, why],
+    [`snapshot check ${node.dir}/${volume}-0`, /Cannot check ".*(index\.sqlite|could not be used)/],
+  ]);
+  match(await must(["sh", "-c", `cat ${node.home}/log/bricks/*${volume}-0.log`]), why);
+  match(await node.must(`snapshot status ${snapshot}`), why);
+}
