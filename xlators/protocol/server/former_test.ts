@@ -1,4 +1,5 @@
 import { ok, rejects, strictEqual as equal } from "node:assert/strict";
+import type { Client } from "core/call.ts";
 import { ENOTCONN } from "core/errno.ts";
 import { type LookupReply } from "core/fops.ts";
 import { ROOT_GFID } from "core/inode.ts";
@@ -13,19 +14,20 @@ const FOUND: LookupReply = {
   postParent: undefined,
 };
 
-/** A brick whose lookups take until they are `answered`. */
+/** A brick whose lookups wait in `waiting`; `gone` is how many clients it saw go. */
 async function slowBrick() {
-  const waiting: (() => void)[] = [];
+  const waiting: (() => void)[] = [], gone: Client[] = [];
   const child = new FakeChild({
     lookup: () => new Promise((resolve) => waiting.push(() => resolve(FOUND))),
   }, "brick");
+  Object.assign(child, { clientGone: (client: Client) => void gone.push(client) });
   const { port, stop } = await serveBrick(child);
   const join = (id: string) =>
     FopClient.join(
       { kind: "tcp", host: "127.0.0.1", port },
       joinDict("brick", { "process-uuid": id }),
     );
-  return { child, waiting, join, stop };
+  return { waiting, gone, join, stop };
 }
 
 Deno.test("protocol/server: a client that comes back joins when what it asked before is done", async () => {
@@ -42,6 +44,24 @@ Deno.test("protocol/server: a client that comes back joins when what it asked be
   waiting[0]!();
   const client = await joining;
   client.leave();
+  await stop();
+});
+
+Deno.test("protocol/server: a client whose connection was torn joins again when what it asked is done", async () => {
+  const { waiting, gone, join, stop } = await slowBrick();
+  const former = await join("CTX_ID:a-PC_NAME:c-RECON_NO:-0");
+  former.ask("lookup", { inode: former.root, name: "" }).catch(() => {});
+  await eventually(() => waiting.length === 1);
+  former.leave();
+  await eventually(() => gone.length === 1);
+  let joined = false;
+  const joining = join("CTX_ID:a-PC_NAME:c-RECON_NO:-1").finally(() => joined = true);
+  const other = await join("CTX_ID:b-PC_NAME:c-RECON_NO:-1");
+  await other.ask("statfs", { inode: other.root }).catch(() => {});
+  ok(!joined);
+  waiting[0]!();
+  (await joining).leave();
+  other.leave();
   await stop();
 });
 

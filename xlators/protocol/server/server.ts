@@ -58,6 +58,8 @@ export class Server extends Refuse {
   deadline = Infinity;
   #bricks: readonly Brick[];
   #sessions = new Set<Session>();
+  /** Sessions that ended while something that they asked for was under way. */
+  readonly #leaving = new Set<Session>();
   #byClient = new Map<Client, Session>();
   #listener: Listener | undefined;
   #clock: { cancel(): void } | undefined;
@@ -206,7 +208,7 @@ export class Server extends Refuse {
    * is under way any more: what a client gave up as lost must not be done after what it asks next.
    */
   async retireFormer(id: string, address: string): Promise<void> {
-    for (const { member, connection } of [...this.#sessions]) {
+    for (const { member, connection } of [...this.#sessions, ...this.#leaving]) {
       if (!member || member.client.address !== address || !isFormer(member.client.id, id)) continue;
       connection.close("its client came back");
       await connection.idle();
@@ -219,6 +221,8 @@ export class Server extends Refuse {
     const client = session.member?.client;
     if (!client) return;
     this.#byClient.delete(client);
+    this.#leaving.add(session);
+    session.connection.idle().then(() => this.#leaving.delete(session));
     this.log.info("client left", { client: client.id, reason });
     for (const layer of layersBelow(this)) layer.clientGone?.(client);
   }
