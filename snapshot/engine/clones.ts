@@ -15,7 +15,7 @@
 
 import type { Env } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
-import { type Clone, CloneOf, type Link } from "snapshot/engine/clone.ts";
+import { type Clone, CloneOf, type Link, type OriginWindow } from "snapshot/engine/clone.ts";
 import { FOREIGN, type Foreign, FOREIGN_EPOCH } from "core/foreign.ts";
 import type { CloneRow, CloneRows } from "snapshot/engine/clone_rows.ts";
 import type { Journal } from "snapshot/engine/journal.ts";
@@ -485,8 +485,12 @@ export class Clones {
   read(...of: Parameters<OldFiles["read"]>): number | Promise<number> {
     const [gfid, epoch, offset, into] = of;
     const clone = this.#find({ gfid, epoch });
-    if (clone) return this.#readClone(clone, epoch, offset, into);
-    return this.#parts.kept.read(...of);
+    if (!clone) return this.#parts.kept.read(...of);
+    const end = Math.ceil((offset + into.length) / UNIT);
+    const run = clone.run(Math.floor(offset / UNIT), end);
+    if (run.own || run.end < end) return this.#readClone(clone, epoch, offset, into);
+    const reading = this.#origins.read(clone, offset, into);
+    return reading ? reading.then(() => into.length) : into.length;
   }
 
   async #readClone(
@@ -508,8 +512,22 @@ export class Clones {
   }
 
   /** Reads units that are not the clone's own. */
-  readOrigin(clone: Clone, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+  readOrigin(
+    clone: Clone,
+    offset: number,
+    into: Uint8Array<ArrayBuffer>,
+  ): void | Promise<void> {
     return this.#origins.read(clone, offset, into);
+  }
+
+  /** Where the units of window `number` of a file lie for a reader of that epoch. */
+  locate(link: Link, number: number): OriginWindow {
+    return this.#origins.locate([link, ...this.#find(link)?.chain ?? []], number);
+  }
+
+  /** Reads what is there. */
+  readSource(...of: Parameters<Origins["readSource"]>): void | Promise<void> {
+    return this.#origins.readSource(...of);
   }
 
   /** Start of the first data from `offset` to before `until` of what is not its own; undefined: none. */

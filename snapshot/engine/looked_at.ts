@@ -4,21 +4,28 @@
  *
  * The process of the brick puts a row before it overwrites, renames or removes what a reader sees. So
  * what was read of the live files and has no row when it is looked for afterwards is what the
- * reader sees, as in `view.ts`; only that nobody tells us of rows: SQLite is asked whether somebody
- * wrote. What is collected meanwhile is nothing that a reader needs.
+ * reader sees, as in `view.ts`; only that nobody tells us of rows: it is counted whenever some are
+ * committed (`commit_count.ts`), and we look whether that went on. What is collected meanwhile is
+ * nothing that a reader needs.
  */
 
 import type { Env } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
 import { Clones } from "snapshot/engine/clones.ts";
-import type { Foreign } from "core/foreign.ts";
+import type { Foreign, ForeignData, ForeignPlace, ForeignWindow } from "core/foreign.ts";
+import { ENOENT } from "core/errno.ts";
+import type { Link } from "snapshot/engine/clone.ts";
 import { Journal } from "snapshot/engine/journal.ts";
 import type { InodeState, Live } from "snapshot/engine/live.ts";
 import { OldFiles } from "snapshot/engine/old_files.ts";
 import { Readers } from "snapshot/engine/readers.ts";
 import { Segments } from "snapshot/engine/segments.ts";
-import { HistoryError, HistoryStore } from "snapshot/engine/store.ts";
+import { Located } from "snapshot/engine/located.ts";
+import { isForeign } from "snapshot/engine/origins.ts";
+import { type Extent, HistoryError, HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import { UNIT } from "snapshot/engine/units.ts";
 import { View } from "snapshot/engine/view.ts";
+import { WINDOW_UNITS } from "snapshot/engine/window.ts";
 
 /** Where the history is, and of what. */
 export interface LookedAtOptions {
@@ -40,7 +47,9 @@ export class LookedAt implements Disposable {
   readonly #segments: Segments;
   readonly #kept: OldFiles;
   readonly #clones: Clones;
-  #version = -1;
+  readonly #foreign: Foreign | undefined;
+  readonly #located: Located;
+  #version = 0;
 
   /** Throws HistoryError: there is no history, or no such reader. */
   constructor({ directory, live, foreign, env }: LookedAtOptions, reader: string) {
@@ -61,17 +70,22 @@ export class LookedAt implements Disposable {
       end: () => Promise.resolve(),
     });
     clones.look();
-    const refresh = () => this.#refresh();
+    const refresh = () => void this.#now();
     this.view = new View({ store, segments, clones, live, refresh }, found.epoch);
+    this.#foreign = foreign;
+    this.#located = new Located((...which) => this.locate(...which));
   }
 
-  #refresh(): boolean {
+  /** Another number after the brick's process committed something; what was remembered is forgotten then. */
+  #now(): number {
     const version = this.#store.dataVersion;
-    if (version === this.#version) return false;
-    this.#version = version;
-    this.#store.forget();
-    this.#clones.look();
-    return true;
+    if (version !== this.#version) {
+      this.#version = version;
+      this.#store.forget();
+      this.#clones.look();
+      this.view.lookAgain();
+    }
+    return version;
   }
 
   /** Undefined: the reader sees no such inode. */
@@ -80,13 +94,36 @@ export class LookedAt implements Disposable {
   }
 
   /** Fills `into` with what a file has from `offset` on, and beyond its end with zeros. */
-  async read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
-    for (let tried = 0; tried < TRIES; tried++) {
-      const before = this.#store.dataVersion;
-      into.fill(0, await this.view.read(gfid, offset, into));
-      // Where a clone's data is may change without a row of what it was.
-      if (!this.#clones.any || this.#store.dataVersion === before) return;
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    return this.#located.read(gfid, offset, into);
+  }
+
+  /** See `Foreign.locate`. ENOENT: no such inode. */
+  async locate(gfid: Gfid, number: number, window: ForeignWindow): Promise<void> {
+    const version = this.#now();
+    const state = await this.view.inode(gfid);
+    if (!state) throw ENOENT;
+    const { sources, at } = this.#clones.locate({ gfid, epoch: this.view.epoch }, number);
+    const units = Math.ceil(state.iatt.size / UNIT) - number * WINDOW_UNITS;
+    const known = new Map<Extent | Link, number>();
+    const place: ForeignPlace = {
+      isStill: () => this.#store.dataVersion === version,
+      again: (number, window) => this.locate(gfid, number, window),
+    };
+    const indexOf = (source: Extent | Link) => {
+      const read: ForeignData["read"] = (...part) => this.#clones.readSource(source, ...part);
+      const index = window.data.push({ read, place: source === BEYOND ? undefined : place }) - 1;
+      known.set(source, index);
+      return index;
+    };
+    let below: Gfid | undefined;
+    for (let unit = 0; unit < WINDOW_UNITS; unit++) {
+      if (window.at[unit]! >= 0) continue;
+      const source = unit < units ? sources[at[unit]!]! : BEYOND;
+      if (isForeign(source)) below = source.gfid;
+      else window.at[unit] = known.get(source) ?? indexOf(source);
     }
+    if (below !== undefined) await this.#foreign!.locate(below, number, window);
   }
 
   /** Start of the first data from `offset` to before `until`; undefined: there is none. */
@@ -106,3 +143,6 @@ export class LookedAt implements Disposable {
     this.#store.close();
   }
 }
+
+/** What lies beyond the file's end. */
+const BEYOND: Extent = { inode: 0, start: 0, units: 0, epoch: 0, place: ZEROS, crc: 0 };

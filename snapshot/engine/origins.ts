@@ -11,7 +11,14 @@ import type { OldFiles } from "snapshot/engine/old_files.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
 import { UNIT, type UnitRange } from "snapshot/engine/units.ts";
-import { type Window, WINDOW_UNITS, windowOf } from "snapshot/engine/window.ts";
+import {
+  runAt,
+  type Window,
+  WINDOW_BYTES,
+  WINDOW_UNITS,
+  windowOf,
+  windowsOf,
+} from "snapshot/engine/window.ts";
 
 /** The parts of a history that this uses. */
 export interface OriginsParts {
@@ -23,7 +30,6 @@ export interface OriginsParts {
   readonly find: (link: Link) => CloneOf | undefined;
 }
 
-const WINDOW_BYTES = WINDOW_UNITS * UNIT;
 /** Windows that are remembered of a clone: 2 GiB of it in 2.5 MiB. */
 const WINDOWS_MAX = 2048;
 
@@ -41,12 +47,22 @@ export class Origins {
   }
 
   /** Fills `into` with units that are not the clone's own, from byte `offset` on. */
-  async read(clone: Clone, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
-    for (let done = 0; done < into.length;) {
-      const at = offset + done, number = Math.floor(at / WINDOW_BYTES);
-      const until = Math.min(into.length, (number + 1) * WINDOW_BYTES - offset);
-      await this.#readIn(clone, number, at, into.subarray(done, until));
-      done = until;
+  read(clone: Clone, offset: number, into: Uint8Array<ArrayBuffer>): void | Promise<void> {
+    const number = Math.floor(offset / WINDOW_BYTES), end = offset + into.length;
+    const window = clone.windows.get(number);
+    const piece = window && pieceAt(window, offset, Math.min(end, (number + 1) * WINDOW_BYTES));
+    if (!piece || piece.until < end) return this.#readAll(clone, offset, into);
+    // As a rule it lies in one place and in memory: nothing can move while nobody waits.
+    const reading = this.readSource(piece.source, offset, into);
+    if (!reading) return;
+    return reading.then(() => {
+      if (clone.windows.get(number) !== window) return this.#readAll(clone, offset, into);
+    });
+  }
+
+  async #readAll(clone: Clone, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+    for (const { number, start, end } of windowsOf(offset, into.length)) {
+      await this.#readIn(clone, number, start, into.subarray(start - offset, end - offset));
     }
   }
 
@@ -59,7 +75,7 @@ export class Origins {
     for (let window = this.#window(clone, number);;) {
       for (let at = offset; at < offset + into.length;) {
         const { source, until } = pieceAt(window, at, offset + into.length);
-        await this.#readPiece(source, at, into.subarray(at - offset, until - offset));
+        await this.readSource(source, at, into.subarray(at - offset, until - offset));
         at = until;
       }
       const now = this.#window(clone, number);
@@ -68,17 +84,20 @@ export class Origins {
     }
   }
 
-  async #readPiece(
+  /** Fills `into` with what is there from byte `at` of the file on. */
+  readSource(
     source: Extent | Link,
     at: number,
     into: Uint8Array<ArrayBuffer>,
-  ): Promise<void> {
+  ): void | Promise<void> {
     const { kept, segments, foreign } = this.#parts;
-    if (isForeign(source)) await foreign!.read(source.gfid, at, into);
-    else if (!("place" in source)) {
-      into.fill(0, await kept.read(source.gfid, source.epoch, at, into));
+    if (isForeign(source)) return foreign!.read(source.gfid, at, into);
+    if (!("place" in source)) {
+      const read = kept.read(source.gfid, source.epoch, at, into);
+      if (typeof read !== "number") return read.then((count) => void into.fill(0, count));
+      if (read < into.length) into.fill(0, read);
     } else if (source.place === ZEROS) into.fill(0);
-    else await segments.read(source.place + at - source.start * UNIT, into);
+    else return segments.read(source.place + at - source.start * UNIT, into);
   }
 
   /** Start of the first data from `offset` to before `until`, which are not the clone's own. */
@@ -140,15 +159,17 @@ export class Origins {
     const known = clone.windows.get(number);
     if (known) return known;
     if (clone.windows.size >= WINDOWS_MAX) clone.windows.clear();
-    const window = this.#lookUp(clone, number * WINDOW_UNITS);
+    const window = this.locate(clone.chain, number);
     clone.windows.set(number, window);
     return window;
   }
 
-  #lookUp(clone: Clone, from: number): OriginWindow {
+  /** Where the units of a window are, of a file that begins as the first link's, and that as the next one's. */
+  locate(chain: readonly Link[], number: number): OriginWindow {
+    const from = number * WINDOW_UNITS;
     const at = new Int32Array(WINDOW_UNITS).fill(-1);
     const sources: (Extent | Link)[] = [];
-    for (const link of clone.chain) {
+    for (const link of chain) {
       const foreign = isForeign(link);
       const old = foreign ? undefined : this.#extents(link, from);
       const raw = sources.push(link) - 1;
@@ -185,14 +206,12 @@ interface ForeignLink extends Link {
   readonly epoch: typeof FOREIGN_EPOCH;
 }
 
-function isForeign(source: Extent | Link): source is ForeignLink {
+/** Whether another brick has it. */
+export function isForeign(source: Extent | Link): source is ForeignLink {
   return !("place" in source) && source.epoch === FOREIGN_EPOCH;
 }
 
 function pieceAt({ at, sources }: OriginWindow, byte: number, end: number): Piece {
-  const unit = Math.floor(byte / UNIT), first = unit % WINDOW_UNITS;
-  const which = at[first]!;
-  let next = first + 1;
-  while (next < WINDOW_UNITS && at[next] === which) next++;
-  return { source: sources[which]!, until: Math.min(end, (unit - first + next) * UNIT) };
+  const { which, until } = runAt(at, byte, end);
+  return { source: sources[which]!, until };
 }

@@ -81,4 +81,7 @@ export const UPGRADES: readonly string[] = [
   -- Under which names older readers find an inode.
   CREATE INDEX dentry_version_gfid ON dentry_version (gfid) WHERE gfid IS NOT NULL;
 `,
+  `
+  -- From here on every commit is counted in a file beside this one: commit_count.ts.
+`,
 ];

@@ -10,6 +10,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { HistoryReader } from "core/history_orders.ts";
 import { type Gfid, gfidFromBytes, gfidToBytes } from "core/inode.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { CommitCount } from "snapshot/engine/commit_count.ts";
 import { CloneRows } from "snapshot/engine/clone_rows.ts";
 import { CopyRows } from "snapshot/engine/copy_rows.ts";
 import { APPLICATION_ID, UPGRADES } from "snapshot/engine/schema.ts";
@@ -77,16 +78,19 @@ export class HistoryStore {
   #keptInodes: Set<number> | undefined;
   readonly clones: CloneRows;
   readonly copies: CopyRows;
+  /** Undefined: of an index that is looked at, by whose process nothing was counted yet. */
+  readonly #count: CommitCount | undefined;
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, count: CommitCount | undefined) {
     this.#db = database;
+    this.#count = count;
     this.clones = new CloneRows(database);
     this.copies = new CopyRows(database);
   }
 
   /** Opens or makes the index at `path`. Throws HistoryError if it is damaged, newer or another's. */
   static open(path: string): HistoryStore {
-    return HistoryStore.#opened(path, new DatabaseSync(path), prepare);
+    return HistoryStore.#opened(path, new DatabaseSync(path), prepare, CommitCount.keep);
   }
 
   /** The same to look at only. HistoryError as well if there is none, or if it is older. */
@@ -100,16 +104,19 @@ export class HistoryStore {
       });
     }
     database.exec(`PRAGMA busy_timeout = ${BUSY_MS}`);
-    return HistoryStore.#opened(path, database, refuseOthers);
+    return HistoryStore.#opened(path, database, refuseOthers, CommitCount.look);
   }
 
   static #opened(
     path: string,
     database: DatabaseSync,
     prepare: (database: DatabaseSync, path: string) => void,
+    counted: (path: string) => CommitCount | undefined,
   ): HistoryStore {
+    let count: CommitCount | undefined;
     try {
       prepare(database, path);
+      count = counted(`${path}-count`);
     } catch (error) {
       database.close();
       if (error instanceof HistoryError) throw error;
@@ -119,10 +126,11 @@ export class HistoryStore {
         { cause: error },
       );
     }
-    return new HistoryStore(database);
+    return new HistoryStore(database, count);
   }
 
   close(): void {
+    this.#count?.[Symbol.dispose]();
     this.#db.close();
   }
 
@@ -131,6 +139,7 @@ export class HistoryStore {
     this.#run("BEGIN IMMEDIATE");
     try {
       const result = change();
+      this.#count?.begin();
       this.#run("COMMIT");
       return result;
     } catch (error) {
@@ -138,6 +147,8 @@ export class HistoryStore {
       if (this.#db.isTransaction) this.#run("ROLLBACK");
       this.#ids.clear();
       throw error;
+    } finally {
+      this.#count?.end();
     }
   }
 
@@ -156,9 +167,11 @@ export class HistoryStore {
     }
   }
 
-  /** Another number after another process changed something. */
+  /** Another number after another process changed something, and before anything changes in files for that. */
   get dataVersion(): number {
-    return this.#statement("PRAGMA data_version").get()!["data_version"] as number;
+    // SQLite's own numbers are not mixed up with those that were counted.
+    return this.#count?.read() ??
+      -(this.#statement("PRAGMA data_version").get()!["data_version"] as number);
   }
 
   /** Of an index that another process writes: what was remembered may not be so any more. */

@@ -20,7 +20,14 @@ import type { Segments } from "snapshot/engine/segments.ts";
 import { unpackState } from "snapshot/engine/state.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
 import { UNIT, type UnitRange } from "snapshot/engine/units.ts";
-import { Room, type Window, WINDOW_UNITS, windowOf } from "snapshot/engine/window.ts";
+import {
+  Room,
+  runAt,
+  type Window,
+  WINDOW_UNITS,
+  windowOf,
+  windowsOf,
+} from "snapshot/engine/window.ts";
 
 /** The parts of a history that views use. */
 export interface ViewParts {
@@ -28,8 +35,8 @@ export interface ViewParts {
   readonly segments: Segments;
   readonly clones: Clones;
   readonly live: Live;
-  /** Of a history that another process writes: whether it wrote since it was asked last. */
-  readonly refresh?: () => boolean;
+  /** Of a history that another process writes: calls `lookAgain` if it wrote since it was asked last. */
+  readonly refresh?: () => void;
   /** Reads that are under way go through it. */
   readonly reads?: Gate;
   /** What the views of a history remember together; absent: this is the only one. */
@@ -57,6 +64,12 @@ export class View {
   forget(): void {
     this.#windows.clear();
     this.#states.clear();
+  }
+
+  /** Rows of data were added that nobody told us of. */
+  lookAgain(): void {
+    for (const each of this.#windows.values()) this.#room.gone(each);
+    this.#windows.clear();
   }
 
   /** Undefined: the reader sees no such inode. */
@@ -170,13 +183,8 @@ export class View {
     const state = await this.inode(gfid);
     if (!state) throw ENOENT;
     const count = Math.max(0, Math.min(into.length, state.iatt.size - offset));
-    for (let done = 0; done < count;) {
-      const at = offset + done;
-      const unit = Math.floor(at / UNIT);
-      const window = Math.floor(unit / WINDOW_UNITS);
-      const until = Math.min(offset + count, (window + 1) * WINDOW_UNITS * UNIT);
-      await this.#readIn(gfid, window, at, into.subarray(done, done + until - at));
-      done += until - at;
+    for (const { number, start, end } of windowsOf(offset, count)) {
+      await this.#readIn(gfid, number, start, into.subarray(start - offset, end - offset));
     }
     return count;
   }
@@ -304,10 +312,7 @@ export class View {
   }
 
   #window(gfid: Gfid, number: number): Window {
-    if (this.#parts.refresh?.()) {
-      for (const each of this.#windows.values()) this.#room.gone(each);
-      this.#windows.clear();
-    }
+    this.#parts.refresh?.();
     const key = `${gfid}/${number}`;
     const known = this.#windows.get(key);
     if (known) return known;
@@ -333,10 +338,6 @@ function pieceAt(
   byte: number,
   end: number,
 ): { extent: Extent | undefined; until: number } {
-  const unit = Math.floor(byte / UNIT), first = unit % WINDOW_UNITS;
-  const which = at[first]!, last = Math.min(WINDOW_UNITS, first + Math.ceil(end / UNIT) - unit);
-  let next = first + 1;
-  while (next < last && at[next] === which) next++;
-  const until = Math.min(end, (unit - first + next) * UNIT);
+  const { which, until } = runAt(at, byte, end);
   return { extent: which < 0 ? undefined : extents[which], until };
 }

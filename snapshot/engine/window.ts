@@ -5,10 +5,38 @@
  */
 
 import type { Extent } from "snapshot/engine/store.ts";
-import { EXTENT_UNITS_MAX } from "snapshot/engine/units.ts";
+import { EXTENT_UNITS_MAX, UNIT } from "snapshot/engine/units.ts";
 
 /** Units of a window. */
 export const WINDOW_UNITS = EXTENT_UNITS_MAX;
+/** The same in bytes. */
+export const WINDOW_BYTES = WINDOW_UNITS * UNIT;
+
+/** The windows that a range of bytes is in, and what of it is in each. */
+export function* windowsOf(
+  offset: number,
+  size: number,
+): Generator<{ number: number; start: number; end: number }> {
+  for (let start = offset; start < offset + size;) {
+    const number = Math.floor(start / WINDOW_BYTES);
+    const end = Math.min(offset + size, (number + 1) * WINDOW_BYTES);
+    yield { number, start, end };
+    start = end;
+  }
+}
+
+/** What `at` says of a byte's unit, and the byte, `end` at most, up to which it says the same of all. */
+export function runAt(
+  at: Int32Array,
+  byte: number,
+  end: number,
+): { which: number; until: number } {
+  const unit = Math.floor(byte / UNIT), first = unit % WINDOW_UNITS, which = at[first]!;
+  const last = Math.min(WINDOW_UNITS, first + Math.ceil(end / UNIT) - unit);
+  let next = first + 1;
+  while (next < last && at[next] === which) next++;
+  return { which, until: Math.min(end, (unit - first + next) * UNIT) };
+}
 
 /** By unit: an index into `extents`, or -1 for the file underneath. */
 export interface Window {
@@ -22,13 +50,15 @@ export interface Window {
  */
 export function windowOf(rows: readonly Extent[], from: number, last: number): Window {
   const at = new Int32Array(WINDOW_UNITS).fill(-1);
+  if (!rows.length) return { at, extents: [] };
   // What is painted last is the oldest, and that is what the reader sees.
   for (const [index, { start, units, epoch }] of rows.entries()) {
     if (epoch > last) continue;
     at.fill(index, Math.max(0, start - from), Math.min(WINDOW_UNITS, start + units - from));
   }
   const extents: Extent[] = [], places = new Map<number, number>();
-  for (const [unit, row] of at.entries()) {
+  for (let unit = 0; unit < WINDOW_UNITS; unit++) {
+    const row = at[unit]!;
     if (row < 0) continue;
     let place = places.get(row);
     // Rows of SQLite take several times what the same object does.
@@ -40,7 +70,7 @@ export function windowOf(rows: readonly Extent[], from: number, last: number): W
 
 /** Bytes that all views of a history take, about. */
 const ROOM = 64 << 20;
-const WINDOW_BYTES = 1500, EXTENT_BYTES = 100, STATE_BYTES = 1500;
+const REMEMBERED_BYTES = 1500, EXTENT_BYTES = 100, STATE_BYTES = 1500;
 
 /** What views remember, together. */
 export class Room {
@@ -56,12 +86,12 @@ export class Room {
 
   /** Before a window is remembered. */
   window({ extents }: Window): void {
-    this.#take(WINDOW_BYTES + extents.length * EXTENT_BYTES);
+    this.#take(REMEMBERED_BYTES + extents.length * EXTENT_BYTES);
   }
 
   /** A window is forgotten. */
   gone({ extents }: Window): void {
-    this.#used -= WINDOW_BYTES + extents.length * EXTENT_BYTES;
+    this.#used -= REMEMBERED_BYTES + extents.length * EXTENT_BYTES;
   }
 
   /** Before the state of an inode is remembered. */

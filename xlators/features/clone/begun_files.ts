@@ -4,7 +4,7 @@
  */
 
 import { ENODATA, ENOENT, fopError } from "core/errno.ts";
-import type { Begun, Foreign } from "core/foreign.ts";
+import type { Begun, Foreign, ForeignWindow } from "core/foreign.ts";
 import { S_IFDIR, S_IFREG } from "core/iatt.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { decodeName } from "core/lib/bytes.ts";
@@ -46,8 +46,12 @@ export class BegunFiles implements Foreign {
     return { size, blocks, now: this.#lookOnly ? Infinity : Deno.lstatSync(path).size };
   }
 
-  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): Promise<void> {
+  read(gfid: Gfid, offset: number, into: Uint8Array<ArrayBuffer>): void | Promise<void> {
     return this.#origin.read(gfid, offset, into);
+  }
+
+  locate(gfid: Gfid, number: number, window: ForeignWindow): Promise<void> {
+    return this.#origin.locate(gfid, number, window);
   }
 
   nextData(gfid: Gfid, offset: number, until: number): number | undefined {

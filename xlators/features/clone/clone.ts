@@ -128,7 +128,9 @@ export class VolumeClone extends Funnel {
     const waits = this.#before(arrivals, fop, clean as AnyArgs);
     const wind = () => (this.#upper[fop] as Fops[K])(call, clean);
     const answer = waits ? waits.then(wind) : wind();
-    return MISSING.has(fop) ? answer : this.#orAgain(arrivals, answer, wind, clean as AnyArgs);
+    const { fd } = args as AnyArgs;
+    const isHere = MISSING.has(fop) || (ON_OPENED.has(fop) && fd?.anonymous === false);
+    return isHere ? answer : this.#orAgain(arrivals, answer, wind, clean as AnyArgs);
   }
 
   // What has to be here; undefined: it is.
@@ -208,6 +210,9 @@ function isAbout({ fd, source, inode, parent }: AnyArgs, gfid: Gfid): boolean {
 const MISSING: ReadonlySet<FopName> = new Set<FopName>([
   ...["ipc", "release", "releasedir", "flush"] as const,
 ]);
+
+/** Fops that have nothing but a file, which is here if it was opened. */
+const ON_OPENED: ReadonlySet<FopName> = new Set<FopName>(["fstat", "readv", "writev"]);
 
 /** `features/clone`: a brick of a cloned volume. */
 export const clone = defineXlator({

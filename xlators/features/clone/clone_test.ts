@@ -4,7 +4,9 @@ import { realClock } from "core/env.ts";
 import { ENOENT, ENOTEMPTY, ESTALE } from "core/errno.ts";
 import { O_APPEND, O_RDWR } from "core/fops.ts";
 import type { Gfid } from "core/inode.ts";
+import { sys } from "core/sys/calls.ts";
 import { ptr, Xdata } from "core/xdata.ts";
+import { HistoryStore } from "snapshot/engine/store.ts";
 import { conformance } from "tests/conformance/mod.ts";
 import { gfidReq, IS_ROOT, TestBrick } from "tests/fakes/posix_brick.ts";
 import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
@@ -304,3 +306,68 @@ if (IS_ROOT) {
     return { top, inodes, call: ROOT, stop: () => place[Symbol.asyncDispose]() };
   }, { without: ["locks"] });
 }
+
+const CALLS = ["pread", "preadv2", "preadAsync", "lgetxattr"] as const;
+
+/** Calls of the system, and searches in an index, during `body`. */
+async function callsOf(body: () => Promise<unknown>): Promise<number> {
+  let count = 0;
+  const undo: (() => void)[] = [];
+  const watch = (of: object, name: string) => {
+    const calls = of as Record<string, (...args: unknown[]) => unknown>, call = calls[name]!;
+    calls[name] = function (this: unknown, ...args) {
+      count++;
+      return call.apply(this, args);
+    };
+    undo.push(() => calls[name] = call);
+  };
+  for (const name of CALLS) watch(sys, name);
+  for (const name of ["extents", "kept", "findId"]) watch(HistoryStore.prototype, name);
+  try {
+    await body();
+  } finally {
+    for (const each of undo) each();
+  }
+  return count;
+}
+
+test("a clone of clones is read by no more calls than a clone", async (place) => {
+  const gfid = await place.origin.make("image", pattern(40 * UNIT));
+  const counts: number[] = [];
+  let last: ClonedBrick | undefined;
+  for (let depth = 1; depth <= 5; depth++) {
+    last = await place.clone(last);
+    const files = place.files(last);
+    await files.lookup("image");
+    const read = () => files.read(gfid, 7 * UNIT, UNIT);
+    await read();
+    counts.push(
+      await callsOf(async () =>
+        same(await read(), pattern(40 * UNIT).subarray(7 * UNIT, 8 * UNIT))
+      ),
+    );
+  }
+  deepEqual(counts, counts.map(() => 2));
+});
+
+test("what was read of a clone of clones stays when each below is changed", async (place) => {
+  const content = pattern(40 * UNIT);
+  const gfid = await place.origin.make("image", content);
+  const first = await place.clone(), second = await place.clone(first);
+  const third = await place.clone(second), files = place.files(third);
+  await files.lookup("image");
+  const read = async () => same(await files.read(gfid), content);
+  await read();
+  await place.origin.write(gfid, 3 * UNIT, pattern(UNIT, 9));
+  await read();
+  for (const clone of [first, second]) {
+    await place.files(clone).lookup("image");
+    await place.files(clone).write(gfid, 3 * UNIT + 5, pattern(2 * UNIT, 11));
+    await read();
+    const inode = await place.files(clone).lookup("image");
+    await place.files(clone).top.truncate(ROOT, { inode, offset: 9 * UNIT });
+    await read();
+  }
+  await place.origin.write(gfid, 0, pattern(40 * UNIT, 13));
+  await read();
+});

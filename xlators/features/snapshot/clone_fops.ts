@@ -38,6 +38,7 @@ import {
   reserve,
 } from "snapshot/engine/clone_change.ts";
 import type { Clones } from "snapshot/engine/clones.ts";
+import type { OwnRun } from "snapshot/engine/own_units.ts";
 import { UNIT } from "snapshot/engine/units.ts";
 
 /** What the fops are done with. */
@@ -104,22 +105,39 @@ export class CloneFops {
     };
   }
 
-  async readv(call: Call, args: Args<"readv">, clone: Clone): Promise<Reply<"readv">> {
-    const { child, clones } = this.#parts, { fd, offset, size, into } = args;
+  readv(call: Call, args: Args<"readv">, clone: Clone): Promise<Reply<"readv">> {
+    const { child } = this.#parts, { fd, offset, size } = args;
     const start = Math.floor(offset / UNIT), end = Math.ceil((offset + size) / UNIT);
     const readable = fd.anonymous || (fd.flags & O_ACCMODE) !== O_WRONLY;
     const usual = readable && isRange(args) && size <= READ_MAX;
-    if (!usual || clone.owns(start, end)) return await child.readv(call, args);
+    if (!usual) return child.readv(call, args);
     // Before the file is read: what becomes its own meanwhile may be read as it was.
-    const runs = [...foreign(clone, start, end)];
-    const whole = runs.length === 1 && runs[0]!.start === start && runs[0]!.end >= end;
-    if (whole) {
-      const { stat } = await child.fstat(call, { fd });
-      const count = Math.max(0, Math.min(size, stat.size - offset));
-      const data = into && into.length >= count ? into.subarray(0, count) : new Uint8Array(count);
-      await clones.readOrigin(clone, offset, data);
-      return { data, stat, eof: offset + count >= stat.size };
-    }
+    const run = clone.run(start, end);
+    if (run.end < end) return this.#readRuns(call, args, clone, [...foreign(clone, start, end)]);
+    if (run.own) return child.readv(call, args);
+    return child.fstat(call, { fd }).then(({ stat }) => this.#readOrigin(args, clone, stat));
+  }
+
+  // Without a wait where there is nothing to wait for.
+  #readOrigin(
+    { offset, size, into }: Args<"readv">,
+    clone: Clone,
+    stat: Iatt,
+  ): Reply<"readv"> | Promise<Reply<"readv">> {
+    const count = Math.max(0, Math.min(size, stat.size - offset));
+    const data = into && into.length >= count ? into.subarray(0, count) : new Uint8Array(count);
+    const reply = { data, stat, eof: offset + count >= stat.size };
+    const reading = this.#parts.clones.readOrigin(clone, offset, data);
+    return reading ? reading.then(() => reply) : reply;
+  }
+
+  async #readRuns(
+    call: Call,
+    args: Args<"readv">,
+    clone: Clone,
+    runs: readonly OwnRun[],
+  ): Promise<Reply<"readv">> {
+    const { child, clones } = this.#parts, { offset } = args;
     const reply = await child.readv(call, args);
     const data = reply.data as Uint8Array<ArrayBuffer>;
     for (const run of runs) {
