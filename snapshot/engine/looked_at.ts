@@ -50,6 +50,7 @@ export class LookedAt implements Disposable {
   readonly #foreign: Foreign | undefined;
   readonly #located: Located;
   #version = 0;
+  #turns: number | undefined;
 
   /** Throws HistoryError: there is no history, or no such reader. */
   constructor({ directory, live, foreign, env }: LookedAtOptions, reader: string) {
@@ -82,6 +83,10 @@ export class LookedAt implements Disposable {
     if (version !== this.#version) {
       this.#version = version;
       this.#store.forget();
+      // Files that are open may not be those that are kept now.
+      const { turns } = this.#store.copies.turn;
+      if (turns !== this.#turns) this.#kept.close();
+      this.#turns = turns;
       this.#clones.look();
       this.view.lookAgain();
     }

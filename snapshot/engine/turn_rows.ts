@@ -32,6 +32,9 @@ interface Place {
 /** Methods throw what SQLite throws. */
 export class TurnRows {
   readonly #db: DatabaseSync;
+  #schema: StatementSync | undefined;
+  #version = 0;
+  #isTurning = false;
 
   constructor(database: DatabaseSync) {
     this.#db = database;
@@ -42,10 +45,23 @@ export class TurnRows {
     return this.#place()?.until;
   }
 
+  /** Another number after rows began to change places, and after all did; NaN, which equals nothing, meanwhile. */
+  get turns(): number {
+    this.#schema ??= this.#statement("PRAGMA schema_version");
+    const version = this.#schema.get()!["schema_version"] as number;
+    // Tables come and go with it.
+    if (version !== this.#version) this.#isTurning = this.#isThere();
+    this.#version = version;
+    return this.#isTurning ? NaN : version;
+  }
+
+  #isThere(): boolean {
+    return this.#statement("SELECT 1 FROM sqlite_master WHERE name = 'turn'").get() !== undefined;
+  }
+
   #place(): Place | undefined {
-    const isThere = this.#statement("SELECT 1 FROM sqlite_master WHERE name = 'turn'").get();
-    return isThere &&
-      JSON.parse(this.#statement("SELECT place FROM turn").get()!["place"] as string);
+    if (!this.#isThere()) return undefined;
+    return JSON.parse(this.#statement("SELECT place FROM turn").get()!["place"] as string);
   }
 
   /**

@@ -1,6 +1,6 @@
 /** What a history that comes from another copy may meet on its way. */
 
-import { deepStrictEqual as deepEqual, rejects } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, rejects, throws } from "node:assert/strict";
 import { ESTALE } from "core/errno.ts";
 import type { OldData } from "core/history_copies.ts";
 import { realClock } from "core/env.ts";
@@ -8,7 +8,8 @@ import { type Gfid, ROOT_GFID } from "core/inode.ts";
 import { copyHistory } from "mgmt/snapshots/copy_history.ts";
 import { copiesOf } from "snapshot/engine/copies.ts";
 import { History } from "snapshot/engine/history.ts";
-import { Segments } from "snapshot/engine/segments.ts";
+import { LookedAt } from "snapshot/engine/looked_at.ts";
+import { SEGMENT_BYTES, Segments } from "snapshot/engine/segments.ts";
 import { TurnRows } from "snapshot/engine/turn_rows.ts";
 import { copyFiles } from "tests/history/kill_points.ts";
 import { testEnv } from "tests/fakes/node.ts";
@@ -217,6 +218,70 @@ Deno.test("snapshot/engine: what is being read when another history comes is rea
     }
     const shown = await copyBeside(from, to, 3, () => to.shown("old"));
     deepEqual(shown, [1, 2, 3, 4]);
+  }));
+
+/** The snapshot "old", looked at by another process, for which nobody waits. */
+function lookedAt({ directory, volume }: Brick): LookedAt {
+  const options = { directory: `${directory}/history`, live: volume, env: testEnv() };
+  return new LookedAt(options, "old");
+}
+
+async function shownToOthers(brick: Brick): Promise<number[]> {
+  using looked = lookedAt(brick);
+  return await seenBy(looked);
+}
+
+async function seenBy(looked: LookedAt): Promise<number[]> {
+  const data = new Uint8Array(UNITS * UNIT);
+  await looked.read(FILE, 0, data);
+  return Array.from({ length: UNITS }, (_, unit) => data[unit * UNIT]!);
+}
+
+Deno.test("snapshot/engine: what another process reads when another history comes is read again", () =>
+  withTwo(async (from, to) => {
+    for (const brick of [from, to]) {
+      await brick.take("old", 1);
+      await brick.write(0, UNITS, 9);
+    }
+    deepEqual(await copyBeside(from, to, 3, () => shownToOthers(to)), [1, 2, 3, 4]);
+  }));
+
+Deno.test("snapshot/engine: another process reads on when the segment that it looked for has gone", () =>
+  inRoot(async (root) => {
+    await using from = await Brick.make(`${root}/from`);
+    copyFiles(`${root}/from/data`, `${root}/to/data`);
+    {
+      await using before = await Brick.make(`${root}/to`, from.volume);
+      for (const brick of [from, before]) {
+        await brick.take("old", 1);
+        await brick.write(0, UNITS, 9);
+      }
+    }
+    const segment = `${root}/to/history/segments/1`;
+    Deno.truncateSync(segment, SEGMENT_BYTES);
+    await using to = await Brick.make(`${root}/to`, from.volume);
+    deepEqual(await copyBeside(from, to, 3, () => shownToOthers(to)), [1, 2, 3, 4]);
+    throws(() => Deno.statSync(segment), Deno.errors.NotFound);
+  }));
+
+Deno.test("snapshot/engine: another process lets go of a file without a name that another one took the place of", () =>
+  withTwo(async (from, to) => {
+    for (const brick of [from, to]) {
+      await brick.take("old", 1);
+      await brick.leave();
+    }
+    await to.writeOpen(0, 9);
+    using looked = lookedAt(to);
+    deepEqual(await seenBy(looked), [1, 2, 3, 4]);
+    const { copyOut } = from.history, file = copyOut.file.bind(copyOut);
+    // After rows were told: what it was is in the file that is sent only.
+    copyOut.file = async (...args) => {
+      copyOut.file = file;
+      await from.writeOpen(0, 9);
+      return await file(...args);
+    };
+    await copy(from, to, 3);
+    deepEqual(await seenBy(looked), [1, 2, 3, 4]);
   }));
 
 /** Both have the file open, without a name, as "old" sees it; the first has changed a unit since. */
