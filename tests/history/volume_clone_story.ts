@@ -313,7 +313,7 @@ export class VolumeCloneStory {
     });
     for (let turns = this.#random(looks ? 3000 : 120); turns > 0; turns--) await undefined;
     const { directory } = clone.of, killed = `${directory}.killed`;
-    const args = ["-a", "--sparse=always", directory, killed];
+    const args = ["-a", "--sparse=auto", directory, killed];
     if (!new Deno.Command("cp", { args }).outputSync().success) throw new Error("cp failed");
     await going;
     await clone.close();
