@@ -181,7 +181,12 @@ e2e("mortar nbd: what fio was answered until kill -9 is there afterwards", ["fio
   const writing = run([
     ...["fio", "--name=nbd", "--ioengine=nbd", `--uri=${served.uri()}`, "--rw=randwrite"],
     ...["--bs=4k", "--iodepth=16", `--size=${DISK_BYTES}`, "--fsync=1", "--verify=crc32c"],
-    ...["--do_verify=0", `--write_lat_log=${dir}/answered`, "--log_offset=1"],
+    ...[
+      "--do_verify=0",
+      "--verify_state_save=0",
+      `--write_lat_log=${dir}/answered`,
+      "--log_offset=1",
+    ],
   ]);
   const holds = `${(await served.node.bricks("v"))[0]!.path}/disk`;
   await until(
