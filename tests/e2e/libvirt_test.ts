@@ -64,7 +64,6 @@ e2e("libvirt: finds our volume, and lists, tells of and deletes its images", PRO
   const found = await libvirt.must("find-storage-pool-sources-as", "gluster", ISLAND_HOST);
   match(found, /<host name='10\.77\.9\.1'\/>\s*<dir path='\/'\/>\s*<name>v1<\/name>/);
 
-  // The backend of libvirt 9 neither makes nor copies files: others do.
   const { data } = await putImages(island);
   await libvirt.must(
     ...["pool-define-as", "disks", "gluster"],
@@ -77,6 +76,12 @@ e2e("libvirt: finds our volume, and lists, tells of and deletes its images", PRO
   match(told, /<format type='qcow2'\/>/);
   match(told, /<capacity unit='bytes'>67108864<\/capacity>/);
   match(await libvirt.must("vol-dumpxml", "b.raw", "disks"), /<capacity unit='bytes'>65536</);
+
+  // libvirt 9 itself can neither make nor fill images in pools of this type: others do.
+  const made = await libvirt.run("vol-create-as", "disks", "c.raw", "1M");
+  match(made.err, /storage pool does not support volume creation/);
+  const filled = await libvirt.run("vol-upload", "b.raw", "/etc/hostname", "--pool", "disks");
+  match(filled.err, /storage pool doesn't support volume upload/);
 
   await libvirt.must("vol-delete", "a.qcow2", "--pool", "disks");
   deepEqual(await libvirt.files("disks"), ["b.raw"]);
