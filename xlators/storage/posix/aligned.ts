@@ -13,10 +13,6 @@ import { sys } from "core/sys/calls.ts";
 import type { OpenFile, OpenFiles } from "xlators/storage/posix/open_files.ts";
 
 const ALIGN = 4096;
-/** One transfer; larger requests go in parts. */
-const BLOCK = 1 << 20;
-/** Blocks kept for the next request; more are made while more requests are under way. */
-const KEPT = 4;
 const PROT_READ_WRITE = 3, MAP_PRIVATE_ANONYMOUS = 0x22;
 const EINVAL_RESULT = -22;
 
@@ -25,22 +21,38 @@ interface Block {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-const free: Block[] = [];
+/** Blocks of one size. */
+class Blocks {
+  readonly #free: Block[] = [];
 
-function take(): Block {
-  const block = free.pop();
-  if (block) return block;
-  const address = sys.mmap(0n, BigInt(BLOCK), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0n);
-  const pointer = Deno.UnsafePointer.create(BigInt(address));
-  // Errors are the last page of addresses.
-  if (!pointer || BigInt(address) >= 2n ** 64n - 4096n) throw ENOMEM;
-  const memory = new Deno.UnsafePointerView(pointer).getArrayBuffer(BLOCK);
-  return { address: BigInt(address), bytes: new Uint8Array(memory as ArrayBuffer) };
+  /** `kept` of them wait for the next request; more are made while more requests are under way. */
+  constructor(readonly size: number, readonly kept: number) {}
+
+  take(): Block {
+    const block = this.#free.pop();
+    if (block) return block;
+    const { size } = this;
+    const address = sys.mmap(0n, BigInt(size), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0n);
+    const pointer = Deno.UnsafePointer.create(BigInt(address));
+    // Errors are the last page of addresses.
+    if (!pointer || BigInt(address) >= 2n ** 64n - 4096n) throw ENOMEM;
+    const memory = new Deno.UnsafePointerView(pointer).getArrayBuffer(size);
+    return { address: BigInt(address), bytes: new Uint8Array(memory as ArrayBuffer) };
+  }
+
+  give(block: Block): void {
+    if (this.#free.length < this.kept) this.#free.push(block);
+    else sys.munmap(block.address, BigInt(this.size));
+  }
 }
 
-function give(block: Block): void {
-  if (free.length < KEPT) free.push(block);
-  else sys.munmap(block.address, BigInt(BLOCK));
+/** For pages of guests: as many as a busy disk has under way. */
+const SMALL = new Blocks(16 << 10, 128);
+/** One transfer; larger requests go in parts. */
+const LARGE = new Blocks(1 << 20, 4);
+
+function blocksFor(size: number): Blocks {
+  return size <= SMALL.size ? SMALL : LARGE;
 }
 
 function aligned(offset: number, size: number): boolean {
@@ -56,11 +68,11 @@ export async function readAligned(
   offset: number,
 ): Promise<number> {
   if (!aligned(offset, size)) return await readBuffered(files, file, into, size, offset);
-  const block = take();
+  const blocks = blocksFor(size), block = blocks.take();
   try {
     let done = 0;
     while (done < size) {
-      const part = Math.min(BLOCK, size - done);
+      const part = Math.min(blocks.size, size - done);
       const got = await sys.preadAtAsync(file.sysfd, block.address, part, offset + done);
       if (got === EINVAL_RESULT) {
         const rest = into.subarray(done);
@@ -73,7 +85,7 @@ export async function readAligned(
     }
     return done;
   } finally {
-    give(block);
+    blocks.give(block);
   }
 }
 
@@ -103,11 +115,11 @@ export async function writeAligned(
   offset: number,
 ): Promise<void> {
   if (!aligned(offset, data.length)) return await writeBuffered(files, file, data, offset);
-  const block = take();
+  const blocks = blocksFor(data.length), block = blocks.take();
   try {
     let done = 0;
     while (done < data.length) {
-      const part = Math.min(BLOCK, data.length - done);
+      const part = Math.min(blocks.size, data.length - done);
       block.bytes.set(data.subarray(done, done + part));
       const wrote = await sys.pwriteAtAsync(file.sysfd, block.address, part, offset + done);
       if (wrote === EINVAL_RESULT || (wrote >= 0 && wrote % ALIGN !== 0)) {
@@ -118,7 +130,7 @@ export async function writeAligned(
       done += wrote;
     }
   } finally {
-    give(block);
+    blocks.give(block);
   }
 }
 
