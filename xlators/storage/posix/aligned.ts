@@ -47,7 +47,7 @@ class Blocks {
 }
 
 /** For pages of guests: as many as a busy disk has under way. */
-const SMALL = new Blocks(16 << 10, 128);
+const SMALL = new Blocks(16 << 10, 512);
 /** One transfer; larger requests go in parts. */
 const LARGE = new Blocks(1 << 20, 4);
 
