@@ -4,6 +4,7 @@
  */
 
 import type { Call, Client } from "core/call.ts";
+import type { Timer } from "core/env.ts";
 import { EINTR, EIO, ENOTCONN, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Args, DONE, type FopName, O_DIRECT, type Reply } from "core/fops.ts";
@@ -33,6 +34,8 @@ import { type ClientValues, options } from "xlators/protocol/client/options.ts";
 
 /** Milliseconds that `start` waits for a brick that does not answer: others may be up. */
 const START_MS = 5000;
+/** Milliseconds after which a wait for a lock that was given up, and goes on, is given up again. */
+const INTERRUPT_AGAIN_MS = 500;
 
 /** A joined connection, as fops use it. */
 interface Session {
@@ -207,7 +210,12 @@ export class ProtocolClient extends Funnel {
     else if (sets) this.#files.locks.asks(fd.inode);
     if (!session) throw ENOTCONN;
     if (signal?.aborted) throw EINTR;
-    const interrupt = () => this.#interrupt(session, call, args);
+    let again: Timer | undefined;
+    const interrupt = () => {
+      this.#interrupt(session, call, args);
+      // A brick of several threads may have looked for the wait before it began.
+      again = this.env.clock.after(INTERRUPT_AGAIN_MS, interrupt);
+    };
     signal?.addEventListener("abort", interrupt, { once: true });
     try {
       const reply = await this.#ask("lk", session, call, args);
@@ -216,6 +224,7 @@ export class ProtocolClient extends Funnel {
       return reply;
     } finally {
       signal?.removeEventListener("abort", interrupt);
+      again?.cancel();
     }
   }
 

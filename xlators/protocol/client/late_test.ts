@@ -131,6 +131,30 @@ Deno.test("protocol/client: a wait for a lock that is given up ends with EINTR a
   await stop();
 });
 
+Deno.test("protocol/client: a wait for a lock is given up again where the brick had not begun it", async () => {
+  let interrupted = 0;
+  let end: (() => void) | undefined;
+  const { c, clock, stop } = await slow({
+    open: (_call, { inode, flags }) => Promise.resolve({ fd: new Fd(inode, flags) }),
+    lk: () => new Promise((_, reject) => end = () => reject(EINTR)),
+    fgetxattr: () => {
+      if (++interrupted === 2) end?.();
+      return Promise.resolve({ xattrs: undefined });
+    },
+  });
+  const { fd } = await c.top.open(ROOT, { inode: c.inodes.root, flags: O_RDWR });
+  const given = new AbortController();
+  const lk = c.top.lk(ONE, { fd, cmd: "set-wait", lock: LOCK, signal: given.signal });
+  await eventually(() => end !== undefined);
+  given.abort();
+  await eventually(() => interrupted === 1);
+  clock.advance(600);
+  await rejects(lk, is(EINTR));
+  clock.advance(10_000);
+  equal(interrupted, 2);
+  await stop();
+});
+
 Deno.test("protocol/client: options that may change while connected do", async () => {
   const flags: number[] = [];
   const { c, stop } = await slow({
