@@ -19,6 +19,7 @@ import { filePath, listenForOrders } from "mgmt/brick/operations.ts";
 import { PortmapEntry } from "mgmt/brick/portmap_entry.ts";
 import { dashed } from "mgmt/home.ts";
 import { dumpState } from "mgmt/statedump.ts";
+import { VolfileReloads } from "mgmt/volfile_reloads.ts";
 import type { Connection } from "rpc/connection.ts";
 import { type Endpoint, endpointText } from "rpc/transport.ts";
 
@@ -56,8 +57,7 @@ export class BrickProcess {
   #graph!: Graph;
   #name!: string;
   #entry: PortmapEntry | undefined;
-  #wasConnected = false;
-  #reloading: Promise<void> = Promise.resolve();
+  readonly #reloads = new VolfileReloads(() => this.#reloadNow());
   #orders: { stop(): Promise<void> } | undefined;
 
   constructor(daemon: Daemon, types: XlatorTypes, options: BrickOptions) {
@@ -78,12 +78,12 @@ export class BrickProcess {
       log.error("brick stops: it cannot serve any more", { brick: this.#name, why: event.reason });
       this.#daemon.end(1);
     });
-    this.#daemon.handle({ reload: () => this.#reload(), dump: () => void this.#dumpNow() });
+    this.#daemon.handle({ reload: () => this.#reloads.again(), dump: () => void this.#dumpNow() });
     await this.#start();
     try {
       link?.keep({
         connected: (connection) => this.#connected(connection),
-        volfileChanged: () => this.#reload(),
+        volfileChanged: () => this.#reloads.again(),
       });
       const code = await this.#daemon.ended;
       await this.#entry?.signOut();
@@ -142,15 +142,8 @@ export class BrickProcess {
   }
 
   async #connected(connection: Connection): Promise<void> {
-    // It may have changed while nobody could say so, and asking is what makes it tell of changes.
-    if (this.#wasConnected && this.#options.source.served) this.#reload();
-    this.#wasConnected = true;
+    if (this.#options.source.served) this.#reloads.connected();
     await this.#entry?.signIn(connection);
-  }
-
-  // One at a time: a second signal waits for the first reload.
-  #reload(): void {
-    this.#reloading = this.#reloading.then(() => this.#reloadNow());
   }
 
   async #reloadNow(): Promise<void> {

@@ -17,6 +17,7 @@ import type { Daemon } from "mgmt/daemon.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
 import { cause, plain } from "mgmt/plain.ts";
 import { type DumpSection, dumpState, shownOptions, stateSection } from "mgmt/statedump.ts";
+import { VolfileReloads } from "mgmt/volfile_reloads.ts";
 
 /** What a mount is told beside its volfile. */
 export interface ClientOptions extends Omit<GraphChanges, "port"> {
@@ -49,8 +50,7 @@ export class ClientProcess {
   readonly #options: ClientOptions;
   #active!: ActiveGraph;
   #fuse: Fuse | undefined;
-  #wasConnected = false;
-  #reloading: Promise<void> = Promise.resolve();
+  readonly #reloads = new VolfileReloads(() => this.#reloadNow());
 
   constructor(daemon: Daemon, types: XlatorTypes, options: ClientOptions) {
     this.#daemon = daemon;
@@ -66,14 +66,14 @@ export class ClientProcess {
     await this.#startGraph(graph);
     try {
       await this.#checkRoot();
-      this.#daemon.handle({ reload: () => this.#reload(), dump: () => this.#dump() });
+      this.#daemon.handle({ reload: () => this.#reloads.again(), dump: () => this.#dump() });
       const top = this.#fuse = this.#makeFuse(graph);
       await this.#mount(top);
       this.#daemon.ready("mounted", { mountpoint, from: source.where });
       mounted();
       link?.keep({
-        connected: () => Promise.resolve(this.#connected()),
-        volfileChanged: () => this.#reload(),
+        connected: () => Promise.resolve(this.#reloads.connected()),
+        volfileChanged: () => this.#reloads.again(),
       });
       top.ended.then((why) => {
         env.log.info("mount is gone", { mountpoint, why });
@@ -170,17 +170,6 @@ export class ClientProcess {
         why.startsWith("Cannot ") ? why : `Cannot mount on "${this.#options.mountpoint}": ${why}`,
       );
     }
-  }
-
-  // It may have changed while nobody could say so, and asking is what makes the server tell.
-  #connected(): void {
-    if (this.#wasConnected) this.#reload();
-    this.#wasConnected = true;
-  }
-
-  // One at a time: what comes meanwhile waits.
-  #reload(): void {
-    this.#reloading = this.#reloading.then(() => this.#reloadNow());
   }
 
   async #reloadNow(): Promise<void> {

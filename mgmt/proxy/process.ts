@@ -15,6 +15,7 @@ import type { ManagementLink } from "mgmt/management_link.ts";
 import { cause, plain } from "mgmt/plain.ts";
 import { ProxyGraph } from "mgmt/proxy/graph.ts";
 import { dumpState } from "mgmt/statedump.ts";
+import { VolfileReloads } from "mgmt/volfile_reloads.ts";
 import type { Connection } from "rpc/connection.ts";
 import { endpointText } from "rpc/transport.ts";
 
@@ -35,8 +36,7 @@ export class ProxyProcess {
   readonly #types: XlatorTypes;
   readonly #options: ProxyOptions;
   #graph!: ProxyGraph;
-  #wasConnected = false;
-  #reloading: Promise<void> = Promise.resolve();
+  readonly #reloads = new VolfileReloads(() => this.#reloadNow());
 
   constructor(daemon: Daemon, types: XlatorTypes, options: ProxyOptions) {
     this.#daemon = daemon;
@@ -51,7 +51,7 @@ export class ProxyProcess {
     const name = brickName(blocks, undefined, source.where);
     await this.#start(blocks);
     try {
-      this.#daemon.handle({ reload: () => this.#reload(), dump: () => this.#dump(name) });
+      this.#daemon.handle({ reload: () => this.#reloads.again(), dump: () => this.#dump(name) });
       const [endpoint] = [...this.#graph.served.nodes].flatMap(({ xlator }) =>
         endpointOf(xlator) ?? []
       );
@@ -63,14 +63,14 @@ export class ProxyProcess {
       });
       link.keep({
         connected: (connection) => this.#connected(entry, connection),
-        volfileChanged: () => this.#reload(),
+        volfileChanged: () => this.#reloads.again(),
       });
       const code = await this.#daemon.ended;
       await entry.signOut();
       return code;
     } finally {
       await link.stop();
-      await this.#reloading;
+      await this.#reloads.settled;
       await this.#graph.stop();
       env.log.info("proxy stopped", { volume: name });
     }
@@ -107,16 +107,9 @@ export class ProxyProcess {
     }
   }
 
-  // The volfile may have changed while nobody could say so, and asking is what makes it tell of changes.
   async #connected(entry: PortmapEntry, connection: Connection): Promise<void> {
-    if (this.#wasConnected) this.#reload();
-    this.#wasConnected = true;
+    this.#reloads.connected();
     await entry.signIn(connection);
-  }
-
-  // One at a time: what comes meanwhile waits.
-  #reload(): void {
-    this.#reloading = this.#reloading.then(() => this.#reloadNow());
   }
 
   async #reloadNow(): Promise<void> {
