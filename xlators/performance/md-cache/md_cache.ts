@@ -65,8 +65,10 @@ class MdCache extends Uniform {
   readonly #cache: Cache;
   #values: MdCacheValues;
   #kept: XattrNames;
-  /** Of those that are kept: what somebody asked for. Lookups bring them along. */
+  /** Of those that are kept: what somebody asked for. Lookups and listings bring them along. */
   #wanted: readonly string[] = [];
+  /** What asks for them; undefined if there are none. */
+  #wish: Xdata | undefined;
   #statfs: { reply: Reply<"statfs">; at: number } | undefined;
   #hits = 0;
   #misses = 0;
@@ -82,9 +84,14 @@ class MdCache extends Uniform {
   reconfigure(values: MdCacheValues): void {
     this.#values = values;
     this.#kept = new XattrNames(values);
-    this.#wanted = this.#wanted.filter((name) => this.#kept.has(name));
+    this.#want(this.#wanted.filter((name) => this.#kept.has(name)));
     this.#setTimeout();
     this.#register();
+  }
+
+  #want(names: readonly string[]): void {
+    this.#wanted = names;
+    this.#wish = names.length ? Xdata.of(names.map((name) => [name, WANTED])) : undefined;
   }
 
   state(): Json {
@@ -154,6 +161,8 @@ class MdCache extends Uniform {
         return this.#stat(fop, call, args);
       case "readv":
         return this.#readv(call, args);
+      case "opendir":
+        return this.#opendir(call, args);
       case "readdirp":
         return this.#readdirp(call, args);
       case "readdir":
@@ -191,7 +200,7 @@ class MdCache extends Uniform {
     this.#misses++;
     const asked = this.#cache.ask();
     const wanted = xdata ? [] : this.#wanted;
-    const given = wanted.length ? { ...args, xdata: wish(wanted) } : args;
+    const given = wanted.length ? { ...args, xdata: this.#wish } : args;
     return this.child.lookup(call, given).then((reply) => {
       const inode = this.#learn(reply.stat, wanted, reply.xdata, asked);
       if (named) this.#cache.keepName(parent, name, inode, call, asked);
@@ -245,10 +254,16 @@ class MdCache extends Uniform {
     });
   }
 
+  // Who reads ahead below learns what listings will ask for.
+  #opendir(call: Call, args: Args<"opendir">): Promise<Reply<"opendir">> | undefined {
+    const xdata = this.#wish;
+    return xdata && !args.xdata ? this.child.opendir(call, { ...args, xdata }) : undefined;
+  }
+
   #readdirp(call: Call, args: Args<"readdirp">): Promise<Reply<"readdirp">> {
     const asked = this.#cache.ask();
     const wanted = args.xdata ? [] : this.#wanted;
-    const given = wanted.length ? { ...args, xdata: wish(wanted) } : args;
+    const given = wanted.length ? { ...args, xdata: this.#wish } : args;
     const parent = args.fd.inode;
     return this.child.readdirp(call, given).then((reply) => {
       for (const { name, stat, xdata } of reply.entries) {
@@ -267,7 +282,7 @@ class MdCache extends Uniform {
   ): Promise<Reply<"getxattr">> | undefined {
     const { name, xdata } = args;
     if (xdata || isInternal(call) || !this.#kept.has(name)) return undefined;
-    if (!this.#wanted.includes(name)) this.#wanted = [...this.#wanted, name].slice(-8);
+    if (!this.#wanted.includes(name)) this.#want([...this.#wanted, name].slice(-8));
     const inode = "fd" in args ? args.fd.inode : args.inode;
     const value = this.#cache.xattr(inode, name);
     if (value === null) return Promise.reject(ENODATA);
@@ -413,10 +428,6 @@ function nowOf(cache: Cache, { asked }: Change): Asked {
 // Another user may not be allowed to look into the directory: bricks are asked once for each.
 function isFor({ uid, gid }: KnownName, call: Call): boolean {
   return call.uid === 0 || (call.uid === uid && call.gid === gid);
-}
-
-function wish(names: readonly string[]): Xdata {
-  return Xdata.of(names.map((name) => [name, WANTED]));
 }
 
 /** `performance/md-cache`: attributes and names are kept for a while. */

@@ -118,6 +118,20 @@ Deno.test("md-cache: a listing makes its names and attributes known", async () =
   deepEqual(child.fops, ["readdirp"]);
 });
 
+Deno.test("md-cache: who opens a directory tells what its listings will ask for", async () => {
+  const asked: (readonly string[])[] = [];
+  const { top, inode, dir } = bed({}, {
+    opendir: (_call, { inode, xdata }) => {
+      asked.push([...xdata?.names() ?? []]);
+      return Promise.resolve({ fd: new Fd(inode, 0) });
+    },
+  });
+  await top.opendir(ROOT, { inode: dir });
+  await top.getxattr(ROOT, { inode, name: "security.capability" });
+  await top.opendir(ROOT, { inode: dir });
+  deepEqual(asked, [[], ["security.capability"]]);
+});
+
 Deno.test("md-cache: names that are not there are asked for again", async () => {
   const { top, child, at } = bed();
   for (let i = 0; i < 2; i++) {

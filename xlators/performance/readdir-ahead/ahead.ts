@@ -9,6 +9,7 @@ import type { Clock } from "core/env.ts";
 import { FopError } from "core/errno.ts";
 import type { Args, DirentPlus, Reply } from "core/fops.ts";
 import type { Fd, Gfid } from "core/inode.ts";
+import type { Xdata } from "core/xdata.ts";
 import type { Xlator } from "core/xlator.ts";
 
 /** What all directories share, changed in place; sizes in bytes. */
@@ -40,6 +41,8 @@ export class Ahead {
   readonly #call: Call;
   readonly #fd: Fd;
   readonly #shared: Shared;
+  /** What is asked for each entry. */
+  #asked: Xdata | undefined;
   #entries: DirentPlus[] = [];
   #bytes = 0;
   /** Where the caller is, and where what was read ahead ends. */
@@ -55,11 +58,20 @@ export class Ahead {
   /** When the oldest of them were asked for, in monotonic milliseconds. */
   #at = 0;
 
-  constructor(child: Xlator, clock: Clock, call: Call, fd: Fd, shared: Shared) {
+  /** `asked`: what the caller will most likely ask for each entry. */
+  constructor(
+    child: Xlator,
+    clock: Clock,
+    call: Call,
+    fd: Fd,
+    asked: Xdata | undefined,
+    shared: Shared,
+  ) {
     this.#child = child;
     this.#clock = clock;
     this.#call = call;
     this.#fd = fd;
+    this.#asked = asked;
     this.#shared = shared;
   }
 
@@ -81,6 +93,7 @@ export class Ahead {
       fd: this.#fd,
       offset: this.#end,
       size: request,
+      xdata: this.#asked,
     });
     this.#shared.used += request;
     filling.then((listing) => {
@@ -97,7 +110,10 @@ export class Ahead {
 
   /** Entries from the cookie on. */
   async read(call: Call, args: Args<"readdirp">): Promise<Listing> {
-    if (args.xdata) return await this.#past(call, args);
+    if (!asksAlike(args.xdata, this.#asked)) {
+      this.#asked = args.xdata;
+      return await this.#past(call, args);
+    }
     const isOld = this.#clock.monotonic() - this.#at >= AGE_MS;
     if (isOld || args.offset !== this.#position) this.#seek(args.offset);
     // Only what is asked for by now is waited for: a change meanwhile drops it.
@@ -145,7 +161,7 @@ export class Ahead {
   #told(entry: DirentPlus): DirentPlus {
     const { stat } = entry;
     if (!stat || !(this.#allDoubted || this.#doubted.has(stat.gfid))) return entry;
-    return { ...entry, stat: undefined };
+    return { ...entry, stat: undefined, xdata: undefined };
   }
 
   /** Attributes of that file, as far as they were read ahead, are not told. */
@@ -194,4 +210,13 @@ export class Ahead {
 
 function sizeOf({ name }: DirentPlus): number {
   return ENTRY_BYTES + name.length;
+}
+
+function asksAlike(one: Xdata | undefined, other: Xdata | undefined): boolean {
+  if (one === other || one?.size !== other?.size) return one === other;
+  for (const [name, { type, value }] of one!) {
+    const there = other!.raw(name);
+    if (there?.type !== type || there.value !== value) return false;
+  }
+  return true;
 }

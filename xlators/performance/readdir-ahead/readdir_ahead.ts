@@ -116,11 +116,18 @@ class ReaddirAhead extends Uniform {
     if (FOPS[fop].kind === "modify") return this.#modify(fop, call, args);
     if (!this.#all.size) return this.wind(fop, call, args);
     return this.wind(fop, call, args).then((reply) => {
-      // Seen by itself, it must not be seen as it was before in a listing.
-      const { stat } = reply as Partial<Reply<"stat">>;
-      for (const ahead of stat ? this.#all : []) ahead.doubt(stat!.gfid);
+      this.#seen(seenBy(fop, args, reply));
       return reply;
+    }, (error) => {
+      // There is no such attribute: that, too, was seen.
+      this.#seen(seenBy(fop, args, undefined));
+      throw error;
     });
+  }
+
+  // Seen by itself, it must not be seen as it was before in a listing.
+  #seen(gfid: Gfid | undefined): void {
+    if (gfid) { for (const ahead of this.#all) ahead.doubt(gfid); }
   }
 
   #readdirp(call: Call, args: Args<"readdirp">): Promise<Reply<"readdirp">> {
@@ -139,7 +146,8 @@ class ReaddirAhead extends Uniform {
   async #opendir(call: Call, args: Args<"opendir">): Promise<Reply<"opendir">> {
     const reply = await this.child.opendir(call, args);
     if (isInternal(call) || this.#values["pass-through"] || reply.fd.anonymous) return reply;
-    const ahead = new Ahead(this.child, this.env.clock, call, reply.fd, this.#shared);
+    const { clock } = this.env;
+    const ahead = new Ahead(this.child, clock, call, reply.fd, args.xdata, this.#shared);
     this.#of.set(reply.fd, ahead);
     this.#all.add(ahead);
     ahead.fill();
@@ -183,6 +191,17 @@ class ReaddirAhead extends Uniform {
       else ahead.doubt(gfid);
     }
   }
+}
+
+// The file that a fop's answer told something about.
+function seenBy(
+  fop: FopName,
+  args: Args<FopName>,
+  reply: Reply<FopName> | undefined,
+): Gfid | undefined {
+  if (fop === "getxattr") return (args as Args<"getxattr">).inode.gfid;
+  if (fop === "fgetxattr") return (args as Args<"fgetxattr">).fd.inode.gfid;
+  return (reply as Partial<Reply<"stat">> | undefined)?.stat?.gfid;
 }
 
 /** `performance/readdir-ahead`: directories are read ahead. */

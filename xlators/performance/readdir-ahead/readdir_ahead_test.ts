@@ -1,11 +1,12 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { PID_SELF_HEAL, ROOT } from "core/call.ts";
-import { EIO } from "core/errno.ts";
+import { EIO, ENODATA } from "core/errno.ts";
 import { type GraphEvent, UP } from "core/events.ts";
 import { type DirentPlus, DONE, type Reply } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
+import { Xdata } from "core/xdata.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { node, testClient, testEnv } from "tests/fakes/node.ts";
@@ -24,22 +25,23 @@ function gfidOf(index: number): Gfid {
 }
 
 /** A directory of 20 entries, listed four at a time; `version` is in their sizes. */
-async function bed(option: Record<string, string> = {}, script: Script = {}) {
+async function bed(option: Record<string, string> = {}, script: Script = {}, asked?: Xdata) {
   const world = { version: 1, failing: false };
-  const entries = (from: number): DirentPlus[] =>
+  const entries = (from: number, asked: Xdata | undefined): DirentPlus[] =>
     Array.from({ length: Math.min(PER_LISTING, COUNT - from) }, (_, i) => ({
       name: `n${from + i}`,
       offset: BigInt(from + i + 1),
       type: 8,
       ino: 1n,
       stat: { gfid: gfidOf(from + i), size: world.version } as Iatt,
+      ...(asked ? { xdata: asked } : {}),
     }));
   const child = new Talking({
     opendir: (_call, { inode }) => Promise.resolve({ fd: new Fd(inode, 0) }),
-    readdirp: (_call, { offset }) => {
+    readdirp: (_call, { offset, xdata }) => {
       if (world.failing) return Promise.reject(EIO);
       const from = Number(offset);
-      return Promise.resolve({ entries: entries(from), eof: from + PER_LISTING >= COUNT });
+      return Promise.resolve({ entries: entries(from, xdata), eof: from + PER_LISTING >= COUNT });
     },
     releasedir: () => Promise.resolve(DONE),
     setattr: () => Promise.resolve({ pre: undefined, post: undefined }),
@@ -53,8 +55,9 @@ async function bed(option: Record<string, string> = {}, script: Script = {}) {
     values,
   );
   const dir = inodes.of(gfidOf(99));
-  const { fd } = await top.opendir(ROOT, { inode: dir });
-  const read = (offset: bigint, size = 4096) => top.readdirp(ROOT, { fd, offset, size });
+  const { fd } = await top.opendir(ROOT, { inode: dir, xdata: asked });
+  const read = (offset: bigint, size = 4096, xdata = asked) =>
+    top.readdirp(ROOT, { fd, offset, size, xdata });
   return { top, child, inodes, dir, fd, read, world, clock };
 }
 
@@ -122,6 +125,47 @@ Deno.test("readdir-ahead: a directory that changes is read again from where its 
   await top.unlink(ROOT, { parent: dir, name: "x", flags: 0 });
   const { entries } = await read(4n, 800);
   deepEqual(entries.map(({ stat }) => stat!.size), [2, 2, 2, 2]);
+});
+
+function asking(name: string): Xdata {
+  return Xdata.of([[name, { type: "int", value: 0 }]]);
+}
+
+Deno.test("readdir-ahead: what is asked for each entry when a directory is opened is asked ahead", async () => {
+  const { read, child } = await bed({}, {}, asking("user.a"));
+  const listings = () => child.fops.filter((fop) => fop === "readdirp").length;
+  for (let from = 0n; from < COUNT; from += 4n) {
+    const { entries } = await read(from, 900, asking("user.a"));
+    deepEqual(entries.map(({ xdata }) => xdata?.has("user.a")), [true, true, true, true]);
+  }
+  equal(listings(), COUNT / PER_LISTING);
+});
+
+Deno.test("readdir-ahead: who asks for something else is answered from below, and knows it from then on", async () => {
+  const { read, child } = await bed();
+  await quiet();
+  const listings = () => child.fops.filter((fop) => fop === "readdirp").length;
+  const before = listings();
+  const { entries } = await read(0n, 900, asking("user.b"));
+  equal(entries[0]!.xdata?.has("user.b"), true);
+  await quiet();
+  for (let from = 4n; from < COUNT; from += 4n) {
+    const { entries } = await read(from, 900, asking("user.b"));
+    equal(entries[0]!.xdata?.has("user.b"), true);
+  }
+  equal(listings() - before, COUNT / PER_LISTING);
+});
+
+Deno.test("readdir-ahead: an attribute that was seen by itself is not seen as it was before", async () => {
+  const { read, top, inodes } = await bed({}, {
+    getxattr: (_call, { name }) =>
+      name === "user.a" ? Promise.resolve({ xattrs: asking(name) }) : Promise.reject(ENODATA),
+  }, asking("user.a"));
+  await quiet();
+  await top.getxattr(ROOT, { inode: inodes.of(gfidOf(1)), name: "user.a" });
+  await rejects(top.getxattr(ROOT, { inode: inodes.of(gfidOf(2)), name: "user.none" }));
+  const { entries } = await read(0n, 900);
+  deepEqual(entries.map(({ xdata }) => xdata !== undefined), [true, false, false, true]);
 });
 
 Deno.test("readdir-ahead: what waited for a second is read again", async () => {
