@@ -162,10 +162,10 @@ export interface HistoryOrders {
    */
   hold(id: string, timeoutMs: number): Promise<void>;
   /**
-   * Begins a reader when no change is under way: it sees all that was done until then. Without a
-   * hold it is on the disk when this resolves, with one after `secure`. `hold`: only if that still
-   * holds, and goes on doing so until then: else ETIMEDOUT. EEXIST: there is a reader with its id, or
-   * its epoch has passed. ENOSPC.
+   * Begins a reader when no change is under way: it sees all that was done until then. `hold`: it
+   * begins at the end of that, and is on the disk after `secure`; ETIMEDOUT: it was over before.
+   * Undefined: changes wait for this brick only, a second at most (ETIMEDOUT), and it is on the disk
+   * when this resolves. EEXIST: there is a reader with its id, or its epoch has passed. ENOSPC.
    */
   take(hold: string | undefined, reader: HistoryReader): Promise<void>;
   /**

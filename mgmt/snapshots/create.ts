@@ -1,8 +1,9 @@
 /**
  * One moment for all bricks of a volume. Transactions of clients come to rest, so that copies are
- * equal; then changes are held back everywhere, each brick takes the snapshot, and changes go on.
+ * equal; then changes are held back everywhere, each brick takes the snapshot, and lets changes go on.
  * What a client was told is done before is in it at every brick; what it is told afterwards need not
- * be.
+ * be. That others have not taken it yet when the first lets go harms nothing: what follows from its
+ * changes waits there until they have.
  *
  * Bricks let changes go on by themselves after a second, and then their take fails: clients see one
  * slow write at worst. If a single brick fails or is late, none may keep what it took: that is the
@@ -35,7 +36,11 @@ export async function takeAtOnce(
   reader: HistoryReader,
   env: Surroundings,
 ): Promise<boolean> {
-  const sets = copySets(volume, bricks);
+  const sets = copySets(volume, bricks), [only, ...others] = bricks;
+  if (!sets.length && only && !others.length) {
+    await only.takeAlone(reader);
+    return true;
+  }
   let rested = true;
   if (!sets.length) await held(bricks, env, (hold) => takeAll(bricks, reader, hold));
   else {
@@ -65,10 +70,9 @@ async function takeInQuiet(
     const late = clock.monotonic() >= deadline;
     // What does not look so now is not held back for a closer look.
     if (late || await quiet.rests()) {
-      await held(bricks, env, async (hold) => {
+      taken = await held(bricks, env, async (hold) => {
         rested = await quiet.rests();
-        taken = rested || late;
-        if (taken) await takeAll(bricks, reader, hold);
+        return (rested || late) && await takeAll(bricks, reader, hold);
       });
     }
     if (!taken) await clock.delay(LOOK_EVERY_MS);
@@ -80,31 +84,30 @@ async function takeInQuiet(
 const RESTLESS =
   "clients did not come to rest: copies in a snapshot may differ in what was not acknowledged";
 
-/** Calls `then` while all bricks hold changes back. */
+/** Calls `then` while all bricks hold changes back; it answers whether they took, which ends that. */
 async function held(
   bricks: readonly HistoryBrick[],
   { random }: Surroundings,
-  then: (hold: string) => Promise<void>,
-): Promise<void> {
+  then: (hold: string) => Promise<boolean>,
+): Promise<boolean> {
   const id = random.uuid();
+  let taken = false;
   try {
     await all(bricks, (brick) => brick.hold(id, HOLD_MS));
-    await then(id);
-  } catch (error) {
+    return taken = await then(id);
+  } finally {
     // Nobody shall wait for what will not be: those that fail here let changes go on by themselves.
-    await all(bricks, (brick) => brick.release(id, HOLD_MS)).catch(() => {});
-    throw error;
+    if (!taken) await all(bricks, (brick) => brick.release(id, HOLD_MS)).catch(() => {});
   }
-  // Fails where the second was over.
-  await all(bricks, (brick) => brick.release(id, HOLD_MS));
 }
 
-function takeAll(
+async function takeAll(
   bricks: readonly HistoryBrick[],
   reader: HistoryReader,
   hold: string,
-): Promise<void> {
-  return all(bricks, (brick) => brick.take(hold, reader, HOLD_MS));
+): Promise<true> {
+  await all(bricks, (brick) => brick.take(hold, reader, HOLD_MS));
+  return true;
 }
 
 function all(

@@ -92,6 +92,11 @@ export class HistoryBrick implements AskedBrick {
     this.#expect(await this.#ask(takeHistory, { hold, reader }, patienceMs));
   }
 
+  /** The same without a hold: of this brick only, and on the disk. */
+  async takeAlone(reader: HistoryReader): Promise<void> {
+    this.#expect(await this.#ask(takeHistory, { hold: undefined, reader }, SECURE_MS));
+  }
+
   /** See `HistoryOrders.join`. */
   async join(id: string, reader: Omit<HistoryReader, "epoch">): Promise<void> {
     this.#expect(await this.#ask(joinReader, { id, reader }));

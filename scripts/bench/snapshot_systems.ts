@@ -107,12 +107,11 @@ end-volume
     const id = crypto.randomUUID(), orders = this.#layer.histories;
     this.#taken.push(id);
     return timed(async () => {
-      orders.hold(id, 1000);
+      await orders.hold(id, 1000);
       await orders.take(id, {
         ...{ id, name: id, kind: "snapshot", file: undefined, epoch: this.#epoch++ },
         ...{ created: Date.now(), active: true },
       });
-      orders.release(id);
     });
   }
 

@@ -230,6 +230,11 @@ export class History {
     if (!await this.#gate.close()) throw signal.reason;
   }
 
+  /** What a reader needs that is to begin is there: changes need not wait for that. ENOSPC. */
+  async prepare(): Promise<void> {
+    await this.#reserve.make();
+  }
+
   /**
    * Begins a reader: it sees all that was changed until now and nothing that comes. On the disk it is
    * when `secure` was called since. EEXIST: there is a reader with its id, or its epoch has ended.
@@ -237,7 +242,7 @@ export class History {
    * nothing has changed.
    */
   async take(reader: Reader, frozen?: AbortSignal): Promise<void> {
-    await this.#reserve.make();
+    await this.prepare();
     if (frozen) await this.#begin(reader, frozen);
     else await this.#still(() => this.#begin(reader, undefined));
   }
@@ -266,11 +271,12 @@ export class History {
 
   /**
    * What readers that began see is on the disk when this resolves, with durability `strict`: also the
-   * live files, of which they see all that did not change since. Throws FopError.
+   * live files, of which they see all that did not change since, and are on one file system with the
+   * index. Throws FopError.
    */
   async secure(): Promise<void> {
-    await this.#journal.sync();
     if (this.durability === "strict") await syncFileSystem(this.#directory);
+    else await this.#journal.sync();
   }
 
   /**

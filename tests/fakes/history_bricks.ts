@@ -89,8 +89,8 @@ export class FakeHistoryBrick {
     }
   }
 
-  #take(hold: string, reader: HistoryReader) {
-    if (!this.holds.has(hold)) return failed(ETIMEDOUT);
+  #take(hold: string | undefined, reader: HistoryReader) {
+    if (hold !== undefined && !this.holds.delete(hold)) return failed(ETIMEDOUT);
     if (this.readers.has(reader.id) || reader.epoch < this.epoch) return failed(EEXIST);
     this.readers.set(reader.id, reader);
     this.epoch = reader.epoch + 1;

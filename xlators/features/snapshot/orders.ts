@@ -24,6 +24,8 @@ import type { History } from "snapshot/engine/history.ts";
 
 /** Changes wait at most that long, whatever is asked for. */
 const HOLD_MAX_MS = 120_000;
+/** Changes wait that long at most for a snapshot that is of this brick only. Milliseconds. */
+const TAKE_MS = 1000;
 
 interface Hold {
   readonly ended: AbortController;
@@ -112,14 +114,25 @@ export class Orders implements HistoryOrders {
 
   async hold(id: string, timeoutMs: number): Promise<void> {
     const history = this.#history;
+    await history.prepare();
     this.#holds.begin(id, timeoutMs);
     await history.freeze(this.#holds.signal(id));
   }
 
   async take(hold: string | undefined, reader: HistoryReader): Promise<void> {
-    const history = this.#history;
-    await history.take(reader, hold === undefined ? undefined : this.#holds.signal(hold));
-    if (hold === undefined) await history.secure();
+    if (hold !== undefined) return await this.#takeHeld(hold, reader);
+    const own = `take ${reader.id}`;
+    await this.hold(own, TAKE_MS);
+    await this.#takeHeld(own, reader);
+    await this.secure();
+  }
+
+  async #takeHeld(hold: string, reader: HistoryReader): Promise<void> {
+    try {
+      await this.#history.take(reader, this.#holds.signal(hold));
+    } finally {
+      this.#holds.end(hold);
+    }
   }
 
   async secure(): Promise<void> {
