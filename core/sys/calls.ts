@@ -86,10 +86,14 @@ const SYMBOLS = {
   futimens: call("utimensat", ["i32", "pointer", "buffer", "i32"]),
   getdents64: call("getdents64", ["i32", "buffer", "u32"]),
   lgetxattr: call("lgetxattr", XATTR),
+  /** Linux 6.13. fd, path, AT_ flags, name, `struct xattr_args` (address, size, 0), its size (16). */
+  getxattrat: call("getxattrat", [...PATH, "u32", "buffer", "buffer", "u32"]),
   fgetxattr: call("fgetxattr", ["i32", "buffer", "buffer", "u32"]),
   lsetxattr: call("lsetxattr", [...XATTR, "i32"]),
   fsetxattr: call("fsetxattr", ["i32", "buffer", "buffer", "u32", "i32"]),
   llistxattr: call("llistxattr", ["buffer", "buffer", "u32"]),
+  /** Linux 6.13. fd, path, AT_ flags, where names go, its size. */
+  listxattrat: call("listxattrat", [...PATH, "u32", "buffer", "u32"]),
   flistxattr: call("flistxattr", ["i32", "buffer", "u32"]),
   lremovexattr: call("lremovexattr", ["buffer", "buffer"]),
   fremovexattr: call("fremovexattr", ["i32", "buffer"]),

@@ -75,6 +75,8 @@ const X86_64 = {
   pwritev2: 328,
   statx: 332,
   openat2: 437,
+  getxattrat: 464,
+  listxattrat: 465,
 } as const;
 
 /** A system call we have a stub for. */
@@ -155,6 +157,8 @@ const AARCH64: Record<Syscall, number> = {
   pwritev2: 287,
   statx: 291,
   openat2: 437,
+  getxattrat: 464,
+  listxattrat: 465,
 };
 
 export type Machine = "x86_64" | "aarch64";

@@ -118,7 +118,10 @@ function compare(machine: Machine, header: string): void {
   for (const [, , name, number] of Deno.readTextFileSync(header).matchAll(line)) {
     kernel.set(name!, Number(number));
   }
+  // Headers of an older kernel do not know what came later.
+  const newest = Math.max(...kernel.values());
   for (const [name, number] of Object.entries(SYSCALL_NUMBERS[machine])) {
+    if (number > newest && !kernel.has(name)) continue;
     strictEqual(kernel.get(name), number, name);
   }
 }

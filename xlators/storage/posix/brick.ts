@@ -26,7 +26,7 @@ import {
   statMode,
   statNlink,
 } from "xlators/storage/posix/stat.ts";
-import type { Target, XattrSpace } from "xlators/storage/posix/xattr_space.ts";
+import type { Named, Target, XattrSpace } from "xlators/storage/posix/xattr_space.ts";
 
 const ENOENT_RESULT = -2;
 
@@ -49,7 +49,7 @@ export interface FoundEntry {
   readonly nlink: number;
   /** Inode number on the backend. */
   readonly ino: number;
-  readonly target: Uint8Array<ArrayBuffer>;
+  readonly target: Named;
 }
 
 /** What a brick is made of. */
@@ -128,7 +128,7 @@ export class Brick {
       const directory = this.#dirBehindLink(gfid);
       if (directory) return placeOf(directory);
     }
-    return { gfid, fd: this.hidden, name, target: this.handles.path(gfid) };
+    return { gfid, fd: this.hidden, name, target: { fd: this.hidden, name } };
   }
 
   // undefined: a symbolic link that only its handle is left of.
@@ -177,7 +177,7 @@ export class Brick {
     const result = statAt(directory.fd, name);
     if (result < 0) throw fopError(result);
     if (directory.gfid === ROOT_GFID && statIs(this.#hiddenDev, this.#hiddenIno)) throw ENOENT;
-    const target = this.handles.pathIn(directory, name);
+    const target = { fd: directory.fd, name: name };
     const gfid = this.handles.gfidOf(target) ?? NULL_GFID;
     const times = gfid === NULL_GFID ? undefined : this.times.of(gfid, target);
     // Attribute calls leave the stat buffer alone.

@@ -338,7 +338,7 @@ export function mkdir(brick: Brick, call: Call, args: MkdirArgs): EntryReply {
     }
     brick.handles.drop(gfid);
   }
-  const target = brick.handles.pathIn(directory, bytes);
+  const target = { fd: directory.fd, name: bytes };
   finish(brick, call, entry, target, mode, args.xdata);
   const stat = statNew(brick, entry, target);
   return answer(brick, call, entry, stat, fill(brick, args.xdata, { gfid, target, stat }));
@@ -351,7 +351,7 @@ export function mknod(brick: Brick, call: Call, args: MknodArgs): EntryReply {
   const mode = fileMode(brick, (args.mode & S_IFMT) === 0 ? args.mode | S_IFREG : args.mode);
   if ((mode & S_IFMT) === S_IFDIR || (mode & S_IFMT) === S_IFLNK) throw EINVAL;
   if (!(args.rdev >= 0 && args.rdev <= 0xffffffff)) throw EINVAL;
-  const target = brick.handles.pathIn(directory, bytes);
+  const target = { fd: directory.fd, name: bytes };
   // Distribute's link file for a file that is here under another name: one more name of it.
   if (args.xdata?.has(INTERNAL_FOP) && statAt(brick.hidden, handleName(gfid)) === 0) {
     const linked = brick.handles.readLink(gfid)
@@ -381,7 +381,7 @@ export function symlink(brick: Brick, call: Call, args: SymlinkArgs): EntryReply
   const entry = newName(brick, call, args);
   const made = sys.symlinkat(text, entry.directory.fd, entry.bytes);
   if (made < 0) throw fopError(made);
-  const target = brick.handles.pathIn(entry.directory, entry.bytes);
+  const target = { fd: entry.directory.fd, name: entry.bytes };
   finish(brick, call, entry, target, S_IFLNK | 0o777, args.xdata);
   const stat = statNew(brick, entry, target);
   return answer(
@@ -463,7 +463,7 @@ export function namelink(brick: Brick, call: Call, args: NamelinkArgs): ParentRe
     0,
   );
   if (linked < 0) throw fopError(linked);
-  const target = brick.handles.pathIn(entry.directory, entry.bytes);
+  const target = { fd: entry.directory.fd, name: entry.bytes };
   nameAttributes(brick, entry, target);
   return answer(brick, call, entry, statNew(brick, entry, target));
 }

@@ -14,7 +14,7 @@
 
 import { ELOOP, ENOTDIR, ESTALE, fopError } from "core/errno.ts";
 import { type Gfid, gfidFromBytes, parseGfid, ROOT_GFID } from "core/inode.ts";
-import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { decodeName } from "core/lib/bytes.ts";
 import {
   AT_REMOVEDIR,
   cstring,
@@ -46,8 +46,6 @@ export interface Directory {
   readonly fd: number;
   /** What its attributes are read and set through. */
   readonly target: Target;
-  /** Path of the directory with a slash at its end, valid while `fd` is open. */
-  readonly prefix: Uint8Array<ArrayBuffer>;
   used: boolean;
 }
 
@@ -82,7 +80,6 @@ function parseLink(text: string): { parent: Gfid; name: string } | undefined {
 export class Handles {
   #dirs = new Map<Gfid, Directory>();
   #root: Directory;
-  #prefix: Uint8Array;
   #link = new Uint8Array(LINK_MAX);
 
   /** `root` and `hidden` are open directories: the brick's and its `.glusterfs`. */
@@ -93,7 +90,6 @@ export class Handles {
     readonly limit: number,
   ) {
     this.#root = this.#opened(ROOT_GFID, root, true);
-    this.#prefix = encodeName(`/proc/self/fd/${hidden}/`);
   }
 
   /** Directories open now. */
@@ -175,10 +171,9 @@ export class Handles {
   }
 
   #opened(gfid: Gfid, fd: number, readable: boolean): Directory {
-    const prefix = encodeName(`/proc/self/fd/${fd}/`);
-    // Attributes need a real descriptor; one that is only a place is named through /proc.
-    const target = readable ? fd : cstring(`/proc/self/fd/${fd}/.`);
-    return { gfid, fd, target, prefix, used: true };
+    // Attributes need a real descriptor; in one that is only a place they are found by name.
+    const target = readable ? fd : { fd, name: cstring(".") };
+    return { gfid, fd, target, used: true };
   }
 
   /** The gfid that a file's own attribute tells; undefined if it has none. Throws on other failures. */
@@ -186,16 +181,6 @@ export class Handles {
     const size = this.xattrs.read(target, GFID_XATTR);
     if (size === 16) return gfidFromBytes(this.xattrs.bytes);
     return undefined;
-  }
-
-  /** A name in a directory, for attribute calls. */
-  pathIn(dir: Directory, name: Uint8Array): Uint8Array<ArrayBuffer> {
-    return joined(dir.prefix, name);
-  }
-
-  /** A file's handle, for attribute calls. Not for directories: it would name the link. */
-  path(gfid: Gfid): Uint8Array<ArrayBuffer> {
-    return joined(this.#prefix, handleName(gfid));
   }
 
   /** Forgets and closes a directory: it was removed, or its gfid is elsewhere now. */
@@ -309,11 +294,4 @@ export class Handles {
 /** Removes an empty directory by name; 0 or `-errno`. */
 export function removeDir(dir: Directory, name: Uint8Array<ArrayBuffer>): number {
   return sys.unlinkat(dir.fd, name, AT_REMOVEDIR);
-}
-
-function joined(prefix: Uint8Array, name: Uint8Array): Uint8Array<ArrayBuffer> {
-  const path = new Uint8Array(prefix.length + name.length);
-  path.set(prefix);
-  path.set(name, prefix.length);
-  return path;
 }

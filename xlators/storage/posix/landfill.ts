@@ -6,7 +6,6 @@
 
 import { FopError } from "core/errno.ts";
 import type { Gfid } from "core/inode.ts";
-import { decodeName } from "core/lib/bytes.ts";
 import {
   AT_REMOVEDIR,
   cstring,
@@ -106,8 +105,7 @@ function dropHandleOf(
   nlink: number,
   ino: number,
 ): void {
-  const path = `/proc/self/fd/${fd}/${decodeName(name.subarray(0, -1))}`;
-  const gfid: Gfid | undefined = brick.handles.gfidOf(cstring(path));
+  const gfid = brick.handles.gfidOf({ fd, name });
   if (!gfid) return;
   if (directory) {
     if (leadsElsewhere(brick, gfid, ino)) return;

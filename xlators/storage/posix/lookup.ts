@@ -14,7 +14,7 @@ import { type Directory, GFID_XATTR, handleName } from "xlators/storage/posix/ha
 import { entryName, gfid2path, HIDDEN } from "xlators/storage/posix/names.ts";
 import { unlinkedName } from "xlators/storage/posix/open_files.ts";
 import { iattOf, statAt, statNlink } from "xlators/storage/posix/stat.ts";
-import { XATTR_CREATE } from "xlators/storage/posix/xattr_space.ts";
+import { type Named, XATTR_CREATE } from "xlators/storage/posix/xattr_space.ts";
 
 /** Healers look at files that have no gfid, and leave them without. */
 const GFIDLESS_LOOKUP = "gfidless-lookup";
@@ -128,7 +128,7 @@ export function giveGfid(
   name: string,
   bytes: Uint8Array<ArrayBuffer>,
   mode: number,
-  target: Uint8Array<ArrayBuffer>,
+  target: Named,
   xdata: Xdata | undefined,
 ): Gfid {
   const gfid = xdata?.get(GFID_REQ);

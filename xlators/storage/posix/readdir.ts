@@ -159,7 +159,7 @@ function xdataBytes(xdata: Xdata): number {
 function entryGfid(brick: Brick, directory: Directory, entry: BackendEntry): Gfid | undefined {
   if (entry.name === ".") return directory.gfid;
   if (entry.name === ".." && directory.gfid === ROOT_GFID) return undefined;
-  return brick.handles.gfidOf(brick.handles.pathIn(directory, entry.bytes));
+  return brick.handles.gfidOf({ fd: directory.fd, name: entry.bytes });
 }
 
 // The last 8 bytes of the gfid, as clients show inode numbers.
@@ -187,7 +187,7 @@ function describe(
       stat = brick.statDir(directory);
       xdata = fill(brick, request, { gfid, target: directory.target, stat });
     } else {
-      const target = brick.handles.pathIn(directory, bytes);
+      const target = { fd: directory.fd, name: bytes };
       gfid = brick.handles.gfidOf(target);
       if (gfid && gfid !== NULL_GFID) {
         stat = brick.stat(brick.entryPlace(gfid, directory, bytes, target));

@@ -312,7 +312,7 @@ export function rename(brick: Brick, call: Call, args: RenameArgs): RenameReply 
     if (file) forgetName(brick, moved.target, args.newParent.gfid, args.newName);
     throw fopError(result);
   }
-  const target = brick.handles.pathIn(to, newBytes);
+  const target = { fd: to.fd, name: newBytes };
   if (!same) settleMoved(brick, moved, target, args);
   if (moved.gfid) brick.times.touch(call, moved.gfid, target, CTIME);
   brick.times.touch(call, from.gfid, from.target, CTIME | MTIME);
