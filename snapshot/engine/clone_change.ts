@@ -7,6 +7,10 @@
  * after a loss of power, own units that are holes are the origin's again, and an fsync of the file
  * syncs the index as well. Changes that meet on such units wait for each other; those of units that
  * are the clone's own pass.
+ *
+ * So that a unit which somebody made a hole is not taken for such a one, the index has on the disk
+ * that it may be one, before it is. Where blocks are smaller than units that is also so for a part of
+ * a unit; what else is in it has to be on the disk before, as nobody looks for it any more.
  */
 
 import type { Clone } from "snapshot/engine/clone.ts";
@@ -45,10 +49,10 @@ export function overwrite<T>(
   if (!holes && passes(clone, start, end)) return run();
   return alone(clone, start, end, async () => {
     const first = Math.ceil(offset / UNIT), last = Math.floor((offset + size) / UNIT);
-    // Its own units need not have data from now on: else it would look as if that had been lost.
     if (holes) await ownHoles(clones, clone, { start: first, end: last });
-    if (start < first) await copyUp(clones, clone, file, { start, end: start + 1 });
-    if (end > last && end > start) await copyUp(clones, clone, file, { start: end - 1, end });
+    const edge = holes ? settle : copyUp;
+    if (start < first) await edge(clones, clone, file, { start, end: start + 1 });
+    if (end > last && end > start) await edge(clones, clone, file, { start: end - 1, end });
     const done = await run();
     if (first < last) await clones.own(clone, { start: first, end: last }, holes);
     return done;
@@ -87,9 +91,13 @@ export function cut<T>(
     return ownEdge(clones, clone, file).then(() => cut(clones, clone, file, size, run));
   }
   const start = Math.floor(size / UNIT), units = Math.ceil(size / UNIT);
-  if (passes(clone, start, Infinity)) return run();
+  const edge = { start, end: units };
+  // Own units that are cut off would be holes, too.
+  const isCut = units < clone.units || !clones.mayHaveHoles(clone, edge);
+  if (!isCut && passes(clone, start, Infinity)) return run();
   return alone(clone, start, Infinity, async () => {
-    if (units > start) await copyUp(clones, clone, file, { start, end: units });
+    // What is cut off it is a hole once the file is longer again.
+    await settle(clones, clone, file, edge);
     const done = await run();
     if (units < clone.units) {
       // The other way round a loss of power could leave a long file without the origin's data.
@@ -132,12 +140,30 @@ export function append<T>(
   return hasEdge(clone) ? ownEdge(clones, clone, file).then(run) : run();
 }
 
+// Its own units become holes as a whole.
 async function ownHoles(clones: Clones, clone: Clone, { start, end }: UnitRange): Promise<void> {
+  const holes: UnitRange[] = [];
   for (let at = start; at < Math.min(end, clone.units);) {
     const run = clone.run(at, end);
-    if (run.own) await clones.own(clone, run, true);
+    if (run.own && !clones.mayHaveHoles(clone, run)) holes.push(run);
     at = run.end;
   }
+  for (const run of holes) await clones.own(clone, run, true);
+  if (holes.length) await clones.syncRows();
+}
+
+// Parts of these units, which become its own, become holes.
+async function settle(
+  clones: Clones,
+  clone: Clone,
+  file: CloneFile,
+  units: UnitRange,
+): Promise<void> {
+  if (clones.mayHaveHoles(clone, units)) return;
+  await copyUp(clones, clone, file, units);
+  await file.sync();
+  await clones.own(clone, units, true);
+  await clones.syncRows();
 }
 
 // The last unit of what began as a foreign file need not be whole, until something changes.

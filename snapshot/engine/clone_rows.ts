@@ -3,7 +3,13 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type Gfid, gfidFromBytes } from "core/inode.ts";
 import { FOREIGN } from "core/foreign.ts";
-import { OWN_PIECE_BYTES, piecesOf, setUnits } from "snapshot/engine/own_units.ts";
+import {
+  hasUnit,
+  OWN_PIECE_BYTES,
+  OWN_PIECE_UNITS,
+  piecesOf,
+  setUnits,
+} from "snapshot/engine/own_units.ts";
 
 /** A file that begins as another's old state. */
 export interface CloneRow {
@@ -20,7 +26,7 @@ export interface CloneRow {
   readonly blocks: number;
 }
 
-/** A bitmap of own units; those of `holes` may be holes of the file, the others have data. */
+/** A bitmap of own units; those of `holes` may be holes of the file, or have some; the others have data. */
 export interface OwnRow {
   readonly piece: number;
   readonly own: Uint8Array;
@@ -112,6 +118,16 @@ export class CloneRows {
       if (holes) setUnits(row.holes, piece, start, end);
       this.putOwn(clone, row);
     }
+  }
+
+  /** Whether units are all its own and need not have data. */
+  mayHaveHoles(clone: Key, start: number, end: number): boolean {
+    for (let at = start, row: OwnRow | undefined; at < end; at++) {
+      const piece = Math.floor(at / OWN_PIECE_UNITS);
+      if (row?.piece !== piece) row = this.own(clone, piece);
+      if (!row || !hasUnit(row.holes, at % OWN_PIECE_UNITS)) return false;
+    }
+    return true;
   }
 
   putOwn({ inode, kept }: Key, { piece, own, holes }: OwnRow): void {

@@ -240,7 +240,9 @@ export class Clones {
     const { store, kept } = this.#parts, { gfid } = clone;
     const epoch = clone.kept || NOW;
     const hasData = (unit: number) => {
-      const start = unit * UNIT, end = Math.min(start + UNIT, Math.max(size, start + 1));
+      // Of the origin's last unit there may be a part, of which nobody made the rest data.
+      const start = unit * UNIT, until = Math.min(size, clone.size);
+      const end = Math.min(start + UNIT, Math.max(until, start + 1));
       return kept.nextData(gfid, epoch, start) === start &&
         kept.nextHole(gfid, epoch, start) >= end;
     };
@@ -353,6 +355,16 @@ export class Clones {
     });
     clone.own.add(start, until);
     clone.unsynced = true;
+  }
+
+  /** Whether these units are the clone's own, and need not have data: as a whole, or in part. */
+  mayHaveHoles(clone: Clone, { start, end }: UnitRange): boolean {
+    return this.#rows.mayHaveHoles(clone, start, Math.min(end, clone.units));
+  }
+
+  /** What `own` was told of is on the disk when this resolves. */
+  syncRows(): Promise<void> {
+    return this.#parts.journal.syncRows();
   }
 
   /** Units from `units` on are the clone's own. On the disk when this resolves. */

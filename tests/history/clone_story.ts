@@ -12,6 +12,7 @@ import { NOW } from "snapshot/engine/clones.ts";
 import { History } from "snapshot/engine/history.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { seeded } from "tests/fakes/seeded.ts";
+import { copyDisk } from "tests/history/copied_disk.ts";
 import { allChanges, checkData, type Touch } from "tests/history/differences.ts";
 import { checkHoles } from "tests/history/holes.ts";
 import { SmallVolume } from "tests/fakes/small_volume.ts";
@@ -300,10 +301,7 @@ export class CloneStory {
     const changes = this.#changes();
     for (let turns = this.#random(40); turns > 0; turns--) await undefined;
     const place = `${this.#root}/killed`, lived = this.#volume, history = this.#history;
-    // What was written is data, also where it is zeros.
-    const args = ["-a", "--sparse=never", `${this.#root}/0`, place];
-    const { success } = new Deno.Command("cp", { args }).outputSync();
-    if (!success) throw new Error("Cannot copy the disk");
+    copyDisk(`${this.#root}/0`, place);
     const moved = lived.movedTo(`${place}/data`), over = [...this.#over];
     await changes;
     this.#lines.push("kill, and compare");

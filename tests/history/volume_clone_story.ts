@@ -16,16 +16,13 @@ import { TestBrick } from "tests/fakes/posix_brick.ts";
 import { seeded } from "tests/fakes/seeded.ts";
 import { snapshotLayer } from "tests/fakes/snapshot_layer.ts";
 import { ClonedBrick, joinClone, takeSnapshot } from "tests/fakes/volume_clone.ts";
+import { copyDisk } from "tests/history/copied_disk.ts";
 import type { Snapshot } from "xlators/features/snapshot/snapshot.ts";
 
 /** A brick has something else than it should. */
 export class VolumeCloneFailure extends Error {
   override name = "VolumeCloneFailure";
 }
-
-// What is a hole is one in the copy, and nothing else: cp makes holes of zeros that were written.
-const TAR = "tar -S --hole-detection=seek --xattrs --xattrs-include=*";
-const COPY = `mkdir "$2"; ${TAR} -C "$1" -cf - . | ${TAR} -C "$2" -xpf -`;
 
 const UNIT = 4096, CLONES_MAX = 4, NAMES = 5;
 
@@ -317,11 +314,7 @@ export class VolumeCloneStory {
     });
     for (let turns = this.#random(looks ? 3000 : 120); turns > 0; turns--) await undefined;
     const { directory } = clone.of, killed = `${directory}.killed`;
-    if (
-      !new Deno.Command("sh", { args: ["-ec", COPY, "sh", directory, killed] }).outputSync().success
-    ) {
-      throw new Error("cannot copy");
-    }
+    copyDisk(directory, killed);
     await going;
     await clone.close();
     await Deno.remove(directory, { recursive: true });
