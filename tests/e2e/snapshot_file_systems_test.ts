@@ -8,6 +8,7 @@ const STORIES = LONG ? 500 : 8;
 
 const MAKE = {
   ext4: ["mkfs.ext4", "-q", "-F"],
+  "ext4 with blocks of 1 KiB": ["mkfs.ext4", "-q", "-F", "-b", "1024"],
   xfs: ["mkfs.xfs", "-q"],
   btrfs: ["mkfs.btrfs", "-q"],
   tmpfs: undefined,
@@ -27,6 +28,7 @@ for (const [type, make] of Object.entries(MAKE)) {
       await tests(disk, "xlators/features/snapshot/leaving_test.ts");
       await tests(disk, "xlators/features/snapshot/snapshot_test.ts", "--filter=random changes");
       await tests(disk, "tests/history/stories_test.ts", "--filter=random stories");
+      await tests(disk, "tests/history/clone_stories_test.ts");
     } finally {
       await run(["umount", "-l", disk]);
       await Deno.remove(place, { recursive: true });
