@@ -1,12 +1,16 @@
 /**
  * What a listing of a directory has shown so far, so that it can go on with another copy: cookies are
- * each copy's own, names are everyone's. Kept as hashes, eight bytes a name and eight a cookie.
+ * each copy's own, names are everyone's. Kept as hashes, eight bytes a name and eight a cookie. Cookies
+ * of two copies may be the same number (ext4 ends all directories with one): those of all but the first
+ * copy are told as places in the listing.
  */
 
 import type { Dirent } from "core/fops.ts";
 
 /** Names that are remembered; a listing of more cannot go on elsewhere. */
 const NAMES_MAX = 1 << 20;
+/** A place as a cookie: large, and with low bits to spare, which cluster/distribute may take. */
+const PLACE = 1n << 62n, SPARE_BITS = 16n;
 
 /** See the head of this file. */
 export class Listed {
@@ -15,19 +19,24 @@ export class Listed {
   #count = 0;
   /** Where what the present copy told begins. */
   #own = 0;
+  /** From here on cookies are told as places. */
+  #places = Infinity;
   #complete = true;
   /** Names that were shown before the present copy was asked. */
   #shown: ReadonlySet<number> | undefined;
 
-  /** Entries that were shown, in their order. */
-  add(entries: readonly Pick<Dirent, "name" | "offset">[]): void {
+  /** Entries that are shown next, in their order; answers them with the cookies to tell. */
+  add<T extends Pick<Dirent, "name" | "offset">>(entries: readonly T[]): readonly T[] {
     if (this.#count + entries.length > NAMES_MAX) this.#complete = false;
-    if (!this.#complete) return;
+    if (!this.#complete) return entries;
     this.#grow(this.#count + entries.length);
+    const first = this.#count;
     for (const { name, offset } of entries) {
       this.#hashes[this.#count] = hashOf(name);
       this.#cookies[this.#count++] = BigInt.asIntN(64, offset);
     }
+    if (first < this.#places) return entries;
+    return entries.map((entry, at) => ({ ...entry, offset: placeCookie(first + at) }));
   }
 
   #grow(count: number): void {
@@ -41,20 +50,27 @@ export class Listed {
   }
 
   /**
-   * The caller goes on behind the entry with this cookie: what came after it was not taken. False if
-   * it is none of the present copy's: `restart` with another one, or the same.
+   * The caller goes on behind the entry that was told with this cookie: what came after it was not
+   * taken. Answers the present copy's own cookie; undefined if the entry is none of that one's:
+   * `restart` with another one, or the same.
    */
-  goOn(cookie: bigint): boolean {
-    const own = BigInt.asIntN(64, cookie);
-    let at = this.#count - 1;
-    while (at >= 0 && this.#cookies[at] !== own) at--;
+  goOn(cookie: bigint): bigint | undefined {
+    const at = this.#placeOf(BigInt.asIntN(64, cookie));
     if (at < 0) {
       // A place that was told long ago, or by nobody.
       this.#complete = false;
-      return true;
+      return cookie;
     }
     this.#count = at + 1;
-    return at >= this.#own;
+    return at < this.#own ? undefined : this.#cookies[at];
+  }
+
+  #placeOf(told: bigint): number {
+    const place = Number(told >> SPARE_BITS & BigInt(NAMES_MAX - 1));
+    const isPlace = told === placeCookie(place) && place >= this.#places && place < this.#count;
+    let at = isPlace ? place : Math.min(this.#count, this.#places) - 1;
+    if (!isPlace) { while (at >= 0 && this.#cookies[at] !== told) at--; }
+    return at;
   }
 
   /** True if a listing from the beginning of a copy can leave out what was shown. */
@@ -66,6 +82,7 @@ export class Listed {
   restart(): void {
     this.#shown = new Set(this.#hashes.subarray(0, this.#count));
     this.#own = this.#count;
+    this.#places = Math.min(this.#places, this.#count);
   }
 
   /** `entries` of the present copy without those that another one told before. */
@@ -73,6 +90,10 @@ export class Listed {
     const shown = this.#shown;
     return shown ? entries.filter(({ name }) => !shown.has(hashOf(name))) : entries;
   }
+}
+
+function placeCookie(place: number): bigint {
+  return PLACE | BigInt(place) << SPARE_BITS;
 }
 
 // 53 bits of two multiplicative hashes: of a million names, two are alike once in 20,000 listings.

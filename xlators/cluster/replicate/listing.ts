@@ -101,9 +101,8 @@ export class Listing {
           at = 0n;
         } else {
           if (reply.eof && next === undefined) this.#checkMerged(merged, rest);
-          listed.add(entries);
           file.listing = { index, listed, merged, rest };
-          return { ...reply, entries, eof: reply.eof && next === undefined };
+          return { ...reply, entries: listed.add(entries), eof: reply.eof && next === undefined };
         }
       }
     };
@@ -111,9 +110,10 @@ export class Listing {
       this.reader.read(call, fd.inode, (index) => page(index, listed, from, merged));
     if (begins) return await anew(new Listed(), offset);
     const { index, listed, rest } = listing;
-    if (listed.goOn(offset)) {
+    const own = listed.goOn(offset);
+    if (own !== undefined) {
       try {
-        return await page(index, listed, offset, rest);
+        return await page(index, listed, own, rest);
       } catch (error) {
         if (!isOwnFailure(error) || !listed.canRestart) throw error;
       }
