@@ -169,6 +169,12 @@ export class InodeTable {
     return this.#held.values();
   }
 
+  /** The inode of `gfid` if anybody holds one. */
+  known(gfid: Gfid): Inode | undefined {
+    if (gfid === ROOT_GFID) return this.root;
+    return this.#held.get(gfid) ?? this.#evicted.get(gfid)?.deref();
+  }
+
   /** The inode of `gfid`, made if nobody holds one. */
   of(gfid: Gfid): Inode {
     if (gfid === ROOT_GFID) return this.root;

@@ -53,10 +53,18 @@ const MAKES: ReadonlySet<FopName> = new Set<FopName>([
 const STATFS_MS = 1000;
 /** `ipc` number by which bricks learn which xattrs are kept (GF_IPC_TARGET_UPCALL). */
 const IPC_UPCALL = 2;
-/** What no new file has: nobody gives it but who sets it. */
+/** What no new file has: nobody gives it but who sets it. Kernels ask for it when a file is written to or run. */
 const NOT_GIVEN = ["security.capability", "security.ima"];
 /** What a lookup asks for an xattr by. */
 const WANTED: DictValue = { type: "int", value: 0 };
+
+/** Extended attributes that are fetched along. */
+interface Wanted {
+  readonly names: readonly string[];
+  /** What asks for them; undefined if there are none. */
+  readonly wish: Xdata | undefined;
+}
+const NOTHING: Wanted = { names: [], wish: undefined };
 
 type Unlink = Args<"unlink">;
 type Place = { readonly parent: Inode; readonly name: string };
@@ -65,10 +73,10 @@ class MdCache extends Uniform {
   readonly #cache: Cache;
   #values: MdCacheValues;
   #kept: XattrNames;
-  /** Of those that are kept: what somebody asked for. Lookups and listings bring them along. */
-  #wanted: readonly string[] = [];
-  /** What asks for them; undefined if there are none. */
-  #wish: Xdata | undefined;
+  /** Of those that are kept: what somebody asked for. */
+  #wanted: Wanted = NOTHING;
+  /** Those of them that who lists a directory may look at. */
+  #listed: Wanted = NOTHING;
   #statfs: { reply: Reply<"statfs">; at: number } | undefined;
   #hits = 0;
   #misses = 0;
@@ -84,14 +92,14 @@ class MdCache extends Uniform {
   reconfigure(values: MdCacheValues): void {
     this.#values = values;
     this.#kept = new XattrNames(values);
-    this.#want(this.#wanted.filter((name) => this.#kept.has(name)));
+    this.#want(this.#wanted.names.filter((name) => this.#kept.has(name)));
     this.#setTimeout();
     this.#register();
   }
 
   #want(names: readonly string[]): void {
-    this.#wanted = names;
-    this.#wish = names.length ? Xdata.of(names.map((name) => [name, WANTED])) : undefined;
+    this.#wanted = wanted(names);
+    this.#listed = wanted(names.filter((name) => !NOT_GIVEN.includes(name)));
   }
 
   state(): Json {
@@ -199,8 +207,8 @@ class MdCache extends Uniform {
     }
     this.#misses++;
     const asked = this.#cache.ask();
-    const wanted = xdata ? [] : this.#wanted;
-    const given = wanted.length ? { ...args, xdata: this.#wish } : args;
+    const { names: wanted, wish } = xdata ? NOTHING : this.#wanted;
+    const given = wish ? { ...args, xdata: wish } : args;
     return this.child.lookup(call, given).then((reply) => {
       const inode = this.#learn(reply.stat, wanted, reply.xdata, asked);
       if (named) this.#cache.keepName(parent, name, inode, call, asked);
@@ -256,14 +264,14 @@ class MdCache extends Uniform {
 
   // Who reads ahead below learns what listings will ask for.
   #opendir(call: Call, args: Args<"opendir">): Promise<Reply<"opendir">> | undefined {
-    const xdata = this.#wish;
+    const xdata = this.#listed.wish;
     return xdata && !args.xdata ? this.child.opendir(call, { ...args, xdata }) : undefined;
   }
 
   #readdirp(call: Call, args: Args<"readdirp">): Promise<Reply<"readdirp">> {
     const asked = this.#cache.ask();
-    const wanted = args.xdata ? [] : this.#wanted;
-    const given = wanted.length ? { ...args, xdata: this.#wish } : args;
+    const { names: wanted, wish } = args.xdata ? NOTHING : this.#listed;
+    const given = wish ? { ...args, xdata: wish } : args;
     const parent = args.fd.inode;
     return this.child.readdirp(call, given).then((reply) => {
       for (const { name, stat, xdata } of reply.entries) {
@@ -282,7 +290,8 @@ class MdCache extends Uniform {
   ): Promise<Reply<"getxattr">> | undefined {
     const { name, xdata } = args;
     if (xdata || isInternal(call) || !this.#kept.has(name)) return undefined;
-    if (!this.#wanted.includes(name)) this.#want([...this.#wanted, name].slice(-8));
+    const { names } = this.#wanted;
+    if (!names.includes(name)) this.#want([...names, name].slice(-8));
     const inode = "fd" in args ? args.fd.inode : args.inode;
     const value = this.#cache.xattr(inode, name);
     if (value === null) return Promise.reject(ENODATA);
@@ -418,6 +427,11 @@ class MdCache extends Uniform {
       for (const parent of parents) cache.changed(parent);
     }
   }
+}
+
+function wanted(names: readonly string[]): Wanted {
+  if (!names.length) return NOTHING;
+  return { names, wish: Xdata.of(names.map((name) => [name, WANTED])) };
 }
 
 // As of now, but no younger than what it was learned from.

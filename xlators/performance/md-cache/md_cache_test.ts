@@ -120,16 +120,28 @@ Deno.test("md-cache: a listing makes its names and attributes known", async () =
 
 Deno.test("md-cache: who opens a directory tells what its listings will ask for", async () => {
   const asked: (readonly string[])[] = [];
-  const { top, inode, dir } = bed({}, {
+  const ask = (xdata: Xdata | undefined) => asked.push([...xdata?.names() ?? []]);
+  const { top, inode, dir } = bed({ "xattr-cache-list": "user.a" }, {
     opendir: (_call, { inode, xdata }) => {
-      asked.push([...xdata?.names() ?? []]);
+      ask(xdata);
       return Promise.resolve({ fd: new Fd(inode, 0) });
     },
+    readdirp: (_call, { xdata }) => {
+      ask(xdata);
+      return Promise.resolve({ entries: [], eof: true });
+    },
   });
-  await top.opendir(ROOT, { inode: dir });
+  const list = async () => {
+    const { fd } = await top.opendir(ROOT, { inode: dir });
+    await top.readdirp(ROOT, { fd, offset: 0n, size: 4096 });
+  };
+  await list();
+  // That is for who writes.
   await top.getxattr(ROOT, { inode, name: "security.capability" });
-  await top.opendir(ROOT, { inode: dir });
-  deepEqual(asked, [[], ["security.capability"]]);
+  await list();
+  await rejects(top.getxattr(ROOT, { inode, name: "user.a" }));
+  await list();
+  deepEqual(asked, [[], [], [], [], ["user.a"], ["user.a"]]);
 });
 
 Deno.test("md-cache: names that are not there are asked for again", async () => {

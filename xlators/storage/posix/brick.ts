@@ -149,6 +149,14 @@ export class Brick {
     return iattOf(place.gfid, times);
   }
 
+  /** Attributes of one of many that are listed. Throws ENOENT if it went away. */
+  statListed(gfid: Gfid, target: Named): Iatt {
+    const times = this.times.listed(gfid, target);
+    const result = statAt(target.fd, target.name);
+    if (result < 0) throw fopError(result);
+    return iattOf(gfid, times);
+  }
+
   /** Attributes of a directory. Throws ESTALE if it was removed behind our back. */
   statDir(directory: Directory): Iatt {
     const times = this.times.of(directory.gfid, directory.target);

@@ -41,11 +41,21 @@ export class Times {
     const inode = this.inodes.of(gfid);
     let known = this.#known.get(inode);
     if (known === undefined) {
-      const size = this.xattrs.read(target, MDATA_XATTR);
-      known = size === SIZE ? unpack(this.xattrs.bytes) : "none";
+      known = this.#read(target) ?? "none";
       this.#known.set(inode, known);
     }
     return known === "none" ? undefined : known;
+  }
+
+  /** As `of`, of one of many that are listed: what nobody looked at by itself is not remembered. */
+  listed(gfid: Gfid, target: Target): Mdata | undefined {
+    if (!this.enabled) return undefined;
+    return this.inodes.known(gfid) ? this.of(gfid, target) : this.#read(target);
+  }
+
+  #read(target: Target): Mdata | undefined {
+    const size = this.xattrs.read(target, MDATA_XATTR);
+    return size === SIZE ? unpack(this.xattrs.bytes) : undefined;
   }
 
   /** A fop touched the inode: the client's time goes where it is later. `which`: CTIME | MTIME | ATIME. */

@@ -15,7 +15,7 @@ import type {
   ReaddirReply,
 } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
-import { Fd, type Gfid, type Inode, NULL_GFID, ROOT_GFID } from "core/inode.ts";
+import { Fd, type Gfid, gfidToBytes, type Inode, NULL_GFID, ROOT_GFID } from "core/inode.ts";
 import { cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import type { Xdata } from "core/xdata.ts";
 import { CONTENT } from "core/xdata_keys.ts";
@@ -162,9 +162,13 @@ function entryGfid(brick: Brick, directory: Directory, entry: BackendEntry): Gfi
   return brick.handles.gfidOf({ fd: directory.fd, name: entry.bytes });
 }
 
+const gfidBytes = new Uint8Array(16), gfidView = new DataView(gfidBytes.buffer);
+
 // The last 8 bytes of the gfid, as clients show inode numbers.
 function inoOf(gfid: Gfid | undefined): bigint | undefined {
-  return gfid === undefined ? undefined : BigInt(`0x${gfid.slice(19, 23)}${gfid.slice(24)}`);
+  if (gfid === undefined) return undefined;
+  gfidToBytes(gfid, gfidBytes);
+  return gfidView.getBigUint64(8);
 }
 
 // undefined: it went away while we read.
@@ -179,7 +183,6 @@ function describe(
   if (name === ".." && directory.gfid === ROOT_GFID) {
     return { name, offset, type, ino: NO_INO, stat: undefined };
   }
-  const bytes = entry.bytes.slice();
   let stat: Iatt | undefined, gfid: Gfid | undefined, xdata: Xdata | undefined;
   try {
     if (name === ".") {
@@ -187,10 +190,10 @@ function describe(
       stat = brick.statDir(directory);
       xdata = fill(brick, request, { gfid, target: directory.target, stat });
     } else {
-      const target = { fd: directory.fd, name: bytes };
+      const target = { fd: directory.fd, name: entry.bytes };
       gfid = brick.handles.gfidOf(target);
       if (gfid && gfid !== NULL_GFID) {
-        stat = brick.stat(brick.entryPlace(gfid, directory, bytes, target));
+        stat = brick.statListed(gfid, target);
         xdata = fill(brick, request, { gfid, target, stat });
       }
     }
