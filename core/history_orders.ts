@@ -156,6 +156,8 @@ export interface HistoryOrders {
   trouble(): string | undefined;
   /** The epoch that is going on: what is taken next must not be of an older one. */
   epoch(): number;
+  /** Does all of `take`'s work that can be done before changes wait; without it they wait for that. ENOSPC. */
+  prepare(): Promise<void>;
   /**
    * From now on fops that change something wait; resolves when none is under way. After `timeoutMs`
    * it ends by itself: ETIMEDOUT, if that is before. EEXIST: there is one with this id.

@@ -21,6 +21,7 @@ import {
   joinReader,
   listReaders,
   type OrderDone,
+  prepareHistory,
   releaseHistory,
   removeReader,
   removeReaders,
@@ -46,6 +47,7 @@ export function historyOperations(graph: Graph): Program {
     name: HISTORY_OPS_NAME,
     procedures: procedures([
       NULL_PROCEDURE,
+      on(prepareHistory, (histories) => histories.prepare()),
       on(holdHistory, (histories, { id, timeoutMs }) => histories.hold(id, timeoutMs)),
       on(takeHistory, (histories, { hold, reader }) => histories.take(hold, reader)),
       on(joinReader, (histories, { id, reader }) => histories.join(id, reader)),

@@ -41,6 +41,7 @@ export async function takeAtOnce(
     await only.takeAlone(reader);
     return true;
   }
+  await all(bricks, (brick) => brick.prepare());
   let rested = true;
   if (!sets.length) await held(bricks, env, (hold) => takeAll(bricks, reader, hold));
   else {

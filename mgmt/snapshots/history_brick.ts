@@ -30,6 +30,7 @@ import {
   joinReader,
   listReaders,
   type OrderDone,
+  prepareHistory,
   releaseHistory,
   removeReaders,
   restoreFile,
@@ -80,6 +81,11 @@ export class HistoryBrick implements AskedBrick {
 
   get isUp(): boolean {
     return this.#bricks.status(this.volume, this.record).online;
+  }
+
+  /** See `HistoryOrders.prepare`. */
+  async prepare(): Promise<void> {
+    this.#expect(await this.#ask(prepareHistory, {}, SECURE_MS));
   }
 
   /** See `HistoryOrders.hold`. */

@@ -39,6 +39,8 @@ const VOLUME: VolumeRecord = {
   createdAt: 0,
 };
 
+const SINGLE = { kind: "distribute", replicaCount: 1 } as const;
+
 /** A daemon's snapshots on three bricks. */
 class Scene {
   readonly clock = new FakeClock();
@@ -102,7 +104,7 @@ Deno.test("mgmt/snapshots: all bricks hold changes back before the first takes, 
   const made = await scene.create("one");
   deepEqual(
     order,
-    ["hold", "take", "secure"].flatMap((step) => [step, step, step]),
+    ["prepare", "hold", "take", "secure"].flatMap((step) => [step, step, step]),
   );
   deepEqual([made.epoch, made.state, made.missing, made.active], [1, "kept", [], false]);
   deepEqual(await scene.names(), [["one"], ["one"], ["one"], ["one"]]);
@@ -110,8 +112,19 @@ Deno.test("mgmt/snapshots: all bricks hold changes back before the first takes, 
   equal(scene.clock.timers <= 6, true, "nobody waits any more but for holds' own ends");
 });
 
+Deno.test("mgmt/snapshots: a volume of one brick takes a snapshot by one order", async () => {
+  const scene = new Scene(), volume = { ...VOLUME, ...SINGLE, bricks: VOLUME.bricks.slice(0, 1) };
+  const bricks = scene.snapshots.bricks(volume);
+  await scene.through(scene.snapshots.create(volume, { name: "one", bricks }));
+  deepEqual(scene.bricks.at("/b/0").asked, ["take"]);
+  scene.bricks.at("/b/0").fault = { step: "take", how: "dead after" };
+  await rejects(scene.through(scene.snapshots.create(volume, { name: "two", bricks })), Refusal);
+  await scene.settle();
+  deepEqual((await scene.names())[0], ["one"]);
+});
+
 Deno.test("mgmt/snapshots: one brick that fails, is late or dies at any step leaves nothing anywhere", async () => {
-  const steps: Step[] = ["hold", "take", "secure"];
+  const steps: Step[] = ["prepare", "hold", "take", "secure"];
   const faults: Fault[] = ["refused", "late", "dead before", "dead after"];
   for (const step of steps) {
     for (const how of faults) {

@@ -214,3 +214,6 @@ export const secureHistory = order(20, struct({}), done);
 
 /** Readers end, all or none. */
 export const removeReaders = order(21, struct({ ids: array(id, READERS_MAX) }), done);
+
+/** What a reader that is to begin needs is there when this is answered. */
+export const prepareHistory = order(22, struct({}), done);

@@ -230,9 +230,13 @@ export class History {
     if (!await this.#gate.close()) throw signal.reason;
   }
 
-  /** What a reader needs that is to begin is there: changes need not wait for that. ENOSPC. */
+  /**
+   * What a reader needs that is to begin is there, and with durability `strict` what was written until
+   * now is on the disk: what comes after it began does not wait behind that. ENOSPC.
+   */
   async prepare(): Promise<void> {
     await this.#reserve.make();
+    if (this.durability === "strict") await syncFileSystem(this.#directory);
   }
 
   /**
@@ -242,7 +246,7 @@ export class History {
    * nothing has changed.
    */
   async take(reader: Reader, frozen?: AbortSignal): Promise<void> {
-    await this.prepare();
+    await this.#reserve.make();
     if (frozen) await this.#begin(reader, frozen);
     else await this.#still(() => this.#begin(reader, undefined));
   }

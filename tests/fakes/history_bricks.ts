@@ -12,6 +12,7 @@ import {
   historyUsage,
   holdHistory,
   listReaders,
+  prepareHistory,
   releaseHistory,
   removeReaders,
   secureHistory,
@@ -21,7 +22,16 @@ import {
 import type { FakeClock } from "tests/fakes/clock.ts";
 
 /** An order that can fail. */
-export type Step = "hold" | "take" | "release" | "secure" | "update" | "remove" | "state" | "usage";
+export type Step =
+  | "prepare"
+  | "hold"
+  | "take"
+  | "release"
+  | "secure"
+  | "update"
+  | "remove"
+  | "state"
+  | "usage";
 
 /**
  * How it fails: it is refused; it is carried out, but told too late; or the brick is dead before, or
@@ -30,6 +40,7 @@ export type Step = "hold" | "take" | "release" | "secure" | "update" | "remove" 
 export type Fault = "refused" | "late" | "dead before" | "dead after";
 
 const STEPS: ReadonlyMap<number, Step> = new Map([
+  [prepareHistory.procedure, "prepare"],
   [holdHistory.procedure, "hold"],
   [takeHistory.procedure, "take"],
   [releaseHistory.procedure, "release"],
@@ -71,6 +82,7 @@ export class FakeHistoryBrick {
         return this.#take(args.hold, args.reader);
       case "release":
         return this.holds.delete(args.id) ? DONE : failed(ETIMEDOUT);
+      case "prepare":
       case "secure":
         return DONE;
       case "update":

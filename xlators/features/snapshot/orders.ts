@@ -112,15 +112,19 @@ export class Orders implements HistoryOrders {
     return this.#history.epoch;
   }
 
+  async prepare(): Promise<void> {
+    await this.#history.prepare();
+  }
+
   async hold(id: string, timeoutMs: number): Promise<void> {
     const history = this.#history;
-    await history.prepare();
     this.#holds.begin(id, timeoutMs);
     await history.freeze(this.#holds.signal(id));
   }
 
   async take(hold: string | undefined, reader: HistoryReader): Promise<void> {
     if (hold !== undefined) return await this.#takeHeld(hold, reader);
+    await this.prepare();
     const own = `take ${reader.id}`;
     await this.hold(own, TAKE_MS);
     await this.#takeHeld(own, reader);
