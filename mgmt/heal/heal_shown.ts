@@ -26,7 +26,14 @@ const INFO = ["info", "info-split-brain", "summary"] as const;
 type Info = (typeof INFO)[number];
 type Other = Exclude<HealQuestion["what"], Info | "decide">;
 
-/** True for what GlusterFS's glfsheal shows. */
+/** True for what GlusterFS's command line leaves to glfsheal, which has a way of its own to fail. */
+export function isByGlfsheal(
+  what: HealQuestion["what"],
+): what is Info | "decide" | "granular-enable" {
+  return isInfo(what) || what === "decide" || what === "granular-enable";
+}
+
+/** True for what is told of files that wait for heal. */
 export function isInfo(what: HealQuestion["what"]): what is Info {
   return INFO.some((each) => each === what);
 }
@@ -115,7 +122,9 @@ function brickXml(what: Info, brick: HealedBrick): XmlElement {
 export function countsText(bricks: readonly HealedBrick[]): string {
   return bricks.map(({ brick, connected, count }) =>
     `\nBrick ${brick}\n${
-      connected ? `Number of entries: ${count}` : "No gathered input for this brick"
+      connected
+        ? `Number of entries: ${count}`
+        : "Status: Brick is not connected\nNo gathered input for this brick"
     }\n`
   ).join("");
 }
@@ -133,6 +142,28 @@ function crawlText({ begin, end, type, healed, splitBrain, failed }: CrawlRecord
     (end === null ? "Crawl is in progress\n" : `Ending time of crawl: ${crawlTime(end)}\n\n`) +
     `Type of crawl: ${type}\nNo. of entries healed: ${healed}\n` +
     `No. of entries in split-brain: ${splitBrain}\nNo. of heal failed entries: ${failed}\n`;
+}
+
+/** The same as XML. */
+export function crawlsXml(bricks: readonly BrickCrawls[]): XmlElement {
+  return element(
+    "healStatistics",
+    bricks.map(({ host, crawls }) =>
+      element("brick", [
+        element("hostname", host),
+        ...crawls.map(({ begin, end, type, healed, splitBrain, failed }) =>
+          element("crawl", [
+            element("type", type),
+            element("startTime", crawlTime(begin)),
+            element("endTime", end === null ? "" : crawlTime(end)),
+            element("healed", healed),
+            element("splitBrain", splitBrain),
+            element("failed", failed),
+          ])
+        ),
+      ])
+    ),
+  );
 }
 
 /** A time as ctime(3) has it, in UTC. */
@@ -178,4 +209,12 @@ export function decidedText(decided: readonly Decided[]): string {
   );
   const healed = decided.filter(({ outcome }) => isHealed(outcome)).length;
   return lines.join("") + (decided.length === 1 ? "" : `Number of healed entries: ${healed}\n`);
+}
+
+/** The same as XML. */
+export function decidedXml(decided: readonly Decided[]): XmlElement {
+  return element(
+    "splitBrain",
+    decided.map(({ file, outcome }) => element("file", file, { outcome })),
+  );
 }
