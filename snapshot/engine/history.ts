@@ -23,9 +23,10 @@ import { Gate } from "snapshot/engine/gate.ts";
 import { type Durability, Journal } from "snapshot/engine/journal.ts";
 import { KeptFiles } from "snapshot/engine/kept.ts";
 import type { Live } from "snapshot/engine/live.ts";
+import { Notes } from "snapshot/engine/notes.ts";
 import { Preserver } from "snapshot/engine/preserve.ts";
 import { Readers } from "snapshot/engine/readers.ts";
-import { recover } from "snapshot/engine/recover.ts";
+import { putNotes, recover } from "snapshot/engine/recover.ts";
 import { Reserve } from "snapshot/engine/reserve.ts";
 import { Segments, syncDirectory, syncFileSystem } from "snapshot/engine/segments.ts";
 import { HistoryError, HistoryStore, type Reader } from "snapshot/engine/store.ts";
@@ -56,6 +57,7 @@ export class History {
   readonly copyIn: CopyIn;
   readonly #store: HistoryStore;
   readonly #segments: Segments;
+  readonly #notes: Notes;
   readonly #journal: Journal;
   readonly #kept: KeptFiles;
   readonly #collector: Collector;
@@ -83,7 +85,10 @@ export class History {
     const store = this.#store = HistoryStore.open(path);
     this.#reserve = new Reserve(directory);
     const segments = this.#segments = Segments.open(`${directory}/segments`);
-    const journal = this.#journal = new Journal(store, segments, path, durability, env.clock);
+    const notes = this.#notes = Notes.open(`${directory}/notes`);
+    const journal = this.#journal = new Journal(
+      ...[store, segments, path, durability, env.clock, notes] as const,
+    );
     const kept = this.#kept = new KeptFiles(`${directory}/kept`, store, journal, live);
     this.#directory = directory;
     this.#live = live;
@@ -95,9 +100,9 @@ export class History {
     });
     this.preserve = new Preserver({
       ...{ store, journal, segments, kept, live, readers, clones },
-      moved: (gfid, units) => {
-        clones.moved(gfid, units);
-        for (const view of this.#views.values()) view.moved(gfid, units);
+      moved: (gfid, extent) => {
+        clones.moved(gfid, { start: extent.start, end: extent.start + extent.units });
+        for (const view of this.#views.values()) view.moved(gfid, extent);
       },
     });
     const view = (id: string) => this.view(id);
@@ -147,6 +152,7 @@ export class History {
   async #start(): Promise<void> {
     const parts = { store: this.#store, segments: this.#segments, kept: this.#kept };
     const crashed = this.#store.isOpen;
+    await putNotes(this.#store, this.#segments, this.#notes);
     if (crashed) await recover(parts);
     this.#store.isOpen = true;
     await this.#journal.sync();
@@ -165,6 +171,7 @@ export class History {
     await this.#collector.stop();
     await this.#journal.settled();
     try {
+      this.#journal.putNoted();
       await this.#journal.sync();
       this.#store.isOpen = false;
     } catch (error) {
@@ -178,6 +185,7 @@ export class History {
   #end(): void {
     this.#kept.close();
     this.#segments[Symbol.dispose]();
+    this.#notes[Symbol.dispose]();
     this.#store.close();
   }
 
@@ -295,6 +303,8 @@ export class History {
     const joined = { ...reader, file, epoch: of.epoch };
     await this.#journal.add(() => this.#store.putReader(joined));
     this.readers.put(joined);
+    // Who looks at the index from another process does not see what is noted.
+    this.#journal.putNoted();
     await this.#journal.sync();
   }
 

@@ -1,11 +1,13 @@
 /**
  * Rows of the index in groups: all that is added in one turn, or while a group is being synced, is
- * one transaction. When `add` resolves, the rows are as durable as was asked for.
+ * one transaction. When `add` resolves, the rows are as durable as was asked for. Rows of data are
+ * noted first (`notes.ts`): hundreds of them are one transaction, a while later.
  *
  * - `relaxed`: they and the old data are in the page cache: they survive the process.
- * - `strict`: they are on the disk. Segments and SQLite's log are synced at the same time. A loss of
- *   power in between may leave a row whose old data is not there; its checksum says so, and as the
- *   overwrite has not begun, the live data is the old data.
+ * - `strict`: they are on the disk. Segments, notes and SQLite's log are synced at the same time, one
+ *   sync after the other for all that wait. A loss of power in between may leave a row whose old data
+ *   is not there; its checksum says so, and as the overwrite has not begun, the live data is the old
+ *   data.
  *
  * SQLite itself never syncs (it would hold the event loop up). Its log moves into the database file
  * in two steps: most of it while a second connection reads, so that the log cannot begin anew
@@ -17,8 +19,13 @@ import { DatabaseSync } from "node:sqlite";
 import type { Clock, Timer } from "core/env.ts";
 import { FopError, fopError } from "core/errno.ts";
 import { AT_FDCWD, cstring, O_CLOEXEC, sys } from "core/sys/calls.ts";
+import type { Gfid } from "core/inode.ts";
+import { allDone } from "core/lib/all_done.ts";
+import type { Extent, Summed } from "snapshot/engine/extent.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { diskFailure } from "snapshot/engine/failures.ts";
+import type { Notes } from "snapshot/engine/notes.ts";
+import { SharedSync } from "snapshot/engine/shared_sync.ts";
 import type { HistoryStore } from "snapshot/engine/store.ts";
 
 /** Where what was preserved has to be before it may be overwritten. */
@@ -29,6 +36,9 @@ const LOG_MAX = 8192, GROUP_COSTS = 8;
 
 /** After so long without a group the log is cut. Milliseconds. */
 const REST_MS = 5000;
+
+/** So many rows that are noted go into the index together, or those that there are after so long. */
+const NOTED_MAX = 256, NOTED_MS = 500;
 
 interface Waiting {
   readonly write: () => void;
@@ -53,20 +63,93 @@ export class Journal {
   /** Groups so far, and the next look whether there were any since. */
   #groups = 0;
   #rest: Timer | undefined;
+  #later: Timer | undefined;
+  readonly #log: SharedSync;
+  /** Transactions of the store when its log was synced last, and the last note whose row was in it. */
+  #synced = 0;
+  #safe = 0;
+  /** The sync that what is noted now waits for, and the one before it. */
+  #next: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
   /** A sync failed: what is on the disk is unknown from then on. */
   #failed: FopError | undefined;
 
-  /** `path` is the database file of `store`. Without a clock a log stays as long as it once was. */
+  /**
+   * `path` is the database file of `store`. Without a clock a log stays as long as it once was; without
+   * `notes` none are taken.
+   */
   constructor(
     store: HistoryStore,
     segments: Segments,
     path: string,
     public durability: Durability,
     readonly clock?: Clock,
+    readonly notes?: Notes,
   ) {
+    this.#log = new SharedSync(() => syncFile(`${path}-wal`));
     this.#store = store;
     this.#segments = segments;
     this.#path = path;
+  }
+
+  /** Whether rows of data can be noted in this turn. */
+  get takesNotes(): boolean {
+    const { notes } = this;
+    if (!notes || this.#held || this.#failed) return false;
+    if (!notes.isFull(this.#reusable)) return true;
+    return this.#putNoted() && !notes.isFull(this.#reusable);
+  }
+
+  // Notes up to this one may be written over.
+  get #reusable(): number {
+    return this.durability === "strict" ? this.#safe : this.#store.noted.inIndex;
+  }
+
+  /**
+   * Keeps a row of data; `takesNotes` said in this turn that it can. Undefined if the row is as durable
+   * as was asked for, else that is when this resolves. Throws FopError: there is no row.
+   */
+  note(gfid: Gfid, extent: Extent, summed: Summed): Promise<void> | undefined {
+    const { noted } = this.#store, notes = this.notes!;
+    notes.put(gfid, extent);
+    noted.add(extent, notes.number, summed);
+    this.#logged++;
+    if (noted.count >= NOTED_MAX) this.#putNoted();
+    else this.#later ??= this.clock?.after(NOTED_MS, () => this.#putNoted());
+    return this.durability === "strict" ? this.#next ??= this.#nextSync() : undefined;
+  }
+
+  async #nextSync(): Promise<void> {
+    // Whoever is called in this turn joins.
+    await undefined;
+    await this.#syncing?.catch(() => {});
+    this.#next = undefined;
+    this.#store.noted.seal();
+    await (this.#syncing = this.#sync());
+  }
+
+  /** What is noted is in the index. Throws FopError: it is not, but safe where it is. */
+  putNoted(): void {
+    this.#later?.cancel();
+    this.#later = undefined;
+    if (!this.#store.noted.count) return;
+    try {
+      this.#store.putNoted();
+    } catch (error) {
+      throw diskFailure(error);
+    }
+    this.#count(0);
+  }
+
+  // A full disk is told to who asks for more.
+  #putNoted(): boolean {
+    try {
+      this.putNoted();
+      return true;
+    } catch (error) {
+      if (error instanceof FopError) return false;
+      throw error;
+    }
   }
 
   /** Runs `write`, which changes the store, with others in one transaction. Throws FopError: then it has not run. */
@@ -101,14 +184,16 @@ export class Journal {
   /** What was added before, and all old data, is on the disk, whatever the durability. Throws FopError. */
   async sync(): Promise<void> {
     if (this.#failed) throw this.#failed;
+    this.#log.wrote();
     await this.#sync();
   }
 
   /** The same of rows only: much old data may wait for the disk with durability `relaxed`. Throws FopError. */
   async syncRows(): Promise<void> {
     if (this.#failed) throw this.#failed;
+    this.#log.wrote();
     try {
-      await syncFile(`${this.#path}-wal`);
+      await this.#log.done();
     } catch (error) {
       this.#fail(error);
     }
@@ -117,6 +202,7 @@ export class Journal {
   /** Resolves when nothing is on its way. */
   async settled(): Promise<void> {
     while (this.#running) await this.#running;
+    this.#putNoted();
     this.#rest?.cancel();
     this.#rest = undefined;
     await this.#moving;
@@ -169,13 +255,15 @@ export class Journal {
   }
 
   async #sync(): Promise<void> {
-    const results = await Promise.allSettled([
-      this.#segments.sync(),
-      syncFile(`${this.#path}-wal`),
-    ]);
-    for (const result of results) {
-      if (result.status === "rejected") this.#fail(result.reason);
+    const { transactions, noted: { inIndex } } = this.#store;
+    if (transactions !== this.#synced) this.#log.wrote();
+    this.#synced = transactions;
+    try {
+      await allDone([this.#segments.sync(), this.notes?.sync(), this.#log.done()]);
+    } catch (error) {
+      this.#fail(error);
     }
+    this.#safe = Math.max(this.#safe, inIndex);
   }
 
   #fail(error: unknown): never {
@@ -201,6 +289,7 @@ export class Journal {
       } finally {
         reader.close();
       }
+      if (!this.#putNoted()) return;
       this.#held = promise;
       this.#store.synced = synced;
       this.#store.checkpoint();
@@ -219,12 +308,13 @@ export class Journal {
   }
 }
 
-async function syncFile(path: string): Promise<void> {
+async function syncFile(path: string): Promise<number> {
   const fd = sys.openat(AT_FDCWD, cstring(path), O_CLOEXEC, 0);
   if (fd < 0) throw fopError(fd);
   try {
     const result = await sys.fdatasyncAsync(fd);
     if (result < 0) throw fopError(result);
+    return result;
   } finally {
     sys.close(fd);
   }

@@ -26,9 +26,10 @@ import type { Journal } from "snapshot/engine/journal.ts";
 import type { KeptFiles, Leaving } from "snapshot/engine/kept.ts";
 import { hasNoName, type Live } from "snapshot/engine/live.ts";
 import type { Readers } from "snapshot/engine/readers.ts";
-import { segmentOf, type Segments } from "snapshot/engine/segments.ts";
+import type { Segments } from "snapshot/engine/segments.ts";
 import { ABSENT, packState, unpackState } from "snapshot/engine/state.ts";
-import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import { type Extension, joined, type Summed, ZEROS } from "snapshot/engine/extent.ts";
+import type { HistoryStore } from "snapshot/engine/store.ts";
 import {
   EXTENT_UNITS_MAX,
   PIECE_UNITS,
@@ -61,16 +62,12 @@ interface Busy extends UnitRange {
   readonly done: Promise<void>;
 }
 
-/** Old data of a file. */
-type OldData = Omit<Extent, "inode" | "crc"> & {
-  readonly gfid: Gfid;
-  /** Undefined: zeros. */
-  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
-};
+/** Undefined: zeros. */
+type OldBytes = Uint8Array<ArrayBuffer> | undefined;
 
 /** Old data whose rows are on their way together. */
 interface Group {
-  readonly rows: { readonly gfid: Gfid; extent: Omit<Extent, "inode"> }[];
+  readonly rows: (Extension & { readonly gfid: Gfid })[];
   readonly done: Promise<void>;
 }
 
@@ -84,7 +81,7 @@ export interface PreserveParts {
   readonly live: Live;
   readonly readers: Readers;
   /** Told when old data of a file moved into the history. */
-  readonly moved: (gfid: Gfid, units: UnitRange) => void;
+  readonly moved: (gfid: Gfid, extent: Extension) => void;
 }
 
 /** Most inodes, names, and bytes of bitmaps that are remembered. */
@@ -117,7 +114,8 @@ export class Preserver {
     if (known.versioned && known.dataEpoch !== epoch && !this.#isKeptFor(gfid, known.dataEpoch)) {
       return undefined;
     }
-    return this.#preserve(known, start, end);
+    const found = known.versioned && this.#oneRun(known, start, end);
+    return found ? this.#run(known, found) : this.#preserve(known, start, end);
   }
 
   /** Before a file is cut, or made longer, to `size` bytes. */
@@ -256,15 +254,39 @@ export class Preserver {
       }
       const runs = [...known.preserved.missing(start, until)];
       if (!runs.length) break;
-      const busy = { start, end: until, done: this.#runs(known, runs) };
-      known.busy.push(busy);
-      try {
-        await busy.done;
-      } finally {
-        known.busy = known.busy.filter((other) => other !== busy);
-      }
+      await this.#busy(known, { start, end: until }, this.#runs(known, runs));
     }
     await version;
+  }
+
+  // Others that meet the units wait until this settles.
+  async #busy(known: Known, units: UnitRange, done: Promise<void>): Promise<void> {
+    const busy = { ...units, done };
+    known.busy.push(busy);
+    try {
+      await done;
+    } finally {
+      known.busy = known.busy.filter((other) => other !== busy);
+    }
+  }
+
+  /** What is missing of a range, if nothing else has to be done or waited for. */
+  #oneRun(known: Known, start: number, end: number): UnitRange | undefined {
+    const until = Math.min(end, known.units);
+    if (until - start > FEW_UNITS) return undefined;
+    if (known.busy.some((busy) => busy.start < until && start < busy.end)) return undefined;
+    const [first, ...more] = known.preserved.missing(start, until);
+    return more.length ? undefined : first;
+  }
+
+  // As a rule what is there is in memory, and nothing waits.
+  #run(known: Known, units: UnitRange): Promise<void> | undefined {
+    try {
+      const keeping = this.#extent(known, units);
+      return keeping && this.#busy(known, units, keeping);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   async #runs(known: Known, runs: readonly UnitRange[]): Promise<void> {
@@ -275,44 +297,84 @@ export class Preserver {
       }
     }
     for (let at = 0; at < parts.length; at += EXTENTS_AT_ONCE) {
-      await allDone(parts.slice(at, at + EXTENTS_AT_ONCE).map((part) => this.#extent(known, part)));
+      const some = parts.slice(at, at + EXTENTS_AT_ONCE);
+      await allDone(some.map(async (part) => await this.#extent(known, part)));
     }
   }
 
-  async #extent(known: Known, { start, end }: UnitRange): Promise<void> {
-    const { segments, moved } = this.#parts;
+  /** Undefined: it is kept. */
+  #extent(known: Known, units: UnitRange): Promise<void> | undefined {
+    const bytes = this.#oldBytes(known, units);
+    if (!(bytes instanceof Promise)) return this.#keep(known, units, bytes);
+    return bytes.then((bytes) => this.#keep(known, units, bytes));
+  }
+
+  #keep(
+    known: Known,
+    { start, end }: UnitRange,
+    bytes: Uint8Array<ArrayBuffer> | undefined,
+  ): Promise<void> | undefined {
+    const { segments, journal, readers, store } = this.#parts;
     const { gfid, dataEpoch: epoch } = known;
-    const bytes = await this.#oldBytes(known, start, end);
     const kept = bytes && segments.append(bytes);
-    const place = kept?.place ?? ZEROS;
+    const summed = (before = 0) => bytes ? crc32(bytes, before) : 0;
+    const row = { start, units: end - start, epoch, place: kept?.place ?? ZEROS, crc: summed() };
+    const inode = store.findId(gfid);
+    if (inode === undefined || kept?.written || readers.haveOthers || !journal.takesNotes) {
+      return this.#put(known, row, summed, kept?.written);
+    }
+    let waits;
     try {
-      await kept?.written;
-      await this.#put({ gfid, start, units: end - start, epoch, place, bytes });
+      waits = journal.note(gfid, { ...row, inode }, summed);
     } catch (error) {
-      if (bytes) segments.punch(place, bytes.length).catch((_: FopError) => {});
+      if (kept) segments.punch(row.place, bytes.length).catch((_: FopError) => {});
       throw error;
     } finally {
-      if (kept) segments.named(place);
+      if (kept) segments.named(row.place);
     }
-    known.preserved.add(start, end);
-    moved(gfid, { start, end });
+    if (waits) return waits.then(() => this.#kept(known, row));
+    this.#kept(known, row);
+  }
+
+  #kept(known: Known, row: Extension): void {
+    known.preserved.add(row.start, row.start + row.units);
+    this.#parts.moved(known.gfid, row);
+  }
+
+  // With whatever else changes in the index at this time.
+  async #put(
+    known: Known,
+    row: Extension,
+    summed: Summed,
+    written: Promise<void> | undefined,
+  ): Promise<void> {
+    const { segments } = this.#parts, { place } = row;
+    try {
+      await written;
+      await this.#inGroup({ ...row, gfid: known.gfid }, summed);
+    } catch (error) {
+      if (place !== ZEROS) segments.punch(place, row.units * UNIT).catch((_: FopError) => {});
+      throw error;
+    } finally {
+      if (place !== ZEROS) segments.named(place);
+    }
+    this.#kept(known, row);
   }
 
   // All that is put before the group is written is one change of the index.
-  #put(data: OldData): Promise<void> {
+  #inGroup(row: Group["rows"][number], summed: Summed): Promise<void> {
     const { journal, store } = this.#parts;
     if (this.#group) {
-      addTo(this.#group.rows, data);
+      addTo(this.#group.rows, row, summed);
       return this.#group.done;
     }
-    const rows: Group["rows"] = [];
-    addTo(rows, data);
+    const rows: Group["rows"] = [row];
     const over = () => {
       if (this.#group?.rows === rows) this.#group = undefined;
     };
     const done = journal.add(() => {
       over();
-      putRows(store, rows);
+      store.putExtents(rows.map(({ gfid, ...extent }) => ({ ...extent, inode: store.idOf(gfid) })));
     });
     this.#group = { rows, done };
     // It may not have come to that.
@@ -321,19 +383,19 @@ export class Preserver {
   }
 
   /** What is there now, in whole units; undefined: zeros. */
-  async #oldBytes(
+  #oldBytes(
     { gfid, dataEpoch: epoch }: Known,
-    start: number,
-    end: number,
-  ): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    { start, end }: UnitRange,
+  ): OldBytes | Promise<OldBytes> {
     const { clones } = this.#parts;
     if (end - start > FEW_UNITS) {
       const data = clones.nextData(gfid, epoch, start * UNIT, end * UNIT);
       if (data === undefined || data >= end * UNIT) return undefined;
     }
     const bytes = new Uint8Array((end - start) * UNIT);
-    await clones.read(gfid, epoch, start * UNIT, bytes);
-    return isZero(bytes) ? undefined : bytes;
+    const read = clones.read(gfid, epoch, start * UNIT, bytes);
+    const found = () => isZero(bytes) ? undefined : bytes;
+    return typeof read === "number" ? found() : read.then(found);
   }
 
   #version(known: Known): Promise<void> {
@@ -390,26 +452,9 @@ export class Preserver {
 
 // What lies behind the last of them in the file and in the history is one row with it: nobody was told
 // of that yet, so a loss of power takes both or none.
-function addTo(rows: Group["rows"], { gfid, bytes, ...extent }: OldData): void {
-  const { start, units, epoch, place } = extent;
-  const last = rows.at(-1), before = last?.extent;
-  const crc = (first = 0) => bytes ? crc32(bytes, first) : 0;
-  if (
-    last && before && last.gfid === gfid && before.epoch === epoch &&
-    before.start + before.units === start && before.units + units <= EXTENT_UNITS_MAX &&
-    place === (before.place === ZEROS ? ZEROS : before.place + before.units * UNIT)
-  ) {
-    last.extent = { ...before, units: before.units + units, crc: crc(before.crc) };
-  } else rows.push({ gfid, extent: { ...extent, crc: crc() } });
-}
-
-function putRows(store: HistoryStore, rows: Group["rows"]): void {
-  const bytes = new Map<number, number>();
-  for (const { gfid, extent } of rows) {
-    store.putExtent({ inode: store.idOf(gfid), ...extent });
-    if (extent.place === ZEROS) continue;
-    const segment = segmentOf(extent.place);
-    bytes.set(segment, (bytes.get(segment) ?? 0) + extent.units * UNIT);
-  }
-  for (const [segment, more] of bytes) store.addLive(segment, more);
+function addTo(rows: Group["rows"], row: Group["rows"][number], summed: Summed): void {
+  const last = rows.at(-1);
+  const both = last?.gfid === row.gfid ? joined(last, row, summed) : undefined;
+  if (both) rows[rows.length - 1] = both;
+  else rows.push(row);
 }

@@ -19,6 +19,8 @@ export class Readers {
   volume = 0;
   /** Another number whenever a reader came, went or changed. */
   version = 0;
+  /** Whether another process looks at the index: for a clone of the volume. */
+  haveOthers = false;
 
   /** Replaces all by these, which are in order. */
   set(readers: readonly Reader[]): void {
@@ -29,6 +31,7 @@ export class Readers {
 
   /** One comes, or changes its name, kind, or whether it may be looked at. */
   put(reader: Reader): void {
+    this.haveOthers ||= isOther(reader);
     const known = this.#all.get(reader.id);
     this.#all.set(reader.id, reader);
     this.version++;
@@ -59,6 +62,7 @@ export class Readers {
   #count(): void {
     this.version++;
     const sorted = this.#sorted;
+    this.haveOthers = sorted.some(isOther);
     this.#epochs = sorted.filter(({ file }) => file === undefined).map(({ epoch }) => epoch);
     this.volume = this.#epochs.at(-1) ?? 0;
     const own = Map.groupBy(sorted.filter(({ file }) => file !== undefined), ({ file }) => file!);
@@ -116,6 +120,10 @@ export function firstAfter(epochs: readonly number[], epoch: number): number {
     else high = middle;
   }
   return low;
+}
+
+function isOther({ kind, file }: Reader): boolean {
+  return kind === "clone" && file === undefined;
 }
 
 function byNumber(one: number, other: number): number {

@@ -3,12 +3,13 @@
  * power, old data that was not on the disk yet. A row whose bytes are not what its checksum says is
  * of a preserve that had not ended, so that the overwrite had not begun: the live data is the old
  * data, and the row goes. (With durability `relaxed` the overwrite may have happened.) What is on its
- * way from another copy comes once more.
+ * way from another copy comes once more. What was noted and is not in the index yet goes there.
  */
 
 import { crc32 } from "node:zlib";
 import { EIO, ENOENT } from "core/errno.ts";
 import type { KeptFiles } from "snapshot/engine/kept.ts";
+import type { Notes } from "snapshot/engine/notes.ts";
 import { segmentOf, type Segments } from "snapshot/engine/segments.ts";
 import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
 import { UNIT } from "snapshot/engine/units.ts";
@@ -24,6 +25,27 @@ export async function recover(
   const epochs = [...new Set(store.readers().map(({ epoch }) => epoch))];
   return await check(store, segments, epochs.at(-2) ?? 0, Number.MAX_SAFE_INTEGER) +
     await check(store, segments, -Number.MAX_SAFE_INTEGER, 0);
+}
+
+/** Puts what was noted into the index, if its data is what was kept, and goes on with what comes. */
+export async function putNotes(
+  store: HistoryStore,
+  segments: Segments,
+  notes: Notes,
+): Promise<void> {
+  const found = notes.after(store.notedUpTo);
+  const rows: Extent[] = [];
+  for (const { gfid, extent } of found) {
+    const row = { ...extent, inode: store.findId(gfid) ?? 0 };
+    if (row.inode && await isSound(row, segments)) rows.push(row);
+  }
+  notes.number = Math.max(store.notedUpTo, found.at(-1)?.number ?? 0);
+  store.noted.begin(notes.number);
+  if (!found.length) return;
+  store.transaction(() => {
+    store.putExtents(rows);
+    store.notedUpTo = notes.number;
+  });
 }
 
 /** Takes rows away that are not sound, of epochs from `from` to before `until`; answers how many. */

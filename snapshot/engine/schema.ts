@@ -84,4 +84,9 @@ export const UPGRADES: readonly string[] = [
   `
   -- From here on every commit is counted in a file beside this one: commit_count.ts.
 `,
+  `
+  -- From here on rows of data may be in a file beside this one first: notes.ts. Those up to this
+  -- number are here.
+  INSERT INTO counter VALUES ('noted', 0);
+`,
 ];

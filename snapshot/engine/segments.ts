@@ -9,7 +9,8 @@
 import { EIO, ENOENT, fopError } from "core/errno.ts";
 import { AT_FDCWD, cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { readCached } from "core/sys/cached_read.ts";
-import { settle } from "core/xlator.ts";
+import { allDone } from "core/lib/all_done.ts";
+import { SharedSync } from "snapshot/engine/shared_sync.ts";
 
 /** Bytes of a segment. */
 export const SEGMENT_BYTES = 2 ** 28;
@@ -30,9 +31,9 @@ export class Segments implements Disposable {
   readonly #fds = new Map<number, number>();
   #current: number;
   #offset: number;
-  /** Written since the last sync; a new file's name has to be synced as well. */
-  #unsynced = new Set<number>();
-  #unsyncedNames = false;
+  /** By segment; a new file's name has to be synced as well. */
+  readonly #syncs = new Map<number, SharedSync>();
+  readonly #names: SharedSync;
   /** How much was appended to each segment that has no row yet. */
   readonly #unnamed = new Map<number, number>();
   /** Calls on other threads, and descriptors that are closed when none is left: numbers are used again. */
@@ -41,6 +42,7 @@ export class Segments implements Disposable {
 
   private constructor(directory: string, current: number, offset: number) {
     this.#directory = directory;
+    this.#names = new SharedSync(() => syncDirectory(directory).then(() => 0));
     this.#current = current;
     this.#offset = offset;
   }
@@ -69,16 +71,30 @@ export class Segments implements Disposable {
     const fd = this.#fd(segment, O_CREAT);
     const place = (segment - 1) * SEGMENT_BYTES + offset;
     this.#offset += bytes.length;
-    this.#unsynced.add(segment);
     const checked = (count: number) => {
       if (count !== bytes.length) throw count < 0 ? fopError(-count) : EIO;
     };
     const isLong = bytes.length > DIRECT_MAX;
-    if (!isLong) checked(sys.pwrite(fd, bytes, bytes.length, offset));
+    if (!isLong) {
+      checked(sys.pwrite(fd, bytes, bytes.length, offset));
+      this.#syncOf(segment).wrote();
+    }
     this.#unnamed.set(segment, (this.#unnamed.get(segment) ?? 0) + 1);
     if (!isLong) return { place, written: undefined };
-    const written = this.#called(sys.pwriteAsync(fd, bytes, bytes.length, offset)).then(checked);
+    const written = this.#called(sys.pwriteAsync(fd, bytes, bytes.length, offset)).then((count) => {
+      this.#syncOf(segment).wrote();
+      checked(count);
+    });
     return { place, written };
+  }
+
+  #syncOf(segment: number): SharedSync {
+    let sync = this.#syncs.get(segment);
+    if (!sync) {
+      sync = new SharedSync(() => this.#called(sys.fdatasyncAsync(this.#fd(segment, 0))));
+      this.#syncs.set(segment, sync);
+    }
+    return sync;
   }
 
   /** What was appended has its row, or gets none. */
@@ -128,7 +144,7 @@ export class Segments implements Disposable {
 
   /** Removes a whole segment; one that is not there is fine. */
   remove(segment: number): void {
-    this.#unsynced.delete(segment);
+    this.#syncs.delete(segment);
     this.#close(segment);
     try {
       Deno.removeSync(this.#path(segment));
@@ -139,16 +155,7 @@ export class Segments implements Disposable {
 
   /** What was appended before is on the disk afterwards. */
   async sync(): Promise<void> {
-    const segments = [...this.#unsynced], names = this.#unsyncedNames;
-    this.#unsynced.clear();
-    this.#unsyncedNames = false;
-    const syncs = segments.map((segment) =>
-      this.#called(sys.fdatasyncAsync(this.#fd(segment, 0))).then(done)
-    );
-    if (names) syncs.push(syncDirectory(this.#directory));
-    for (const result of await settle(syncs)) {
-      if (!result.ok) throw result.error;
-    }
+    await allDone([this.#names, ...this.#syncs.values()].map((sync) => sync.done()));
   }
 
   [Symbol.dispose](): void {
@@ -167,7 +174,7 @@ export class Segments implements Disposable {
     let fd = sys.openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
     if (fd === -ENOENT.errno && create) {
       fd = sys.openat(AT_FDCWD, path, O_RDWR | O_CLOEXEC | create, MODE);
-      this.#unsyncedNames = true;
+      this.#names.wrote();
     }
     if (fd < 0) throw fopError(-fd);
     if (this.#fds.size >= FDS_MAX) this.#closeOldest();

@@ -13,8 +13,11 @@ import { decodeName, encodeName } from "core/lib/bytes.ts";
 import { CommitCount } from "snapshot/engine/commit_count.ts";
 import { CloneRows } from "snapshot/engine/clone_rows.ts";
 import { CopyRows } from "snapshot/engine/copy_rows.ts";
+import { type Extent, ZEROS } from "snapshot/engine/extent.ts";
+import { NotedRows } from "snapshot/engine/noted.ts";
 import { APPLICATION_ID, UPGRADES } from "snapshot/engine/schema.ts";
-import { EXTENT_UNITS_MAX } from "snapshot/engine/units.ts";
+import { segmentOf } from "snapshot/engine/segments.ts";
+import { EXTENT_UNITS_MAX, UNIT } from "snapshot/engine/units.ts";
 
 /** The history of a brick cannot be used: the message says which file, why, and what to do. */
 export class HistoryError extends Error {
@@ -24,21 +27,7 @@ export class HistoryError extends Error {
 /** Who reads an old state. */
 export type Reader = HistoryReader;
 
-/** Old data of one file. */
-export interface Extent {
-  readonly inode: number;
-  /** In units. */
-  readonly start: number;
-  readonly units: number;
-  readonly epoch: number;
-  /** Byte in the segments, `ZEROS` if there is nothing to keep. */
-  readonly place: number;
-  /** CRC-32 of the bytes. */
-  readonly crc: number;
-}
-
-/** An extent's place when its old data was zeros. */
-export const ZEROS = -1;
+export { type Extent, ZEROS };
 
 /** What a name was. */
 export interface OldEntry {
@@ -78,6 +67,10 @@ export class HistoryStore {
   #keptInodes: Set<number> | undefined;
   readonly clones: CloneRows;
   readonly copies: CopyRows;
+  /** Rows of data that go into the index with the next transaction, whatever that is for. */
+  readonly noted = new NotedRows();
+  /** How many there were. */
+  transactions = 0;
   /** Undefined: of an index that is looked at, by whose process nothing was counted yet. */
   readonly #count: CommitCount | undefined;
 
@@ -134,22 +127,47 @@ export class HistoryStore {
     this.#db.close();
   }
 
-  /** Runs `change` as a whole or not at all. */
+  /** Runs `change` as a whole or not at all, after what is noted. */
   transaction<T>(change: () => T): T {
     this.#run("BEGIN IMMEDIATE");
+    const noted = this.noted.take();
     try {
+      this.#putNoted(noted);
       const result = change();
       this.#count?.begin();
       this.#run("COMMIT");
+      this.transactions++;
+      if (noted.length) this.noted.inIndex = this.noted.number;
       return result;
     } catch (error) {
       // A full disk may have ended it already.
       if (this.#db.isTransaction) this.#run("ROLLBACK");
       this.#ids.clear();
+      this.noted.giveBack(noted);
       throw error;
     } finally {
       this.#count?.end();
     }
+  }
+
+  /** Puts what is noted into the index. */
+  putNoted(): void {
+    if (this.noted.count) this.transaction(() => {});
+  }
+
+  #putNoted(rows: readonly Extent[]): void {
+    if (!rows.length) return;
+    this.putExtents(rows);
+    this.notedUpTo = this.noted.number;
+  }
+
+  /** All rows that have notes up to this number are in the index. */
+  get notedUpTo(): number {
+    return this.#counter("noted");
+  }
+
+  set notedUpTo(number: number) {
+    this.#run("UPDATE counter SET value = ? WHERE name = 'noted'", number);
   }
 
   /** Moves what the log holds into the database file; the caller syncs. */
@@ -189,7 +207,8 @@ export class HistoryStore {
   rows(): number {
     const tables = ["inode_version", "dentry_version", "extent", "kept"];
     const counts = tables.map((table) => `(SELECT count(*) FROM ${table})`);
-    return this.#statement(`SELECT ${counts.join(" + ")} AS rows`).get()!["rows"] as number;
+    const { rows } = this.#statement(`SELECT ${counts.join(" + ")} AS rows`).get()!;
+    return rows as number + this.noted.count;
   }
 
   // Epochs and readers.
@@ -413,6 +432,12 @@ export class HistoryStore {
     );
   }
 
+  /** The same of several, and of what they take of segments. */
+  putExtents(extents: readonly Extent[]): void {
+    for (const extent of extents) this.putExtent(extent);
+    for (const [segment, bytes] of bytesIn(extents)) this.addLive(segment, bytes);
+  }
+
   removeExtent({ inode, start, epoch }: Extent): void {
     this.#run(
       "DELETE FROM extent WHERE inode = ? AND start = ? AND epoch = ?",
@@ -424,15 +449,18 @@ export class HistoryStore {
 
   /** The extents of `start` to before `end` (units) with epochs from `epoch` on, newest first. */
   extents(inode: number, start: number, end: number, epoch: number): Extent[] {
-    return this.#statement(
+    const rows = this.#statement(
       "SELECT * FROM extent WHERE inode = ? AND start > ? AND start < ? AND epoch >= ? AND " +
         "start + units > ? ORDER BY epoch DESC",
     ).all(inode, start - EXTENT_UNITS_MAX, end, epoch, start) as unknown as Extent[];
+    const noted = this.noted.count ? this.noted.in(inode, start, end, epoch) : [];
+    return noted.length ? [...noted, ...rows].sort(newestFirst) : rows;
   }
 
   /** Up to `count` extents with epochs from `from` to before `until`, after `after` in their order. */
   extentsOfEpochs(from: number, until: number, after: Extent | undefined, count: number): Extent[] {
     const { epoch, inode, start } = after ?? { epoch: from, inode: -1, start: -1 };
+    this.putNoted();
     return this.#statement(
       "SELECT * FROM extent WHERE epoch < ? AND (epoch, inode, start) > (?, ?, ?) " +
         "ORDER BY epoch, inode, start LIMIT ?",
@@ -442,6 +470,7 @@ export class HistoryStore {
   /** The first `most` epochs from `from` to before `until` that any extent has. */
   extentEpochs(from: number, until: number, most = Infinity): number[] {
     const epochs: number[] = [];
+    this.putNoted();
     for (let at = from; epochs.length < most;) {
       const row = this.#statement("SELECT min(epoch) AS epoch FROM extent WHERE epoch >= ?").get(
         at,
@@ -456,6 +485,7 @@ export class HistoryStore {
 
   /** Up to `count` extents of one epoch that end after unit `from`, in order. */
   extentsOfEpoch(inode: number, epoch: number, from: number, count: number): Extent[] {
+    this.putNoted();
     return this.#statement(
       "SELECT * FROM extent WHERE epoch = ? AND inode = ? AND start > ? AND start + units > ? " +
         "ORDER BY start LIMIT ?",
@@ -478,6 +508,7 @@ export class HistoryStore {
 
   /** The next file with extents after this one; undefined: there is none. */
   nextWithExtents(inode: number): number | undefined {
+    this.putNoted();
     const row = this.#statement("SELECT inode FROM extent WHERE inode > ? ORDER BY inode LIMIT 1")
       .get(inode);
     return row && row["inode"] as number;
@@ -489,7 +520,9 @@ export class HistoryStore {
       "SELECT start FROM extent WHERE inode = ? AND start > ? AND start + units > ? " +
         "ORDER BY start LIMIT 1",
     ).get(inode, from - EXTENT_UNITS_MAX, from);
-    return row && Math.max(from, row["start"] as number);
+    const noted = this.noted.in(inode, from, Infinity, -Infinity).map(({ start }) => start);
+    const next = Math.min(row ? row["start"] as number : Infinity, ...noted);
+    return next === Infinity ? undefined : Math.max(from, next);
   }
 
   // Files without a name.
@@ -555,7 +588,9 @@ export class HistoryStore {
       id: number;
       live: number;
     }[];
-    return new Map(rows.map(({ id, live }) => [id, live]));
+    const used = new Map(rows.map(({ id, live }) => [id, live]));
+    for (const [id, bytes] of bytesIn(this.noted.all)) used.set(id, (used.get(id) ?? 0) + bytes);
+    return used;
   }
 
   #counter(name: string): number {
@@ -573,6 +608,21 @@ export class HistoryStore {
     if (!statement) this.#statements.set(text, statement = this.#db.prepare(text));
     return statement;
   }
+}
+
+/** What rows take of each segment. */
+function bytesIn(extents: readonly Extent[]): Map<number, number> {
+  const bytes = new Map<number, number>();
+  for (const { place, units } of extents) {
+    if (place === ZEROS) continue;
+    const segment = segmentOf(place);
+    bytes.set(segment, (bytes.get(segment) ?? 0) + units * UNIT);
+  }
+  return bytes;
+}
+
+function newestFirst(one: Extent, other: Extent): number {
+  return other.epoch - one.epoch;
 }
 
 interface ReaderRow {

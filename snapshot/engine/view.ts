@@ -2,8 +2,8 @@
  * What a reader sees: inodes, names and data as they were when its epoch ended.
  *
  * Each thing is the row with the smallest epoch >= the reader's; without one, the thing as it is
- * now. For data, where old bytes lie is looked up a window (1 MiB) at a time and remembered until
- * something of the window moves into the history.
+ * now. For data, where old bytes lie is looked up a window (1 MiB) at a time and remembered; what
+ * moves into the history is noted there.
  *
  * A live read races with a preserve: data is read first, then it is looked up again what moved in
  * between; that is read from the history. An overwrite begins only after the row is there, so that
@@ -18,7 +18,8 @@ import type { Gate } from "snapshot/engine/gate.ts";
 import { type Entry, hasNoName, type InodeState, type Live } from "snapshot/engine/live.ts";
 import type { Segments } from "snapshot/engine/segments.ts";
 import { unpackState } from "snapshot/engine/state.ts";
-import { type Extent, type HistoryStore, ZEROS } from "snapshot/engine/store.ts";
+import { type Extension, type Extent, ZEROS } from "snapshot/engine/extent.ts";
+import type { HistoryStore } from "snapshot/engine/store.ts";
 import { UNIT, type UnitRange } from "snapshot/engine/units.ts";
 import {
   Room,
@@ -27,6 +28,7 @@ import {
   WINDOW_UNITS,
   windowOf,
   windowsOf,
+  withMoved,
 } from "snapshot/engine/window.ts";
 
 /** The parts of a history that views use. */
@@ -301,14 +303,26 @@ export class View {
   }
 
   /** Something of a file moved into the history. */
-  moved(gfid: Gfid, { start, end }: UnitRange): void {
+  moved(gfid: Gfid, { start, units, epoch, ...rest }: Extension): void {
     if (this.#windows.size === 0) return;
-    const last = Math.floor((end - 1) / WINDOW_UNITS);
+    const { store } = this.#parts, inode = store.findId(gfid);
+    const isSeen = inode !== undefined && epoch >= this.epoch &&
+      store.kept(inode, this.epoch) === undefined;
+    const last = Math.floor((start + units - 1) / WINDOW_UNITS);
     for (let number = Math.floor(start / WINDOW_UNITS); number <= last; number++) {
       const key = `${gfid}/${number}`, known = this.#windows.get(key);
-      if (known) this.#room.gone(known);
+      if (!known) continue;
+      this.#room.gone(known);
       this.#windows.delete(key);
+      if (!isSeen) continue;
+      const extent = { inode, start, units, epoch, ...rest };
+      this.#keep(key, withMoved(known, number * WINDOW_UNITS, extent));
     }
+  }
+
+  #keep(key: string, window: Window): void {
+    this.#room.window(window);
+    this.#windows.set(key, window);
   }
 
   #window(gfid: Gfid, number: number): Window {
@@ -317,8 +331,7 @@ export class View {
     const known = this.#windows.get(key);
     if (known) return known;
     const window = this.#lookUp(gfid, number * WINDOW_UNITS);
-    this.#room.window(window);
-    this.#windows.set(key, window);
+    this.#keep(key, window);
     return window;
   }
 

@@ -68,6 +68,18 @@ export function windowOf(rows: readonly Extent[], from: number, last: number): W
   return { at, extents };
 }
 
+/**
+ * A window that begins at unit `from` after an extent moved into the history: what the reader found in
+ * the file underneath is there now; older rows stay what it sees.
+ */
+export function withMoved({ at: before, extents }: Window, from: number, extent: Extent): Window {
+  const at = before.slice(), end = Math.min(WINDOW_UNITS, extent.start + extent.units - from);
+  for (let unit = Math.max(0, extent.start - from); unit < end; unit++) {
+    if (at[unit]! < 0) at[unit] = extents.length;
+  }
+  return { at, extents: [...extents, extent] };
+}
+
 /** Bytes that all views of a history take, about. */
 const ROOM = 64 << 20;
 const REMEMBERED_BYTES = 1500, EXTENT_BYTES = 100, STATE_BYTES = 1500;

@@ -51,6 +51,11 @@ class Brick implements AsyncDisposable {
     return this.history.take({ ...READER, id, epoch });
   }
 
+  /** Another process looks at the index from now on, as for a clone. */
+  lookedAt(): void {
+    this.history.readers.haveOthers = true;
+  }
+
   /** Fills units; undefined: with what they hold. */
   write(unit: number, count: number, value?: number): Promise<void> {
     return this.history.change(async () => {
@@ -243,6 +248,7 @@ Deno.test("snapshot/engine: what another process reads when another history come
       await brick.take("old", 1);
       await brick.write(0, UNITS, 9);
     }
+    to.lookedAt();
     deepEqual(await copyBeside(from, to, 3, () => shownToOthers(to)), [1, 2, 3, 4]);
   }));
 
@@ -260,6 +266,7 @@ Deno.test("snapshot/engine: another process reads on when the segment that it lo
     const segment = `${root}/to/history/segments/1`;
     Deno.truncateSync(segment, SEGMENT_BYTES);
     await using to = await Brick.make(`${root}/to`, from.volume);
+    to.lookedAt();
     deepEqual(await copyBeside(from, to, 3, () => shownToOthers(to)), [1, 2, 3, 4]);
     throws(() => Deno.statSync(segment), Deno.errors.NotFound);
   }));
@@ -270,6 +277,7 @@ Deno.test("snapshot/engine: another process lets go of a file without a name tha
       await brick.take("old", 1);
       await brick.leave();
     }
+    to.lookedAt();
     await to.writeOpen(0, 9);
     using looked = lookedAt(to);
     deepEqual(await seenBy(looked), [1, 2, 3, 4]);

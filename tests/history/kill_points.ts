@@ -5,6 +5,7 @@
  * disk at each are all the disks that a kill can leave.
  */
 
+import { Notes } from "snapshot/engine/notes.ts";
 import { Segments } from "snapshot/engine/segments.ts";
 import { HistoryStore } from "snapshot/engine/store.ts";
 import { SmallVolume } from "tests/fakes/small_volume.ts";
@@ -43,6 +44,7 @@ export function atKillPoints(point: (before: string) => void): Disposable {
     }
   };
   watch(Segments.prototype, SEGMENT_CALLS);
+  watch(Notes.prototype, ["put"]);
   watch(HistoryStore.prototype, STORE_CALLS);
   watch(SmallVolume.prototype, [...VOLUME_CALLS, "truncate"]);
   watch(Deno, DENO_CALLS);
