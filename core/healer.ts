@@ -38,7 +38,8 @@ export type RightCopy = number | "size" | "mtime";
 /**
  * What became of a file that somebody decided about. "name healed": copies had different files of that
  * name, now all have the right one. The rest says why nothing was done: "copies away", not all copies
- * could be asked; "not there", the right copy does not have it; "directory", which has no size to go by; "names differ", a name in it stands for different
+ * could be asked; "not there", the right copy does not have it; "directory", which has no size to go by; "only attributes" differ, and those say nothing of size or
+ * time; "names differ", a name in it stands for different
  * files.
  */
 export type Decision =
@@ -49,6 +50,7 @@ export type Decision =
   | "copies away"
   | "no bigger file"
   | "same mtime"
+  | "only attributes"
   | "directory"
   | "names differ"
   | "not there"
@@ -75,3 +77,19 @@ export interface Healer {
 
 /** Makes the healer of a set. */
 export type MakeHealer = (set: HealedSet) => Healer;
+
+/**
+ * Copies as `.meta` and statedumps tell of them: scripts written for GlusterFS look for a copy's key of
+ * marks, and on the line before it for whether it is up.
+ */
+export function copyStates(
+  keys: readonly string[],
+  up: readonly boolean[],
+): { [name: string]: string | number } {
+  return Object.fromEntries(
+    keys.flatMap((key, index) => [
+      [`child_up[${index}]`, Number(up[index])],
+      [`pending_key[${index}]`, key],
+    ]),
+  );
+}

@@ -28,7 +28,7 @@ export function metaTree({ graph, mount, commandLine, logLevel }: MetaParts): Me
   const shown = (value: unknown) => file(() => `${JSON.stringify(value, undefined, 1)}\n`);
   return directory({
     version: shown({ "Package Version": VERSION }),
-    cmdline: shown({ Cmdline: commandLine.join(" ") }),
+    cmdline: shown({ Cmdlinestr: commandLine.join(" ") }),
     frames: file(() => stateText(mount())),
     logging: directory({ loglevel: file(() => `${LEVELS[logLevel] ?? logLevel}\n`) }),
     graphs: directory({ active: { list: () => graphEntries(graph()) } }),

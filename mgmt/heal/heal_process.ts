@@ -58,9 +58,10 @@ export class HealProcess {
     this.#daemon.handle({
       reload: () => this.#refresh(),
       dump: () => {
-        const parts = [...this.#volumes].map(([name, heal]) =>
-          stateSection(`heal.${name}`, heal.state())
-        );
+        const parts = [...this.#volumes].flatMap(([name, heal]) => [
+          stateSection(`heal.${name}`, heal.state()),
+          ...Array.from(heal.sets(), ({ title, state }) => stateSection(title, state)),
+        ]);
         dumpState(env, this.#options.statedumps, "glustershd", parts);
       },
     });

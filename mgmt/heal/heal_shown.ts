@@ -185,6 +185,7 @@ const WHY_NOT: Readonly<Record<Exclude<Decision, Healed | "not found" | "directo
     "Cannot resolve split-brain",
   "no bigger file": "No bigger file",
   "same mtime": "No difference in mtime",
+  "only attributes": "Use source-brick option to heal metadata split-brain",
   "names differ": "names in it stand for different files; say of each path which is right",
   "not there": "that brick does not have the file",
   "not possible": "a brick could not be changed; see the log of the self-heal daemon",

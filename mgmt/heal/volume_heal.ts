@@ -7,7 +7,7 @@
 import type { Env, Timer } from "core/env.ts";
 import { FopError } from "core/errno.ts";
 import { buildGraph, type Graph } from "core/graph.ts";
-import type { HealCounts, Healer, RightCopy } from "core/healer.ts";
+import { copyStates, type HealCounts, type Healer, type RightCopy } from "core/healer.ts";
 import { InodeTable } from "core/inode.ts";
 import { bool, duration } from "core/options.ts";
 import type { VolumeBlock } from "core/volfile.ts";
@@ -277,6 +277,15 @@ export class VolumeHeal {
       }
     }
     return [...files];
+  }
+
+  /** For statedumps: each set of copies, titled as clients title it. */
+  *sets(): Generator<{ readonly title: string; readonly state: Json }> {
+    for (const { healer: { name, copies } } of this.#sets) {
+      const keys = copies.map((copy) => `trusted.afr.${copy}`);
+      const up = copies.map((copy) => this.#connected.has(copy));
+      yield { title: `cluster/replicate.${name}`, state: copyStates(keys, up) };
+    }
   }
 
   /** For statedumps. */

@@ -118,10 +118,10 @@ export class Campaign {
     await must(["setfattr", "-n", "user.beat", "-v", `${++this.#beat}`, path]);
   }
 
-  // Both kinds of clients tell it, each in its own words.
+  // Both kinds of clients tell it alike.
   async #reachesAll(mount: number): Promise<boolean> {
     const told = `${this.mounts[mount]}/.meta/graphs/active/vol-replicate-0/private`;
-    const up = (await Deno.readTextFile(told)).match(/^(child_up\[\d+\]|copies.*\bup) = 1$/gm);
+    const up = (await Deno.readTextFile(told)).match(/^child_up\[\d+\] = 1$/gm);
     return up?.length === this.cluster.bricks.length;
   }
 }

@@ -109,10 +109,15 @@ export class Copies {
     return this.#quorum() !== 0;
   }
 
+  /** How it is told whether there is one. */
+  get quorumType(): "none" | "auto" | "fixed" {
+    const { "quorum-type": type } = this.values;
+    return type !== "default" ? type : this.count >= 3 ? "auto" : "none";
+  }
+
   // Copies that must agree; "auto" is more than half.
   #quorum(): number | "auto" {
-    const { "quorum-type": type, "quorum-count": count } = this.values;
-    if (type === "default") return this.count >= 3 ? "auto" : 0;
+    const { quorumType: type, values: { "quorum-count": count } } = this;
     return type === "auto" ? "auto" : type === "fixed" ? count : 0;
   }
 

@@ -4,6 +4,7 @@ import { ENOENT, FopError } from "core/errno.ts";
 import type { Decision, RightCopy } from "core/healer.ts";
 import { type Iatt, isDirectory, S_IFMT } from "core/iatt.ts";
 import { type Entry, type Gfid, parseGfid } from "core/inode.ts";
+import { contentPart, isSplitBrain } from "xlators/cluster/replicate/blame.ts";
 import { healNameOf } from "xlators/cluster/replicate/heal_entry.ts";
 import { healFile, needOf } from "xlators/cluster/replicate/heal_file.ts";
 import { rightName } from "xlators/cluster/replicate/heal_name_choice.ts";
@@ -69,6 +70,10 @@ async function decideContent(set: HealSet, gfid: Gfid, right: RightCopy): Promis
   if (right === "size" && stats.some(isDirectory)) return "directory";
   if (need !== "split-brain") return "not split-brain";
   if (told.includes(undefined)) return "copies away";
+  const marks = told.map((each) => each?.marks);
+  if (typeof right === "string" && !isSplitBrain(marks, contentPart(stats[0]!))) {
+    return "only attributes";
+  }
   return await outcomeOf(async () => {
     const outcome = await healFile(set, gfid, { found: new Set(), choice: right });
     if (outcome === "healed" || outcome === "clean") return "healed";

@@ -103,6 +103,17 @@ Deno.test("cluster/replicate decide: what cannot be told is left, and said", asy
   deepEqual(await contents(scene, "n"), ["aa", "bb"]);
 });
 
+Deno.test("cluster/replicate decide: attributes alone are as one copy has them, not by size or time", async () => {
+  const scene = await Scene.of({ copies: 2 });
+  const { inode } = await scene.create("f");
+  await scene.blame(inode, 0, 1, { metadata: 1 });
+  await scene.blame(inode, 1, 0, { metadata: 1 });
+  const set = healSet(scene);
+  equal(await decideFile(set, "/f", "size"), "only attributes");
+  equal(await decideFile(set, "/f", "mtime"), "only attributes");
+  equal(await decideFile(set, "/f", 1), "healed");
+});
+
 Deno.test("cluster/replicate decide: a directory whose copies blame each other is shown as split, and merged", async () => {
   const scene = await Scene.of({ copies: 2 });
   const set = healSet(scene);

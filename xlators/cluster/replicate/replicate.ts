@@ -9,6 +9,7 @@ import { type Call, isInternal, ROOT } from "core/call.ts";
 import { ENOTCONN, FopError } from "core/errno.ts";
 import { type GraphEvent, UP } from "core/events.ts";
 import { type Args, DONE, type FopName, O_ACCMODE, O_TRUNC, type Reply } from "core/fops.ts";
+import { copyStates } from "core/healer.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
 import { valueText } from "core/xdata.ts";
@@ -122,15 +123,15 @@ export class Replicate extends Refuse {
   }
 
   state(): Json {
-    const { up, generation, arbiter, locks, needsHeal } = this.#copies;
+    const { keys, up, generation, arbiter, locks, needsHeal } = this.#copies;
     return {
-      copies: this.children.map(({ name }, index) => ({
-        name,
-        up: up[index]!,
-        arbiter: index === arbiter,
-      })),
+      child_count: up.length,
+      ...copyStates(keys.pending, up),
+      arbiter: arbiter ?? null,
+      "quorum-type": this.#copies.quorumType,
+      // Where there is no quorum, one copy is enough.
+      up: Number(up.includes(true) && this.#copies.hasQuorum(up)),
       generation,
-      quorum: this.#copies.hasQuorum(up),
       filesLocked: locks.size,
       directoriesLocked: this.#names.locks.size,
       heals: this.#heals.count,
