@@ -35,7 +35,7 @@ export interface FileClone {
   readonly snapshot: string;
   /** The file in it. */
   readonly source: Gfid;
-  /** An empty file on the same brick: it becomes the clone, with its own owner, mode and attributes. */
+  /** An empty file on the same brick: it becomes the clone, with the origin's owner and mode, and its own attributes. */
   readonly gfid: Gfid;
 }
 

@@ -416,6 +416,7 @@ export class ManagementDaemon {
     await this.#scheduled.stop();
     await this.#historyHeals.stop();
     await this.cluster.flattens.stop();
+    await this.cluster.clients.stop();
     await this.cluster.bricks.stop();
     await this.#healer?.stop();
     await this.#nbd?.stop();

@@ -7,6 +7,7 @@
  */
 
 import type { Env } from "core/env.ts";
+import { allDone } from "core/lib/all_done.ts";
 import type { Json } from "core/xlator.ts";
 import type { Bricks, ConvergeOptions } from "mgmt/bricks/bricks.ts";
 import { OP_ERRNO, Refusal } from "mgmt/cli/managed.ts";
@@ -28,6 +29,7 @@ import { KeptExports } from "mgmt/nbd/kept_exports.ts";
 import type { SupervisedNbd } from "mgmt/nbd/supervised_nbd.ts";
 import type { SupervisedProxies } from "mgmt/proxy/supervised_proxies.ts";
 import { Flattens } from "mgmt/snapshots/flattens.ts";
+import { OwnClients } from "mgmt/snapshots/own_clients.ts";
 import { noteReceived } from "mgmt/snapshots/received.ts";
 import { Schedules } from "mgmt/snapshots/schedules.ts";
 import { Snapshots } from "mgmt/snapshots/snapshots.ts";
@@ -93,6 +95,8 @@ export class Cluster {
   readonly schedules: Schedules;
   /** Clones that are made independent. */
   readonly flattens: Flattens;
+  /** Volumes as this daemon itself reaches them. */
+  readonly clients: OwnClients;
   readonly server: NonNullable<ClusterParts["server"]>;
   readonly isOwn: ClusterParts["isOwn"];
   readonly checkHost: ClusterParts["checkHost"];
@@ -120,6 +124,7 @@ export class Cluster {
     this.schedules = new Schedules(parts);
     this.flattens = new Flattens(this);
     this.server = parts.server ?? (() => ({ host: "127.0.0.1", port: MANAGEMENT_PORT }));
+    this.clients = new OwnClients({ ...parts, server: this.server });
     this.isOwn = parts.isOwn;
     this.checkHost = parts.checkHost;
     this.volfile = parts.volfile;
@@ -195,6 +200,18 @@ export class Cluster {
     return changed;
   }
 
+  /**
+   * Makes a volume that was added as `creating` one that people see, once `prepare` is through: what
+   * shows it is written meanwhile, as it is of use to nobody before. Answers the new record. After a
+   * failure the volume is to be undone.
+   */
+  async complete(volume: VolumeRecord, prepare: () => Promise<void>): Promise<VolumeRecord> {
+    const created = { ...volume, state: "created" as const };
+    const shown = this.#publish({ ...created, version: volume.version + 1 });
+    await allDone([prepare(), shown]);
+    return await this.#replace(volume.name, () => created);
+  }
+
   #replace(name: string, change: (volume: VolumeRecord) => VolumeRecord): Promise<VolumeRecord> {
     return this.store.transact(async (transaction) => {
       const value = await transaction.get(KEYS.volume(name));
@@ -222,8 +239,11 @@ export class Cluster {
   /** Makes volfiles, then processes, what `volume` says. */
   async converge(volume: VolumeRecord, options?: ConvergeOptions): Promise<void> {
     await this.#publish(volume);
-    // A proxy is a client: it goes before the bricks, and comes after them, those that there are.
-    if (volume.state !== "started") await this.proxies?.converge(volume);
+    // Clients go before the bricks; a proxy, which is one, comes after them, those that there are.
+    if (volume.state !== "started") {
+      await this.clients.drop(volume.name);
+      await this.proxies?.converge(volume);
+    }
     try {
       await this.bricks.converge(volume, options);
     } finally {

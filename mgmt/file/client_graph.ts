@@ -99,7 +99,7 @@ export async function openGraph(
   env: Env,
   tell: Tell,
 ): Promise<Graph> {
-  return await started(await fetchVolume(address, env), address, { types, env, tell });
+  return await startGraph(await fetchVolume(address, env), address, { types, env, tell });
 }
 
 /** The same of a hand-written volfile. */
@@ -115,10 +115,11 @@ export async function openVolfile(
   } catch (error) {
     throw new CommandError(`Cannot read volfile "${path}": ${plain(error)}`);
   }
-  return await started(text, { volume: path, port: MANAGEMENT_PORT }, { types, env, tell });
+  return await startGraph(text, { volume: path, port: MANAGEMENT_PORT }, { types, env, tell });
 }
 
-async function started(
+/** The same of a volfile's text. */
+export async function startGraph(
   volfile: string,
   address: Pick<Address, "volume" | "port">,
   { types, env, tell }: { readonly types: XlatorTypes; readonly env: Env; readonly tell: Tell },

@@ -4,25 +4,25 @@
  * on the bricks that have the origin, becomes the clone there, and then gets its name.
  */
 
-import { ROOT } from "core/call.ts";
-import { EEXIST, FopError } from "core/errno.ts";
-import type { Graph } from "core/graph.ts";
-import type { Iatt } from "core/iatt.ts";
-import type { Gfid } from "core/inode.ts";
+import { ENOENT, FopError } from "core/errno.ts";
+import { exists } from "core/lib/files.ts";
+import { isRegular, S_IFREG } from "core/iatt.ts";
+import type { Gfid, Inode } from "core/inode.ts";
 import { viewGfid, viewKey } from "core/view_gfid.ts";
-import { Volume } from "core/volume.ts";
+import { namesOf, walk, type Walked, type Walker } from "core/volume_path.ts";
+import { withKey } from "core/xdata.ts";
+import { GFID_REQ } from "core/xdata_keys.ts";
 import { Refusal } from "mgmt/cli/managed.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
-import { exists } from "core/lib/files.ts";
-import { openGraph } from "mgmt/file/client_graph.ts";
 import { plain } from "mgmt/plain.ts";
 import { setSize, type VolumeRecord } from "mgmt/records.ts";
-import type { HistoryBrick } from "mgmt/snapshots/history_brick.ts";
+import { type HistoryBrick, OrderFailed } from "mgmt/snapshots/history_brick.ts";
 import type { SnapshotRecord } from "mgmt/snapshots/snapshot_record.ts";
-import { TYPES } from "xlators/mod.ts";
 
 /** Names that are tried until one is placed where it has to be: more than enough for 100 sets. */
 const NAMES_MAX = 2000;
+/** Nobody else is to look into it before it is the clone, which has its origin's mode. */
+const MODE = S_IFREG | 0o600;
 
 /** What is to be made. */
 export interface WantedClone {
@@ -35,15 +35,16 @@ export interface WantedClone {
 }
 
 /** Makes it; answers its gfid. Throws Refusal: nothing was made. */
-export async function cloneFileOf(cluster: Cluster, wanted: WantedClone): Promise<Gfid> {
-  const { volume, snapshot, path } = wanted;
-  await using live = await open(cluster, volume.name);
-  const isTaken = await live.volume.exists(path).catch((error) => {
-    throw error instanceof FopError ? cannot(wanted, plain(error)) : error;
-  });
-  if (isTaken) throw cannot(wanted, "there is something of that name");
-  const origin = await originOf(cluster, live.volume, wanted);
-  const sets = setsOf(cluster, volume);
+export function cloneFileOf(cluster: Cluster, wanted: WantedClone): Promise<Gfid> {
+  return cluster.clients.use(wanted.volume.name, (live) => cloneIn(cluster, live, wanted));
+}
+
+async function cloneIn(cluster: Cluster, live: Walker, wanted: WantedClone): Promise<Gfid> {
+  const { volume, snapshot } = wanted, sets = setsOf(cluster, volume);
+  const [place, source] = await Promise.all([
+    vacant(live, wanted),
+    originOf(cluster, sets, wanted),
+  ]);
   for (const bricks of sets) {
     const lacks = bricks.find(({ name, isUp }) => !isUp || snapshot.missing.includes(name));
     // With several sets it may be another one's.
@@ -51,7 +52,7 @@ export async function cloneFileOf(cluster: Cluster, wanted: WantedClone): Promis
       throw cannot(wanted, `brick ${lacks.record.path} is down, or does not have the snapshot`);
     }
     if (lacks) continue;
-    const gfid = await cloneAt(cluster, live.volume, wanted, origin, bricks);
+    const gfid = await cloneAt(cluster, live, wanted, { place, source, bricks });
     if (gfid) return gfid;
   }
   throw cannot(wanted, "no set of bricks that all run has the file in that snapshot");
@@ -66,102 +67,122 @@ function setsOf(cluster: Cluster, volume: VolumeRecord): HistoryBrick[][] {
   );
 }
 
-interface Origin {
-  readonly gfid: Gfid;
-  /** As it is in the snapshot, or of a snapshot of a file, now; undefined: it is not there any more. */
-  readonly stat: Iatt | undefined;
+// The place for the new name.
+async function vacant(live: Walker, wanted: WantedClone): Promise<Walked> {
+  let walked: Walked;
+  try {
+    walked = await walk(live, wanted.path, false);
+  } catch (error) {
+    throw error instanceof FopError ? cannot(wanted, plain(error)) : error;
+  }
+  if (walked.found) throw cannot(wanted, "there is something of that name");
+  return walked;
 }
 
-async function originOf(cluster: Cluster, live: Volume, wanted: WantedClone): Promise<Origin> {
+/** Gfid of the file in the snapshot, as bricks have it. */
+async function originOf(
+  cluster: Cluster,
+  sets: readonly (readonly HistoryBrick[])[],
+  wanted: WantedClone,
+): Promise<Gfid> {
   const { snapshot, source, volume } = wanted;
+  if (snapshot.file) return snapshot.file.gfid;
+  const known = await toldOrigin(sets, wanted);
+  if (known) return known;
   try {
-    if (snapshot.file) {
-      const { gfid, path } = snapshot.file;
-      const stat = await live.stat(path).catch(() => undefined);
-      return { gfid, stat: stat?.gfid === gfid ? stat : undefined };
-    }
-    await using view = await open(cluster, `snaps/${snapshot.name}/${volume.name}`);
-    const stat = await view.volume.stat(source);
-    return { gfid: viewGfid(stat.gfid, viewKey(snapshot.id)), stat };
+    return await cluster.clients.once(`snaps/${snapshot.name}/${volume.name}`, async (view) => {
+      const { found } = await walk(view, source, true);
+      if (!found) throw ENOENT;
+      return viewGfid(found.stat.gfid, viewKey(snapshot.id));
+    });
   } catch (error) {
     if (!(error instanceof FopError)) throw error;
     throw cannot(wanted, `"${source}" in the snapshot: ${plain(error)}`);
   }
 }
 
-// Undefined: these bricks do not have the origin, and all is as before.
-async function cloneAt(
-  cluster: Cluster,
-  live: Volume,
-  wanted: WantedClone,
-  { gfid: source, stat }: Origin,
-  bricks: readonly HistoryBrick[],
+/**
+ * What bricks themselves say is behind the path: sooner than a client of the view. Undefined: they are
+ * not of one mind, or it is no plain file, so that such a client has to say.
+ */
+async function toldOrigin(
+  sets: readonly (readonly HistoryBrick[])[],
+  { snapshot, source }: WantedClone,
 ): Promise<Gfid | undefined> {
-  const { snapshot, path } = wanted;
-  const made = await placed(cluster, live, wanted, bricks[0]!);
+  const names = namesOf(source);
   try {
-    const { stat: { gfid } } = await live.lookup(made);
-    const id = cluster.env.random.uuid();
-    const order = { id, snapshot: snapshot.id, source, gfid };
-    const outcomes = await Promise.all(bricks.map((brick) => brick.cloneFile(order)));
-    if (outcomes.includes(false)) return undefined;
-    if (stat) {
-      await live.chown(made, stat.uid, stat.gid);
-      await live.chmod(made, stat.mode & 0o7777);
-    }
-    // A name that somebody else gave meanwhile is not taken away.
-    await live.link(made, path);
-    return gfid;
+    const told = await Promise.all(sets.map((bricks) =>
+      Promise.all(bricks.map(async (brick) => {
+        const found = await brick.lookUp(snapshot.id, names);
+        return found?.isLinkFile ? undefined : found;
+      }))
+    ));
+    const [found, ...others] = told.filter((set) => set.some((each) => each));
+    const first = found?.[0];
+    if (!first || others.length || !isRegular(first)) return undefined;
+    return found.every((each) => each?.gfid === first.gfid) ? first.gfid : undefined;
   } catch (error) {
-    if (error instanceof Refusal) throw error;
-    throw cannot(wanted, plain(error));
-  } finally {
-    await live.unlink(made).catch(() => {});
+    if (error instanceof OrderFailed) return undefined;
+    throw error;
   }
 }
 
-// An empty file that is on that brick, beside the one that is to be: answers its path.
-async function placed(
-  { env }: Cluster,
-  live: Volume,
+interface CloneParts {
+  /** Of the new name. */
+  readonly place: Walked;
+  readonly source: Gfid;
+  readonly bricks: readonly HistoryBrick[];
+}
+
+// Undefined: these bricks do not have the origin, and all is as before.
+async function cloneAt(
+  cluster: Cluster,
+  live: Walker,
   wanted: WantedClone,
-  brick: HistoryBrick,
-): Promise<string> {
-  const directory = wanted.path.slice(0, wanted.path.lastIndexOf("/"));
-  for (let tried = 0; tried < NAMES_MAX; tried++) {
-    const path = `${directory}/.clone-${env.random.uuid()}`;
+  { place: { parent, name }, source, bricks }: CloneParts,
+): Promise<Gfid | undefined> {
+  const { top, call } = live;
+  try {
+    const made = await placed(cluster, live, parent, bricks[0]!);
+    if (!made) throw cannot(wanted, `no name was placed on ${bricks[0]!.record.path}`);
+    const { inode } = made, { gfid } = inode;
     try {
-      await (await live.open(path, { create: true, write: true, exclusive: true, mode: 0o600 }))
-        .close();
-    } catch (error) {
-      if (!(error instanceof FopError) || EEXIST.matches(error)) throw error;
-      throw cannot(wanted, plain(error));
+      const order = { id: cluster.env.random.uuid(), snapshot: wanted.snapshot.id, source, gfid };
+      const outcomes = await Promise.all(bricks.map((brick) => brick.cloneFile(order)));
+      if (outcomes.includes(false)) return undefined;
+      // A name that somebody else gave meanwhile is not taken away.
+      await top.link(call, { inode, parent, name });
+      return gfid;
+    } finally {
+      await top.unlink(call, { parent, name: made.name, flags: 0 }).catch(() => {});
     }
-    if (exists(brick.record.path + path)) return path;
-    await live.unlink(path);
+  } catch (error) {
+    if (error instanceof Refusal) throw error;
+    throw cannot(wanted, plain(error));
   }
-  throw cannot(wanted, `no name was placed on ${brick.record.path}`);
+}
+
+// An empty file that is on that brick, in the directory of the one that is to be.
+async function placed(
+  { env: { random } }: Cluster,
+  { top, inodes, call }: Walker,
+  parent: Inode,
+  { record: { path } }: HistoryBrick,
+): Promise<{ readonly name: string; readonly inode: Inode } | undefined> {
+  for (let tried = 0; tried < NAMES_MAX; tried++) {
+    const name = `.clone-${random.uuid()}`, gfid = random.uuid() as Gfid;
+    // What layers remember of it as it is made is there as long as this is.
+    const inode = inodes.of(gfid);
+    const xdata = withKey(undefined, GFID_REQ, gfid);
+    await top.mknod(call, { parent, name, mode: MODE, rdev: 0, umask: 0, xdata });
+    if (exists(`${path}/.glusterfs/${gfid.slice(0, 2)}/${gfid.slice(2, 4)}/${gfid}`)) {
+      return { name, inode };
+    }
+    await top.unlink(call, { parent, name, flags: 0 });
+  }
+  return undefined;
 }
 
 function cannot({ path }: WantedClone, why: string): Refusal {
   return new Refusal(`Cannot make "${path}": ${why}`);
-}
-
-/** A volume of this daemon, as a client has it. */
-class Opened implements AsyncDisposable {
-  constructor(readonly graph: Graph, readonly volume: Volume) {}
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.graph.stop();
-  }
-}
-
-async function open(cluster: Cluster, name: string): Promise<Opened> {
-  const { env } = cluster;
-  const address = { ...cluster.server(), volume: name, path: "/", text: name };
-  const graph = await openGraph(address, TYPES, env, () => {});
-  return new Opened(
-    graph,
-    new Volume({ top: graph.top, inodes: graph.inodes, env, call: ROOT }),
-  );
 }

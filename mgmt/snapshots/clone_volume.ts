@@ -6,6 +6,7 @@
  */
 
 import { fopError } from "core/errno.ts";
+import { allDone } from "core/lib/all_done.ts";
 import { exists } from "core/lib/files.ts";
 import { encodeName } from "core/lib/bytes.ts";
 import { cstring, sys } from "core/sys/calls.ts";
@@ -115,18 +116,16 @@ export async function cloneVolume(cluster: Cluster, wanted: WantedVolume): Promi
   const volume = recordOf(cluster, wanted), { reader } = volume.cloneOf!;
   await cluster.add(volume);
   try {
-    const bricks = cluster.snapshots.bricks(origin);
-    const joins = bricks.map((brick) =>
-      brick.join(snapshot.id, cloneReader(cluster, volume.name, reader))
-    );
-    for (const outcome of await Promise.allSettled(joins)) {
-      if (outcome.status === "rejected") throw outcome.reason;
-    }
     for (const { host, path } of volume.bricks) {
       takeBrick({ host, path }, volume.id, true);
       markNew(path);
     }
-    return await cluster.update(volume.name, (record) => ({ ...record, state: "created" }));
+    const joining = cloneReader(cluster, volume.name, reader);
+    const bricks = cluster.snapshots.bricks(origin);
+    return await cluster.complete(
+      volume,
+      () => allDone(bricks.map((brick) => brick.join(snapshot.id, joining))),
+    );
   } catch (error) {
     await cluster.undoCreate(volume);
     if (error instanceof Refusal) throw error;

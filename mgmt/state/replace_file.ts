@@ -1,7 +1,5 @@
 /** Small files that are there wholly, in the old form or the new one. */
 
-import { removeIfThere } from "mgmt/files.ts";
-
 /** Makes a directory and those above it; there already: fine. */
 export async function makeDirectory(path: string): Promise<void> {
   await Deno.mkdir(path, { recursive: true, mode: 0o755 });
@@ -17,34 +15,43 @@ export async function replaceFile(
   text: string,
   { sync = true }: { readonly sync?: boolean } = {},
 ): Promise<void> {
-  if (await hasText(path, text)) return;
+  if (hasText(path, text)) return;
   const beside = `${path}.new`;
   try {
     // A file that a crash left may have other rights.
-    await removeIfThere(beside);
-    const file = await Deno.open(beside, { write: true, createNew: true, mode: 0o600 });
+    removeIfThereSync(beside);
+    // On this thread: a volume has a dozen such files, and going to others and back takes longer.
+    const file = Deno.openSync(beside, { write: true, createNew: true, mode: 0o600 });
     try {
-      await writeAll(file, new TextEncoder().encode(text));
+      writeAll(file, new TextEncoder().encode(text));
       if (sync) await file.syncData();
     } finally {
       file.close();
     }
-    await Deno.rename(beside, path);
+    Deno.renameSync(beside, path);
   } catch (error) {
-    await removeIfThere(beside);
+    removeIfThereSync(beside);
     throw error;
   }
 }
 
-async function hasText(path: string, text: string): Promise<boolean> {
+function hasText(path: string, text: string): boolean {
   try {
-    return await Deno.readTextFile(path) === text;
+    return Deno.readTextFileSync(path) === text;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }
 
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+}
+
+function removeIfThereSync(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }

@@ -93,8 +93,8 @@ export async function writeStateFiles(
   ]);
   // After all that it names.
   await replaceFile(`${directory}/info`, info);
-  await removeOthers(`${directory}/bricks`, (name) => described.has(`bricks/${name}`));
-  await removeOthers(directory, (name) => volfiles.has(name) || !/\.(vol|new)$/.test(name));
+  removeOthers(`${directory}/bricks`, (name) => described.has(`bricks/${name}`));
+  removeOthers(directory, (name) => volfiles.has(name) || !/\.(vol|new)$/.test(name));
 }
 
 /** Removes what `writeStateFiles` made, and all else in that directory. Nothing there: done. */
@@ -136,9 +136,9 @@ export async function removeTree(path: string): Promise<void> {
   }
 }
 
-async function removeOthers(directory: string, stays: (name: string) => boolean): Promise<void> {
-  for await (const { name, isDirectory } of Deno.readDir(directory)) {
-    if (!isDirectory && !stays(name)) await Deno.remove(`${directory}/${name}`);
+function removeOthers(directory: string, stays: (name: string) => boolean): void {
+  for (const { name, isDirectory } of Deno.readDirSync(directory)) {
+    if (!isDirectory && !stays(name)) Deno.removeSync(`${directory}/${name}`);
   }
 }
 

@@ -301,11 +301,11 @@ export class History {
     if (this.readers.get(reader.id)) throw EEXIST;
     const file = of.file ?? reader.file;
     const joined = { ...reader, file, epoch: of.epoch };
-    await this.#journal.add(() => this.#store.putReader(joined));
+    await this.#journal.put(() => this.#store.putReader(joined));
     this.readers.put(joined);
     // Who looks at the index from another process does not see what is noted.
     this.#journal.putNoted();
-    await this.#journal.sync();
+    await this.#journal.syncRows();
   }
 
   /**
@@ -334,10 +334,10 @@ export class History {
     const reader = this.readers.get(id);
     if (!reader) throw ENOENT;
     const changed = { ...reader, ...change };
-    await this.#journal.add(() => this.#store.putReader(changed));
+    await this.#journal.put(() => this.#store.putReader(changed));
     // Others may have changed it as well.
     this.readers.put({ ...this.readers.get(id) ?? changed, ...change });
-    await this.#journal.sync();
+    await this.#journal.syncRows();
   }
 
   /** Ends a reader, on the disk as well; what only it needed goes in the background. ENOENT: there is none; EBUSY: a clone reads by it. */

@@ -371,10 +371,14 @@ export class CloneFops {
     return { ...stat, blocks: Math.min(stat.blocks + clone.blocks, Math.ceil(stat.size / 512)) };
   }
 
-  /** Gives a new clone its size, and what is no whole unit of its origin. */
-  async begin(call: Call, inode: Inode, size: number, edge: Uint8Array): Promise<void> {
+  /** Gives a new clone its origin's size, owner and mode, and what is no whole unit of that. */
+  async begin(call: Call, inode: Inode, origin: Iatt, edge: Uint8Array): Promise<void> {
     const { child } = this.#parts, file = this.#file(call, inode);
+    const { size, uid, gid, mode } = origin;
     await child.truncate(call, { inode, offset: size });
+    // Another owner takes bits of the mode away.
+    await child.setattr(call, { inode, changes: { uid, gid } });
+    await child.setattr(call, { inode, changes: { mode: mode & 0o7777 } });
     if (edge.length) await file.write(size - edge.length, edge);
     await file.sync();
   }

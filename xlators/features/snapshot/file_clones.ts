@@ -38,7 +38,7 @@ export function cloneFile(
     const clone = await history.clone(gfid, snapshot, { ...reader, created }, origin.iatt);
     try {
       const begun = await Promise.allSettled([
-        fops.begin(CALL, inode, size, edge),
+        fops.begin(CALL, inode, origin.iatt, edge),
         history.clones.sync(clone),
       ]);
       for (const part of begun) if (part.status === "rejected") throw part.reason;
