@@ -1,6 +1,7 @@
 /** Options of a mount as mount(8) hands them on: `-o acl,log-level=INFO,…`, as GlusterFS spells them. */
 
 import { PID_NO_ROOT_SQUASH } from "core/call.ts";
+import { bool } from "core/options.ts";
 import { UsageError } from "mgmt/cli/command.ts";
 import { TYPES } from "xlators/mod.ts";
 
@@ -28,6 +29,12 @@ export interface MountWords {
 const IDLE = new Set([
   "transport",
   "volfile-max-fetch-attempts",
+  "fetch-attempts",
+  "volume-name",
+  "halo-max-latency",
+  "halo-max-replicas",
+  "halo-min-replicas",
+  "auto-unmount",
   "volfile-check",
   "mem-accounting",
   "resolve-gids",
@@ -50,6 +57,17 @@ const IDLE = new Set([
   "log-flush-timeout",
 ]);
 
+const onOrOff = bool({ default: true, help: "" });
+
+function isOn(option: string, value: string): boolean {
+  try {
+    return onOrOff.parse(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UsageError(`Cannot use mount option "${option}": ${error.message}`);
+  }
+}
+
 /** Options of mount/fuse that are switches, so that a word alone means on. */
 const SWITCHES = new Set(
   Object.entries(FUSE).filter(([, { kind }]) => kind === "bool").map(([name]) => name),
@@ -71,7 +89,10 @@ export function readMountWords(given: readonly string[]): MountWords {
       throw new UsageError(`Cannot use mount option "${written}": it needs a value`);
     };
     if (name === "ro" || name === "read-only") fuse.set("read-only", "on");
-    else if (name === "no-root-squash") fuse.set("client-pid", String(PID_NO_ROOT_SQUASH));
+    else if (name === "no-root-squash" || name === "root-squash") {
+      const unsquashed = isOn(written, value ?? "on") === (name === "no-root-squash");
+      if (unsquashed) fuse.set("client-pid", String(PID_NO_ROOT_SQUASH));
+    } else if (name === "direct-io-mode" && value === "auto") fuse.delete(name);
     else if (name === "backup-volfile-servers" || name === "backupvolfile-server") {
       backups.push(...needed().split(/:(?![^[]*\])/));
     } else if (name === "xlator-option") xlatorOptions.push(needed());

@@ -38,3 +38,21 @@ Deno.test("mount options: one without the value that it needs is refused", () =>
 Deno.test("mount options: what the command sets itself is not taken from words", () => {
   equal(readMountWords(["mountpoint=/etc"]).fuse.has("mountpoint"), false);
 });
+
+Deno.test("mount options: root is squashed where the volume says so unless the mount says otherwise", () => {
+  const pid = (word: string) => readMountWords([word]).fuse.get("client-pid");
+  for (const word of ["no-root-squash", "no-root-squash=yes", "root-squash=off"]) {
+    equal(pid(word), "-4", word);
+  }
+  for (const word of ["no-root-squash=off", "root-squash=on", "root-squash"]) {
+    equal(pid(word), undefined, word);
+  }
+  throws(() => pid("root-squash=perhaps"), /"root-squash": expected on or off, got "perhaps"/);
+});
+
+Deno.test("mount options: what GlusterFS's mounts take and ours need not is no reason not to mount", () => {
+  const words = readMountWords(["fetch-attempts=3,halo-max-latency=10,auto_unmount,volume-name=v"]);
+  deepEqual(words.idle, ["fetch-attempts", "halo-max-latency", "auto-unmount", "volume-name"]);
+  equal(readMountWords(["direct-io-mode=auto"]).fuse.has("direct-io-mode"), false);
+  equal(words.fuse.size, 0);
+});

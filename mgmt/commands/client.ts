@@ -9,8 +9,10 @@ import {
   type OptionValues,
   UsageError,
 } from "mgmt/cli/command.ts";
+import { procLines } from "mgmt/bricks/proc.ts";
 import { detachedMount } from "mgmt/client/detached.ts";
 import { type MountWords, readMountWords } from "mgmt/client/mount_options.ts";
+import { isVolumeOn } from "mgmt/client/mounted.ts";
 import { ClientProcess } from "mgmt/client/process.ts";
 import { fileSource, servedSource } from "mgmt/client/source.ts";
 import { Daemon, DAEMON_OPTIONS, type DaemonLook } from "mgmt/daemon.ts";
@@ -83,6 +85,11 @@ export interface OtherName {
   readonly argv: readonly string[];
 }
 
+class AlreadyMounted extends CommandError {
+  /** As mount(8)'s for a mount that failed. */
+  override readonly exitCode = 32;
+}
+
 /** Mounts; answers the exit code. Throws CommandError. */
 export async function runClient(
   types: XlatorTypes,
@@ -94,6 +101,13 @@ export async function runClient(
   const { volume, directory } = places(values, operands);
   const mountpoint = await realDirectory(directory);
   const logFile = values["log-file"] ?? words.logFile;
+  // A "glusterfs" that is called by hand mounts over what is there, as it always did.
+  if (!look && isVolumeOn(procLines("/proc/self/mountinfo"), mountpoint)) {
+    throw new AlreadyMounted(
+      `Cannot mount on "${mountpoint}": a volume is mounted there already; take it off first with ` +
+        `"umount ${mountpoint}"`,
+    );
+  }
   if (!values.foreground) {
     const log = logFile ?? await defaultLog(mountpoint);
     const argv = logFile === undefined ? [`--log-file=${log}`] : [];

@@ -19,6 +19,7 @@ const VALUED = [
   "congestion-threshold",
   "lru-limit",
   "fuse-mountopts",
+  "client-pid",
 ];
 const SWITCHES = [
   "acl",

@@ -22,7 +22,7 @@ const FLAGS: Readonly<Record<string, number>> = {
 };
 /** Opposites and words for mount(8) alone: nothing to do. */
 const IDLE =
-  /^(rw|suid|dev|exec|async|atime|diratime|norelatime|defaults|auto|noauto|user|nouser|users|_netdev|nofail|x-.*|comment=.*)$/;
+  /^(rw|suid|dev|exec|async|atime|diratime|norelatime|defaults|auto|noauto|user|user=.*|nouser|users|_netdev|nofail|x-.*|comment=.*)$/;
 
 /** What is mounted, and where. */
 export interface MountRequest {
