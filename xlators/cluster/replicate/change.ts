@@ -118,8 +118,12 @@ class Running<R> {
     const { arbiter } = copies;
     const onlyArbiter = arbiter !== undefined && part[arbiter] && !blamed[arbiter] &&
       sources.length < 2;
-    if (this.#enough(part) && !onlyArbiter) return;
+    // Copies that each miss something would blame the one that does not, which is away.
+    const blind = change.part === "metadata" && !sources.length;
+    const enough = this.#enough(part);
+    if (enough && !onlyArbiter && !blind) return;
     await this.#marker.end(this.locker, change.targets, part);
+    if (enough && blind) throw EIO;
     throw onlyArbiter ? ENOTCONN : this.#marker.failure ?? ENOTCONN;
   }
 

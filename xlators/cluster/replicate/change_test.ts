@@ -1,9 +1,10 @@
 /** Names that change where a copy is behind and another one fails. */
 
-import { strictEqual as equal } from "node:assert/strict";
+import { ok, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
-import { ENOTCONN } from "core/errno.ts";
+import { EIO, ENOTCONN } from "core/errno.ts";
 import type { Args } from "core/fops.ts";
+import { str, Xdata } from "core/xdata.ts";
 import { fails, gfidReq } from "tests/conformance/place.ts";
 import { Scene } from "tests/fakes/replica_scene.ts";
 import { NAME_DIFFERS } from "xlators/cluster/replicate/send_marks.ts";
@@ -55,6 +56,27 @@ Deno.test("cluster/replicate change: a directory that only copies which are behi
       equal(marks[2], "0:0/0/1 dirty:0/0/1");
     }
   }
+});
+
+Deno.test("cluster/replicate change: attributes stay as they are where the copy that is right was just lost", async () => {
+  const scene = await Scene.of();
+  const { inode } = await scene.create("f");
+  const set = (value: string) => {
+    const xattrs = Xdata.of([["user.k", str(value)]]);
+    return scene.top.setxattr(ROOT, { inode, xattrs, flags: 0 });
+  };
+  // Copies 2 and 1 miss one change each; the others say so.
+  for (const away of [2, 1]) {
+    scene.links[away]!.turn(false);
+    await set(`without-${away}`);
+    scene.links[away]!.turn(true);
+  }
+  scene.links[0]!.fate = (fop) => fop === "inodelk" ? "fail" : "pass";
+  await fails(set("without-0"), EIO);
+  scene.links[0]!.fate = undefined;
+  equal((await scene.allMarks(inode))[0], "1:0/1/0 2:0/1/0");
+  for (const marks of await scene.allMarks(inode)) ok(!/0:|dirty/.test(marks), marks);
+  await set("again");
 });
 
 Deno.test("cluster/replicate change: where only a copy answers that may be behind, its word on names is not told", async () => {
