@@ -244,6 +244,8 @@ export class History {
    */
   async prepare(): Promise<void> {
     await this.#reserve.make();
+    // Else the transaction with which it begins would put it there, while changes wait.
+    this.#journal.putNoted();
     if (this.durability === "strict") await syncFileSystem(this.#directory);
   }
 

@@ -38,7 +38,7 @@ const LOG_MAX = 8192, GROUP_COSTS = 8;
 const REST_MS = 5000;
 
 /** So many rows that are noted go into the index together, or those that there are after so long. */
-const NOTED_MAX = 256, NOTED_MS = 500;
+const NOTED_MAX = 512, NOTED_MS = 500;
 
 interface Waiting {
   readonly write: () => void;

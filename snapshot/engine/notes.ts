@@ -18,7 +18,7 @@ import { SharedSync } from "snapshot/engine/shared_sync.ts";
 
 /** Bytes of a note: two checksums (its own, that of the data), units, four doubles, the gfid. */
 const SLOT = 64, SUMMED = 60, GFID = 44;
-const SLOTS = 1024, BYTES = SLOT * SLOTS;
+const SLOTS = 2048, BYTES = SLOT * SLOTS;
 const O_RDWR = 2, O_CREAT = 0o100, MODE = 0o600;
 
 /** A row that was noted. */

@@ -97,6 +97,8 @@ export class Preserver {
   #inodes = new Map<Gfid, Known>();
   /** Rows that none is added to any more are of an older one. */
   #group: Group | undefined;
+  /** Memory for the next single unit: most changes are of one, and are over before the next begins. */
+  #spare: Uint8Array<ArrayBuffer> | undefined;
   #names = new Map<string, Promise<void> | undefined>();
   #namesEpoch = 0;
 
@@ -219,7 +221,7 @@ export class Preserver {
     const until = Math.min(end, known.units);
     if (start >= until) return false;
     if (known.read) this.#readPieces(known, known.read, start, until);
-    return known.preserved.missing(start, until).next().done === false;
+    return !known.preserved.hasAll(start, until);
   }
 
   #readPieces(known: Known, read: Set<number>, start: number, end: number): void {
@@ -274,7 +276,10 @@ export class Preserver {
   #oneRun(known: Known, start: number, end: number): UnitRange | undefined {
     const until = Math.min(end, known.units);
     if (until - start > FEW_UNITS) return undefined;
-    if (known.busy.some((busy) => busy.start < until && start < busy.end)) return undefined;
+    if (known.busy.length && known.busy.some((busy) => busy.start < until && start < busy.end)) {
+      return undefined;
+    }
+    if (until - start === 1) return { start, end: until };
     const [first, ...more] = known.preserved.missing(start, until);
     return more.length ? undefined : first;
   }
@@ -332,6 +337,7 @@ export class Preserver {
     } finally {
       if (kept) segments.named(row.place);
     }
+    if (bytes?.length === UNIT) this.#spare = bytes;
     if (waits) return waits.then(() => this.#kept(known, row));
     this.#kept(known, row);
   }
@@ -392,7 +398,8 @@ export class Preserver {
       const data = clones.nextData(gfid, epoch, start * UNIT, end * UNIT);
       if (data === undefined || data >= end * UNIT) return undefined;
     }
-    const bytes = new Uint8Array((end - start) * UNIT);
+    const bytes = end - start === 1 && this.#spare || new Uint8Array((end - start) * UNIT);
+    this.#spare = undefined;
     const read = clones.read(gfid, epoch, start * UNIT, bytes);
     const found = () => isZero(bytes) ? undefined : bytes;
     return typeof read === "number" ? found() : read.then(found);

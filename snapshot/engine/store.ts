@@ -157,7 +157,8 @@ export class HistoryStore {
 
   #putNoted(rows: readonly Extent[]): void {
     if (!rows.length) return;
-    this.putExtents(rows);
+    // As they lie in the index.
+    this.putExtents(rows.toSorted(byPlaceInIndex));
     this.notedUpTo = this.noted.number;
   }
 
@@ -619,6 +620,10 @@ function bytesIn(extents: readonly Extent[]): Map<number, number> {
     bytes.set(segment, (bytes.get(segment) ?? 0) + units * UNIT);
   }
   return bytes;
+}
+
+function byPlaceInIndex(one: Extent, other: Extent): number {
+  return one.inode - other.inode || one.start - other.start;
 }
 
 function newestFirst(one: Extent, other: Extent): number {

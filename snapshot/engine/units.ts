@@ -44,6 +44,12 @@ export class UnitSet {
     return (piece[at >>> 5]! >>> (at & 31) & 1) === 1;
   }
 
+  /** Whether all units from `start` to before `end` are in the set. */
+  hasAll(start: number, end: number): boolean {
+    for (let unit = start; unit < end; unit++) if (!this.has(unit)) return false;
+    return true;
+  }
+
   add(start: number, end: number): void {
     let unit = start;
     while (unit < end) {
