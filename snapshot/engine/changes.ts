@@ -95,10 +95,14 @@ async function changeOf(sides: Sides, gfid: Gfid): Promise<ChangedInode> {
   };
 }
 
-function factsOf({ iatt, xattrs }: InodeState): InodeFacts {
-  const { mode, nlink, size } = iatt;
-  const isLinkFile = isRegular(iatt) && (mode & 0o7777) === STICKY && xattrs.has(LINKTO);
-  return { mode, nlink, size, isLinkFile };
+function factsOf(state: InodeState): InodeFacts {
+  const { mode, nlink, size } = state.iatt;
+  return { mode, nlink, size, isLinkFile: isLinkFile(state) };
+}
+
+/** Whether it is a pointer of distribution: the file itself, which has the same gfid, is at another brick. */
+export function isLinkFile({ iatt, xattrs }: InodeState): boolean {
+  return isRegular(iatt) && (iatt.mode & 0o7777) === STICKY && xattrs.has(LINKTO);
 }
 
 function hasOtherData(sides: Sides, gfid: Gfid, was: InodeState, is: InodeState): boolean {

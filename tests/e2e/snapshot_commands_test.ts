@@ -180,7 +180,9 @@ e2e("snapshot: a file of one begins a new file, wherever its name belongs", [], 
   const mount = await node.mount("v1"), at = (name: string) => `${mount.path}/${name}`;
   await Deno.mkdir(at("images"));
   await must(["sh", "-c", `head -c 2097152 /dev/urandom >${at("images/master")}`]);
-  await Deno.chmod(at("images/master"), 0o640);
+  await Deno.chown(at("images/master"), 1001, 1002);
+  await Deno.chmod(at("images/master"), 0o4640);
+  await Deno.symlink("images", at("link"));
   const sum = async (name: string) => (await must(["md5sum", at(name)])).split(" ")[0];
   const master = await sum("images/master");
   await node.must("snapshot create whole v1 no-timestamp");
@@ -195,15 +197,17 @@ e2e("snapshot: a file of one begins a new file, wherever its name belongs", [], 
   // The live file is another one by now.
   await Deno.writeFile(at("images/master"), new Uint8Array(2 << 20));
   for (let n = 1; n < 4; n++) await clone(`/vm${n} whole:/images/master`);
+  await clone("/link/vm4 whole:/link/master");
   await node.must("snapshot delete all");
-  for (const name of ["images/vm0", "vm1", "vm2", "vm3"]) {
+  for (const name of ["images/vm0", "vm1", "vm2", "vm3", "images/vm4"]) {
     equal(await sum(name), master, name);
-    equal((await Deno.stat(at(name))).mode! & 0o777, 0o640, name);
+    const { mode, uid, gid } = await Deno.stat(at(name));
+    deepEqual([mode! & 0o7777, uid, gid], [0o4640, 1001, 1002], name);
   }
   await Deno.writeTextFile(at("vm1"), "changed");
   equal(await sum("vm2"), master);
   deepEqual([...Deno.readDirSync(mount.path)].map(({ name }) => name).sort(), [
-    ...["images", "vm1", "vm2", "vm3"],
+    ...["images", "link", "vm1", "vm2", "vm3"],
   ]);
   for (
     const [words, why] of [
@@ -222,7 +226,12 @@ e2e("snapshot: a file of one begins a new file, wherever its name belongs", [], 
       ["--file /../new again:/vm2", /write it out, from the volume's root on/],
     ] as const
   ) match((await node.try(`snapshot clone ${words}`)).err, why, words);
-  deepEqual([...Deno.readDirSync(mount.path)].length, 4, "nothing is left of what failed");
+  deepEqual([...Deno.readDirSync(mount.path)].length, 5, "nothing is left of what failed");
+  // The daemon was connected to the bricks of before.
+  for (const { pid } of await node.bricks("v1")) Deno.kill(pid, "SIGKILL");
+  await node.must("volume start v1 force");
+  await clone("/vm5 again:/vm2");
+  await until("the mount is back", () => sum("vm5").then((of) => of === master, () => false));
 });
 
 e2e("snapshot: a file is restored at all copies, unless somebody writes to it", [], async () => {

@@ -9,7 +9,7 @@
 
 import type { Call } from "core/call.ts";
 import type { Clock } from "core/env.ts";
-import { EEXIST, EINVAL, ENOTEMPTY, ENXIO } from "core/errno.ts";
+import { EEXIST, EINVAL, ENOENT, ENOTEMPTY, ENXIO } from "core/errno.ts";
 import {
   type Args,
   type FopName,
@@ -52,7 +52,7 @@ export interface CloneFopsParts {
 const READ_MAX = 256 << 20, COPY_MAX = 1 << 20;
 const KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16, UNSHARE = 64;
 const KNOWN_MODES = KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE | UNSHARE;
-const PAUSE_MS = 1;
+const PAUSE_MS = 1, STICKY = 0o1000;
 /** Units that a seek looks at in one go. */
 const SEEK_UNITS = 65_536;
 
@@ -408,6 +408,8 @@ export class CloneFops {
     const inode = inodes.of(gfid);
     const { stat } = await child.stat(call, { inode });
     if (!isRegular(stat)) throw EINVAL;
+    // Distribution's pointer to a file that it placed elsewhere.
+    if ((stat.mode & 0o7777) === STICKY) throw ENOENT;
     if (clones.get(gfid)) throw EEXIST;
     if (stat.size > 0) throw ENOTEMPTY;
     return inode;

@@ -6,7 +6,7 @@ import type { Call } from "core/call.ts";
 import { type Args, type FopName, O_RDWR, O_TRUNC, type Reply } from "core/fops.ts";
 import { Fd, type Gfid } from "core/inode.ts";
 import { CONTENT_LIMIT } from "core/xdata_keys.ts";
-import { withKey } from "core/xdata.ts";
+import { ptr, withKey, Xdata } from "core/xdata.ts";
 import { Uniform } from "core/xlator.ts";
 import { conformance } from "tests/conformance/mod.ts";
 import { node } from "tests/fakes/node.ts";
@@ -135,6 +135,29 @@ test("a clone lives on without its snapshot and its origin, and leaves nothing",
   await place.layer.history!.collected();
   deepEqual(place.layer.history!.usage(), { rows: 0, bytes: 0 });
   deepEqual(place.layer.histories.list(), []);
+});
+
+test("what points to an origin at another brick is none, and no clone begins in such a place", async (place) => {
+  const { brick, layer } = place;
+  const pointer = await place.make("pointer"), inode = brick.inodes.of(pointer);
+  await layer.setattr(ROOT, { inode, changes: { mode: 0o1000 } });
+  const xattrs = Xdata.of([["trusted.glusterfs.dht.linkto", ptr(new Uint8Array([118, 0]))]]);
+  await layer.setxattr(ROOT, { inode, xattrs, flags: 0 });
+  const origin = await place.make("origin", pattern(UNIT)), snapshot = await place.take();
+  await rejects(place.clone(pointer, snapshot, "of pointer"), ENOENT);
+  const order = { id: crypto.randomUUID(), snapshot, source: origin, gfid: pointer };
+  await rejects(layer.histories.cloneFile(order), ENOENT);
+  equal((await layer.stat(ROOT, { inode })).stat.size, 0);
+});
+
+test("a clone gets its origin's owner and mode, also bits that go with an owner", async (place) => {
+  const { brick, layer } = place;
+  const origin = await place.make("origin", pattern(UNIT)), inode = brick.inodes.of(origin);
+  await layer.setattr(ROOT, { inode, changes: { uid: 7, gid: 8 } });
+  await layer.setattr(ROOT, { inode, changes: { mode: 0o6751 } });
+  const clone = await place.clone(origin, await place.take());
+  const { stat } = await layer.stat(ROOT, { inode: brick.inodes.of(clone) });
+  deepEqual([stat.uid, stat.gid, stat.mode & 0o7777], [7, 8, 0o6751]);
 });
 
 test("64 clones of clones are each what it is, removed in any order", async (place) => {

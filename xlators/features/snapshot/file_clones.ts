@@ -6,6 +6,7 @@ import { EINVAL, ENOENT } from "core/errno.ts";
 import type { FileClone } from "core/history_orders.ts";
 import { isRegular } from "core/iatt.ts";
 import type { Gfid } from "core/inode.ts";
+import { isLinkFile } from "snapshot/engine/changes.ts";
 import type { History } from "snapshot/engine/history.ts";
 import { UNIT } from "snapshot/engine/units.ts";
 import type { CloneFops } from "xlators/features/snapshot/clone_fops.ts";
@@ -26,7 +27,7 @@ export function cloneFile(
   return history.change(async () => {
     const view = history.view(snapshot);
     const origin = await view?.inode(source);
-    if (!view || !origin) throw ENOENT;
+    if (!view || !origin || isLinkFile(origin)) throw ENOENT;
     if (!isRegular(origin.iatt)) throw EINVAL;
     const inode = await fops.mayBegin(CALL, gfid);
     await history.preserve.inode(gfid);
