@@ -25,6 +25,8 @@ const USAGE = `Usage: deno run --allow-all scripts/bench/snapshot.ts [OPTION…]
 const COUNTS = [0, 1, 16, 64] as const;
 /** Writes under way at a time. */
 const DEEP = 16;
+/** Of the blocks of one measurement, this part is written with an fsync after each. */
+const SYNCED_PART = 5;
 const DISK_BYTES = 24 * 2 ** 30;
 
 /** A file system in a sparse file. */
@@ -55,6 +57,9 @@ interface Figures {
   /** With some under way at a time. */
   firstDeep: number[];
   againDeep: number[];
+  /** With an fsync after each. */
+  firstSynced: number[];
+  againSynced: number[];
   /** By the number of snapshots. */
   live: Map<number, { reads: number[]; writes: number[] }>;
   oldest: number[];
@@ -64,7 +69,7 @@ interface Figures {
 function noFigures(): Figures {
   return {
     ...{ create: [], createFragmented: [], first: [], again: [], oldest: [], remove: [] },
-    ...{ live: new Map(), firstDeep: [], againDeep: [] },
+    ...{ live: new Map(), firstDeep: [], againDeep: [], firstSynced: [], againSynced: [] },
   };
 }
 
@@ -104,6 +109,11 @@ async function measureRound(system: System, figures: Figures, plan: Plan): Promi
   const others = offsets(plan);
   figures.firstDeep.push(median((await deep(system, others)).flat()));
   figures.againDeep.push(median((await deep(system, others)).flat()));
+  if (!system.writeSynced) return;
+  const written = new Set(others), blocks = Math.ceil(plan.blocks / SYNCED_PART);
+  const few = offsets({ ...plan, blocks }).filter((at) => !written.has(at));
+  figures.firstSynced.push(median(await system.writeSynced(few)));
+  figures.againSynced.push(median(await system.writeSynced(few)));
 }
 
 async function measureCounts(
@@ -138,6 +148,7 @@ function report(all: ReadonlyMap<System, Figures>, { many }: Plan): string {
     return [
       ...[name, ms(f.create), ms(f.createFragmented), us(f.first), us(f.again)],
       ...[ratio(f.first, f.again), us(f.firstDeep), ratio(f.firstDeep, f.againDeep)],
+      ...[us(f.firstSynced), us(f.againSynced), ratio(f.firstSynced, f.againSynced)],
       ...[ratio(f.oldest, none.reads), ms(f.remove)],
       ...[at(64, "reads"), at(64, "writes"), at(many, "reads"), at(many, "writes")],
     ];
@@ -145,6 +156,7 @@ function report(all: ReadonlyMap<System, Figures>, { many }: Plan): string {
   const heads = [
     ...["system", "create ms", "create after random writes ms", "first write µs", "rewrite µs"],
     ...["first / rewrite", `first, ${DEEP} at a time`, `first / rewrite, ${DEEP}`],
+    ...["first write and fsync µs", "rewrite and fsync µs", "first / rewrite, with fsync"],
     ...["oldest read / live", "delete ms"],
     ...["read, 64 / 0", "write, 64 / 0", `read, ${many} / 0`, `write, ${many} / 0`],
   ];
@@ -154,7 +166,7 @@ function report(all: ReadonlyMap<System, Figures>, { many }: Plan): string {
 const NOTES = `
 Writes and reads of 4 KiB at random places, one at a time, from the page cache; medians. Ours: the
 layers of a brick in one process, no network; at a client: our client, TCP, a brick's process, and
-orders to the daemon. qcow2: \`qemu-io\` with a write-back cache; creating
+orders to the daemon. With fsync: each write is followed by one, so that it is on the disk. qcow2: \`qemu-io\` with a write-back cache; creating
 and deleting snapshots of qcow2, reflinks and subvolumes includes the start of the program that does
 it. "64 / 0": with 64 snapshots against none. XFS and btrfs are made in files. With a load average above
 0.5 something else was running: times are too long then.

@@ -28,6 +28,8 @@ export interface System extends AsyncDisposable {
   create(): Promise<number>;
   /** How long a write at each of these offsets took. */
   write(offsets: readonly number[]): Promise<number[]>;
+  /** The same of writes that are on the disk after it. */
+  writeSynced?(offsets: readonly number[]): Promise<number[]>;
   /** The same of reads. */
   read(offsets: readonly number[]): Promise<number[]>;
   /** Reads of the oldest snapshot; undefined: it cannot be read while the image is used. */
@@ -119,6 +121,10 @@ end-volume
     return each(offsets, (at) => timed(() => this.#file.write(at, this.#data)));
   }
 
+  writeSynced(offsets: readonly number[]): Promise<number[]> {
+    return writtenSynced(this.#file, offsets, this.#data);
+  }
+
   read(offsets: readonly number[]): Promise<number[]> {
     return each(offsets, (at) => timed(() => this.#file.read(at, BLOCK)));
   }
@@ -145,6 +151,19 @@ end-volume
     await this.#file?.close();
     await this.#graph?.stop();
   }
+}
+
+/** How long a write at each offset took, with an fsync after it. */
+export function writtenSynced(
+  file: VolumeFile,
+  offsets: readonly number[],
+  data: Uint8Array<ArrayBuffer>,
+): Promise<number[]> {
+  return each(offsets, (at) =>
+    timed(async () => {
+      await file.write(at, data);
+      await file.sync();
+    }));
 }
 
 /** What `act` answers for each offset, one after the other. */

@@ -15,7 +15,15 @@ import { caller } from "mgmt/file/session.ts";
 import { placesUnder } from "mgmt/home.ts";
 import { LinesLog } from "tests/fakes/node.ts";
 import { TYPES } from "xlators/mod.ts";
-import { BLOCK, each, FILL_BYTES, noise, type System, timed } from "./snapshot_systems.ts";
+import {
+  BLOCK,
+  each,
+  FILL_BYTES,
+  noise,
+  type System,
+  timed,
+  writtenSynced,
+} from "./snapshot_systems.ts";
 
 const MORTAR = new URL("../mortar", import.meta.url).pathname;
 const ORDER_MS = 600_000;
@@ -153,6 +161,10 @@ export class AtClient implements System {
 
   write(offsets: readonly number[]): Promise<number[]> {
     return each(offsets, (at) => timed(() => this.#file.write(at, this.#data)));
+  }
+
+  writeSynced(offsets: readonly number[]): Promise<number[]> {
+    return writtenSynced(this.#file, offsets, this.#data);
   }
 
   read(offsets: readonly number[]): Promise<number[]> {
