@@ -111,8 +111,12 @@ export class ClientProcess {
         inodes: new InodeTable(),
       });
     } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      throw new CommandError(`Cannot use ${source.where}: ${cause(error.message)}`);
+      if (error instanceof RangeError) {
+        throw new CommandError(`Cannot use ${source.where}: ${cause(error.message)}`);
+      }
+      // Layers say all of what keeps them from starting.
+      const why = plain(error);
+      throw why.startsWith("Cannot ") ? new CommandError(why) : error;
     }
   }
 
@@ -179,8 +183,8 @@ export class ClientProcess {
       const { blocks } = this.#graphOf(await source.read());
       log.info("volfile read again", { from: source.where, how: await this.#active.apply(blocks) });
     } catch (error) {
-      if (!(error instanceof RangeError || error instanceof CommandError)) throw error;
-      log.error("volfile was not taken over", { why: error.message });
+      // Whatever it is, files are served on as they were.
+      log.error("volfile was not taken over", { why: plain(error) });
     }
   }
 

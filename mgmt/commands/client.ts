@@ -102,7 +102,9 @@ export async function runClient(
   const mountpoint = await realDirectory(directory);
   const logFile = values["log-file"] ?? words.logFile;
   // A "glusterfs" that is called by hand mounts over what is there, as it always did.
-  if (!look && isVolumeOn(procLines("/proc/self/mountinfo"), mountpoint)) {
+  const isThere = !look && isVolumeOn(procLines("/proc/self/mountinfo"), mountpoint);
+  // What a client left that is gone is said by who mounts.
+  if (isThere && await Deno.stat(mountpoint).then(() => true, () => false)) {
     throw new AlreadyMounted(
       `Cannot mount on "${mountpoint}": a volume is mounted there already; take it off first with ` +
         `"umount ${mountpoint}"`,

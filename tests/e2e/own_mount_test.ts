@@ -112,6 +112,9 @@ e2e(
   },
 );
 
+/** A graph that cannot be started. */
+const NOWHERE = "volume b\n type storage/posix\n option directory /nowhere/b\nend-volume\n";
+
 e2e("own mount: what cannot be mounted is said in one line", [], async () => {
   await using mounts = await Mounts.start();
   const path = await mounts.directory();
@@ -127,7 +130,13 @@ e2e("own mount: what cannot be mounted is said in one line", [], async () => {
   ok((await says(`${NODE_HOST}:/v1`, `${path}/none`))[1].includes("no such directory"));
   ok((await says("-oentry-timeout=x", `${NODE_HOST}:/v1`, path))[1].includes("entry-timeout"));
   equal((await says(path))[0], 2);
+  const volfile = `${mounts.node.dir}/hand.vol`;
+  await Deno.writeTextFile(volfile, NOWHERE);
+  ok((await says("--volfile", volfile, path))[1].includes('"/nowhere/b": ENOENT'));
   const stale = await mounts.mount();
+  const again = await says(`${NODE_HOST}:/v1`, stale);
+  equal(again[0], 32);
+  ok(again[1].includes("a volume is mounted there already"));
   Deno.kill(mounts.processOf(stale), "SIGKILL");
   await until("the client is dead", () => processesNaming(`${stale}\0--foreground`).length === 0);
   ok((await says(`${NODE_HOST}:/v1`, stale))[1].includes("umount -l"));
@@ -160,6 +169,13 @@ e2e("own mount: a hand-written graph, a statedump, .meta", ["getfattr"], async (
   ok(told.includes("connected = 1\n"), told);
   equal(await must(["cat", `${path}/.meta/graphs/active/top/type`]), "cluster/distribute\n");
   ok((await Deno.readTextFile(`${path}.log`)).includes("performance/symlink-cache"));
+  await Deno.writeTextFile(volfile, NOWHERE);
+  Deno.kill(mounts.processOf(path), "SIGHUP");
+  await until(
+    "the new volfile is refused",
+    async () => (await Deno.readTextFile(`${path}.log`)).includes("volfile was not taken over"),
+  );
+  equal(await Deno.readTextFile(`${path}/f7`), "7");
   Deno.kill(mounts.processOf(path), "SIGUSR1");
   await until(
     "the statedump is written",
