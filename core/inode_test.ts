@@ -75,6 +75,17 @@ Deno.test("core/inode: an evicted inode that somebody holds comes back as the sa
   strictEqual(state.get(table.of(numbered(0))), "kept");
 });
 
+Deno.test("core/inode: asking which inode is known makes none", () => {
+  const table = new InodeTable(16);
+  strictEqual(table.known(numbered(1)), undefined);
+  strictEqual(table.size, 0);
+  const held = table.of(numbered(1));
+  strictEqual(table.known(numbered(1)), held);
+  for (let i = 2; i < 100; i++) table.of(numbered(i));
+  strictEqual(table.known(numbered(1)), held);
+  strictEqual(table.known(ROOT_GFID), table.root);
+});
+
 Deno.test("core/inode: a forgotten inode that somebody holds comes back as the same object", () => {
   const table = new InodeTable();
   const inode = table.of(numbered(1));
