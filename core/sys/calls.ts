@@ -58,6 +58,7 @@ const SYMBOLS = {
   fsyncAsync: pooled("fsync", ["i32"]),
   fdatasyncAsync: pooled("fdatasync", ["i32"]),
   syncfsAsync: pooled("syncfs", ["i32"]),
+  fadviseAsync: pooled("fadvise64", ["i32", "i64", "i64", "i32"]),
   ftruncate: call("ftruncate", ["i32", "i64"]),
   ftruncateAsync: pooled("ftruncate", ["i32", "i64"]),
   fallocate: call("fallocate", ["i32", "i32", "i64", "i64"]),

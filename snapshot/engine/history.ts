@@ -152,10 +152,13 @@ export class History {
   async #start(): Promise<void> {
     const parts = { store: this.#store, segments: this.#segments, kept: this.#kept };
     const crashed = this.#store.isOpen;
+    if (crashed) await this.#segments.settle(this.#store.synced);
     await putNotes(this.#store, this.#segments, this.#notes);
     if (crashed) await recover(parts);
     this.#store.isOpen = true;
-    await this.#journal.sync();
+    // Also what the log has in memory only, after a sync that failed.
+    if (crashed) await this.#journal.moveAll();
+    else await this.#journal.sync();
     await syncDirectory(this.#directory);
     await this.copyIn.finish();
     this.readers.set(this.#store.readers());
@@ -172,7 +175,8 @@ export class History {
     await this.#journal.settled();
     try {
       this.#journal.putNoted();
-      await this.#journal.sync();
+      // SQLite takes the log away without a sync.
+      await this.#journal.moveAll();
       this.#store.isOpen = false;
     } catch (error) {
       // The next start looks through it as after a crash.

@@ -11,7 +11,8 @@
  *
  * SQLite itself never syncs (it would hold the event loop up). Its log moves into the database file
  * in two steps: most of it while a second connection reads, so that the log cannot begin anew
- * before the file is synced; the rest, which is little, while groups wait. The log keeps its length, as
+ * before the file is synced; the rest, which is little, while groups wait. Only what is on the disk
+ * in the log moves: a loss of power leaves some of the pages that moved. The log keeps its length, as
  * writing over it is cheaper than making it longer, until nothing was written for a while.
  */
 
@@ -190,12 +191,31 @@ export class Journal {
   /** The same of rows only: much old data may wait for the disk with durability `relaxed`. Throws FopError. */
   async syncRows(): Promise<void> {
     if (this.#failed) throw this.#failed;
-    this.#log.wrote();
     try {
-      await this.#log.done();
+      await this.#syncLog();
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /**
+   * The same, and all rows are in the database file: SQLite's log may go. Nothing may be on its way.
+   * Throws FopError.
+   */
+  async moveAll(): Promise<void> {
+    await this.sync();
+    this.#store.checkpoint();
+    try {
+      await syncFile(this.#path);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#store.cutLog();
+  }
+
+  #syncLog(): Promise<void> | undefined {
+    this.#log.wrote();
+    return this.#log.done();
   }
 
   /** Resolves when nothing is on its way. */
@@ -280,6 +300,8 @@ export class Journal {
       try {
         reader.exec("BEGIN");
         reader.prepare("SELECT value FROM counter").all();
+        // Nothing moves that comes after what is read there.
+        await this.#syncLog();
         this.#store.checkpoint();
         await syncFile(this.#path);
         const { end } = this.#segments;
@@ -291,6 +313,7 @@ export class Journal {
       if (!this.#putNoted()) return;
       this.#held = promise;
       this.#store.synced = synced;
+      await this.#syncLog();
       this.#store.checkpoint();
       await syncFile(this.#path);
       if (cut) this.#store.cutLog();

@@ -332,7 +332,7 @@ export class Preserver {
     try {
       waits = journal.note(gfid, { ...row, inode }, summed);
     } catch (error) {
-      if (kept) segments.punch(row.place, bytes.length).catch((_: FopError) => {});
+      this.#giveBack(known, row);
       throw error;
     } finally {
       if (kept) segments.named(row.place);
@@ -359,12 +359,23 @@ export class Preserver {
       await written;
       await this.#inGroup({ ...row, gfid: known.gfid }, summed);
     } catch (error) {
-      if (place !== ZEROS) segments.punch(place, row.units * UNIT).catch((_: FopError) => {});
+      this.#giveBack(known, row);
       throw error;
     } finally {
       if (place !== ZEROS) segments.named(place);
     }
     this.#kept(known, row);
+  }
+
+  // A row stays that is there, but could not be synced: the next start may find it.
+  #giveBack({ gfid }: Known, { start, units, epoch, place }: Extension): void {
+    const { store, segments } = this.#parts, id = store.findId(gfid);
+    const isNamed = id !== undefined &&
+      store.extents(id, start, start + units, epoch).some((row) =>
+        row.place <= place && place < row.place + row.units * UNIT
+      );
+    if (place === ZEROS || isNamed) return;
+    segments.punch(place, units * UNIT).catch((_: FopError) => {});
   }
 
   // All that is put before the group is written is one change of the index.

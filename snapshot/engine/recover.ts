@@ -3,7 +3,9 @@
  * power, old data that was not on the disk yet. A row whose bytes are not what its checksum says is
  * of a preserve that had not ended, so that the overwrite had not begun: the live data is the old
  * data, and the row goes. (With durability `relaxed` the overwrite may have happened.) What is on its
- * way from another copy comes once more. What was noted and is not in the index yet goes there.
+ * way from another copy comes once more. What was noted and is not in the index yet goes there. All is
+ * read of the disk: what a process before had only in memory is there by then, or is not to be had
+ * after a sync that failed.
  */
 
 import { crc32 } from "node:zlib";

@@ -9,6 +9,7 @@
 import { EIO, ENOENT, fopError } from "core/errno.ts";
 import { AT_FDCWD, cstring, LOCAL_O_DIRECTORY, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { readCached } from "core/sys/cached_read.ts";
+import { exists } from "core/lib/files.ts";
 import { allDone } from "core/lib/all_done.ts";
 import { SharedSync } from "snapshot/engine/shared_sync.ts";
 
@@ -18,7 +19,7 @@ export const SEGMENT_BYTES = 2 ** 28;
 const DIRECT_MAX = 131_072;
 const FDS_MAX = 64;
 const O_RDWR = 2, O_CREAT = 0o100, MODE = 0o600;
-const PUNCH_HOLE_KEEP_SIZE = 3;
+const PUNCH_HOLE_KEEP_SIZE = 3, FADV_DONTNEED = 4;
 
 /** The segment that a place is in. */
 export function segmentOf(place: number): number {
@@ -34,6 +35,8 @@ export class Segments implements Disposable {
   /** By segment; a new file's name has to be synced as well. */
   readonly #syncs = new Map<number, SharedSync>();
   readonly #names: SharedSync;
+  /** Places of what is being written on other threads. */
+  readonly #writing = new Set<number>();
   /** How much was appended to each segment that has no row yet. */
   readonly #unnamed = new Map<number, number>();
   /** Calls on other threads, and descriptors that are closed when none is left: numbers are used again. */
@@ -81,7 +84,9 @@ export class Segments implements Disposable {
     }
     this.#unnamed.set(segment, (this.#unnamed.get(segment) ?? 0) + 1);
     if (!isLong) return { place, written: undefined };
+    this.#writing.add(place);
     const written = this.#called(sys.pwriteAsync(fd, bytes, bytes.length, offset)).then((count) => {
+      this.#writing.delete(place);
       this.#syncOf(segment).wrote();
       checked(count);
     });
@@ -104,9 +109,9 @@ export class Segments implements Disposable {
     else this.#unnamed.delete(segment);
   }
 
-  /** The place of what is appended next. */
+  /** All that has a place before this was written. */
   get end(): number {
-    return (this.#current - 1) * SEGMENT_BYTES + this.#offset;
+    return Math.min((this.#current - 1) * SEGMENT_BYTES + this.#offset, ...this.#writing);
   }
 
   /** Fills `into` with what is kept from `place` on. */
@@ -156,6 +161,19 @@ export class Segments implements Disposable {
   /** What was appended before is on the disk afterwards. */
   async sync(): Promise<void> {
     await allDone([this.#names, ...this.#syncs.values()].map((sync) => sync.done()));
+  }
+
+  /**
+   * What is read from `place` on is what the disk has, from now on: what a process before could not
+   * write is not in memory any more.
+   */
+  async settle(place: number): Promise<void> {
+    for (let segment = segmentOf(place); segment <= this.#current; segment++) {
+      if (!exists(this.#path(segment))) continue;
+      const fd = this.#fd(segment, 0);
+      done(await this.#called(sys.fdatasyncAsync(fd)));
+      done(await this.#called(sys.fadviseAsync(fd, 0, 0, FADV_DONTNEED)));
+    }
   }
 
   [Symbol.dispose](): void {

@@ -3,9 +3,10 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { EIO } from "core/errno.ts";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
-import { type Sys, sys } from "core/sys/calls.ts";
+import { sys } from "core/sys/calls.ts";
 import { History } from "snapshot/engine/history.ts";
 import { SEGMENT_BYTES } from "snapshot/engine/segments.ts";
+import { calling } from "tests/fakes/calling.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { SmallVolume } from "tests/fakes/small_volume.ts";
 
@@ -49,13 +50,6 @@ async function withFullSegment(
     await history.close();
     Deno.removeSync(root, { recursive: true });
   }
-}
-
-/** Until it is disposed of these calls are made in place of the system's. */
-function calling(calls: Partial<Sys>): Disposable {
-  const before = { ...sys };
-  Object.assign(sys, calls);
-  return { [Symbol.dispose]: () => void Object.assign(sys, before) };
 }
 
 async function shown(history: History): Promise<number[]> {

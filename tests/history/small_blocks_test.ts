@@ -2,11 +2,12 @@
 
 import { deepStrictEqual as deepEqual } from "node:assert/strict";
 import { type Gfid, ROOT_GFID } from "core/inode.ts";
-import { type Sys, sys } from "core/sys/calls.ts";
+import { sys } from "core/sys/calls.ts";
 import type { Clone } from "snapshot/engine/clone.ts";
 import { type CloneFile, cut, overwrite } from "snapshot/engine/clone_change.ts";
 import { NOW } from "snapshot/engine/clones.ts";
 import { History } from "snapshot/engine/history.ts";
+import { calling } from "tests/fakes/calling.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { SmallVolume } from "tests/fakes/small_volume.ts";
 import { copyDisk } from "tests/history/copied_disk.ts";
@@ -172,18 +173,13 @@ Deno.test("snapshot/engine: all of a clone's own that was cut off stays zeros af
 Deno.test("snapshot/engine: what a clone has beside a hole, and the index, are on the disk before the hole", async () => {
   await using place = await Place.begin();
   const { order } = place, { fdatasyncAsync } = sys;
-  const calls: Partial<Sys> = {
+  using _ = calling({
     fdatasyncAsync: (fd) => (order.push("index on the disk"), fdatasyncAsync(fd)),
-  };
-  Object.assign(sys, calls);
-  try {
-    await place.discard(0, BLOCK);
-    deepEqual(order, ["file on the disk", "index on the disk", "hole"]);
-    // Once for a unit, and of a whole one there is nothing beside it.
-    await place.discard(BLOCK, BLOCK);
-    await place.discard(0, 2 * UNIT);
-    deepEqual(order.slice(3), ["hole", "index on the disk", "hole"]);
-  } finally {
-    Object.assign(sys, { fdatasyncAsync });
-  }
+  });
+  await place.discard(0, BLOCK);
+  deepEqual(order, ["file on the disk", "index on the disk", "hole"]);
+  // Once for a unit, and of a whole one there is nothing beside it.
+  await place.discard(BLOCK, BLOCK);
+  await place.discard(0, 2 * UNIT);
+  deepEqual(order.slice(3), ["hole", "index on the disk", "hole"]);
 });
