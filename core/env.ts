@@ -211,11 +211,27 @@ export function nextTurn(run: () => void): void {
   setImmediate(run);
 }
 
+/** Timers of fewer milliseconds than this have to be on time. */
+const SHORT_MS = 20;
+
+/**
+ * Timers of less than 20 ms: how many were set so far, and the time (`realClock.monotonic`) when the last
+ * of them is over. Who keeps Deno's loop waiting looks here how long it may.
+ */
+export const shortTimers = { set: 0, over: 0 };
+
+function noteTimer(ms: number): void {
+  if (ms >= SHORT_MS) return;
+  shortTimers.set++;
+  shortTimers.over = Math.max(shortTimers.over, performance.now() + ms);
+}
+
 /** The system's clock and timers. */
 export const realClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   delay(ms, signal) {
+    noteTimer(ms);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
       const done = () => {
@@ -231,6 +247,7 @@ export const realClock: Clock = {
     });
   },
   after(ms, run) {
+    noteTimer(ms);
     const timer = setTimeout(run, ms);
     Deno.unrefTimer(timer);
     return { cancel: () => clearTimeout(timer) };

@@ -5,26 +5,35 @@
  *
  * While something comes every few milliseconds, this loop waits itself: for its descriptors, and for
  * Deno's epoll beside them. It calls whoever watches a descriptor, lets promises go as far as they
- * get, and waits again. As soon as Deno has something to do (a call for the pool, a signal, a socket
- * of its own), and after `TURN_MS` at the latest, Deno's loop goes on, and what comes next comes as
- * `Readable` tells. Deno's timers may be late by that time, and by no more.
+ * get, and waits again. As soon as Deno has something to do (a call for the pool, a short timer, a
+ * signal, a socket of its own), and after `TURN_MS` at the latest, Deno's loop goes on, and what comes
+ * next comes as `Readable` tells. Deno's timers may be late by that time, short ones by `SHORT_TURN_MS`,
+ * and by no more. A turn of Deno's costs as much as serving a request or two.
  *
  * Where promises cannot be let go, or Deno's epoll is not found, it never waits itself: descriptors
  * are looked at when Deno's loop, or a thread that polls, says so.
  */
 
-import { type Descriptors, type Env, nextTurn, type Taken, type Watch } from "core/env.ts";
+import {
+  type Descriptors,
+  type Env,
+  nextTurn,
+  shortTimers,
+  type Taken,
+  type Watch,
+} from "core/env.ts";
 import { O_CLOEXEC, pool, sys } from "core/sys/calls.ts";
 import { ADD, control, DEL, EPOLLIN, Events, MOD, newEpoll } from "core/sys/epoll.ts";
 import { Readable } from "core/sys/readable.ts";
 
-/** Deno's loop has its turn after so long. */
-const TURN_MS = 5;
+/** Deno's loop has its turn after so long, and after so long while short timers run. */
+const TURN_MS = 20, SHORT_TURN_MS = 5;
 /** Descriptors that are looked at in one go, and how many goes there are when Deno waits meanwhile. */
 const EVENTS_MAX = 64, GOES_MAX = 64;
 const CLOCK_MONOTONIC = 1, TFD_NONBLOCK = 0o4000;
 const POLLIN = 1, EINTR = -4;
 const NEVER = new BigInt64Array(4), AT_ONCE = new BigInt64Array([0n, 0n, 0n, 1n]);
+const IN_A_TURN = inMilliseconds(TURN_MS), IN_A_SHORT_TURN = inMilliseconds(SHORT_TURN_MS);
 /** How often somebody looks whether events were overlooked, and how many times that may be. */
 const WATCH_MS = 1000, OVERLOOKED_MAX = 3;
 
@@ -50,7 +59,6 @@ export class DescriptorLoop implements Descriptors {
   readonly #timer = sys.timerCreate(CLOCK_MONOTONIC, O_CLOEXEC | TFD_NONBLOCK);
   readonly #ears: (Ear | undefined)[] = [];
   readonly #events = new Events(EVENTS_MAX);
-  readonly #untilTurn = new BigInt64Array([0n, 0n, 0n, BigInt(TURN_MS) * 1_000_000n]);
   readonly #pollfd = new Uint8Array(8);
   readonly #watch;
   readonly #ran;
@@ -133,16 +141,17 @@ export class DescriptorLoop implements Descriptors {
 
   // Waits for descriptors and for Deno's loop; how many events there were.
   #stay(bell: Bell): number {
-    const { deno } = bell, epoll = this.#epoll, given = pool.calls;
+    const { deno } = bell, epoll = this.#epoll, given = pool.calls, { set, over } = shortTimers;
     bell.pause();
     control(epoll, ADD, deno, EPOLLIN, BigInt(deno));
-    sys.timerSet(this.#timer, 0, this.#untilTurn, null);
+    const short = over > this.#env.clock.monotonic();
+    sys.timerSet(this.#timer, 0, short ? IN_A_SHORT_TURN : IN_A_TURN, null);
     let served = 0;
     for (let stays = true; stays && this.#open;) {
       const count = this.#events.wait(epoll, -1);
       const others = this.#call(count);
       served += count - others;
-      stays = count > 0 && others === 0 && pool.calls === given;
+      stays = count > 0 && others === 0 && pool.calls === given && shortTimers.set === set;
     }
     sys.timerSet(this.#timer, 0, NEVER, null);
     control(epoll, DEL, deno);
@@ -194,6 +203,10 @@ export class DescriptorLoop implements Descriptors {
     this.#bell = undefined;
     this.#env.log.warn("a thread waits for descriptors from now on: events were overlooked");
   }
+}
+
+function inMilliseconds(ms: number): BigInt64Array<ArrayBuffer> {
+  return new BigInt64Array([0n, 0n, 0n, BigInt(ms) * 1_000_000n]);
 }
 
 function inTurn<T>(run: () => T): Promise<T> {

@@ -74,6 +74,38 @@ Deno.test("descriptor loop: promises go on between two events, and Deno's timers
   ok(rounds > 20);
 });
 
+Deno.test("descriptor loop: Deno's loop goes on as soon as a short timer is set, and seldom without", async () => {
+  // A bell that rings all the time, and counts how often Deno's loop has its turn.
+  let turns = 0;
+  const bell = {
+    ...{ deno: -1, wait: () => Promise.resolve(), close() {}, pause() {}, take: () => undefined },
+    resume: () => void turns++,
+  };
+  await using scene = new Scene(realClock, () => Promise.resolve(bell));
+  await scene.loop.started;
+  // Whether Deno's loop has its turn between an event, after so many that it waits, and the next one.
+  async function turned(meanwhile: () => unknown): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    let events = 0, before = 0;
+    scene.answer = () => {
+      if (++events > 300) return resolve(turns > before);
+      before = turns;
+      if (events === 300) meanwhile();
+      scene.pair.say();
+    };
+    scene.pair.say();
+    return await promise;
+  }
+  // A turn may be due at that moment.
+  async function staysOnce(meanwhile: () => unknown): Promise<boolean> {
+    for (let i = 0; i < 10; i++) if (!await turned(meanwhile)) return true;
+    return false;
+  }
+  ok(await staysOnce(() => {}));
+  ok(!await staysOnce(() => realClock.after(19, () => {})));
+  ok(await staysOnce(() => realClock.after(20, () => {})));
+});
+
 Deno.test("descriptor loop: who wants nothing is told nothing, not even that the other end is gone", async () => {
   await using scene = new Scene();
   scene.watch.want(0);
