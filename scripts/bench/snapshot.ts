@@ -167,9 +167,9 @@ const NOTES = `
 Writes and reads of 4 KiB at random places, one at a time, from the page cache; medians. Ours: the
 layers of a brick in one process, no network; at a client: our client, TCP, a brick's process, and
 orders to the daemon. With fsync: each write is followed by one. qcow2: \`qemu-io\` with a write-back
-cache; creating and deleting snapshots of qcow2, reflinks and subvolumes includes the start of the program that does
-it. "64 / 0": with 64 snapshots against none. XFS and btrfs are made in files. With a load average above
-0.5 something else was running: times are too long then.
+cache; creating and deleting snapshots of qcow2, reflinks and subvolumes includes the start of the
+program that does it. "64 / 0": with 64 snapshots against none. XFS and btrfs are made in files. With
+a load average above 0.5 something else was running: times are too long then.
 `;
 
 const PROMISED = `

@@ -165,9 +165,7 @@ Deno.test("snapshot/engine: strict notes wait for data and notes on the disk, an
     for (const end of ends.splice(0)) end();
     await Promise.all(all.slice(0, 2));
     deepEqual(over, [1, 3]);
-    while (ends.length < 2) {
-      await new Promise((resolve) => queueMicrotask(() => resolve(undefined)));
-    }
+    while (ends.length < 2) await realClock.delay(1);
     for (const end of ends.splice(0)) end();
     await Promise.all(all);
     kept.end();
