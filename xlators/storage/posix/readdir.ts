@@ -29,7 +29,7 @@ import { HIDDEN } from "xlators/storage/posix/names.ts";
 const ENTRY_BYTES = 24, PLUS_BYTES = 148 + 24;
 /** Answers are bounded whatever a peer asks for. */
 const SIZE_MAX = 256 * 1024;
-/** Entries of one answer: their attributes are read one by one, 20 µs each, and others wait meanwhile. */
+/** Entries of one answer: their attributes are read one by one, 10 µs each, and others wait meanwhile. */
 const COUNT_MAX = 256;
 /** An answer ends early, too, once it took that long: on a cold disk an entry costs far more. */
 const TURN_MS = 8, ENTRIES_BETWEEN_LOOKS = 8;
