@@ -10,7 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { SHELLS } from "mgmt/cli/complete.ts";
-import { BUNDLE_FLAGS, BUNDLE_MAIN, MOUNT_HEAP } from "mgmt/self.ts";
+import { BUNDLE_FLAGS, BUNDLE_MAIN, MOUNT_V8 } from "mgmt/self.ts";
 import { VERSION } from "mgmt/version.ts";
 import { everyCommand } from "../main.ts";
 import { manPages } from "./man.ts";
@@ -130,7 +130,7 @@ async function headerOf(runtime: Part, app: Part): Promise<Uint8Array<ArrayBuffe
         RUNTIME_PLACE: place(length + 1, runtime.packed.length),
         APP_PLACE: place(length + 1 + runtime.packed.length, app.packed.length),
         FLAGS: BUNDLE_FLAGS.join(" "),
-        MOUNT_HEAP,
+        MOUNT_V8,
         MAIN: BUNDLE_MAIN,
       }).reduce((text, [name, value]) => text.replaceAll(`@${name}@`, () => value), template),
     );

@@ -90,8 +90,8 @@ esac
 [ -x "$base/$runtime/$name" ] || refuse "nothing in $base may be executed; is it mounted with noexec?"
 
 case ${1:-} in
-  client | --called=glusterfs | --called=mount.*) heap=@MOUNT_HEAP@ ;;
-  *) heap= ;;
+  client | --called=glusterfs | --called=mount.*) v8=@MOUNT_V8@ ;;
+  *) v8= ;;
 esac
 
-DENO_NO_UPDATE_CHECK=1 exec "$base/$runtime/$name" run $heap @FLAGS@ "$base/$app/@MAIN@" "$@"
+DENO_NO_UPDATE_CHECK=1 exec "$base/$runtime/$name" run $v8 @FLAGS@ "$base/$app/@MAIN@" "$@"
