@@ -168,14 +168,16 @@ Writes and reads of 4 KiB at random places, one at a time, from the page cache; 
 layers of a brick in one process, no network; at a client: our client, TCP, a brick's process, and
 orders to the daemon. With fsync: each write is followed by one. qcow2: \`qemu-io\` with a write-back
 cache; creating and deleting snapshots of qcow2, reflinks and subvolumes includes the start of the
-program that does it. "64 / 0": with 64 snapshots against none. XFS and btrfs are made in files. With
-a load average above 0.5 something else was running: times are too long then.
+program that does it. "64 / 0": with 64 snapshots against none. XFS and btrfs are made in files; ours
+and qcow2 are on that XFS. With a load average above 0.5 something else was running: times are too
+long then.
 `;
 
 const PROMISED = `
 A daemon, a volume of one brick with durability \`strict\`, our client with one write at a time; medians.
 Commands include the start of their process. Index: a brick's layers in one process, the database when
-that much was overwritten, 16 blocks of 4 KiB at a time, and nobody writes any more.
+that much was overwritten, 16 blocks of 4 KiB at a time, and nobody writes any more. All on XFS in a
+file.
 `;
 
 interface Kept {
@@ -238,7 +240,8 @@ async function main(): Promise<number> {
     const where = `${machineText(await machine(place))}\n`;
     if ((values.part ?? "systems") === "systems") {
       const all = await measure(place, plan);
-      const text = `## Side by side\n\n${where}${report(all, plan)}${NOTES}`;
+      const much = `${plan.rounds} rounds, ${plan.blocks} blocks of ${values.mib} MiB each.\n\n`;
+      const text = `## Side by side\n\n${where}${much}${report(all, plan)}${NOTES}`;
       console.log(text);
       const of = ([{ name }, figures]: [System, Figures]) => {
         const live = Object.fromEntries(figures.live);
