@@ -2,13 +2,14 @@ import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:ass
 import { crc32 } from "node:zlib";
 import { realClock } from "core/env.ts";
 import type { Gfid } from "core/inode.ts";
-import { type Sys, sys } from "core/sys/calls.ts";
+import { sys } from "core/sys/calls.ts";
 import { Journal } from "snapshot/engine/journal.ts";
 import { Notes } from "snapshot/engine/notes.ts";
 import { putNotes } from "snapshot/engine/recover.ts";
 import { Segments } from "snapshot/engine/segments.ts";
 import { SharedSync } from "snapshot/engine/shared_sync.ts";
 import { HistoryStore } from "snapshot/engine/store.ts";
+import { calling } from "tests/fakes/calling.ts";
 
 const FILE = "00010000-0000-4000-8000-000000000000" as Gfid;
 const UNIT = 4096;
@@ -62,13 +63,6 @@ async function inDirectory(test: (directory: string) => Promise<void>): Promise<
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
-}
-
-/** Until it is disposed of these calls are made in place of the system's. */
-function calling(calls: Partial<Sys>): Disposable {
-  const before = { ...sys };
-  Object.assign(sys, calls);
-  return { [Symbol.dispose]: () => void Object.assign(sys, before) };
 }
 
 Deno.test("snapshot/engine: what is noted is found at once, and after a kill", () =>

@@ -36,6 +36,28 @@ async function slow(script: Script, options: Record<string, string> = {}) {
   return { c, child, clock, stop };
 }
 
+/**
+ * A wait for a lock that was given up once the brick waited for it. It ends when `end` is called, which
+ * each request to interrupt may do.
+ */
+async function givenUp(interrupted: (end: () => void, text: string) => void) {
+  let end: (() => void) | undefined;
+  const { c, clock, stop } = await slow({
+    open: (_call, { inode, flags }) => Promise.resolve({ fd: new Fd(inode, flags) }),
+    lk: () => new Promise((_, reject) => end = () => reject(EINTR)),
+    fgetxattr: (call, { name }) => {
+      interrupted(end!, `${call.pid} ${name}`);
+      return Promise.resolve({ xattrs: undefined });
+    },
+  });
+  const { fd } = await c.top.open(ROOT, { inode: c.inodes.root, flags: O_RDWR });
+  const given = new AbortController();
+  const lk = c.top.lk(ONE, { fd, cmd: "set-wait", lock: LOCK, signal: given.signal });
+  await eventually(() => end !== undefined);
+  given.abort();
+  return { lk, clock, stop };
+}
+
 Deno.test("protocol/client: a fop without an answer fails with ENOTCONN after the frame time-out, alone", async () => {
   let answer: (() => void) | undefined;
   const { c, clock, stop } = await slow({
@@ -111,21 +133,10 @@ Deno.test("protocol/client: who waits for a lock waits past the time-out", async
 
 Deno.test("protocol/client: a wait for a lock that is given up ends with EINTR at the brick, too", async () => {
   let interrupted = "";
-  let end: (() => void) | undefined;
-  const { c, stop } = await slow({
-    open: (_call, { inode, flags }) => Promise.resolve({ fd: new Fd(inode, flags) }),
-    lk: () => new Promise((_, reject) => end = () => reject(EINTR)),
-    fgetxattr: (call, { name }) => {
-      interrupted = `${call.pid} ${name}`;
-      end?.();
-      return Promise.resolve({ xattrs: undefined });
-    },
+  const { lk, stop } = await givenUp((end, text) => {
+    interrupted = text;
+    end();
   });
-  const { fd } = await c.top.open(ROOT, { inode: c.inodes.root, flags: O_RDWR });
-  const given = new AbortController();
-  const lk = c.top.lk(ONE, { fd, cmd: "set-wait", lock: LOCK, signal: given.signal });
-  await eventually(() => end !== undefined);
-  given.abort();
   await rejects(lk, is(EINTR));
   equal(interrupted, "11 glusterfs.intrlk.tposix.kblocked.0,0-10");
   await stop();
@@ -133,20 +144,9 @@ Deno.test("protocol/client: a wait for a lock that is given up ends with EINTR a
 
 Deno.test("protocol/client: a wait for a lock is given up again where the brick had not begun it", async () => {
   let interrupted = 0;
-  let end: (() => void) | undefined;
-  const { c, clock, stop } = await slow({
-    open: (_call, { inode, flags }) => Promise.resolve({ fd: new Fd(inode, flags) }),
-    lk: () => new Promise((_, reject) => end = () => reject(EINTR)),
-    fgetxattr: () => {
-      if (++interrupted === 2) end?.();
-      return Promise.resolve({ xattrs: undefined });
-    },
+  const { lk, clock, stop } = await givenUp((end) => {
+    if (++interrupted === 2) end();
   });
-  const { fd } = await c.top.open(ROOT, { inode: c.inodes.root, flags: O_RDWR });
-  const given = new AbortController();
-  const lk = c.top.lk(ONE, { fd, cmd: "set-wait", lock: LOCK, signal: given.signal });
-  await eventually(() => end !== undefined);
-  given.abort();
   await eventually(() => interrupted === 1);
   clock.advance(600);
   await rejects(lk, is(EINTR));
