@@ -2,43 +2,12 @@
 
 import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
-import { run } from "tests/e2e/process.ts";
-import { PROGRAM_DIR } from "tests/e2e/program.ts";
-
-/** Runs shell commands with our programs on the path and GlusterFS's places empty; answers sections. */
-async function withOldNames(script: string): Promise<Map<string, string>> {
-  const dir = await Deno.makeTempDir({ prefix: "mt-names-" });
-  try {
-    await Deno.writeTextFile(
-      `${dir}/script`,
-      `ip link set lo up && ip addr add 10.99.4.1/24 dev lo
-for each in /var/lib/glusterd /var/run /var/log/glusterfs; do mount -t tmpfs none $each; done
-export PATH=${PROGRAM_DIR}:$PATH DENO=${Deno.execPath()}
-cd ${dir}
-${script}
-`,
-    );
-    const { out, err } = await run(
-      ["unshare", "-mnpf", "--kill-child", "--mount-proc", "bash", `${dir}/script`],
-      { timeoutMs: 240_000 },
-    );
-    const parts = out.split("##### ").slice(1);
-    if (!parts.length) throw new Error(err);
-    return new Map(
-      parts.map((part) => {
-        const end = part.indexOf("\n");
-        return [part.slice(0, end), part.slice(end + 1)];
-      }),
-    );
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
+import { sections } from "tests/e2e/script.ts";
 
 e2e("glusterd: goes to the background, is found by name, and leaves its bricks running", [
   "unshare",
 ], async () => {
-  const said = await withOldNames(`
+  const of = await sections(`
 mkdir b
 echo "##### start"; glusterd 2>&1; echo "= $?"
 echo "##### found"; [ "$(pidof glusterd)" = "$(cat /var/run/glusterd.pid)" ] && pgrep -x glusterd | wc -l
@@ -58,7 +27,6 @@ online() { gluster --mode=script volume status v | awk -v pid=$BRICK '$NF == pid
 for i in $(seq 600); do [ $(online) = 1 ] && break; sleep 0.1; done; online
 gluster --mode=script volume stop v; pgrep -xc glusterfsd
 `);
-  const of = (name: string) => said.get(name) ?? "";
   equal(of("start"), "= 0\n");
   match(of("found"), /^1\nglusterd *\n$/);
   equal(of("again"), "= 1\n");
@@ -79,7 +47,7 @@ e2e("glusterd: profile and top tell what GlusterFS's client did, to the call", [
   "unshare",
   "mount.glusterfs",
 ], async () => {
-  const said = await withOldNames(`
+  const of = await sections(`
 mkdir b mnt
 glusterd; gluster --mode=script volume create v 10.99.4.1:$PWD/b force; gluster --mode=script volume start v
 gluster volume set v performance.write-behind off
@@ -99,7 +67,6 @@ echo "##### xml"; gluster --xml volume profile v info cumulative
 umount mnt
 gluster --mode=script volume stop v; pkill -x glusterd
 `);
-  const of = (name: string) => said.get(name) ?? "";
   const calls = (text: string) =>
     Object.fromEntries(
       [...text.matchAll(/ ns +(\d+) +(\w+)$/gm)].map(([, count, fop]) => [fop, Number(count)]),

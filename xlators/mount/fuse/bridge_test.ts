@@ -9,7 +9,6 @@ import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { node, testEnv } from "tests/fakes/node.ts";
 import { Bridge } from "xlators/mount/fuse/bridge.ts";
 import { groupsIn } from "xlators/mount/fuse/groups.ts";
-import { splitOptions } from "xlators/mount/fuse/mount.ts";
 import { options } from "xlators/mount/fuse/options.ts";
 import { INIT, OP, OUT_HEADER, ROOT_NODE } from "xlators/mount/fuse/protocol.ts";
 import { modeAfterWrite } from "xlators/mount/fuse/attributes.ts";
@@ -479,17 +478,4 @@ Deno.test("mount/fuse: without acl and selinux nobody is asked for their attribu
 Deno.test("mount/fuse: groups are those that /proc lists", () => {
   deepEqual(groupsIn("Name:\tsh\nGroups:\t4 24 1000 \nNStgid:\t1\n"), [4, 24, 1000]);
   deepEqual(groupsIn(""), []);
-});
-
-Deno.test("mount/fuse: options of mount are flags, words for FUSE, or refused", () => {
-  const split = (...options: string[]) => splitOptions({ readOnly: false, options });
-  deepEqual(split("nosuid", "_netdev", "rw", "context=x"), { flags: 2, words: ["context=x"] });
-  equal(splitOptions({ readOnly: true, options: [] }).flags, 1);
-  let why = "";
-  try {
-    split("fd=7");
-  } catch (error) {
-    why = String(error);
-  }
-  ok(why.includes('"fd=7"'));
 });

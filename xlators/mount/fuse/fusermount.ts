@@ -12,9 +12,9 @@ const AF_UNIX = 1, SOCK_STREAM = 1;
 const F_SETFD = 2, F_GETFL = 3, F_SETFL = 4, FD_CLOEXEC = 1, O_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1, SCM_RIGHTS = 1;
 
-/** Mounts; throws Error with what `fusermount3` said. */
+/** Mounts with `options` alone; throws Error with what `fusermount3` said. */
 export async function fuserMount(
-  { directory, source, subtype, readOnly, options }: MountRequest,
+  { directory, source, subtype, options }: MountRequest,
 ): Promise<Mounted> {
   const pair = new Int32Array(2);
   const made = sys.socketpair(AF_UNIX, SOCK_STREAM, 0, new Uint8Array(pair.buffer));
@@ -27,7 +27,6 @@ export async function fuserMount(
     `fsname=${escaped}`,
     `subtype=${subtype}`,
     "default_permissions",
-    ...readOnly ? ["ro"] : [],
     ...options,
   ];
   try {
@@ -50,10 +49,14 @@ export async function fuserMount(
     sys.fcntl(fd, F_SETFL, sys.fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
     return { fd, unmount: () => fuserUnmount(directory) };
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new Error(
-      `Cannot mount on "${directory}" as this user: ${PROGRAM} is not installed (package fuse3)`,
-    );
+    const cannot = `Cannot mount on "${directory}": this takes root, or ${PROGRAM}, which`;
+    if (error instanceof Deno.errors.NotFound) {
+      throw new Error(`${cannot} is not installed (package fuse3)`);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new Error(`${cannot} this user may not run`);
+    }
+    throw error;
   } finally {
     sys.close(ours);
   }

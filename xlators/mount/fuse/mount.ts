@@ -19,10 +19,17 @@ const FLAGS: Readonly<Record<string, number>> = {
   nodiratime: 2048,
   relatime: 1 << 21,
   strictatime: 1 << 24,
+  lazytime: 1 << 25,
+  nosymfollow: 256,
 };
-/** Opposites and words for mount(8) alone: nothing to do. */
-const IDLE =
-  /^(rw|suid|dev|exec|async|atime|diratime|norelatime|defaults|auto|noauto|user|user=.*|nouser|users|_netdev|nofail|x-.*|comment=.*)$/;
+/** Opposites, words for mount(8) alone, and what every mount of ours is: nothing to do. */
+const IDLE = new RegExp(
+  "^(rw|suid|dev|exec|async|atime|diratime|norelatime|nostrictatime|nolazytime|symfollow|silent|" +
+    "loud|defaults|auto|noauto|user|user=.*|nouser|users|owner|group|_netdev|nofail|[xX]-.*|" +
+    "comment=.*|default_permissions|nonempty)$",
+);
+/** What is left of the rest for FUSE. */
+const FOR_FUSE = /^(context|fscontext|defcontext|rootcontext|max_read)=/;
 
 /** What is mounted, and where. */
 export interface MountRequest {
@@ -47,7 +54,7 @@ export interface Mounted {
 /** Mounts. Throws Error saying why not. */
 export async function mount(request: MountRequest): Promise<Mounted> {
   await checkDirectory(request.directory);
-  return Deno.uid() === 0 ? await mountAsRoot(request) : await fuserMount(request);
+  return Deno.uid() === 0 ? await mountAsRoot(request) : await fuserMount(forUser(request));
 }
 
 // A directory that answers ENOTCONN is what a client that was killed leaves behind.
@@ -107,19 +114,32 @@ async function mountAsRoot(request: MountRequest): Promise<Mounted> {
 
 /** Options of mount(8) as flags of mount(2), and what is left for FUSE. Throws RangeError. */
 export function splitOptions(
-  { readOnly, options }: Pick<MountRequest, "readOnly" | "options">,
+  request: Pick<MountRequest, "readOnly" | "options">,
 ): { readonly flags: number; readonly words: readonly string[] } {
-  let flags = readOnly ? FLAGS.ro! : 0;
+  let flags = 0;
   const words: string[] = [];
-  for (const option of options) {
+  for (const option of meant(request)) {
     if (Object.hasOwn(FLAGS, option)) flags |= FLAGS[option]!;
-    else if (/^(context|fscontext|defcontext|rootcontext|max_read)=/.test(option)) {
-      words.push(option);
-    } else if (!IDLE.test(option)) {
-      throw new RangeError(`Cannot mount with option "${option}": it is not known`);
-    }
+    // What root mounts is for all anyway.
+    else if (option !== "allow_other") words.push(option);
   }
   return { flags, words };
+}
+
+/** What who is not root asks "fusermount3" for, all of it in `options`. Throws RangeError. */
+export function forUser(request: MountRequest): MountRequest {
+  // The kernel's way if nothing is said, and nothing that could be said to that program.
+  return { ...request, options: meant(request).filter((option) => option !== "relatime") };
+}
+
+// The options that are to have an effect.
+function meant({ readOnly, options }: Pick<MountRequest, "readOnly" | "options">): string[] {
+  const unknown = (option: string) =>
+    !(Object.hasOwn(FLAGS, option) || FOR_FUSE.test(option) || option === "allow_other");
+  const found = [...readOnly ? ["ro"] : [], ...options.filter((option) => !IDLE.test(option))];
+  const wrong = found.find(unknown);
+  if (wrong === undefined) return found;
+  throw new RangeError(`Cannot mount with option "${wrong}": it is not known`);
 }
 
 async function unmountAsRoot(directory: string): Promise<void> {
