@@ -3,7 +3,7 @@
 import { type ActiveGraph, startActiveGraph } from "core/graph_switch.ts";
 import type { Graph } from "core/graph.ts";
 import { ROOT } from "core/call.ts";
-import { FopError } from "core/errno.ts";
+import { ENOTCONN, FopError } from "core/errno.ts";
 import { InodeTable } from "core/inode.ts";
 import { OptionError, readOptions } from "core/options.ts";
 import type { XlatorTypes } from "core/registry.ts";
@@ -36,6 +36,9 @@ export interface ClientOptions extends Omit<GraphChanges, "port"> {
   /** Called when the volume is mounted. */
   readonly mounted: () => void;
 }
+
+/** How long bricks are waited for that are not there yet, and how long until they are asked again. */
+const BRICKS_MS = 5000, AGAIN_MS = 100;
 
 /** The layer that mounts: of all layers, it alone can end by itself. */
 interface Fuse extends Xlator {
@@ -120,15 +123,27 @@ export class ClientProcess {
     }
   }
 
-  // A volume whose root cannot be looked at is no good as a directory.
+  // A volume whose root cannot be looked at is no good as a directory. Bricks that are being started
+  // are waited for: whoever starts a volume, or a machine, mounts right after that.
   async #checkRoot(): Promise<void> {
-    try {
-      await this.#active.lookup(ROOT, { inode: this.#active.graph.inodes.root, name: "" });
-    } catch (error) {
-      if (!(error instanceof FopError)) throw error;
-      const away = awayBricks(this.#active.graph);
-      const why = away.length ? `${away[0]!.name}: ${away[0]!.why}` : error.message;
-      throw new CommandError(`Cannot mount ${this.#options.source.where}: ${why}`);
+    const { clock } = this.#daemon.env;
+    const { graph } = this.#active;
+    const late = clock.monotonic() + BRICKS_MS;
+    for (;;) {
+      try {
+        await this.#active.lookup(ROOT, { inode: graph.inodes.root, name: "" });
+        return;
+      } catch (error) {
+        if (!(error instanceof FopError)) throw error;
+        const away = awayBricks(graph);
+        const waits = ENOTCONN.matches(error) && away.some(({ refused }) => !refused);
+        if (!waits || clock.monotonic() > late) {
+          const why = away.length ? `${away[0]!.name}: ${away[0]!.why}` : error.message;
+          throw new CommandError(`Cannot mount ${this.#options.source.where}: ${why}`);
+        }
+      }
+      const ended = await Promise.race([clock.delay(AGAIN_MS), this.#daemon.ended]);
+      if (ended !== undefined) throw new CommandError("Cannot mount: it was told to end");
     }
   }
 
@@ -211,10 +226,24 @@ export function* graphDump(graph: Graph): Generator<DumpSection> {
   }
 }
 
-function awayBricks(graph: Graph): { name: string; why: string }[] {
-  return [...graph.nodes].flatMap(({ block, type, xlator }) => {
+/** A brick without a connection. */
+interface AwayBrick {
+  readonly name: string;
+  readonly why: string;
+  readonly refused: boolean;
+}
+
+function awayBricks(graph: Graph): AwayBrick[] {
+  return [...graph.nodes].flatMap(({ block: { name }, type, xlator }) => {
     if (type.type !== "protocol/client") return [];
-    const state = xlator.state?.() as { connected?: boolean; problem?: string | null };
-    return state.connected ? [] : [{ name: block.name, why: state.problem ?? "no answer" }];
+    const { connected, problem, refused = false } = xlator.state?.() as ClientState;
+    return connected ? [] : [{ name, why: problem ?? "no answer", refused }];
   });
+}
+
+/** What protocol/client tells. */
+interface ClientState {
+  readonly connected?: boolean;
+  readonly problem?: string | null;
+  readonly refused?: boolean;
 }

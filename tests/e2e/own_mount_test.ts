@@ -142,6 +142,23 @@ e2e("own mount: what cannot be mounted is said in one line", [], async () => {
   ok((await says(`${NODE_HOST}:/v1`, stale))[1].includes("umount -l"));
 });
 
+e2e("own mount: bricks that are being started are waited for", [], async () => {
+  await using mounts = await Mounts.start();
+  const { node } = mounts;
+  const [brick] = await node.bricks("v1");
+  Deno.kill(brick!.pid, "SIGKILL");
+  await until("the brick is gone", async () => !(await node.bricks("v1"))[0]!.online);
+  const path = await mounts.directory(), log = `${path}.log`;
+  const mounting = mounts.client(`-l${log}`, `${NODE_HOST}:/v1`, path);
+  await until(
+    "the brick is missed",
+    async () => exists(log) && (await Deno.readTextFile(log)).includes("brick is not connected"),
+  );
+  await node.must("volume start v1 force");
+  const { code, err } = await mounting;
+  equal(code, 0, err);
+});
+
 e2e("own mount: another server is asked when the first does not answer", [], async () => {
   await using mounts = await Mounts.start();
   const path = await mounts.mount(

@@ -104,6 +104,7 @@ export class ProtocolClient extends Funnel {
       brick: values["remote-subvolume"],
       connected: this.up,
       problem: this.#link.problem ?? null,
+      refused: this.#link.refused,
       attempts: this.#link.attempts,
       volumeId: volumeId ?? null,
       openFiles: this.#files.count,

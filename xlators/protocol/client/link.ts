@@ -62,6 +62,7 @@ export class Link {
   #told: boolean | undefined;
   #running: Promise<void> | undefined;
   #lastProblem: string | undefined;
+  #refused = false;
 
   constructor(env: Env, joiner: Joiner, ears: LinkEars, connect: Connect = connectTo) {
     this.#env = env;
@@ -83,6 +84,11 @@ export class Link {
   /** Why the last attempt failed; undefined while up. */
   get problem(): string | undefined {
     return this.#lastProblem;
+  }
+
+  /** Whether the brick said at the last attempt that it will not have us. */
+  get refused(): boolean {
+    return this.#refused;
   }
 
   /** Begins; resolves when the first attempt has an outcome, good or bad. */
@@ -115,18 +121,18 @@ export class Link {
     const { signal } = this.#stopping;
     let pause = RETRY_MIN_MS;
     while (!signal.aborted) {
-      let refused = false;
+      this.#refused = false;
       try {
         const connection = await this.#join();
         const upMs = await this.#serveUntilLost(connection, tried);
         if (upMs >= RETRY_MAX_MS) pause = RETRY_MIN_MS;
       } catch (error) {
-        refused = error instanceof JoinError && error.final;
+        this.#refused = error instanceof JoinError && error.final;
         this.#complain(error);
       }
       this.#tell();
       tried();
-      const base = refused ? REFUSED_MS : pause;
+      const base = this.#refused ? REFUSED_MS : pause;
       // A little chance keeps the clients of a brick that came back from knocking all at once.
       const jitter = random.int(Math.ceil(base / 4));
       await clock.delay(base + jitter, signal).catch(() => {});
