@@ -6,9 +6,10 @@ import type { Args, FopName, Reply } from "core/fops.ts";
 import type { Fd, Inode } from "core/inode.ts";
 import { windTo } from "core/xlator.ts";
 import { makeChange } from "xlators/cluster/replicate/change.ts";
-import { type Copies, pick } from "xlators/cluster/replicate/copies.ts";
+import type { Copies } from "xlators/cluster/replicate/copies.ts";
 import { lockAll, METADATA_RANGE, rangeLockee } from "xlators/cluster/replicate/locking.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
+import { isWhole, pickByPart } from "xlators/cluster/replicate/parts.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 
 /** Of an inode. */
@@ -64,7 +65,7 @@ export class Attributes {
     }
   }
 
-  async #change<R>(
+  async #change<R extends object>(
     call: Call,
     inode: Inode,
     fds: readonly (Fd | undefined)[] | undefined,
@@ -72,9 +73,9 @@ export class Attributes {
   ): Promise<R> {
     const { copies, reader } = this;
     copies.checkQuorum();
-    let good = reader.sure(inode, (await reader.known(call, inode)).metadata);
+    let good = await this.#good(call, inode);
     if (!good.includes(true) && await reader.favorites.decide(inode)) {
-      good = reader.sure(inode, (await reader.known(call, inode)).metadata);
+      good = await this.#good(call, inode);
     }
     // Each is blamed, or the right ones are away: a change of the others would hide that.
     if (!good.includes(true)) throw EIO;
@@ -87,6 +88,13 @@ export class Attributes {
       wind,
       good,
     });
-    return pick(answers, reader.choice.of(inode, good), copies.arbiter)!;
+    return pickByPart(answers, reader.tellers(inode), copies.arbiter)!;
+  }
+
+  // Copies with right attributes. None where nobody has the right data: that is to be healed first.
+  async #good(call: Call, inode: Inode): Promise<boolean[]> {
+    const known = await this.reader.known(call, inode);
+    const good = this.reader.sure(inode, known.metadata);
+    return isWhole(known) ? good : good.map(() => false);
   }
 }

@@ -15,9 +15,10 @@ import type { Fd, Inode } from "core/inode.ts";
 import { Xdata } from "core/xdata.ts";
 import { INODELK_COUNT, INODELK_DOM_COUNT, WRITE_IS_APPEND } from "core/xdata_keys.ts";
 import type { NewFile } from "xlators/cluster/replicate/carried.ts";
-import { type Copies, forCaller, pick, type Target } from "xlators/cluster/replicate/copies.ts";
+import { type Copies, forCaller, type Target } from "xlators/cluster/replicate/copies.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import { isOnWord } from "xlators/cluster/replicate/options.ts";
+import { pickByPart } from "xlators/cluster/replicate/parts.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 import { type DataChange, FileLock } from "xlators/cluster/replicate/write.ts";
 
@@ -201,9 +202,7 @@ export class Data {
       if (!EIO.matches(error) || !await this.reader.favorites.decide(inode)) throw error;
       return await this.#lockOf(inode).run<R>(change);
     });
-    const known = copies.stateOf(inode).known(copies.generation);
-    const prefer = known && this.reader.choice.of(inode, this.reader.sure(inode, known.content));
-    const reply = pick(answers, prefer, copies.arbiter);
+    const reply = pickByPart(answers, this.reader.tellers(inode), copies.arbiter);
     if (!reply) throw ENOTCONN;
     const xdata = forCaller(reply.xdata, asked, [INODELK_COUNT, WRITE_IS_APPEND]);
     const stats = copies.values["consistent-metadata"] ? { pre: undefined, post: undefined } : {};

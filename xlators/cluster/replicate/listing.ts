@@ -107,7 +107,7 @@ export class Listing {
       }
     };
     const anew = (listed: Listed, from: bigint) =>
-      this.reader.read(call, fd.inode, (index) => page(index, listed, from, merged));
+      this.reader.read(call, fd.inode, (index) => page(index, listed, from, merged), "content");
     if (begins) return await anew(new Listed(), offset);
     const { index, listed, rest } = listing;
     const own = listed.goOn(offset);

@@ -4,7 +4,7 @@ import type { Call } from "core/call.ts";
 import { Derived } from "core/derived.ts";
 import { EINVAL, EIO, ENOENT, ENOTCONN, EPERM, ESTALE, FopError } from "core/errno.ts";
 import type { Args, LookupReply, Reply } from "core/fops.ts";
-import { S_IFMT } from "core/iatt.ts";
+import { type Iatt, S_IFMT } from "core/iatt.ts";
 import type { Inode } from "core/inode.ts";
 import { withKey, type XKey } from "core/xdata.ts";
 import {
@@ -16,6 +16,7 @@ import {
   PARENT_ENTRYLK,
 } from "core/xdata_keys.ts";
 import { settle, type Settled } from "core/xlator.ts";
+import type { Judgement } from "xlators/cluster/replicate/blame.ts";
 import {
   type Copies,
   failureOf,
@@ -25,6 +26,7 @@ import {
 } from "xlators/cluster/replicate/copies.ts";
 import { metadataDiffers } from "xlators/cluster/replicate/heal_metadata.ts";
 import { needsMajority } from "xlators/cluster/replicate/options.ts";
+import { withContentOf } from "xlators/cluster/replicate/parts.ts";
 import { isPrivate } from "xlators/cluster/replicate/private_names.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
 
@@ -86,31 +88,45 @@ export class Finder {
     const disagree = told.some((answer, index) => answer !== answers[index]);
     // What happened meanwhile, the answers may not tell.
     if (!disagree && doubts === copies.doubts) this.#learn(inode, judgement, generation);
-    const readable = this.reader.sure(
-      inode,
-      judgement.content.map((has, index) => has && judgement.metadata[index]!),
-    );
+    const readable = this.reader.readableBy(inode, judgement, "metadata");
     if (judgement.needsHeal || attributesDiffer(told)) this.reader.heals.need(inode);
     if (mayDecide && !readable.includes(true) && await favorites.decide(inode)) {
       return await this.#lookup(call, args, false);
     }
     // Who tells what the file holds tells the attributes that belong to it.
     const teller = told.findIndex((answer) => answer?.ok && answer.value.xdata?.has(CONTENT));
-    const read = readable[teller] ? teller : this.reader.choice.of(inode, readable);
+    const isRight = (which: number) => readable[which] === true && judgement.content[which]!;
+    const read = isRight(teller) ? teller : this.reader.choice.of(inode, readable);
     const index = read ?? this.#anyway(inode, told, readable);
     const reply = told[index]!;
     if (!reply.ok) throw reply.error;
     // What a file holds is told by nobody who is not right in all.
-    const xdata = read === undefined ? reply.value.xdata?.without(CONTENT) : reply.value.xdata;
+    const inAll = read !== undefined && isRight(read);
+    const xdata = inAll ? reply.value.xdata : reply.value.xdata?.without(CONTENT);
     const parent = pick(told, index, copies.arbiter);
     return {
       ...reply.value,
+      stat: inAll || read === undefined
+        ? reply.value.stat
+        : this.#byPart(inode, told, judgement, reply.value),
       postParent: reply.value.postParent ?? parent?.postParent,
       xdata: forCaller(xdata, args.xdata, this.#own),
     };
   }
 
-  #learn(inode: Inode, judgement: ReturnType<Reader["judge"]>, generation: number): void {
+  // Attributes of a copy that is right in them, but not in the content.
+  #byPart(
+    inode: Inode,
+    told: readonly Answer[],
+    judgement: Judgement,
+    { stat }: LookupReply,
+  ): Iatt {
+    const readable = this.reader.readableBy(inode, judgement, "content");
+    const content = told[this.reader.choice.of(inode, readable) ?? -1];
+    return content?.ok ? withContentOf(stat, content.value.stat) : stat;
+  }
+
+  #learn(inode: Inode, judgement: Judgement, generation: number): void {
     const state = this.copies.stateOf(inode);
     // While we write, only who looks after the marks are set sees them.
     if (generation === this.copies.generation && !state.lock) {

@@ -27,6 +27,13 @@ import { BAD_INODE, type Copies, failureOf } from "xlators/cluster/replicate/cop
 import type { Favorites } from "xlators/cluster/replicate/favorite.ts";
 import type { AccessHeals } from "xlators/cluster/replicate/heal_on_access.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
+import {
+  type About,
+  isWhole,
+  rightIn,
+  type Tellers,
+  withContentOf,
+} from "xlators/cluster/replicate/parts.ts";
 import type { ReadChoice } from "xlators/cluster/replicate/read_choice.ts";
 
 /** Bytes of a mark; what a brick is asked for an attribute. */
@@ -100,10 +107,41 @@ export class Reader {
     return this.copies.stateOf(inode).learn(judgement, generation, epoch);
   }
 
-  /** Which copies may be read: those that are right in all parts, looked up if it is not known. */
-  async readable(call: Call, inode: Inode): Promise<boolean[]> {
-    const { content, metadata } = await this.known(call, inode);
-    return this.sure(inode, content.map((has, index) => has && metadata[index]!));
+  /** Which copies may be read, looked up if it is not known. */
+  async readable(call: Call, inode: Inode, about: About): Promise<boolean[]> {
+    return this.readableBy(inode, await this.known(call, inode), about);
+  }
+
+  /** Which copies may be read, by what is known. */
+  readableBy(inode: Inode, { content, metadata }: Judgement, about: About): boolean[] {
+    const right = { content: this.sure(inode, content), metadata: this.sure(inode, metadata) };
+    return rightIn(right, about);
+  }
+
+  /** True if a copy is known to be right in all: then who tells the data may tell the attributes. */
+  isRightInAll(inode: Inode): boolean {
+    const { up, generation } = this.copies, state = this.copies.stateOf(inode);
+    const known = state.known(generation);
+    return known !== undefined &&
+      known.content.some((has, index) =>
+        has && known.metadata[index] === true && up[index] === true && !state.isBehind(index)
+      );
+  }
+
+  /** Whose word counts on what, by what is known; nobody's if nothing is. */
+  tellers(inode: Inode): Tellers {
+    const known = this.copies.stateOf(inode).known(this.copies.generation);
+    const of = (about: About) =>
+      known && this.choice.of(inode, this.readableBy(inode, known, about));
+    const metadata = of("metadata");
+    const inAll = metadata !== undefined && known?.content[metadata];
+    return { metadata, content: inAll ? metadata : of("content") };
+  }
+
+  /** Throws EIO if no copy is right in some part, and nobody said which to read anyway. */
+  async mustBeWhole(call: Call, inode: Inode): Promise<void> {
+    if (isWhole(await this.known(call, inode)) || this.chosen(inode) !== undefined) return;
+    if (!await this.favorites.decide(inode)) throw EIO;
   }
 
   /** `which` without copies that are away, or known here to miss something. */
@@ -153,12 +191,32 @@ export class Reader {
     return await to.lookup(call, { inode, name: "", xdata });
   }
 
+  /** Attributes, each of a copy that is right in it. */
+  async stat<R extends StatReply>(
+    call: Call,
+    inode: Inode,
+    ask: (index: number) => Promise<R>,
+  ): Promise<R> {
+    let from = 0;
+    const asking = (index: number) => ask(from = index);
+    const told = await this.read(call, inode, asking, "metadata");
+    const { content } = await this.known(call, inode);
+    if (content[from] || !content.includes(true)) return told;
+    const { stat } = await this.read(call, inode, ask, "content");
+    return { ...told, stat: withContentOf(told.stat, stat) };
+  }
+
   /** A copy's answer; another one's if it fails for a reason of its own. */
-  async read<R>(call: Call, inode: Inode, ask: (index: number) => Promise<R>): Promise<R> {
+  async read<R>(
+    call: Call,
+    inode: Inode,
+    ask: (index: number) => Promise<R>,
+    about: About,
+  ): Promise<R> {
     this.copies.checkQuorum();
     const tried = new Set<number>();
     let fresh = this.copies.stateOf(inode).known(this.copies.generation) === undefined;
-    let readable = await this.#readableOrChosen(call, inode);
+    let readable = await this.#readableOrChosen(call, inode, about);
     let failure: unknown = EIO;
     for (;;) {
       const left = readable.map((has, index) => has && !tried.has(index));
@@ -167,7 +225,7 @@ export class Reader {
         if (fresh) throw failure;
         fresh = true;
         this.copies.stateOf(inode).doubt();
-        readable = await this.#readableOrChosen(call, inode);
+        readable = await this.#readableOrChosen(call, inode, about);
         continue;
       }
       tried.add(index);
@@ -180,12 +238,12 @@ export class Reader {
     }
   }
 
-  async #readableOrChosen(call: Call, inode: Inode): Promise<boolean[]> {
-    const readable = await this.readable(call, inode);
+  async #readableOrChosen(call: Call, inode: Inode, about: About): Promise<boolean[]> {
+    const readable = await this.readable(call, inode, about);
     if (readable.includes(true)) return readable;
     const chosen = this.chosen(inode);
     if (chosen !== undefined) return readable.map((_, index) => index === chosen);
-    return await this.favorites.decide(inode) ? await this.readable(call, inode) : readable;
+    return await this.favorites.decide(inode) ? await this.readable(call, inode, about) : readable;
   }
 
   /** The copy that somebody chose to read in a split-brain, if it is there. */

@@ -37,6 +37,7 @@ import {
   options,
   type ReplicateValues,
 } from "xlators/cluster/replicate/options.ts";
+import type { About } from "xlators/cluster/replicate/parts.ts";
 import { Reader } from "xlators/cluster/replicate/read.ts";
 import { ReadChoice } from "xlators/cluster/replicate/read_choice.ts";
 import { SplitBrain } from "xlators/cluster/replicate/split_brain.ts";
@@ -49,8 +50,8 @@ import {
 } from "xlators/cluster/replicate/xattr_names.ts";
 
 /** Fops by inode, and by fd, that one copy answers. */
-type ReadByInode = "stat" | "access" | "readlink" | "getactivelk";
-type ReadByFd = "fstat" | "readv" | "seek" | "rchecksum";
+type ReadByInode = "access" | "readlink" | "getactivelk";
+type ReadByFd = "readv" | "seek" | "rchecksum";
 
 const PATHINFO = "trusted.glusterfs.pathinfo";
 
@@ -202,13 +203,16 @@ export class Replicate extends Refuse {
     copies.behind(ask());
   }
 
-  #read<K extends ReadByInode>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+  #read<K extends ReadByInode>(
+    fop: K,
+    call: Call,
+    args: Args<K>,
+    about: About,
+  ): Promise<Reply<K>> {
     const { inode } = args as { inode: Inode };
-    return this.#reader.read(
-      call,
-      inode,
-      (index) => windTo(this.children[index]!, fop as FopName, call, args) as Promise<Reply<K>>,
-    );
+    const ask = (index: number) =>
+      windTo(this.children[index]!, fop as FopName, call, args) as Promise<Reply<K>>;
+    return this.#reader.read(call, inode, ask, about);
   }
 
   async #readOpen<K extends ReadByFd>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
@@ -217,29 +221,34 @@ export class Replicate extends Refuse {
     return await this.#reader.read(call, fd.inode, async (index) => {
       const own = { ...args, fd: this.#opened.on(fd, index) };
       return await windTo(this.children[index]!, fop as FopName, call, own) as Reply<K>;
-    });
+    }, "content");
   }
 
   override lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
     return this.#finder.lookup(call, args);
   }
   override stat(call: Call, args: Args<"stat">): Promise<Reply<"stat">> {
-    return this.#read("stat", call, args);
+    return this.#reader.stat(call, args.inode, (index) => this.children[index]!.stat(call, args));
   }
   override access(call: Call, args: Args<"access">): Promise<Reply<"access">> {
-    return this.#read("access", call, args);
+    return this.#read("access", call, args, "metadata");
   }
   override readlink(call: Call, args: Args<"readlink">): Promise<Reply<"readlink">> {
-    return this.#read("readlink", call, args);
+    return this.#read("readlink", call, args, "content");
   }
   override getactivelk(call: Call, args: Args<"getactivelk">): Promise<Reply<"getactivelk">> {
-    return this.#read("getactivelk", call, args);
+    return this.#read("getactivelk", call, args, "content");
   }
-  override fstat(call: Call, args: Args<"fstat">): Promise<Reply<"fstat">> {
-    return this.#readOpen("fstat", call, args);
+  override async fstat(call: Call, args: Args<"fstat">): Promise<Reply<"fstat">> {
+    const { fd } = args;
+    await this.#opened.complete(call, fd);
+    const ask = async (index: number) =>
+      await this.children[index]!.fstat(call, { ...args, fd: this.#opened.on(fd, index) });
+    return await this.#reader.stat(call, fd.inode, ask);
   }
-  override readv(call: Call, args: Args<"readv">): Promise<Reply<"readv">> {
-    return this.#readOpen("readv", call, args);
+  override async readv(call: Call, args: Args<"readv">): Promise<Reply<"readv">> {
+    const reply = await this.#readOpen("readv", call, args);
+    return this.#reader.isRightInAll(args.fd.inode) ? reply : { ...reply, stat: undefined };
   }
   override seek(call: Call, args: Args<"seek">): Promise<Reply<"seek">> {
     return this.#readOpen("seek", call, args);
@@ -255,7 +264,7 @@ export class Replicate extends Refuse {
     const ask = (index: number) => this.children[index]!.getxattr(call, args);
     if (isOfAll(name)) return await fromAll(this.#copies, name, ask);
     if (!isInternal(call)) hideMarks(name);
-    return withoutMarks(await this.#reader.read(call, inode, ask));
+    return withoutMarks(await this.#reader.read(call, inode, ask, "metadata"));
   }
   override async fgetxattr(call: Call, args: Args<"fgetxattr">): Promise<Reply<"fgetxattr">> {
     const { fd, name } = args;
@@ -264,7 +273,7 @@ export class Replicate extends Refuse {
       await this.children[index]!.fgetxattr(call, { ...args, fd: this.#opened.on(fd, index) });
     if (isOfAll(name)) return await fromAll(this.#copies, name, ask);
     if (!isInternal(call)) hideMarks(name);
-    return withoutMarks(await this.#reader.read(call, fd.inode, ask));
+    return withoutMarks(await this.#reader.read(call, fd.inode, ask, "metadata"));
   }
 
   override async setxattr(call: Call, args: Args<"setxattr">): Promise<Reply<"setxattr">> {
@@ -334,6 +343,7 @@ export class Replicate extends Refuse {
   override async open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
     const copies = this.#copies, { inode, flags } = args;
     copies.checkQuorum();
+    await this.#reader.mustBeWhole(call, inode);
     // A copy cuts its file under the lock for changes, not when it opens it.
     const opening = { ...args, flags: flags & ~O_TRUNC };
     const up = copies.numbers().filter((index) => copies.up[index]);
