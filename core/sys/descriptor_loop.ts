@@ -25,6 +25,7 @@ import {
 import { O_CLOEXEC, pool, sys } from "core/sys/calls.ts";
 import { ADD, control, DEL, EPOLLIN, Events, MOD, newEpoll } from "core/sys/epoll.ts";
 import { Readable } from "core/sys/readable.ts";
+import { turns } from "core/sys/turns.ts";
 
 /** Deno's loop has its turn after so long, and after so long while short timers run. */
 const TURN_MS = 20, SHORT_TURN_MS = 5;
@@ -148,7 +149,7 @@ export class DescriptorLoop implements Descriptors {
     sys.timerSet(this.#timer, 0, short ? IN_A_SHORT_TURN : IN_A_TURN, null);
     let served = 0;
     for (let stays = true; stays && this.#open;) {
-      const count = this.#events.wait(epoll, -1);
+      const count = this.#wait(-1);
       const others = this.#call(count);
       served += count - others;
       stays = count > 0 && others === 0 && pool.calls === given && shortTimers.set === set;
@@ -163,12 +164,29 @@ export class DescriptorLoop implements Descriptors {
   #serve(): number {
     let served = 0;
     for (let go = 0; go < GOES_MAX && this.#open; go++) {
-      const count = this.#events.wait(this.#epoll, 0);
+      const count = this.#wait(0);
       if (count <= 0) break;
       this.#call(count);
       served += count;
     }
     return served;
+  }
+
+  // What comes next. After something that held this thread up, whether others had come meanwhile is told.
+  #wait(timeout: number): number {
+    if (!turns.held) return this.#events.wait(this.#epoll, timeout);
+    turns.held = false;
+    const count = this.#events.wait(this.#epoll, 0);
+    turns.crowded = this.#isAwaited(count) ? turns.crowded + 1 : 0;
+    return count !== 0 ? count : this.#events.wait(this.#epoll, timeout);
+  }
+
+  // Whether somebody watches one of so many events.
+  #isAwaited(count: number): boolean {
+    for (let i = 0; i < count; i++) {
+      if (this.#ears[this.#events.fd(i)]) return true;
+    }
+    return false;
   }
 
   // Calls who watches each of so many events, and lets promises go; how many nobody watches.

@@ -1,8 +1,9 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
-import { realClock } from "core/env.ts";
+import { nextTurn, realClock } from "core/env.ts";
 import { sys } from "core/sys/calls.ts";
 import { type Bell, DescriptorLoop } from "core/sys/descriptor_loop.ts";
 import { EPOLLIN } from "core/sys/epoll.ts";
+import { turns } from "core/sys/turns.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { LinesLog } from "tests/fakes/node.ts";
 import { SocketPair } from "tests/fakes/socket_pair.ts";
@@ -104,6 +105,31 @@ Deno.test("descriptor loop: Deno's loop goes on as soon as a short timer is set,
   ok(await staysOnce(() => {}));
   ok(!await staysOnce(() => realClock.after(19, () => {})));
   ok(await staysOnce(() => realClock.after(20, () => {})));
+});
+
+Deno.test("descriptor loop: who held the thread up learns whether others had come meanwhile, how often in a row", async () => {
+  await using scene = new Scene();
+  await scene.loop.started;
+  const others = new SocketPair();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  // 1, 2, 4 and 5: somebody comes meanwhile.
+  const seen: number[] = [];
+  const watch = scene.loop.watch(others.fd, () => void others.hear());
+  watch.want(EPOLLIN);
+  scene.answer = () => {
+    if (seen.length === 0) turns.crowded = 0;
+    seen.push(turns.crowded);
+    if (seen.length > 6) return resolve();
+    turns.held = true;
+    if (seen.length % 3 !== 0) others.say();
+    nextTurn(() => scene.pair.say());
+  };
+  scene.pair.say();
+  await promise;
+  deepEqual(seen, [0, 1, 2, 0, 1, 2, 0]);
+  equal(turns.held, false);
+  watch.close();
+  others.end();
 });
 
 Deno.test("descriptor loop: who wants nothing is told nothing, not even that the other end is gone", async () => {

@@ -12,6 +12,7 @@ import type { Xdata } from "core/xdata.ts";
 import { INTERNAL_FOP } from "core/xdata_keys.ts";
 import { sys } from "core/sys/calls.ts";
 import { type Directory, handleName, Handles } from "xlators/storage/posix/handle.ts";
+import { InPlace } from "xlators/storage/posix/in_place.ts";
 import { Times } from "xlators/storage/posix/mdata.ts";
 import { OpenFiles, unlinkedName } from "xlators/storage/posix/open_files.ts";
 import type { PosixOptions } from "xlators/storage/posix/options.ts";
@@ -81,8 +82,8 @@ export class Brick {
   readonly space: Space;
   /** Not root: owners cannot be given away. */
   readonly unprivileged: boolean;
-  /** Monotonic milliseconds until when writes go to another thread; 0: they need not. */
-  writesWaitUntil = 0;
+  /** What is read and written on the thread of all fops. */
+  readonly inPlace: InPlace;
   /** False once the backend refused RWF_NOWAIT. */
   nowait = true;
   options: PosixOptions;
@@ -104,6 +105,7 @@ export class Brick {
     this.#hiddenDev = hiddenId.dev;
     this.#hiddenIno = hiddenId.ino;
     this.handles = new Handles(parts.root, parts.hidden, parts.xattrs, parts.dirLimit);
+    this.inPlace = new InPlace(parts.env.clock);
     this.files = new OpenFiles(parts.hidden, (gfid, place) => this.#purgeUnlinked(gfid, place));
     this.times = new Times(parts.xattrs, parts.inodes, parts.options.ctime);
     this.space = new Space(parts.root, parts.options);

@@ -2,9 +2,10 @@
  * File contents.
  *
  * A read that the page cache can answer is one `preadv2(RWF_NOWAIT)` into the caller's buffer; one
- * that would wait goes to another thread. A write is a plain `pwrite` into the page cache, from the
- * caller's buffer; once one took long (the kernel slows writers down while too much is unwritten),
- * writes go to another thread for a while. What waits for the disk by nature (fsync, writes that ask for stable storage,
+ * that waits for the disk is made in place while that is quick and nobody else waits, and on another
+ * thread otherwise. A write is a plain `pwrite` into the page cache, from the caller's buffer; once one
+ * took long (the kernel slows writers down while too much is unwritten), writes go to another thread
+ * for a while (`in_place.ts`). What waits for the disk by nature (fsync, writes that ask for stable storage,
  * allocation, cutting much off, copying) always goes to another thread, so nobody else's fop waits
  * for it. Files opened with O_DIRECT: see `aligned.ts`.
  */
@@ -38,7 +39,6 @@ import type { Iatt } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode } from "core/inode.ts";
 import { blockSums } from "core/lib/block_sums.ts";
 import { RWF_NOWAIT, sys } from "core/sys/calls.ts";
-import { sleeps } from "core/sys/sleeps.ts";
 import { withKey, type Xdata } from "core/xdata.ts";
 import { OPEN_ACTIVE_FD_COUNT, OPEN_FD_COUNT, WRITE_IS_APPEND } from "core/xdata_keys.ts";
 import { addressInto } from "core/sys/address.ts";
@@ -50,13 +50,8 @@ import { type OpenFile, wantsSync } from "xlators/storage/posix/open_files.ts";
 import { dirOf, OpenDir, openStream } from "xlators/storage/posix/readdir.ts";
 
 const EAGAIN = -11, EOPNOTSUPP_RESULT = -95, ENOSYS_RESULT = -38, EINTR = -4, ENXIO_RESULT = -6;
-/** Writes up to here are done in place: 0.5 ms at most into the page cache. */
-const SYNC_WRITE_MAX = 1 << 20;
-/**
- * A write that took this long, and slept meanwhile, has waited for more than memory: then others do not
- * wait with it. One that had no processor for so long would have none on another thread, either.
- */
-const SLOW_WRITE_MS = 10, WAIT_MS = 1000;
+/** What zeros are written at once where the backend has no way of its own. */
+const ZEROS_MAX = 1 << 20;
 /** One read or write; larger ones are refused as the kernel's own limits would. */
 const IO_MAX = 0x7ffff000;
 /** What clients read at once as a rule, and the most that is answered. */
@@ -107,11 +102,11 @@ function readFile(brick: Brick, file: OpenFile, args: ReadvArgs): Promise<ReadvR
   if (file.direct) return readDirect(brick, file, args);
   const buffer = into && into.length >= size ? into : new Uint8Array(size);
   const got = readNow(brick, file, buffer, 0, size, offset);
-  if (got === EAGAIN) return readSlow(brick, file, buffer, 0, args);
+  if (got === EAGAIN) return readCold(brick, file, buffer, 0, args);
   if (got < 0) throw fopError(got);
   const stat = brick.statFile(file.inode.gfid, file.sysfd);
   // Less than asked for, but not all there is: the rest is not cached.
-  if (got < size && offset + got < stat.size) return readSlow(brick, file, buffer, got, args);
+  if (got < size && offset + got < stat.size) return readCold(brick, file, buffer, got, args);
   return Promise.resolve(readReply(buffer, got, offset, stat));
 }
 
@@ -151,6 +146,25 @@ function readNow(
     brick: brick.path,
   });
   return sys.pread(file.sysfd, buffer.subarray(at), size, offset);
+}
+
+// The rest of what was asked for, from the disk.
+function readCold(
+  brick: Brick,
+  file: OpenFile,
+  buffer: Uint8Array<ArrayBuffer>,
+  already: number,
+  args: ReadvArgs,
+): Promise<ReadvReply> {
+  const rest = args.size - already;
+  if (!brick.inPlace.mayRead(rest)) return readSlow(brick, file, buffer, already, args);
+  const part = buffer.subarray(already, args.size);
+  const more = brick.inPlace.read(file.sysfd, part, args.offset + already);
+  if (more !== rest && more !== 0) {
+    return readSlow(brick, file, buffer, already + Math.max(more, 0), args);
+  }
+  const stat = brick.statFile(file.inode.gfid, file.sysfd);
+  return Promise.resolve(readReply(buffer, already + more, args.offset, stat));
 }
 
 async function readSlow(
@@ -207,31 +221,14 @@ function writeFile(
   const { gfid } = file.inode;
   const pre = brick.statFile(gfid, file.sysfd);
   const stable = file.sync || wantsSync(args.flags) || wantsSync(file.flags);
-  if (file.direct || stable || !mayWriteNow(brick, data.length)) {
+  if (file.direct || stable || !brick.inPlace.mayWrite(data.length)) {
     return writeSlow(brick, call, file, args, pre, stable, 0);
   }
-  const wrote = writeNow(brick, file.sysfd, data, offset);
+  const wrote = brick.inPlace.write(file.sysfd, data, offset);
   if (wrote < 0) throw fopError(wrote);
   // What is written stays written: an appended part would be there twice.
   if (wrote < data.length) return writeSlow(brick, call, file, args, pre, stable, wrote);
   return Promise.resolve(wroteReply(brick, call, file, args, pre));
-}
-
-// False while the backend makes writers wait.
-function mayWriteNow(brick: Brick, size: number): boolean {
-  return size <= SYNC_WRITE_MAX &&
-    (brick.writesWaitUntil === 0 || brick.env.clock.monotonic() >= brick.writesWaitUntil);
-}
-
-// In place, with an eye on how long it took.
-function writeNow(brick: Brick, fd: number, data: Uint8Array, offset: number): number {
-  const { clock } = brick.env;
-  const slept = sleeps(), start = clock.monotonic();
-  const wrote = sys.pwrite(fd, data as BufferSource, data.length, offset);
-  const end = clock.monotonic();
-  const waited = end - start > SLOW_WRITE_MS && sleeps() !== slept;
-  brick.writesWaitUntil = waited ? end + WAIT_MS : 0;
-  return wrote;
 }
 
 function wroteReply(
@@ -321,8 +318,8 @@ async function writeBuffered(
   let done = 0;
   while (done < data.length) {
     const part = data.subarray(done) as Uint8Array<ArrayBuffer>;
-    const wrote = mayWriteNow(brick, part.length)
-      ? writeNow(brick, fd, part, offset + done)
+    const wrote = brick.inPlace.mayWrite(part.length)
+      ? brick.inPlace.write(fd, part, offset + done)
       : await sys.pwriteAsync(fd, part, part.length, offset + done);
     if (wrote === EINTR) continue;
     if (wrote < 0) throw fopError(wrote);
@@ -492,7 +489,7 @@ export function zerofill(brick: Brick, call: Call, args: RangeArgs): Promise<Pre
     const result = await sys.fallocateAsync(file.sysfd, FALLOC_ZERO_RANGE, offset, size);
     if (result !== EOPNOTSUPP_RESULT) return result;
     const fd = brick.files.buffered(file);
-    const zeros = new Uint8Array(Math.min(size, SYNC_WRITE_MAX));
+    const zeros = new Uint8Array(Math.min(size, ZEROS_MAX));
     for (let done = 0; done < size;) {
       const part = Math.min(zeros.length, size - done);
       const wrote = await sys.pwriteAsync(fd, zeros, part, offset + done);

@@ -12,6 +12,8 @@ import { O_APPEND, O_DIRECT, O_RDWR, O_SYNC } from "core/fops.ts";
 import { Fd } from "core/inode.ts";
 import { pool, sys } from "core/sys/calls.ts";
 import { Events, newEpoll } from "core/sys/epoll.ts";
+import { turns } from "core/sys/turns.ts";
+import { calling } from "tests/fakes/calling.ts";
 import { internal, IS_ROOT, run, TestBrick } from "tests/fakes/posix_brick.ts";
 import { weakChecksum } from "core/lib/block_sums.ts";
 
@@ -63,6 +65,46 @@ Deno.test({
     );
     const { data: back } = await brick.top.readv(ROOT, { fd, offset: 0, size: 1 << 20, flags: 0 });
     deepEqual(back, data);
+    await brick.top.release(ROOT, { fd });
+  },
+});
+
+Deno.test({
+  name:
+    "storage/posix: data that is not cached is read in place, and by another thread after others came",
+  ignore,
+  async fn() {
+    await using brick = await TestBrick.start();
+    const { fd } = await brick.create("f");
+    const data = pattern(100_000);
+    await brick.write(fd, data);
+    let cached = -11;
+    using _ = calling({ preadv2: () => cached });
+    const pooled = async (held: boolean) => {
+      turns.held = held;
+      turns.crowded = 0;
+      const before = pool.calls;
+      const args = { fd, offset: 50_001, size: 49_000, flags: 0, into: new Uint8Array(50_000) };
+      const reply = await brick.top.readv(ROOT, args);
+      // What the page cache had is not read again.
+      const known = Math.max(cached, 0);
+      deepEqual(reply.data.subarray(known), data.subarray(50_001 + known, 99_001));
+      equal(reply.eof, false);
+      return pool.calls - before;
+    };
+    for (cached of [-11, 1, 4096, 48_999]) {
+      equal(await pooled(false), 0);
+      equal(await pooled(true), 1);
+    }
+    // Nothing is where the file ends.
+    const end = { fd, offset: 99_000, size: 4096, flags: 0 };
+    cached = -11;
+    for (const held of [false, true]) {
+      turns.held = held;
+      const { data: last, eof } = await brick.top.readv(ROOT, end);
+      deepEqual(last, data.subarray(99_000));
+      equal(eof, true);
+    }
     await brick.top.release(ROOT, { fd });
   },
 });
