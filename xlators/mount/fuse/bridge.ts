@@ -27,6 +27,8 @@ import {
 import { Request, type RequestBytes } from "xlators/mount/fuse/request.ts";
 
 const ENOSYS = 38;
+/** How many times `lru-limit` the kernel may know before listings tell it of nothing more. */
+const CROWD = 2;
 
 /** What a bridge stands on. */
 export interface BridgeParts {
@@ -55,6 +57,8 @@ export class Bridge {
   validity: Validity;
   /** Whether files that are read and written past the page cache can be mapped and shared. */
   mapsDirect = false;
+  /** Whether the kernel can be told to forget what is not in use by numbers of nodes. */
+  prunes = false;
   /** Requests that wait for a lock, by their numbers: what gives each of them up. */
   readonly waiting = new Map<number, AbortController>();
   /** Waits that were given up and may still be granted, by node and owner. */
@@ -184,8 +188,17 @@ export class Bridge {
   /** The node of what a reply told of: what `name` stands for in the directory of node `parent`. */
   tell(stat: Iatt, parent: number, name: string): Node {
     const node = this.nodes.tell(this.inodes.of(stat.gfid), parent, isDirectory(stat) ? "" : name);
-    if (this.nodes.isCrowded(this.values["lru-limit"] || Infinity)) this.#crowded();
+    if (this.nodes.isCrowded(this.#limit)) this.#crowded();
     return node;
+  }
+
+  /** False while the kernel knows far too much: listings tell it of nothing more. */
+  get mayTellMore(): boolean {
+    return this.nodes.size < CROWD * this.#limit;
+  }
+
+  get #limit(): number {
+    return this.values["lru-limit"] || Infinity;
   }
 
   /** Others changed what an event of the graph tells of. */

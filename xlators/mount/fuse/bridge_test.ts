@@ -152,6 +152,7 @@ Deno.test("mount/fuse: INIT takes what it knows of what the kernel offers, 1 MiB
   equal(view.getUint32(20, true), 1 << 20);
   equal(view.getUint16(28, true), 256);
   await kernel.bridge.initialized;
+  equal(kernel.bridge.prunes, true);
 });
 
 Deno.test("mount/fuse: what is appended comes in one piece, where memory can be mapped nevertheless", async () => {

@@ -149,7 +149,8 @@ function current({ changes, nodes, inodes }: Bridge, listed: Listed, entry: List
   return isOld ? { ...entry, stat: undefined } : entry;
 }
 
-// A node of 0 tells nothing of an entry: the kernel looks it up when it needs to know.
+// A node of 0 tells nothing of an entry: the kernel looks it up when it needs to know. Whoever lists
+// in order and faster than the kernel forgets has to wait for it that way.
 function putAttributesOf(
   bridge: Bridge,
   parent: number,
@@ -159,7 +160,7 @@ function putAttributesOf(
 ): void {
   const at = OUT_HEADER + used;
   const { name, stat } = entry;
-  if (!stat || name === "." || name === "..") {
+  if (!stat || name === "." || name === ".." || !bridge.mayTellMore) {
     listing.bytes.fill(0, at, at + ENTRY);
     return;
   }

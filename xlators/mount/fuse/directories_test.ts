@@ -130,6 +130,19 @@ Deno.test("mount/fuse: where names went elsewhere, what has several is not told 
   }
 });
 
+Deno.test("mount/fuse: listings tell of nothing more while the kernel knows twice of what it may", async () => {
+  const { bridge, ask, list } = bed();
+  bridge.reconfigure({ ...bridge.values, "lru-limit": 2 });
+  await ask(OP.OPENDIR, ROOT_NODE);
+  const first = bridge.tell({ gfid: gfidOf(9), mode: S_IFREG } as Iatt, ROOT_NODE, "f9");
+  bridge.tell({ gfid: gfidOf(8), mode: S_IFREG } as Iatt, ROOT_NODE, "f8");
+  deepEqual(await list(0), ["f1*", "f2"]);
+  bridge.nodes.forget(first.id, 1);
+  deepEqual(await list(2), ["f3*", "f4"]);
+  bridge.reconfigure({ ...bridge.values, "lru-limit": 0 });
+  deepEqual(await list(4), ["f5*", "f6*"]);
+});
+
 Deno.test("mount/fuse: reading ahead that fails is tried again by who reads on", async () => {
   let asked = 0;
   const { ask, list, listings } = bed({

@@ -56,6 +56,7 @@ export class Fuse extends PassThrough {
       nodes: bridge.nodes,
       inodes,
       env,
+      prunes: () => bridge.prunes,
       validity: () => bridge.validity,
       limit: () => bridge.values["lru-limit"],
       write: (bytes, size) => sys.writeAsync(fd, bytes, size),

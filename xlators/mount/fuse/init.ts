@@ -9,6 +9,7 @@ import {
   MAJOR,
   MINOR,
   MINOR_LEAST,
+  MINOR_PRUNES,
   OUT_HEADER,
 } from "xlators/mount/fuse/protocol.ts";
 import { ReplyBuffer } from "xlators/mount/fuse/reply.ts";
@@ -31,6 +32,7 @@ export function init(bridge: Bridge, request: Request): void {
     : 0;
   const agreed = offered & wanted(bridge) | (more ? INIT.EXT : 0);
   bridge.mapsDirect = more !== 0;
+  bridge.prunes = minor >= MINOR_PRUNES;
   const buffer = new ReplyBuffer(INIT_OUT);
   const words = new Uint32Array(buffer.bytes.buffer, OUT_HEADER, INIT_OUT / 4);
   const { "background-qlen": background, "congestion-threshold": congestion } = bridge.values;

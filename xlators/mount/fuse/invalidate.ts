@@ -1,7 +1,12 @@
 /**
  * What the kernel was told may not hold any more: it is told so. Each word is one write, on another
- * thread and one after the other: the kernel may have to wait for a directory that somebody is at
- * work in, who waits for us.
+ * thread: the kernel may have to wait for a directory that somebody is at work in, who waits for us.
+ * Each holds a thread, so there are few at once. One would be too slow: a name goes when nobody looks one
+ * up in its directory, and all that wait for that moment go in it.
+ *
+ * What nobody uses a kernel from 7.45 on forgets when it is told to, in one word. An older one forgets
+ * what loses its name; names of directories are left to it, as something may be mounted there, which it
+ * would take off.
  *
  * Attributes are enough for files: with `auto-invalidation` the kernel drops cached data itself when
  * it sees another size or time.
@@ -12,11 +17,13 @@ import { fopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import type { Gfid, InodeTable } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
-import { type Nodes } from "xlators/mount/fuse/nodes.ts";
+import { type Node, type Nodes } from "xlators/mount/fuse/nodes.ts";
 import { NOTIFY, OUT_HEADER } from "xlators/mount/fuse/protocol.ts";
 import { putU64, type Validity } from "xlators/mount/fuse/reply.ts";
 
-const INVAL_INODE_OUT = 24, INVAL_ENTRY_OUT = 16;
+const INVAL_INODE_OUT = 24, INVAL_ENTRY_OUT = 16, PRUNE_OUT = 16;
+/** Words that are written at once. */
+const AT_ONCE = 8;
 /** What lasts no longer than this is left to end by itself if there is much of it. */
 const SHORT_SEC = 1;
 /** The kernel knows nothing of it, has it in use, or the mount is gone: nothing is left to do. */
@@ -29,8 +36,10 @@ export interface InvalidatorParts {
   readonly env: Env;
   /** How long the kernel relies on what it is told. */
   readonly validity: () => Validity;
-  /** Of how many inodes it shall know at most. */
+  /** Of how many inodes it shall know at most; 0: of any number. */
   readonly limit: () => number;
+  /** Whether the kernel can be told to forget by numbers of nodes. */
+  readonly prunes: () => boolean;
   /** Writes to the device on another thread; answers what `write` answered. */
   readonly write: (bytes: Uint8Array<ArrayBuffer>, size: number) => Promise<number>;
 }
@@ -42,7 +51,7 @@ export class Invalidator {
   readonly #attributes = new Set<number>();
   /** Names that do not hold, by the node of their directory. */
   readonly #names = new Map<number, Set<string>>();
-  #working: Promise<void> | undefined;
+  readonly #writing = new Set<Promise<void>>();
   #stopped = false;
 
   constructor(parts: InvalidatorParts) {
@@ -75,21 +84,18 @@ export class Invalidator {
       default:
         return;
     }
-    if (this.#attributes.size || this.#names.size) this.#working ??= this.#work();
+    this.#work();
   }
 
-  /** The kernel knows too much: it forgets what is not in use when it loses the name. */
+  /** The kernel knows too much: it is to forget what is not in use. */
   crowded(): void {
-    if (this.#names.size) return;
-    const { nodes, limit } = this.#parts;
-    for (const { parent, name } of nodes.takeBack(limit() >> 2)) this.#doubt(parent, name);
-    if (this.#names.size) this.#working ??= this.#work();
+    this.#work();
   }
 
   /** Nothing is written any more once this resolves. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await this.#working;
+    await Promise.all(this.#writing);
   }
 
   #doubt(parent: number, name: string): void {
@@ -103,16 +109,25 @@ export class Invalidator {
     return nodes.known(inodes.of(gfid))?.id;
   }
 
-  async #work(): Promise<void> {
-    for (let message = this.#next(); message && !this.#stopped; message = this.#next()) {
-      const written = await this.#parts.write(message, message.length);
-      if (written < 0 && !HARMLESS.has(written)) {
-        this.#parts.env.log.warn("kernel did not take back what it was told", {
-          why: fopError(written).code,
-        });
-      }
+  #work(): void {
+    while (this.#writing.size < AT_ONCE && !this.#stopped) {
+      const message = this.#next();
+      if (!message) return;
+      const done = this.#write(message).then(() => {
+        this.#writing.delete(done);
+        this.#work();
+      });
+      this.#writing.add(done);
     }
-    this.#working = undefined;
+  }
+
+  async #write(message: Uint8Array<ArrayBuffer>): Promise<void> {
+    const written = await this.#parts.write(message, message.length);
+    if (written < 0 && !HARMLESS.has(written)) {
+      this.#parts.env.log.warn("kernel did not take back what it was told", {
+        why: fopError(written).code,
+      });
+    }
   }
 
   #next(): Uint8Array<ArrayBuffer> | undefined {
@@ -127,7 +142,18 @@ export class Invalidator {
         return nameGone(id, name);
       }
     }
-    return undefined;
+    return this.#forgetting();
+  }
+
+  // What makes the kernel forget what is not in use, if it knows too much.
+  #forgetting(): Uint8Array<ArrayBuffer> | undefined {
+    const { nodes, limit, prunes } = this.#parts;
+    const most = limit() || Infinity;
+    if (!nodes.isCrowded(most)) return undefined;
+    const unused = nodes.takeBack(most >> 2);
+    if (prunes()) return unused.length ? prune(unused) : undefined;
+    for (const { parent, name } of unused) if (name !== "") this.#doubt(parent, name);
+    return this.#names.size ? this.#next() : undefined;
   }
 }
 
@@ -154,4 +180,11 @@ function nameGone(id: number, name: string): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(view.buffer);
   bytes.set(encoded, OUT_HEADER + INVAL_ENTRY_OUT);
   return bytes;
+}
+
+function prune(nodes: readonly Node[]): Uint8Array<ArrayBuffer> {
+  const view = message(NOTIFY.PRUNE, PRUNE_OUT + 8 * nodes.length);
+  view.setUint32(OUT_HEADER, nodes.length, true);
+  nodes.forEach(({ id }, i) => putU64(view, OUT_HEADER + PRUNE_OUT + 8 * i, id));
+  return new Uint8Array(view.buffer);
 }

@@ -11,8 +11,8 @@ import { ROOT_NODE } from "xlators/mount/fuse/protocol.ts";
 const file = "aaaaaaaa-0000-4000-8000-000000000001" as Gfid;
 const unknown = "aaaaaaaa-0000-4000-8000-000000000002" as Gfid;
 
-/** A kernel that knows the root and a file; it takes one word at a time. */
-function bed(entry = 60, attributes = 60, limit = 16) {
+/** A kernel that knows the root and a file. */
+function bed(entry = 60, attributes = 60, limit = 16, prunes = false) {
   const inodes = new InodeTable(), nodes = new Nodes(inodes.root), log = new LinesLog();
   const id = nodes.tell(inodes.of(file), ROOT_NODE, "file").id;
   const words: string[] = [];
@@ -23,17 +23,20 @@ function bed(entry = 60, attributes = 60, limit = 16) {
     env: testEnv({ log }),
     validity: () => ({ entry, attributes, missing: 0 }),
     limit: () => limit,
+    prunes: () => prunes,
     write: (bytes, size) => {
       words.push(spelled(bytes, size));
       return new Promise((resolve) => waiting.push(resolve));
     },
   });
-  /** Takes what there is, answering `written`. */
+  /** Takes one word, answering `written`. */
+  const answer = async (written = 1) => {
+    waiting.shift()?.(written);
+    for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+  };
+  /** Takes what there is. */
   const take = async (written = 1) => {
-    for (let turn = 0; turn < 20; turn++) {
-      waiting.shift()?.(written);
-      await Promise.resolve();
-    }
+    for (let turn = 0; turn < 20; turn++) await answer(written);
     return words;
   };
   /** Tells of that many more files. */
@@ -43,7 +46,7 @@ function bed(entry = 60, attributes = 60, limit = 16) {
       nodes.tell(inodes.of(gfid), ROOT_NODE, name && `${name}${nodes.size}`);
     }
   };
-  return { invalidator, inodes, nodes, id, words, take, tell, log };
+  return { invalidator, inodes, nodes, id, words, answer, take, tell, log };
 }
 
 function spelled(bytes: Uint8Array, size: number): string {
@@ -52,6 +55,12 @@ function spelled(bytes: Uint8Array, size: number): string {
   equal(view.getBigUint64(8, true), 0n);
   const node = view.getBigUint64(16, true);
   if (view.getInt32(4, true) === 2) return `attributes ${node} ${view.getBigInt64(24, true)}`;
+  if (view.getInt32(4, true) === 9) {
+    const count = view.getUint32(16, true);
+    equal(size, 32 + 8 * count);
+    const ids = Array.from({ length: count }, (_, i) => view.getBigUint64(32 + 8 * i, true));
+    return `unused ${ids.join(" ")}`;
+  }
   const length = view.getUint32(24, true);
   equal(size, 32 + length + 1);
   return `name ${node} ${new TextDecoder().decode(bytes.subarray(32, 32 + length))}`;
@@ -86,9 +95,10 @@ Deno.test("mount/fuse: the kernel is told of changed attributes of what it knows
 
 Deno.test("mount/fuse: the kernel is told of doubted names, once, where it relies on them for long", async () => {
   const { invalidator, take } = bed();
-  invalidator.hear(doubted("a", "ä"));
-  invalidator.hear(doubted("ä", "b"));
-  deepEqual(await take(), ["name 1 a", "name 1 ä", "name 1 b"]);
+  const names = Array.from("abcdefghä");
+  invalidator.hear(doubted(...names));
+  invalidator.hear(doubted("ä", "z"));
+  deepEqual(await take(), [...names, "z"].map((name) => `name 1 ${name}`));
   const short = bed(1);
   short.invalidator.hear(doubted("a"));
   deepEqual(await short.take(), []);
@@ -103,15 +113,27 @@ Deno.test("mount/fuse: when a brick comes or goes all attributes are doubted", a
   deepEqual(await short.take(), []);
 });
 
-Deno.test("mount/fuse: words go one after the other, and none after the end", async () => {
+Deno.test("mount/fuse: words go eight at a time, and none after the end", async () => {
   const { invalidator, words, take } = bed();
-  invalidator.hear(doubted("a", "b", "c"));
-  await Promise.resolve();
-  deepEqual(words, ["name 1 a"]);
+  const names = Array.from("abcdefghijkl");
+  invalidator.hear(doubted(...names));
+  invalidator.hear(doubted("m"));
+  deepEqual(words, names.slice(0, 8).map((name) => `name 1 ${name}`));
   const stopped = invalidator.stop();
   await take();
   await stopped;
-  deepEqual(words, ["name 1 a"]);
+  equal(words.length, 8);
+});
+
+Deno.test("mount/fuse: whenever a word was taken, the next one goes", async () => {
+  const { invalidator, words, take, answer } = bed();
+  invalidator.hear(doubted(...Array.from("abcdefghij")));
+  await answer();
+  equal(words.length, 9);
+  invalidator.hear(doubted("k"));
+  equal((await take()).length, 11);
+  invalidator.hear(doubted("l"));
+  equal((await take()).length, 12);
 });
 
 Deno.test("mount/fuse: a word about what the kernel forgot is no failure", async () => {
@@ -141,18 +163,38 @@ Deno.test("mount/fuse: names of files told of longest ago are taken back when th
 });
 
 Deno.test("mount/fuse: names of directories, open files and locked ones are not taken back", async () => {
-  const { invalidator, nodes, tell, take } = bed(60, 60, 100);
+  const { invalidator, nodes, tell, take } = bed(60, 60, 32);
   tell(1, "");
-  tell(3);
+  tell(40);
   nodes.of(4).locked = true;
   nodes.of(5).handles = new Set([{} as Handle]);
   invalidator.crowded();
-  deepEqual(await take(), ["name 1 file", "name 1 f5"]);
+  deepEqual(await take(), ["name 1 file", "name 1 f5", "name 1 f6", "name 1 f7"]);
 });
 
-Deno.test("mount/fuse: no more names are taken back while the kernel still has some to hear of", async () => {
-  const { invalidator, tell, take } = bed();
-  tell(20);
-  for (let i = 0; i < 3; i++) invalidator.crowded();
-  equal((await take()).length, 3);
+Deno.test("mount/fuse: a kernel that prunes hears at once of all that is not in use, directories too", async () => {
+  const { invalidator, inodes, nodes, tell, take } = bed(60, 60, 32, true);
+  tell(1, "");
+  tell(40);
+  nodes.of(4).locked = true;
+  nodes.of(5).handles = new Set([{} as Handle]);
+  nodes.tell(inodes.of(file), ROOT_NODE, "file");
+  invalidator.crowded();
+  deepEqual(await take(), ["unused 3 6 7 8"]);
+  invalidator.crowded();
+  equal((await take()).length, 1, "others have to come first");
+  tell(5);
+  invalidator.crowded();
+  deepEqual((await take()).slice(1), ["unused 9 10 11 12 13 14 15 16"]);
+});
+
+Deno.test("mount/fuse: no more names are taken back while the kernel still has some to hear of, but then", async () => {
+  const { invalidator, words, tell, take } = bed(60, 60, 64);
+  tell(70);
+  invalidator.crowded();
+  tell(10);
+  invalidator.crowded();
+  equal(words.length, 8);
+  await take();
+  equal((await take()).length, 15 + 16);
 });

@@ -2,9 +2,8 @@
  * What the kernel knows of the volume: a node for every inode that it was told of, until it forgets
  * as often as it was told. Numbers are never used twice, so that they need no generation.
  *
- * By itself the kernel forgets when it needs memory, however much we need for what it knows: names of
- * files that nobody uses are taken back when there are too many. Names of directories are not, as
- * something may be mounted there, which the kernel would take off.
+ * By itself the kernel forgets when it needs memory, however much we need for what it knows: what
+ * nobody uses is taken back when there is too much.
  */
 
 import { ESTALE } from "core/errno.ts";
@@ -24,7 +23,7 @@ export interface Node {
   locked: boolean;
   /** Node of the directory where the kernel was told of it last. */
   parent: number;
-  /** Its name there; "": it is not to be taken back. */
+  /** Its name there; "" of a directory, whose name is not taken back. */
   name: string;
   /** Whether the kernel asked again since it was looked at as one to take back. */
   used: boolean;
@@ -103,11 +102,13 @@ export class Nodes {
    */
   takeBack(count: number): Node[] {
     const found: Node[] = [];
+    // Those that were looked at stand at the end.
+    let left = Math.min(count, this.#byId.size);
     for (const [id, node] of this.#byId) {
-      if (count-- === 0) break;
+      if (left-- === 0) break;
       this.#byId.delete(id);
       this.#byId.set(id, node);
-      if (!node.used && node.name !== "" && !node.handles?.size && !node.locked) found.push(node);
+      if (id !== ROOT_NODE && !node.used && !node.handles?.size && !node.locked) found.push(node);
       node.used = false;
     }
     this.#added = 0;

@@ -1,10 +1,13 @@
 /**
  * The kernel's side of FUSE as numbers: operations, flags and the layouts of what they carry. All
- * integers are in the machine's order, little-endian on both of ours. Facts: linux/fuse.h, 7.38.
+ * integers are in the machine's order, little-endian on both of ours. Facts: linux/fuse.h, 7.38; of
+ * pruning, 7.45.
  */
 
 /** Version that is spoken; a kernel that is newer speaks this one, one from 7.31 on its own. */
 export const MAJOR = 7, MINOR = 38, MINOR_LEAST = 31;
+/** From this one on the kernel prunes, whatever is spoken. */
+export const MINOR_PRUNES = 45;
 
 /** The root directory's node. */
 export const ROOT_NODE = 1;
@@ -109,7 +112,7 @@ export const RELEASE_FLOCK_UNLOCK = 2;
 export const RENAME_NOREPLACE = 1;
 
 /** What we tell the kernel without being asked. */
-export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3, STORE: 4 } as const;
+export const NOTIFY = { INVAL_INODE: 2, INVAL_ENTRY: 3, STORE: 4, PRUNE: 9 } as const;
 
 /** Sizes in bytes. */
 export const IN_HEADER = 40,
