@@ -14,6 +14,7 @@ import { arbiter } from "xlators/features/arbiter/arbiter.ts";
 import { barrier } from "xlators/features/barrier/barrier.ts";
 import { changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
 import { clone } from "xlators/features/clone/clone.ts";
+import { gfidAccess } from "xlators/features/gfid-access/gfid_access.ts";
 import { index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { qcow2 } from "xlators/features/qcow2/qcow2.ts";
@@ -48,6 +49,7 @@ export const XLATORS: readonly XlatorType<any>[] = [
   barrier,
   changedRanges,
   clone,
+  gfidAccess,
   index,
   locks,
   qcow2,

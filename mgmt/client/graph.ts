@@ -8,6 +8,13 @@ import { MANAGEMENT_PORT } from "mgmt/endpoints.ts";
 /** Layers that a volume is the same without: they make it faster, count or show it. */
 const OPTIONAL = /^(performance|debug|meta|mount)(\/|$)/;
 const MOUNT = "mount/fuse";
+/** Named as in GlusterFS's mounts, where it does nothing as long as no volfile says so. */
+const WORM = {
+  name: "worm-autoload",
+  type: "features/worm",
+  options: new Map([["worm", "on"]]),
+  line: 0,
+};
 
 /** A client's graph, and what its volfile says of the mount. */
 export interface ClientGraph {
@@ -22,6 +29,8 @@ export interface GraphChanges {
   readonly port: number;
   /** Directory of the volume to show as its root. */
   readonly subdirectory: string | undefined;
+  /** Whether what is there may not be changed; it may if absent. */
+  readonly worm?: boolean;
 }
 
 /**
@@ -32,7 +41,7 @@ export interface GraphChanges {
 export function clientGraph(
   blocks: readonly VolumeBlock[],
   types: XlatorTypes,
-  { port, subdirectory }: GraphChanges,
+  { port, subdirectory, worm = false }: GraphChanges,
   tell: (left: { type: string; volume: string }) => void,
 ): ClientGraph {
   const stands = new Map<string, string>();
@@ -55,6 +64,8 @@ export function clientGraph(
     else tell({ type, volume: name });
     stands.set(name, only);
   }
+  const top = used.at(-1);
+  if (worm && top) used.push({ ...WORM, subvolumes: [top.name] });
   return { blocks: used, mountOptions };
 }
 

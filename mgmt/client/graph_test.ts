@@ -49,3 +49,14 @@ Deno.test("client graph: what lays data out and is not here is refused by its na
     /"cache" is of type "cluster\/never-heard-of"/,
   );
 });
+
+Deno.test("client graph: a mount of what may not be changed has a layer for that on top", () => {
+  const { blocks } = clientGraph(
+    parseVolfile(VOLFILE),
+    TYPES,
+    { ...CHANGES, worm: true },
+    () => {},
+  );
+  const { type, subvolumes, options } = blocks.at(-1)!;
+  deepEqual([type, subvolumes, options.get("worm")], ["features/worm", ["c0"], "on"]);
+});

@@ -19,6 +19,10 @@ export interface MountWords {
   readonly logFile: string | undefined;
   readonly logLevel: string | undefined;
   readonly subdirectory: string | undefined;
+  /** Whether what is there may not be changed. */
+  readonly worm: boolean;
+  /** Whether files are found by their gfid, too. */
+  readonly gfidAccess: boolean;
   /** VOLUME.OPTION=VALUE each. */
   readonly xlatorOptions: readonly string[];
   /** Names of options that are GlusterFS's, and change nothing here. */
@@ -79,6 +83,7 @@ export function readMountWords(given: readonly string[]): MountWords {
   const mountWords: string[] = [];
   const backups: string[] = [], xlatorOptions: string[] = [], idle: string[] = [];
   const known: Record<string, string | undefined> = {};
+  let worm = false, gfidAccess = false;
   for (const word of given.flatMap((each) => each.split(",")).filter((each) => each !== "")) {
     const equals = word.indexOf("=");
     const written = equals < 0 ? word : word.slice(0, equals);
@@ -89,6 +94,8 @@ export function readMountWords(given: readonly string[]): MountWords {
       throw new UsageError(`Cannot use mount option "${written}": it needs a value`);
     };
     if (name === "ro" || name === "read-only") fuse.set("read-only", "on");
+    else if (name === "worm") worm = isOn(written, value ?? "on");
+    else if (name === "aux-gfid-mount") gfidAccess = isOn(written, value ?? "on");
     else if (name === "no-root-squash" || name === "root-squash") {
       const unsquashed = isOn(written, value ?? "on") === (name === "no-root-squash");
       if (unsquashed) fuse.set("client-pid", String(PID_NO_ROOT_SQUASH));
@@ -112,6 +119,8 @@ export function readMountWords(given: readonly string[]): MountWords {
     logFile: known["log-file"],
     logLevel: known["log-level"],
     subdirectory: known["subdir-mount"],
+    worm,
+    gfidAccess,
     xlatorOptions,
     idle,
   };

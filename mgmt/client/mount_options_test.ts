@@ -56,3 +56,13 @@ Deno.test("mount options: what GlusterFS's mounts take and ours need not is no r
   equal(readMountWords(["direct-io-mode=auto"]).fuse.has("direct-io-mode"), false);
   equal(words.fuse.size, 0);
 });
+
+Deno.test("mount options: switches of the graph are on if they are there, and off if they say so", () => {
+  const { worm, gfidAccess, fuse } = readMountWords([
+    "worm,aux-gfid-mount=yes,enable-ino32,dump-fuse=/d",
+  ]);
+  deepEqual([worm, gfidAccess], [true, true]);
+  deepEqual([...fuse], [["enable-ino32", "on"], ["dump-fuse", "/d"]]);
+  equal(readMountWords(["worm=off"]).worm, false);
+  throws(() => readMountWords(["worm=perhaps"]), /"worm": expected on or off/);
+});

@@ -29,6 +29,8 @@ export interface ClientOptions extends Omit<GraphChanges, "port"> {
   readonly shownSource: string;
   /** Options of mount/fuse; they win over those of the volfile. */
   readonly fuse: ReadonlyMap<string, string>;
+  /** Whether files are found by their gfid, too. */
+  readonly gfidAccess: boolean;
   readonly overrides: readonly Override[];
   readonly statedumps: string | undefined;
   readonly commandLine: readonly string[];
@@ -92,9 +94,9 @@ export class ClientProcess {
   }
 
   #graphOf(text: string): ClientGraph {
-    const { source, overrides, subdirectory } = this.#options;
+    const { source, overrides, subdirectory, worm = false } = this.#options;
     const { log } = this.#daemon.env;
-    const changes = { port: source.port, subdirectory };
+    const changes = { port: source.port, subdirectory, worm };
     const blocks = overridden(readBlocks(text, source.where), overrides);
     return clientGraph(blocks, this.#types, changes, ({ type, volume }) => {
       log.info("layer is left out: this version does not have it, files are the same without", {
@@ -148,10 +150,16 @@ export class ClientProcess {
   }
 
   #makeFuse({ mountOptions }: ClientGraph): Fuse {
-    const { fuse: given, mountpoint, shownSource } = this.#options;
+    const { fuse: given, mountpoint, shownSource, gfidAccess } = this.#options;
     const { env } = this.#daemon;
+    const { inodes } = this.#active.graph;
+    const over = (name: string, child: Xlator) => ({ name, children: [child], env, inodes });
+    // Above what may be switched: what stands for a directory does so in every graph.
+    const files = gfidAccess
+      ? this.#types.get("features/gfid-access")!.create(over("gfid-access", this.#active), {})
+      : this.#active;
     const meta = new Meta(
-      { name: "meta", children: [this.#active], env, inodes: this.#active.graph.inodes },
+      over("meta", files),
       {
         graph: () => this.#active.graph,
         mount: () => this.#fuse?.state?.() ?? null,
@@ -172,8 +180,7 @@ export class ClientProcess {
       const values = readOptions(type.options, options, (option) => {
         env.log.warn("mount option is not known and was ignored", { option });
       });
-      const place = { name: "fuse", children: [meta], env, inodes: this.#active.graph.inodes };
-      return type.create(place, values) as Fuse;
+      return type.create(over("fuse", meta), values) as Fuse;
     } catch (error) {
       if (!(error instanceof OptionError)) throw error;
       throw new UsageError(`Cannot mount: ${error.message}`);

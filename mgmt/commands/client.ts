@@ -135,6 +135,8 @@ export async function runClient(
       mountpoint,
       shownSource: volume ? `${volume.host}:/${volume.volume}` : values.volfile!,
       fuse: subtype === undefined ? words.fuse : new Map([...words.fuse, ["subtype", subtype]]),
+      worm: words.worm,
+      gfidAccess: words.gfidAccess,
       overrides: [...words.xlatorOptions, ...values["xlator-option"]].map(parseOverride),
       statedumps: values["statedump-dir"],
       commandLine: look?.commandLine ?? ["mortar", ...Deno.args],

@@ -18,13 +18,16 @@ const VALUED = [
   "background-qlen",
   "congestion-threshold",
   "lru-limit",
-  "fuse-mountopts",
   "client-pid",
+  "dump-fuse",
 ];
 const SWITCHES = [
   "acl",
   "selinux",
   "read-only",
+  "worm",
+  "aux-gfid-mount",
+  "enable-ino32",
   "no-root-squash",
   "direct-io-mode",
   "use-readdirp",
@@ -47,9 +50,11 @@ export function mountWords(given: OldArguments): string[] {
   const option = (text: string) => words.push(`-o${text}`);
   for (const name of VALUED) {
     const value = given.last(name);
-    // In there, colons would stand where commas do.
-    if (value !== undefined) option(`${name}=${value.replaceAll(",", ":")}`);
+    if (value !== undefined) option(`${name}=${value}`);
   }
+  const ofMount = given.last("fuse-mountopts");
+  // In there, colons stand where commas do.
+  if (ofMount !== undefined) option(`fuse-mountopts=${ofMount.replaceAll(",", ":")}`);
   for (const name of SWITCHES) {
     const value = given.last(name);
     if (value !== undefined) option(value === "" ? name : `${name}=${value}`);

@@ -21,6 +21,13 @@ Deno.test("glusterfs: a mount's command line, as mount.glusterfs and test script
   );
 });
 
+Deno.test("glusterfs: what changes how files are seen is handed on, with a value or without", () => {
+  const given = ["--worm", "--aux-gfid-mount", "--enable-ino32=on", "--dump-fuse=/d"];
+  deepEqual(words("-l/l", "-f", "g.vol", ...given, "/m").slice(2, 6), [
+    ...["-odump-fuse=/d", "-oworm", "-oaux-gfid-mount", "-oenable-ino32=on"],
+  ]);
+});
+
 Deno.test("glusterfs: a volfile needs no server, and a port stands behind the host", () => {
   deepEqual(words("-f", "g.vol", "-l", "/l", "/m").slice(2), [
     ...["--log-file", "/l", "--volfile=g.vol", "/m"],

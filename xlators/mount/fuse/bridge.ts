@@ -235,6 +235,7 @@ function validityOf(values: FuseValues): Validity {
     entry: values["entry-timeout"],
     attributes: values["attribute-timeout"],
     missing: values["negative-timeout"],
+    ino32: values["enable-ino32"],
   };
 }
 

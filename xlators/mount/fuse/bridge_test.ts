@@ -1,7 +1,7 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { EAGAIN, EINTR, ENOENT } from "core/errno.ts";
 import { type Args, O_APPEND, type Reply } from "core/fops.ts";
-import { Fd, type Gfid, InodeTable } from "core/inode.ts";
+import { Fd, type Gfid, gfidFromBytes, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import type { Xlator } from "core/xlator.ts";
 import { FakeChild } from "tests/fakes/fake_child.ts";
@@ -479,4 +479,15 @@ Deno.test("mount/fuse: without acl and selinux nobody is asked for their attribu
 Deno.test("mount/fuse: groups are those that /proc lists", () => {
   deepEqual(groupsIn("Name:\tsh\nGroups:\t4 24 1000 \nNStgid:\t1\n"), [4, 24, 1000]);
   deepEqual(groupsIn(""), []);
+});
+
+Deno.test("mount/fuse: a file's gfid is told by the mount itself, as bytes and as text", async () => {
+  const { kernel } = memory();
+  const { nodeid } = await kernel.create("f");
+  const { gfid } = kernel.bridge.nodes.of(nodeid).inode;
+  const get = (size: number, name: string) => kernel.ask(OP.GETXATTR, nodeid, size, 0, name);
+  equal(gfidFromBytes((await get(16, "glusterfs.gfid")).bytes), gfid);
+  equal(new TextDecoder().decode((await get(99, "glusterfs.gfid.string")).bytes), gfid);
+  equal((await get(0, "glusterfs.gfid.string")).view.getUint32(0, true), 36);
+  equal((await get(15, "glusterfs.gfid")).error, -34);
 });

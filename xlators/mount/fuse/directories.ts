@@ -47,7 +47,7 @@ export async function readdir(bridge: Bridge, request: Request): Promise<void> {
   const listed = await listedFrom(bridge, request, handle, request.big(8), false);
   let used = 0;
   for (; listed.next < listed.entries.length; listed.next++) {
-    const after = putDirent(used, size, listed.entries[listed.next]!, 0);
+    const after = putDirent(bridge, used, size, listed.entries[listed.next]!, 0);
     if (after === undefined) break;
     used = after;
   }
@@ -63,7 +63,7 @@ export async function readdirplus(bridge: Bridge, request: Request): Promise<voi
   let used = 0;
   for (; listed.next < listed.entries.length; listed.next++) {
     const entry = listed.entries[listed.next]!;
-    const after = putDirent(used, size, entry, ENTRY);
+    const after = putDirent(bridge, used, size, entry, ENTRY);
     if (after === undefined) break;
     putAttributesOf(bridge, request.nodeid, used, current(bridge, listed, entry), told);
     used = after;
@@ -122,14 +122,21 @@ async function list(
 }
 
 // Puts an entry behind `before` bytes; answers where the next goes, or undefined if there is no room.
-function putDirent(used: number, size: number, entry: Dirent, before: number): number | undefined {
+function putDirent(
+  { validity }: Bridge,
+  used: number,
+  size: number,
+  entry: Dirent,
+  before: number,
+): number | undefined {
   const name = encodeName(entry.name);
   const whole = before + DIRENT + name.length;
   const padded = (whole + 7) & ~7;
   if (used + padded > size) return undefined;
   const { bytes, view } = listing;
   const at = OUT_HEADER + used + before;
-  view.setBigUint64(at, entry.ino, true);
+  const { ino } = entry;
+  view.setBigUint64(at, validity.ino32 ? (ino ^ (ino >> 32n)) & 0xffff_ffffn : ino, true);
   view.setBigUint64(at + 8, BigInt.asUintN(64, entry.offset), true);
   view.setUint32(at + 16, name.length, true);
   view.setUint32(at + 20, entry.type, true);

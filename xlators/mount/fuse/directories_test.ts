@@ -2,7 +2,7 @@ import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/
 import { EIO } from "core/errno.ts";
 import { type Args, type DirentPlus, DONE } from "core/fops.ts";
 import { type Iatt, S_IFREG } from "core/iatt.ts";
-import { Fd, type Gfid, InodeTable } from "core/inode.ts";
+import { Fd, type Gfid, InodeTable, ROOT_GFID } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { testClient, testEnv } from "tests/fakes/node.ts";
@@ -18,7 +18,7 @@ function gfidOf(i: number): Gfid {
 }
 
 /** A directory of six files, of which a listing has two; `nlink` is how many names each has. */
-function bed(script: Script = {}, nlink = 1) {
+function bed(script: Script = {}, nlink = 1, given: Record<string, string> = {}) {
   const inodes = new InodeTable();
   const entry = (i: number): DirentPlus => ({
     name: `f${i}`,
@@ -40,7 +40,7 @@ function bed(script: Script = {}, nlink = 1) {
     ...script,
   });
   const answers: Uint8Array[] = [];
-  const values = readOptions(options, new Map([["mountpoint", "/m"]]));
+  const values = readOptions(options, new Map(Object.entries({ mountpoint: "/m", ...given })));
   const send = (bytes: Uint8Array<ArrayBuffer>, size: number) => {
     answers.push(bytes.slice(0, size));
     return size;
@@ -78,7 +78,7 @@ function bed(script: Script = {}, nlink = 1) {
   };
   const remove = () => ask(OP.UNLINK, ROOT_NODE, new TextEncoder().encode("f9\0"));
   const listings = () => top.fops.filter((fop) => fop === "readdirp").length;
-  return { top, bridge, ask, list, change, remove, listings };
+  return { top, bridge, ask, list, change, remove, listings, answers };
 }
 
 Deno.test("mount/fuse: the next entries of a directory are read while the kernel takes the last ones", async () => {
@@ -179,4 +179,32 @@ Deno.test("mount/fuse: a directory is closed when what was read ahead has come",
   equal(top.fops.includes("releasedir"), false);
   coming.resolve();
   while (!top.fops.includes("releasedir")) await Promise.resolve();
+});
+
+Deno.test("mount/fuse: with enable-ino32 numbers of inodes have 32 bits, in listings too", async () => {
+  const LONG = 0x8000_0001_0000_0003n;
+  for (const [option, ino, root] of [["on", 0x8000_0002n, 1n], ["off", LONG, 1n]] as const) {
+    const entries = [{ name: "f", offset: 1n, type: 8, ino: LONG, xdata: undefined }];
+    const gfid = "aaaaaaaa-0000-4000-8000-000100000003" as Gfid;
+    const { ask, answers } = bed(
+      {
+        readdir: () => Promise.resolve({ entries, eof: true }),
+        lookup: () => Promise.resolve({ stat: { gfid } as Iatt, postParent: undefined }),
+        stat: () => Promise.resolve({ stat: { gfid: ROOT_GFID } as Iatt }),
+      },
+      1,
+      { "enable-ino32": option },
+    );
+    const body = new Uint8Array(40);
+    const view = new DataView(body.buffer);
+    view.setUint32(16, PAGE, true);
+    await ask(OP.OPENDIR, ROOT_NODE);
+    await ask(OP.READDIR, ROOT_NODE, body);
+    await ask(OP.LOOKUP, ROOT_NODE, new TextEncoder().encode("f\0"));
+    await ask(OP.GETATTR, ROOT_NODE);
+    const [listed, looked, asked] = answers.slice(-3).map((each) => new DataView(each.buffer));
+    equal(listed!.getBigUint64(OUT_HEADER, true), ino);
+    equal(looked!.getBigUint64(OUT_HEADER + 40, true), ino);
+    equal(asked!.getBigUint64(OUT_HEADER + 16, true), root);
+  }
 });

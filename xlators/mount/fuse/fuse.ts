@@ -7,7 +7,8 @@ import type { GraphEvent } from "core/events.ts";
 import { defineXlator } from "core/registry.ts";
 import { type Json, type Node, PassThrough } from "core/xlator.ts";
 import { Bridge } from "xlators/mount/fuse/bridge.ts";
-import { Device } from "xlators/mount/fuse/device.ts";
+import { Device, type Serve } from "xlators/mount/fuse/device.ts";
+import { Dump } from "xlators/mount/fuse/dump.ts";
 import { Invalidator } from "xlators/mount/fuse/invalidate.ts";
 import { mount, type Mounted } from "xlators/mount/fuse/mount.ts";
 import { type FuseValues, options } from "xlators/mount/fuse/options.ts";
@@ -35,7 +36,10 @@ export class Fuse extends PassThrough {
   /** Mounts; resolves when the kernel can be served. Throws Error saying why not. */
   async start(): Promise<void> {
     const values = this.#values;
-    this.inodes.holdAtMost(values["lru-limit"]);
+    const { env, inodes } = this;
+    inodes.holdAtMost(values["lru-limit"]);
+    const { "dump-fuse": dumpFile } = values;
+    const dump = dumpFile === undefined ? undefined : await Dump.begin(dumpFile, env);
     const mounted = await mount({
       directory: values.mountpoint,
       source: values["volume-name"],
@@ -45,10 +49,13 @@ export class Fuse extends PassThrough {
     });
     const { fd } = mounted;
     this.#mounted = mounted;
-    const { env, inodes } = this;
-    const send = Device.sender(fd, env);
+    const plainSend = Device.sender(fd, env);
+    const send = dump?.keeping(plainSend) ?? plainSend;
     // On another thread: the kernel may wait for pages that only this one can give it.
-    const notify = (bytes: Uint8Array<ArrayBuffer>) => sys.writeAsync(fd, bytes, bytes.length);
+    const writeAsync = (bytes: Uint8Array<ArrayBuffer>, size: number) =>
+      sys.writeAsync(fd, bytes, size);
+    const write = dump?.keepingAsync(writeAsync) ?? writeAsync;
+    const notify = (bytes: Uint8Array<ArrayBuffer>) => write(bytes, bytes.length);
     const crowded = () => this.#invalidator?.crowded();
     const bridge = new Bridge({ top: this.child, inodes, env, values, send, notify, crowded });
     this.#bridge = bridge;
@@ -59,11 +66,17 @@ export class Fuse extends PassThrough {
       prunes: () => bridge.prunes,
       validity: () => bridge.validity,
       limit: () => bridge.values["lru-limit"],
-      write: (bytes, size) => sys.writeAsync(fd, bytes, size),
+      write,
     });
-    const device = new Device(fd, env, (from, at, size) => bridge.serve(from, at, size));
+    const serve: Serve = (from, at, size) => bridge.serve(from, at, size);
+    const kept: Serve | undefined = dump && ((from, at, size) => {
+      dump.received(from.bytes.subarray(at, at + size));
+      return serve(from, at, size);
+    });
+    const device = new Device(fd, env, kept ?? serve);
     device.run().then(async (why) => {
       await invalidator.stop();
+      dump?.close();
       sys.close(fd);
       this.#ended.resolve(why);
     });

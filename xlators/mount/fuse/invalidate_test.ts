@@ -21,7 +21,7 @@ function bed(entry = 60, attributes = 60, limit = 16, prunes = false) {
     nodes,
     inodes,
     env: testEnv({ log }),
-    validity: () => ({ entry, attributes, missing: 0 }),
+    validity: () => ({ entry, attributes, missing: 0, ino32: false }),
     limit: () => limit,
     prunes: () => prunes,
     write: (bytes, size) => {

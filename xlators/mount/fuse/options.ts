@@ -97,6 +97,15 @@ export const options = {
       "How many files are remembered. Beyond that the kernel, too, is told to forget those that " +
       "are not in use; 0: all.",
   }),
+  "enable-ino32": bool({
+    default: false,
+    live: false,
+    help: "Show numbers of inodes in 32 bits, for programs that know no longer ones.",
+  }),
+  "dump-fuse": optionalText({
+    live: false,
+    help: "Keep all that the kernel and the mount tell each other in that file, as GlusterFS does.",
+  }),
   "client-pid": int({
     default: 0,
     min: -100,

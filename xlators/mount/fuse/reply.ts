@@ -43,6 +43,8 @@ export interface Validity {
   readonly entry: number;
   readonly attributes: number;
   readonly missing: number;
+  /** Whether numbers of inodes are told in 32 bits. */
+  readonly ino32: boolean;
 }
 
 /** Puts a whole number below 2^53 as 64 bits. */
@@ -51,16 +53,18 @@ export function putU64(view: DataView, at: number, value: number): void {
   view.setUint32(at + 4, Math.floor(value / TWO_32), true);
 }
 
-/** An inode's number: the last 8 bytes of its gfid. */
-export function putIno(view: DataView, at: number, gfid: Gfid): void {
+/** An inode's number: the last 8 bytes of its gfid, or those 4 and 4 laid over each other. */
+export function putIno(view: DataView, at: number, gfid: Gfid, ino32: boolean): void {
   // The gfid's text ends in "xxxx-xxxxxxxxxxxx"; the number's upper half comes first.
-  view.setUint32(at + 4, parseInt(gfid.slice(19, 23) + gfid.slice(24, 28), 16), true);
-  view.setUint32(at, parseInt(gfid.slice(28), 16), true);
+  const upper = parseInt(gfid.slice(19, 23) + gfid.slice(24, 28), 16);
+  const lower = parseInt(gfid.slice(28), 16);
+  view.setUint32(at + 4, ino32 ? 0 : upper, true);
+  view.setUint32(at, ino32 ? upper ^ lower : lower, true);
 }
 
 /** Puts `fuse_attr`. */
-export function putAttributes(view: DataView, at: number, stat: Iatt): void {
-  putIno(view, at, stat.gfid);
+export function putAttributes(view: DataView, at: number, stat: Iatt, ino32: boolean): void {
+  putIno(view, at, stat.gfid, ino32);
   putU64(view, at + 8, stat.size);
   putU64(view, at + 16, stat.blocks);
   putU64(view, at + 24, stat.atime);
@@ -90,7 +94,7 @@ export function putEntry(
   putU64(view, at + 8, 0);
   putTime(view, at + 16, at + 32, validity.entry);
   putTime(view, at + 24, at + 36, validity.attributes);
-  putAttributes(view, at + 40, stat);
+  putAttributes(view, at + 40, stat, validity.ino32);
 }
 
 function putTime(view: DataView, secondsAt: number, nanosecondsAt: number, time: number): void {
@@ -136,11 +140,11 @@ export class Replier {
     return this.#finish(buffer, unique, 0, size);
   }
 
-  attributes(unique: number, stat: Iatt, { attributes }: Validity): number {
+  attributes(unique: number, stat: Iatt, { attributes, ino32 }: Validity): number {
     const { view } = this.#small;
     putTime(view, OUT_HEADER, OUT_HEADER + 8, attributes);
     view.setUint32(OUT_HEADER + 12, 0, true);
-    putAttributes(view, OUT_HEADER + 16, stat);
+    putAttributes(view, OUT_HEADER + 16, stat, ino32);
     return this.#finish(this.#small, unique, 0, 16 + ATTR);
   }
 

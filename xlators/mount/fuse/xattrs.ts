@@ -1,6 +1,7 @@
 /** Operations on extended attributes. */
 
 import { ENODATA, EOPNOTSUPP, ERANGE } from "core/errno.ts";
+import { gfidToBytes } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
 import { type DictValue, ptr, valueBytes, Xdata } from "core/xdata.ts";
 import { evenUnnamed } from "xlators/mount/fuse/attributes.ts";
@@ -8,6 +9,8 @@ import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import type { Request } from "xlators/mount/fuse/request.ts";
 
 const SELINUX = "security.selinux";
+/** What bricks call a file, which no brick needs to be asked for. */
+const GFID = "glusterfs.gfid", GFID_TEXT = "glusterfs.gfid.string";
 const ACL = /^system\.posix_acl_(access|default)$/;
 
 // Attributes that are only there if the mount was asked for them: otherwise each `ls` would ask the
@@ -38,6 +41,11 @@ export async function getxattr(bridge: Bridge, request: Request): Promise<void> 
   const size = request.u32(0);
   const { name } = request.name(8);
   if (isOff(bridge, name)) throw name === SELINUX ? ENODATA : EOPNOTSUPP;
+  if (name === GFID || name === GFID_TEXT) {
+    const { gfid } = bridge.nodes.of(request.nodeid).inode;
+    const bytes = name === GFID ? gfidToBytes(gfid) : encodeName(gfid);
+    return answer(bridge, request.unique, bytes, size);
+  }
   const value = (await xattrsOf(bridge, request, name))?.raw(name);
   const bytes = value && shownBytes(value);
   if (!bytes) throw ENODATA;
