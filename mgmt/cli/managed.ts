@@ -218,9 +218,9 @@ export interface ManagedCommand<A extends ArgumentTable = ArgumentTable, R exten
   readonly numbered?: true;
   /**
    * The failure in `--xml`; absent: number and message alone, and the Refusal's exit code (0 where
-   * we are called as `gluster`, which ends well once it has printed XML). `errno` is the Refusal's.
+   * we are called as `gluster`, which ends well once it has printed XML).
    */
-  failedXml?(message: string, args: Arguments<A>, errno: number): FailedXml;
+  failedXml?(message: string, args: Arguments<A>, refusal: Refusal): FailedXml;
 }
 
 /** Declares a command: all functions are typed from `args`. */

@@ -37,16 +37,17 @@ export function printAnswer(
 export function printFailure(
   command: ManagedCommand,
   args: Arguments<ArgumentTable>,
-  { message, opErrno, exitCode }: Refusal,
+  refusal: Refusal,
   { form, manner }: Manners,
 ): Answer {
+  const { message, opErrno, exitCode } = refusal;
   if (form === "json") return { stdout: failure(message, opErrno), stderr: "", exitCode };
   if (form === "text") {
     const text = command.failed?.(message, args) ?? message;
     const stdout = manner === "gluster" ? command.closing ?? "" : "";
     return { stdout, stderr: ended(text), exitCode };
   }
-  const failed = command.failedXml?.(message, args, opErrno);
+  const failed = command.failedXml?.(message, args, refusal);
   return {
     stdout: frame(
       -1,

@@ -84,14 +84,14 @@ export const snapshotDelete = managed({
     ]),
   ],
   failed: (message) => `snapshot delete: failed: ${message}`,
-  failedXml: (message, { snapshot }, errno) => ({
+  failedXml: (message, { snapshot }, { opErrno }) => ({
     elements: snapshot === undefined || snapshot === ALL ? [] : [
       element("snapDelete", [
         element("snapshots", [
           element("snapshot", [
             element("status", "Failure"),
             element("opRet", -1),
-            element("opErrno", errno),
+            element("opErrno", opErrno),
             element("opErrstr", message),
             element("name", snapshot),
           ]),

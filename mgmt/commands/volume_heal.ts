@@ -1,11 +1,11 @@
 /** `volume heal`: what is to be healed, orders to heal, and who is right in a split-brain. */
 
-import { managed, operands, Refusal, volumeName } from "mgmt/cli/managed.ts";
+import { managed, OP_ERRNO, operands, Refusal, volumeName } from "mgmt/cli/managed.ts";
 import { WrongArguments } from "mgmt/cli/words.ts";
 import { element } from "mgmt/cli/xml.ts";
 import type { Cluster } from "mgmt/cluster/cluster.ts";
-import { startedVolume } from "mgmt/commands/ask_bricks.ts";
 import { changeOptions } from "mgmt/commands/volume_set.ts";
+import { refusal, undecidedCode } from "mgmt/heal/glfsheal.ts";
 import { type HealQuestion, readHealWords } from "mgmt/heal/heal_words.ts";
 import {
   type BrickCrawls,
@@ -57,6 +57,9 @@ export const volumeHeal = managed({
     "what is listed, by path; info summary only how much.",
     "A file whose copies blame each other is healed by saying which is right: the bigger one, the newer " +
     "one, or the one of a brick.",
+    "info, split-brain and granular-entry-heal enable fail with GlusterFS's exit codes: 254 there is no " +
+    "such volume, 251 it is not started, 234 it has no copies, 107 bricks are not reached, 22 there is " +
+    "no such file (2 by gfid), 11 files wait for heal; else, as everything here, with 1.",
   ],
   args: {
     volume: volumeName,
@@ -82,11 +85,17 @@ export const volumeHeal = managed({
   async check(cluster, { volume: name, words }) {
     const question = asked(words);
     const isSetting = question.what !== "granular-enable" && question.what in SWITCHES;
-    const volume = await (isSetting ? cluster.volume(name) : startedVolume(cluster, name));
+    const volume = await askedVolume(cluster, name, question.what);
+    if (volume.state !== "started" && !isSetting) {
+      throw refusal(question.what, `Volume ${name} is not started.`, "notStarted");
+    }
     if (setSize(volume) < 2 || volume.kind === "disperse") {
-      const type = isInfo(question.what) ? "replicate/disperse" : "replicate";
-      throw new Refusal(
+      const { what } = question;
+      const type = what === "info" || what === "summary" ? "replicate/disperse" : "replicate";
+      throw refusal(
+        what,
         `This command is supported for only volumes of ${type} type. Volume ${name} is not of type ${type}`,
+        "noCopies",
       );
     }
     if ((question.what === "index" || question.what === "full") && isDisabled(volume)) {
@@ -154,8 +163,18 @@ export const volumeHeal = managed({
     return `${said} has been unsuccessful:\n${message}`;
   },
   // GlusterFS's fails here with --xml as it does without.
-  failedXml: () => ({ elements: [], exitCode: 1 }),
+  failedXml: (_message, _args, { exitCode }) => ({ elements: [], exitCode }),
 });
+
+async function askedVolume(
+  cluster: Cluster,
+  name: string,
+  what: HealQuestion["what"],
+): Promise<VolumeRecord> {
+  const volume = await cluster.find(name);
+  if (volume) return volume;
+  throw refusal(what, `Volume ${name} does not exist`, "noVolume", OP_ERRNO.noVolume);
+}
 
 function asked(words: readonly string[]): HealQuestion {
   const question = readHealWords(words);
@@ -185,15 +204,19 @@ function isDisabled({ options }: VolumeRecord): boolean {
 async function nothingToHeal(cluster: Cluster, name: string): Promise<void> {
   const { counts = [] } = await tell(cluster, { order: "counts", volume: name });
   if (counts.some(({ count }) => count === null)) {
-    throw new Refusal(
+    throw refusal(
+      "granular-enable",
       "One or more bricks could be down. Please execute the command again after bringing all bricks " +
         "online and finishing any pending heals",
+      "away",
     );
   }
   if (counts.every(({ count }) => count === 0)) return;
-  throw new Refusal(
+  throw refusal(
+    "granular-enable",
     "One or more entries need heal. Please execute the command again after there are no entries to " +
       "be healed",
+    "waiting",
   );
 }
 
@@ -217,6 +240,9 @@ async function launch(
   order: "index" | "full",
 ): Promise<void> {
   const { away = [] } = await tell(cluster, { order, volume: volume.name });
+  if (away.length === volume.bricks.length) {
+    throw new Refusal("No brick can be reached; start the volume with force, and heal it again");
+  }
   // As GlusterFS's: a crawl of all that is there is as good with a brick away.
   if (!away.length || order === "full") return;
   const names = away.map((clientName) =>
@@ -315,7 +341,7 @@ async function decided(
   if (file === undefined) return found;
   const outcome = found[0]?.outcome ?? "not found";
   if (isHealed(outcome)) return found;
-  throw new Refusal(whyNot(file, outcome));
+  throw new Refusal(whyNot(file, outcome), undefined, undecidedCode(file, outcome));
 }
 
 // Else nothing would be found in split-brain on it, and that look like success.
@@ -327,5 +353,5 @@ async function mustBeReached(
   const { counts = [] } = await tell(cluster, { order: "counts", volume: name });
   const known = counts.find((each) => each.brick === brick.clientName);
   if (known && known.count !== null) return;
-  throw new Refusal(`Brick ${brickText(brick)}: Transport endpoint is not connected`);
+  throw refusal("decide", `Brick ${brickText(brick)}: Transport endpoint is not connected`, "away");
 }

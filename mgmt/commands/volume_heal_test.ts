@@ -1,6 +1,7 @@
 /** `volume heal` on a self-heal daemon that answers as told. */
 
-import { match, strictEqual as equal } from "node:assert/strict";
+import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:assert/strict";
+import type { Decision } from "core/healer.ts";
 import { volumeCreate } from "mgmt/commands/volume_create.ts";
 import { volumeHeal } from "mgmt/commands/volume_heal.ts";
 import { volumeStart } from "mgmt/commands/volume_start.ts";
@@ -10,9 +11,11 @@ import { fakeCluster } from "tests/fakes/cluster.ts";
 
 /** Runs lines on a volume "v" of two copies; `count`: what their bricks list. */
 async function withVolume(
-  { count, started = true }: {
+  { count, started = true, outcome = "healed", copies = true }: {
     readonly count: readonly (number | null)[];
     readonly started?: boolean;
+    readonly outcome?: Decision;
+    readonly copies?: boolean;
   },
   body: (
     run: (line: string, form?: "text" | "xml") => Promise<string>,
@@ -36,7 +39,7 @@ async function withVolume(
         return Promise.resolve({ crawls: [{ ...crawl, set: "v-replicate-0" }] });
       }
       if (order === "decide") {
-        return Promise.resolve({ decided: [{ file: "/f", outcome: "healed" }] });
+        return Promise.resolve({ decided: [{ file: "/f", outcome }] });
       }
       const away = counts.filter(({ count }) => count === null).map(({ brick }) => brick);
       return Promise.resolve({ away });
@@ -45,11 +48,11 @@ async function withVolume(
     const { cluster } = fakeCluster(`${dir}/home`, { healer });
     const dispatcher = new Dispatcher(cluster, [volumeCreate, volumeStart, volumeHeal]);
     const run = async (line: string, form: "text" | "xml" = "text") => {
-      const words = line.split(" ");
+      const words = line.split(/ +/);
       const told = await dispatcher.run({ words, form, manner: "gluster", confirmed: true });
       return `${told.stdout}${told.stderr}[${told.exitCode}]`;
     };
-    await run(`volume create v replica 2 h:${dir}/a h:${dir}/b force`);
+    await run(`volume create v ${copies ? "replica 2" : ""} h:${dir}/a h:${dir}/b force`);
     if (started) await run("volume start v");
     await body(run, async () => (await cluster.volume("v")).options);
   } finally {
@@ -61,10 +64,10 @@ const GRANULAR = "volume heal v granular-entry-heal";
 
 Deno.test("volume heal: names are noted from now on only if none was missed before", async () => {
   const said = [
-    { count: [0, 2], why: /^One or more entries need heal\. .*\nVolume heal failed\.\n\[1\]$/ },
+    { count: [0, 2], why: /^One or more entries need heal\. .*\nVolume heal failed\.\n\[11\]$/ },
     {
       count: [0, null],
-      why: /^One or more bricks could be down\. .*\nVolume heal failed\.\n\[1\]$/,
+      why: /^One or more bricks could be down\. .*\nVolume heal failed\.\n\[107\]$/,
     },
     { count: [0, 0], why: /^Enable granular entry heal on volume v has been successful \n\[0\]$/ },
   ];
@@ -106,7 +109,7 @@ Deno.test("volume heal: with a brick away it is said as GlusterFS says it", asyn
     const [, brick] = /Brick (h:\S+b)\n/.exec(await run("volume heal v statistics heal-count"))!;
     match(
       await run(`volume heal v split-brain source-brick ${brick}`),
-      /^Brick h:.*\/b: Transport endpoint is not connected\nVolume heal failed\.\n\[1\]$/,
+      /^Brick h:.*\/b: Transport endpoint is not connected\nVolume heal failed\.\n\[107\]$/,
     );
     match(
       await run("volume heal v split-brain bigger-file f"),
@@ -129,7 +132,65 @@ Deno.test("volume heal: XML tells what text tells, and fails as it does", async 
     );
     match(
       await run("volume heal none info", "xml"),
-      /<opErrstr>Volume none does not exist<.*\[1\]$/s,
+      /<opErrstr>Volume none does not exist<.*\[254\]$/s,
     );
+  });
+});
+
+Deno.test("volume heal: what GlusterFS leaves to glfsheal ends with glfsheal's exit codes, as text and as XML", async () => {
+  const codes = async (asked: readonly string[], given: Parameters<typeof withVolume>[0]) => {
+    const told: Record<string, string> = {};
+    await withVolume(given, async (run) => {
+      for (const line of asked) {
+        for (const form of ["text", "xml"] as const) {
+          told[line] = `${told[line] ?? ""}${
+            /\[\d+\]$/.exec(await run(`volume heal ${line}`, form))
+          }`;
+        }
+      }
+    });
+    return told;
+  };
+  const decide = "v split-brain bigger-file";
+  const asked = ["v info", "v info summary", `${decide} /f`, "v granular-entry-heal enable", "v"];
+  deepEqual(await codes(asked, { count: [0, 0], started: false }), {
+    "v info": "[251][251]",
+    "v info summary": "[251][251]",
+    [`${decide} /f`]: "[251][251]",
+    "v granular-entry-heal enable": "[251][251]",
+    v: "[1][1]",
+  });
+  deepEqual(await codes(["none info", "none split-brain latest-mtime /f", "none"], { count: [] }), {
+    "none info": "[254][254]",
+    "none split-brain latest-mtime /f": "[254][254]",
+    none: "[1][1]",
+  });
+  const outcomes: readonly (readonly [Decision, string, string])[] = [
+    ["not found", "[22][22]", "[2][2]"],
+    ["copies away", "[107][107]", "[107][107]"],
+    ["not split-brain", "[1][1]", "[1][1]"],
+    ["no bigger file", "[1][1]", "[1][1]"],
+    ["healed", "[0][0]", "[0][0]"],
+  ];
+  for (const [outcome, byPath, byGfid] of outcomes) {
+    const gfid = `${decide} gfid:11111111-1111-1111-1111-111111111111`;
+    deepEqual(await codes([`${decide} /f`, gfid], { count: [0, 0], outcome }), {
+      [`${decide} /f`]: byPath,
+      [gfid]: byGfid,
+    });
+  }
+});
+
+Deno.test("volume heal: of a volume without copies everything is refused, by glfsheal's code where that answers", async () => {
+  await withVolume({ count: [], copies: false }, async (run) => {
+    match(await run("volume heal v info"), /of type replicate\/disperse\n.*\n\[234\]$/);
+    match(await run("volume heal v info split-brain"), /of type replicate\n.*\n\[234\]$/);
+    match(await run("volume heal v statistics"), /of type replicate\n\[1\]$/);
+  });
+});
+
+Deno.test("volume heal: a full heal is refused where no brick can be reached, one that some do not get is not", async () => {
+  await withVolume({ count: [null, null] }, async (run) => {
+    match(await run("volume heal v full"), /has been unsuccessful:\nNo brick .*\n\[1\]$/);
   });
 });
