@@ -9,6 +9,7 @@ import { EIO, EOPNOTSUPP, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Iatt, isDirectory } from "core/iatt.ts";
 import type { InodeTable } from "core/inode.ts";
+import { NewGfids } from "core/new_gfids.ts";
 import type { Xlator } from "core/xlator.ts";
 import { type Change, Changes } from "xlators/mount/fuse/changes.ts";
 import { Groups } from "xlators/mount/fuse/groups.ts";
@@ -52,6 +53,7 @@ export class Bridge {
   readonly nodes: Nodes;
   readonly handles = new Handles();
   readonly changes = new Changes();
+  readonly newGfids: NewGfids;
   readonly reply: Replier;
   values: FuseValues;
   validity: Validity;
@@ -75,6 +77,7 @@ export class Bridge {
     this.top = top;
     this.inodes = inodes;
     this.env = env;
+    this.newGfids = new NewGfids(env.random);
     this.values = values;
     this.validity = validityOf(values);
     this.nodes = new Nodes(inodes.root);

@@ -55,8 +55,8 @@ function making(bridge: Bridge, mode: number, umask: number) {
   };
 }
 
-function gfidValue({ env }: Bridge): DictValue {
-  return GFID_REQ.write(env.random.uuid() as Parameters<typeof GFID_REQ.write>[0]);
+function gfidValue({ newGfids }: Bridge): DictValue {
+  return GFID_REQ.write(newGfids.next());
 }
 
 /** MKNOD. */
