@@ -93,6 +93,7 @@ const LEVELS: readonly LogLevel[] = ["none", "error", "warn", "info", "debug"];
 
 /** Where lines go, which ones, and how they look. */
 export interface LogOptions {
+  /** Asked for before each line. */
   readonly level: LogLevel;
   readonly format: "text" | "json";
   /** Where finished lines go, newline included. */
@@ -130,9 +131,8 @@ class Repeats {
 }
 
 function logWith(options: LogOptions, fields: LogFields, repeats: Repeats): Log {
-  const most = LEVELS.indexOf(options.level);
   const line = (level: LogLevel, message: string, more?: LogFields) => {
-    if (LEVELS.indexOf(level) > most) return;
+    if (LEVELS.indexOf(level) > LEVELS.indexOf(options.level)) return;
     const now = options.clock.now();
     const told = level === "debug" ? {} : repeats.admit(message, now);
     if (!told) return;

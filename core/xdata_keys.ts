@@ -51,6 +51,8 @@ export const LIST_XATTR = requestKey("list-xattr");
 /** Asks for the whole content if it has at most that many bytes; answered as bytes. */
 export const CONTENT = bytesKey("glusterfs.content");
 export const CONTENT_LIMIT = intKey("glusterfs.content", "uint");
+/** Answer of open, 1: the file is read and written past the kernel's cache. Acted on by mount/fuse. */
+export const DIRECT_IO_MODE = intKey("direct-io-mode");
 /** Size in bytes. */
 export const GET_SIZE = intKey("get-size", "uint");
 /** Names left after unlink. */

@@ -1,6 +1,14 @@
 /** What every long-running role needs from the system: log, pid file, name, readiness, signals. */
 
-import { type Env, type LogLevel, makeLog, MetricsTable, realClock, realEnv } from "core/env.ts";
+import {
+  type Env,
+  type LogLevel,
+  type LogOptions,
+  makeLog,
+  MetricsTable,
+  realClock,
+  realEnv,
+} from "core/env.ts";
 import { fopError } from "core/errno.ts";
 import { cstring, sys } from "core/sys/calls.ts";
 import { DescriptorLoop } from "core/sys/descriptor_loop.ts";
@@ -66,6 +74,7 @@ export class Daemon {
   #ending = false;
   #reload = () => {};
   #dump = () => {};
+  readonly #logging: { level: LogLevel };
   readonly #handlers: [Deno.Signal, () => void][] = [];
 
   /**
@@ -88,12 +97,23 @@ export class Daemon {
     const write = this.#log
       ? (line: string) => this.#log!.write(line)
       : (line: string) => void writeAll(Deno.stderr, line);
-    const env = realEnv(makeLog({ level, format, write, clock: realClock }), this.metrics);
+    const logging = { level, format, write, clock: realClock } satisfies LogOptions;
+    this.#logging = logging;
+    const env = realEnv(makeLog(logging), this.metrics);
     this.env = descriptors ? { ...env, descriptors: new DescriptorLoop(env) } : env;
     this.#catchSignals();
     if (values["pid-file"] !== undefined) this.#takePidFile(values["pid-file"]);
     setProcessName(comm);
     setCommandLine(commandLine);
+  }
+
+  /** What is logged from now on, to the level that it is set to. */
+  get logLevel(): LogLevel {
+    return this.#logging.level;
+  }
+
+  set logLevel(level: LogLevel) {
+    this.#logging.level = level;
   }
 
   /** Resolves with the exit code when the daemon shall end. */

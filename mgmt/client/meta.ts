@@ -4,21 +4,31 @@
  */
 
 import type { Call } from "core/call.ts";
-import { EACCES, EINVAL, ENODATA, ENOENT, ENOTDIR, EROFS } from "core/errno.ts";
+import { EACCES, EINVAL, EISDIR, ENODATA, ENOENT, ENOTDIR, EROFS } from "core/errno.ts";
 import { type Args, DONE, type FopName, FOPS, O_ACCMODE, type Reply } from "core/fops.ts";
-import { type Iatt, S_IFDIR, S_IFREG } from "core/iatt.ts";
+import { type Iatt, S_IFDIR, S_IFLNK, S_IFREG } from "core/iatt.ts";
 import { Fd, type Gfid, type Inode, PerFd, PerInode } from "core/inode.ts";
-import { encodeName } from "core/lib/bytes.ts";
+import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { Xdata } from "core/xdata.ts";
+import { DIRECT_IO_MODE } from "core/xdata_keys.ts";
 import { type Node, Uniform } from "core/xlator.ts";
 import { type MetaEntry, type MetaParts, metaTree } from "mgmt/client/meta_tree.ts";
 
 const NAME = ".meta";
-const DT_DIR = 4, DT_REG = 8;
+/** What an entry is: its type, what may be done with it, and its type in listings. */
+const LOOKS = {
+  directory: { mode: S_IFDIR | 0o555, nlink: 2, type: 4 },
+  file: { mode: S_IFREG | 0o444, nlink: 1, type: 8 },
+  link: { mode: S_IFLNK | 0o777, nlink: 1, type: 10 },
+} as const;
+const WRITABLE = 0o200;
+/** Of what is read from the tree no page may be kept, nor a size be relied on. */
+const FRESH = Xdata.of([[DIRECT_IO_MODE.name, DIRECT_IO_MODE.write(1)]]);
 
 /** A place in the tree that somebody looked at. */
 interface Place {
   readonly inode: Inode;
-  readonly entry: MetaEntry;
+  entry: MetaEntry;
   readonly children: Map<string, Place>;
 }
 
@@ -37,7 +47,7 @@ export class Meta extends Uniform {
 
   #place(entry: MetaEntry): Place {
     const inode = this.inodes.of(this.env.random.uuid() as Gfid);
-    const place = { inode, entry, children: new Map() };
+    const place: Place = { inode, entry, children: new Map() };
     this.#places.set(inode, place);
     return place;
   }
@@ -63,20 +73,31 @@ export class Meta extends Uniform {
       case "lookup":
         return this.#lookup(place, (args as Args<"lookup">).name);
       case "stat":
-      case "fstat":
         return Promise.resolve({ stat: this.#stat(place) });
+      case "fstat":
+        return Promise.resolve({ stat: this.#fstat(place, (args as Args<"fstat">).fd) });
       case "opendir":
-        if (!place.entry.list) throw ENOTDIR;
+        if (place.entry.kind !== "directory") throw ENOTDIR;
         return Promise.resolve({ fd: new Fd(place.inode, 0) });
       case "open":
-        return Promise.resolve({ fd: this.#open(place, (args as Args<"open">).flags) });
+        return Promise.resolve({
+          fd: this.#open(place, (args as Args<"open">).flags),
+          xdata: FRESH,
+        });
+      case "readlink":
+        if (place.entry.kind !== "link") throw EINVAL;
+        return Promise.resolve({ target: place.entry.target(), stat: this.#stat(place) });
+      case "writev":
+      case "truncate":
+      case "ftruncate":
+        return Promise.resolve(this.#write(place, args as Partial<Args<"writev">>));
       case "readdir":
       case "readdirp":
         return Promise.resolve(this.#list(place, (args as Args<"readdir">).offset));
       case "readv":
         return Promise.resolve(this.#read(args as Args<"readv">));
       case "access":
-        if ((args as Args<"access">).mask & 2) throw EACCES;
+        if ((args as Args<"access">).mask & 2 && !takes(place)) throw EACCES;
         return Promise.resolve(DONE);
       case "getxattr":
       case "fgetxattr":
@@ -103,29 +124,33 @@ export class Meta extends Uniform {
 
   // Places stay as long as the tree has them, so that inodes do not change under who looks.
   #children({ entry, children }: Place): ReadonlyMap<string, Place> {
-    if (!entry.list) throw ENOTDIR;
+    if (entry.kind !== "directory") throw ENOTDIR;
     const now = entry.list();
     for (const name of children.keys()) if (!now.has(name)) children.delete(name);
     for (const [name, each] of now) {
-      if (!children.has(name)) children.set(name, this.#place(each));
+      const known = children.get(name);
+      if (known) known.entry = each;
+      else children.set(name, this.#place(each));
     }
     return children;
   }
 
-  #stat({ inode, entry }: Place): Iatt {
+  // Nobody can know how long a text will be when it is read.
+  #stat(place: Place): Iatt {
+    const { inode, entry } = place;
     const now = Math.floor(this.env.clock.now() / 1000);
-    const size = entry.text ? encodeName(entry.text()).length : 0;
+    const { mode, nlink } = LOOKS[entry.kind];
     return {
       gfid: inode.gfid,
-      mode: entry.list ? S_IFDIR | 0o555 : S_IFREG | 0o444,
-      nlink: entry.list ? 2 : 1,
+      mode: takes(place) ? mode | WRITABLE : mode,
+      nlink,
       uid: 0,
       gid: 0,
       rdev: 0,
       dev: 0,
-      size,
+      size: 0,
       blksize: 4096,
-      blocks: Math.ceil(size / 512),
+      blocks: 0,
       atime: now,
       atimeNsec: 0,
       mtime: now,
@@ -135,12 +160,28 @@ export class Meta extends Uniform {
     };
   }
 
-  #open({ inode, entry }: Place, flags: number): Fd {
-    if (flags & O_ACCMODE) throw EROFS;
-    if (!entry.text) throw EINVAL;
+  #fstat(place: Place, fd: Fd): Iatt {
+    const { length = 0 } = this.#contents.get(fd) ?? {};
+    return { ...this.#stat(place), size: length };
+  }
+
+  #open(place: Place, flags: number): Fd {
+    const { inode, entry } = place;
+    if (entry.kind === "directory") throw EISDIR;
+    if (entry.kind === "link") throw EINVAL;
+    if (flags & O_ACCMODE && !takes(place)) throw EROFS;
     const fd = new Fd(inode, flags);
     this.#contents.set(fd, encodeName(entry.text()));
     return fd;
+  }
+
+  // What a shell does before it writes changes nothing by itself.
+  #write(place: Place, { data }: Partial<Args<"writev">>): Reply<"writev"> {
+    const { entry } = place;
+    if (entry.kind !== "file" || !entry.take) throw EROFS;
+    if (data) entry.take(decodeName(data));
+    const stat = this.#stat(place);
+    return { pre: stat, post: stat };
   }
 
   #read({ fd, offset, size }: Args<"readv">): Reply<"readv"> {
@@ -155,11 +196,15 @@ export class Meta extends Uniform {
       return {
         name,
         offset: BigInt(index + 1),
-        type: child.entry.list ? DT_DIR : DT_REG,
+        type: LOOKS[child.entry.kind].type,
         ino,
         stat,
       };
     });
     return { entries: entries.slice(Number(offset)), eof: true };
   }
+}
+
+function takes({ entry }: Place): boolean {
+  return entry.kind === "file" && entry.take !== undefined;
 }

@@ -11,12 +11,21 @@ import type { Xlator } from "core/xlator.ts";
 import { overridden, type Override, readBlocks } from "mgmt/brick/volfile.ts";
 import { CommandError, UsageError } from "mgmt/cli/command.ts";
 import { type ClientGraph, clientGraph, type GraphChanges } from "mgmt/client/graph.ts";
+import { LogLevels } from "mgmt/client/log_levels.ts";
+import { Measurement } from "mgmt/client/measurement.ts";
 import { Meta } from "mgmt/client/meta.ts";
+import type { MetaParts } from "mgmt/client/meta_tree.ts";
 import type { Source } from "mgmt/client/source.ts";
 import type { Daemon } from "mgmt/daemon.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
 import { cause, plain } from "mgmt/plain.ts";
-import { type DumpSection, dumpState, shownOptions, stateSection } from "mgmt/statedump.ts";
+import {
+  type DumpSection,
+  dumpState,
+  dumpTime,
+  shownOptions,
+  stateSection,
+} from "mgmt/statedump.ts";
 import { VolfileReloads } from "mgmt/volfile_reloads.ts";
 
 /** What a mount is told beside its volfile. */
@@ -34,7 +43,8 @@ export interface ClientOptions extends Omit<GraphChanges, "port"> {
   readonly overrides: readonly Override[];
   readonly statedumps: string | undefined;
   readonly commandLine: readonly string[];
-  readonly logLevel: string;
+  /** Absent: standard error. */
+  readonly logFile: string | undefined;
   /** Called when the volume is mounted. */
   readonly mounted: () => void;
 }
@@ -55,10 +65,15 @@ export class ClientProcess {
   readonly #options: ClientOptions;
   #active!: ActiveGraph;
   #fuse: Fuse | undefined;
+  #meta: Meta | undefined;
+  #mountOptions: ReadonlyMap<string, string> = new Map();
+  #named: { readonly graph: Graph; readonly name: string } | undefined;
+  readonly #measurement: Measurement;
   readonly #reloads = new VolfileReloads(() => this.#reloadNow());
 
   constructor(daemon: Daemon, types: XlatorTypes, options: ClientOptions) {
     this.#daemon = daemon;
+    this.#measurement = new Measurement(daemon.env.clock);
     this.#types = types;
     this.#options = options;
   }
@@ -74,6 +89,7 @@ export class ClientProcess {
       this.#daemon.handle({ reload: () => this.#reloads.again(), dump: () => this.#dump() });
       const top = this.#fuse = this.#makeFuse(graph);
       await this.#mount(top);
+      this.#namedGraph();
       this.#daemon.ready("mounted", { mountpoint, from: source.where });
       mounted();
       link?.keep({
@@ -158,16 +174,8 @@ export class ClientProcess {
     const files = gfidAccess
       ? this.#types.get("features/gfid-access")!.create(over("gfid-access", this.#active), {})
       : this.#active;
-    const meta = new Meta(
-      over("meta", files),
-      {
-        graph: () => this.#active.graph,
-        mount: () => this.#fuse?.state?.() ?? null,
-        commandLine: this.#options.commandLine,
-        logLevel: this.#options.logLevel,
-      },
-    );
-    const options = new Map(
+    const meta = this.#meta = new Meta(over("meta", files), this.#metaParts());
+    const options = this.#mountOptions = new Map(
       [
         ...mountOptions,
         ...given,
@@ -187,6 +195,36 @@ export class ClientProcess {
     }
   }
 
+  #metaParts(): MetaParts {
+    const levels = new LogLevels(this.#daemon);
+    return {
+      graph: () => this.#namedGraph(),
+      mount: () => this.#fuse && { layer: this.#fuse, options: this.#mountOptions },
+      commandLine: this.#options.commandLine,
+      processId: this.#daemon.env.random.uuid(),
+      logFile: this.#options.logFile,
+      logLevel: () => levels.number,
+      setLogLevel: (level) => void (levels.number = level),
+      measurement: this.#measurement,
+      measure: (on) => this.#measure(on),
+    };
+  }
+
+  // Named for where and when it became the live one, as GlusterFS names graphs.
+  #namedGraph(): { graph: Graph; name: string } {
+    const { graph } = this.#active;
+    if (this.#named?.graph !== graph) {
+      const time = dumpTime(this.#daemon.env.clock.now()).replace(" ", "-");
+      this.#named = { graph, name: `${Deno.hostname()}-${Deno.pid}-${time}` };
+    }
+    return this.#named;
+  }
+
+  #measure(on: boolean): void {
+    const layers = Array.from(this.#active.graph.nodes, ({ xlator }) => xlator);
+    this.#measurement.measure(on ? [this.#meta!, ...layers] : []);
+  }
+
   async #mount(top: Fuse): Promise<void> {
     try {
       await top.start!();
@@ -204,6 +242,8 @@ export class ClientProcess {
     try {
       const { blocks } = this.#graphOf(await source.read());
       log.info("volfile read again", { from: source.where, how: await this.#active.apply(blocks) });
+      this.#namedGraph();
+      if (this.#measurement.on) this.#measure(true);
     } catch (error) {
       // Whatever it is, files are served on as they were.
       log.error("volfile was not taken over", { why: plain(error) });

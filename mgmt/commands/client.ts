@@ -140,7 +140,7 @@ export async function runClient(
       overrides: [...words.xlatorOptions, ...values["xlator-option"]].map(parseOverride),
       statedumps: values["statedump-dir"],
       commandLine: look?.commandLine ?? ["mortar", ...Deno.args],
-      logLevel: logLevel ?? "info",
+      logFile,
       mounted: () => tellMounted(mountpoint),
     });
     return await process.run();

@@ -83,8 +83,8 @@ async function listed(mounts: Mounts, layout: string): Promise<void> {
 
 /** What a mount tells of itself under that name. */
 async function told(path: string, what: string): Promise<number> {
-  const frames = await Deno.readTextFile(`${path}/.meta/frames`);
-  return Number(new RegExp(`^${what} = (\\d+)$`, "m").exec(frames)?.[1]);
+  const state = await Deno.readTextFile(`${path}/.meta/root/private`);
+  return Number(new RegExp(`^${what} = (\\d+)$`, "m").exec(state)?.[1]);
 }
 
 e2e("own many: what the kernel does not use it forgets beyond the limit", [], async () => {

@@ -186,6 +186,12 @@ e2e("own mount: a hand-written graph, a statedump, .meta", ["getfattr"], async (
   ok(told.includes("connected = 1\n"), told);
   equal(await must(["cat", `${path}/.meta/graphs/active/top/type`]), "cluster/distribute\n");
   ok((await Deno.readTextFile(`${path}.log`)).includes("performance/symlink-cache"));
+  const script = "cd $0/.meta; echo 1 >measure_latency; echo 8 >logging/loglevel; cat logging/*; " +
+    "ls -l graphs/active/top/subvolumes/ | grep -o '[01] -> .*'; ls .. >/dev/null; cat */profile; ls";
+  const looked = await must(["sh", "-c", script, path]);
+  ok(looked.includes("connected to brick") && looked.includes("\n8\n"), looked);
+  ok(looked.includes("0 -> ../../c0\n1 -> ../../c1\n[fuse.latency]\nfuse.latency."), looked);
+  ok(looked.endsWith("measure_latency\nprocess_uuid\nroot\nversion\n"), looked);
   await Deno.writeTextFile(volfile, NOWHERE);
   Deno.kill(mounts.processOf(path), "SIGHUP");
   await until(

@@ -5,7 +5,7 @@ import { EINVAL, EOPNOTSUPP } from "core/errno.ts";
 import { O_ACCMODE, O_APPEND, O_CREAT, O_EXCL, O_RDWR, O_TRUNC, O_WRONLY } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
 import type { Fd } from "core/inode.ts";
-import { CONTENT } from "core/xdata_keys.ts";
+import { CONTENT, DIRECT_IO_MODE } from "core/xdata_keys.ts";
 import { attributesOf, dropPrivileges, modeAfterWrite } from "xlators/mount/fuse/attributes.ts";
 import type { Bridge } from "xlators/mount/fuse/bridge.ts";
 import type { Handle } from "xlators/mount/fuse/handles.ts";
@@ -51,7 +51,8 @@ export async function open(bridge: Bridge, request: Request): Promise<void> {
   const handle = bridge.handles.add(fd, node, flags & ~(O_CREAT | O_EXCL | O_TRUNC));
   const ready = readyToMap(bridge, handle);
   if (ready) await ready;
-  const mode = openMode(bridge, flags) | stored(bridge, handle, xdata?.get(CONTENT));
+  const mode = openMode(bridge, flags) | stored(bridge, handle, xdata?.get(CONTENT)) |
+    (xdata?.get(DIRECT_IO_MODE) ? FOPEN.DIRECT_IO : 0);
   if (bridge.reply.opened(unique, handle.number, mode) >= 0) return;
   // Nobody waits for it any more: the kernel will not close it.
   bridge.handles.remove(handle);
