@@ -129,6 +129,9 @@ export class PerFd<T> {
   }
 }
 
+/** Of inodes that were let go, so many at least come before those that are gone are looked for. */
+const SWEEP_LEAST = 1024;
+
 /**
  * The inodes of a graph. The last `limit` used are held; older ones live on only while somebody
  * else holds them, and come back as the same object if so.
@@ -138,9 +141,8 @@ export class InodeTable {
   readonly root = new Inode(ROOT_GFID);
   #held = new Map<Gfid, Inode>();
   #evicted = new Map<Gfid, WeakRef<Inode>>();
-  #collected = new FinalizationRegistry<Gfid>((gfid) => {
-    if (!this.#evicted.get(gfid)?.deref()) this.#evicted.delete(gfid);
-  });
+  /** How many evicted ones there are before those that are gone are looked for. */
+  #sweepAt = 0;
   #limit: number;
 
   /** Holds at most `limit` inodes of its own accord. */
@@ -162,6 +164,11 @@ export class InodeTable {
   /** How many inodes the table holds itself. */
   get size(): number {
     return this.#held.size;
+  }
+
+  /** How many it knows: with those that it let go and somebody held when it last looked. */
+  get remembered(): number {
+    return this.#held.size + this.#evicted.size;
   }
 
   /** Those it holds itself, the longest held first. */
@@ -208,6 +215,12 @@ export class InodeTable {
 
   #weaken(inode: Inode): void {
     this.#evicted.set(inode.gfid, new WeakRef(inode));
-    this.#collected.register(inode, inode.gfid);
+    if (this.#evicted.size > this.#sweepAt) this.#sweep();
+  }
+
+  // Hearing from the engine of each that is gone would cost more memory than an inode has.
+  #sweep(): void {
+    for (const [gfid, ref] of this.#evicted) if (!ref.deref()) this.#evicted.delete(gfid);
+    this.#sweepAt = this.#evicted.size + Math.max(SWEEP_LEAST, this.#held.size >> 1);
   }
 }

@@ -1,4 +1,6 @@
 import { deepStrictEqual, notStrictEqual, strictEqual } from "node:assert/strict";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import {
   type Gfid,
   gfidFromBytes,
@@ -73,6 +75,24 @@ Deno.test("core/inode: an evicted inode that somebody holds comes back as the sa
   strictEqual(table.size <= 16, true);
   strictEqual(table.of(numbered(0)), held);
   strictEqual(state.get(table.of(numbered(0))), "kept");
+});
+
+Deno.test("core/inode: of inodes that nobody holds nothing stays", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
+  const table = new InodeTable(16), COUNT = 10_000;
+  const held = Array.from({ length: 100 }, (_, i) => table.of(numbered(i)));
+  let most = 0;
+  for (let i = held.length; i < COUNT; i++) {
+    table.of(numbered(i));
+    if (i % 500) continue;
+    most = Math.max(most, table.remembered);
+    // Until its turn ends, nothing of it is collected.
+    await new Promise((done) => setImmediate(done));
+    collect();
+  }
+  strictEqual(most < COUNT / 5, true, `${most}`);
+  for (const [i, inode] of held.entries()) strictEqual(table.of(numbered(i)), inode);
 });
 
 Deno.test("core/inode: asking which inode is known makes none", () => {
