@@ -95,6 +95,14 @@ export interface Judgement {
   readonly needsHeal: boolean;
 }
 
+/** True if both say the same of as many copies. */
+export function tellSame(one: Judgement, other: Judgement): boolean {
+  const agree = (part: "content" | "sound" | "metadata") =>
+    one[part].every((may, index) => may === other[part][index]);
+  return one.needsHeal === other.needsHeal && agree("content") && agree("sound") &&
+    agree("metadata");
+}
+
 /**
  * What follows from the copies' answers. Nobody reads the arbiter. `busy`: somebody is writing now, so
  * that sizes may differ without anybody having missed a write.

@@ -13,6 +13,7 @@ import {
   marksToAdd,
   NO_COUNTS,
   parseCounts,
+  tellSame,
   type Witness,
 } from "xlators/cluster/replicate/blame.ts";
 
@@ -75,6 +76,19 @@ Deno.test("cluster/replicate blame: copies that nobody blames are read, but for 
   deepEqual(judge(blaming, CALM).content, [true, false, true]);
   deepEqual(judge(blaming, CALM).metadata, [true, true, true]);
   equal(judge(blaming, CALM).needsHeal, true);
+});
+
+Deno.test("cluster/replicate blame: judgements are the same that say the same of each copy", () => {
+  const none = marks("", ""), blames = marks("", "d");
+  const [all, again] = [0, 1].map(() => judge([witness(none), witness(none)], CALM));
+  equal(tellSame(all!, again!), true);
+  const others = [
+    judge([witness(none), undefined], CALM),
+    judge([witness(blames), witness(none)], CALM),
+    judge([witness(marks("", "m")), witness(none)], CALM),
+    judge([witness(none), witness(none)], { ...CALM, arbiter: 1 }),
+  ];
+  for (const other of others) equal(tellSame(all!, other), false);
 });
 
 Deno.test("cluster/replicate blame: a blame on an absent copy calls for no heal now", () => {

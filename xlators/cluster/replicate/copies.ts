@@ -16,7 +16,12 @@ import { Fd, type Inode, type InodeTable, PerInode } from "core/inode.ts";
 import { toHex } from "core/lib/bytes.ts";
 import { intKey, Xdata, type XKey } from "core/xdata.ts";
 import type { Node, Settled, Xlator } from "core/xlator.ts";
-import { countOf, type MarkKeys } from "xlators/cluster/replicate/blame.ts";
+import {
+  countOf,
+  type Judgement,
+  type MarkKeys,
+  tellSame,
+} from "xlators/cluster/replicate/blame.ts";
 import type { ReplicateValues } from "xlators/cluster/replicate/options.ts";
 import { InodeState } from "xlators/cluster/replicate/inode_state.ts";
 import { Unmarked } from "xlators/cluster/replicate/unmarked.ts";
@@ -55,6 +60,8 @@ export class Copies {
   /** Files that are being written. */
   readonly locks = new Set<FileLock>();
   #states = new PerInode<InodeState>();
+  #last: Judgement | undefined;
+  readonly #doubted = () => void this.doubts++;
   #working = new Set<Promise<unknown>>();
 
   constructor(node: Node, values: ReplicateValues) {
@@ -137,8 +144,14 @@ export class Copies {
   /** What is known of an inode. */
   stateOf(inode: Inode): InodeState {
     let state = this.#states.get(inode);
-    if (!state) this.#states.set(inode, state = new InodeState(this.count, () => this.doubts++));
+    if (!state) this.#states.set(inode, state = new InodeState(this.#doubted));
     return state;
+  }
+
+  /** What is to be kept of it: of most inodes the same is known, and one object tells it. */
+  shared(judgement: Judgement): Judgement {
+    if (!this.#last || !tellSame(this.#last, judgement)) this.#last = judgement;
+    return this.#last;
   }
 
   /** The same call as a lock owner that nobody else is. */

@@ -1,8 +1,10 @@
-/** What replicate knows of one inode. */
+/** What replicate knows of one inode. There are many, and of most nothing but who may be read. */
 
 import type { Fd } from "core/inode.ts";
 import type { Judgement } from "xlators/cluster/replicate/blame.ts";
 import type { FileLock } from "xlators/cluster/replicate/write.ts";
+
+const NONE: readonly Fd[] = [];
 
 /** See the head of this file. */
 export class InodeState {
@@ -12,9 +14,8 @@ export class InodeState {
   /** Grows when something happened that an answer under way cannot tell. */
   epoch = 0;
   /** Copies that miss a change which is not, or may not yet be, marked on the others. */
-  readonly #behind: number[];
-  /** Open files, so that an inode without a name can be looked at. */
-  readonly open = new Set<Fd>();
+  #behind: number[] | undefined;
+  #open: Set<Fd> | undefined;
   /** It was made by this client, and not written yet. */
   isNew = false;
   /** The lock for writes, while there are any. */
@@ -25,8 +26,20 @@ export class InodeState {
   choice: { readonly index: number; readonly until: number } | undefined;
 
   /** Calls `doubted` when what is known may have become wrong. */
-  constructor(count: number, readonly doubted: () => void) {
-    this.#behind = new Array(count).fill(0);
+  constructor(readonly doubted: () => void) {}
+
+  /** Open files, so that an inode without a name can be looked at. */
+  get open(): Iterable<Fd> {
+    return this.#open ?? NONE;
+  }
+
+  opened(fd: Fd): void {
+    (this.#open ??= new Set()).add(fd);
+  }
+
+  closed(fd: Fd): void {
+    this.#open?.delete(fd);
+    if (!this.#open?.size) this.#open = undefined;
   }
 
   /** What may be read, if that is known in this generation. */
@@ -51,16 +64,17 @@ export class InodeState {
 
   /** Nothing is read from copy `index` until `caughtUp`. */
   fallBehind(index: number): void {
-    this.#behind[index]!++;
+    const behind = this.#behind ??= [];
+    behind[index] = (behind[index] ?? 0) + 1;
   }
 
   /** What it missed is marked: look there. */
   marked(index: number): void {
-    this.#behind[index]!--;
+    this.#behind![index]!--;
     this.doubt();
   }
 
   isBehind(index: number): boolean {
-    return this.#behind[index]! > 0;
+    return (this.#behind?.[index] ?? 0) > 0;
   }
 }

@@ -67,7 +67,7 @@ export class Names {
     const mayRead = all.map((_, index) => index !== arbiter);
     const sound = all.map(() => true);
     const judgement = { content: mayRead, sound, metadata: mayRead, needsHeal: false };
-    if (!state.lock) state.learn(judgement, generation, state.epoch);
+    if (!state.lock) state.learn(this.copies.shared(judgement), generation, state.epoch);
   }
 
   /** Makes and opens a file. What comes with its lock and marks, `adopt` keeps if it can. */

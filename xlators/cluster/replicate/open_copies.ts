@@ -50,7 +50,7 @@ export class OpenCopies {
   hand(inode: Inode, flags: number, fds: (Fd | undefined)[], directory = false): Fd {
     const fd = new Fd(inode, flags);
     this.#files.set(fd, { directory, fds, retryAt: 0 });
-    this.copies.stateOf(inode).open.add(fd);
+    this.copies.stateOf(inode).opened(fd);
     return fd;
   }
 
@@ -114,7 +114,7 @@ export class OpenCopies {
     const file = this.#files.get(fd);
     if (!file) throw EBADF;
     this.#files.delete(fd);
-    this.copies.stateOf(fd.inode).open.delete(fd);
+    this.copies.stateOf(fd.inode).closed(fd);
     if (!closed) await this.releaseAll(call, file.fds, file.directory);
     return DONE;
   }

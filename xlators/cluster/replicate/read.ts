@@ -98,7 +98,9 @@ export class Reader {
       answer?.ok && (answer.value.xdata?.get(INODELK_COUNT) ?? 0) > 0
     );
     const { arbiter } = this.copies;
-    return judge(answers.map((answer) => this.witness(answer)), { arbiter, busy });
+    return this.copies.shared(
+      judge(answers.map((answer) => this.witness(answer)), { arbiter, busy }),
+    );
   }
 
   /** Keeps what answers told that were asked when the inode's epoch was `epoch`. */
