@@ -54,8 +54,6 @@ export interface Change {
 }
 
 const NEVER: Asked = { moment: -1, at: -Infinity };
-/** Most inodes, and most names, that are known. */
-const KNOWN_MAX = 32_768;
 
 /** See the head of this file. */
 export class Cache {
@@ -63,7 +61,7 @@ export class Cache {
   timeoutMs = 0;
   readonly #clock: Clock;
   readonly #evicted: (names: readonly KnownName[]) => void;
-  readonly #max: number;
+  readonly #max: () => number;
   readonly #known = new Map<Inode, Known>();
   readonly #names = new Set<KnownName>();
   #moment = 0;
@@ -73,11 +71,11 @@ export class Cache {
   /** The same for attributes alone. */
   #statFloor = 0;
 
-  /** `evicted` hears of names that make room for others. */
+  /** Knows `max` inodes, and as many names, at most; `evicted` hears of names that make room. */
   constructor(
     clock: Clock,
     evicted: (names: readonly KnownName[]) => void = () => {},
-    max: number = KNOWN_MAX,
+    max: () => number = () => Infinity,
   ) {
     this.#clock = clock;
     this.#evicted = evicted;
@@ -175,7 +173,7 @@ export class Cache {
     const kept: KnownName = { parent, name, inode, uid, gid, asked, kept: ++this.#moment };
     (known.names ??= new Map()).set(name, kept);
     this.#names.add(kept);
-    if (this.#names.size > this.#max) this.#evictNames();
+    if (this.#names.size > this.#max()) this.#evictNames();
   }
 
   /** What the name stood for is not known any more. */
@@ -257,7 +255,7 @@ export class Cache {
   #of(inode: Inode): Known {
     const found = this.#known.get(inode);
     if (found) return found;
-    if (this.#known.size >= this.#max) this.#evictInodes();
+    if (this.#known.size >= this.#max()) this.#evictInodes();
     const known: Known = {
       stat: undefined,
       statAsked: NEVER,
@@ -278,8 +276,14 @@ export class Cache {
     this.#names.delete(found);
   }
 
+  // How many of so many make room, for one at least: enough that it pays to look for them.
+  #room(size: number): number {
+    const max = this.#max();
+    return Math.max(max >> 3, size + 1 - max);
+  }
+
   #evictInodes(): void {
-    let count = Math.max(1, this.#max >> 3);
+    let count = this.#room(this.#known.size);
     this.#evictedAt = ++this.#moment;
     for (const [inode, known] of this.#known) {
       if (count-- === 0) return;
@@ -292,8 +296,10 @@ export class Cache {
 
   #evictNames(): void {
     const gone: KnownName[] = [];
+    let count = this.#room(this.#names.size);
     for (const found of this.#names) {
-      if (gone.push(found) > this.#max >> 3) break;
+      if (count-- === 0) break;
+      gone.push(found);
     }
     for (const found of gone) this.#dropName(this.#known.get(found.parent)!, found);
     this.#evicted(gone);

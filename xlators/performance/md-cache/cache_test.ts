@@ -8,11 +8,11 @@ const WHO = { uid: 0, gid: 0 };
 const inodes = Array.from({ length: 32 }, (_, index) => new Inode(`inode-${index}` as Gfid));
 const stat = { size: 1 } as Iatt;
 
-function small(evicted: string[] = []) {
+function small(evicted: string[] = [], max: () => number = () => 16) {
   const cache = new Cache(
     new FakeClock(),
     (names) => evicted.push(...names.map(({ name }) => name)),
-    16,
+    max,
   );
   cache.timeoutMs = 1000;
   return cache;
@@ -24,6 +24,18 @@ Deno.test("md-cache, cache: inodes are bounded, the oldest go", () => {
   ok(cache.inodes <= 16);
   equal(cache.stat(inodes[0]!), undefined);
   ok(inodes.slice(30).some((inode) => cache.stat(inode)));
+});
+
+Deno.test("md-cache, cache: as soon as there is room for fewer, fewer are known", () => {
+  let max = Infinity;
+  const cache = small([], () => max), dir = inodes[0]!;
+  for (const inode of inodes) cache.keepStat(inode, stat, cache.ask());
+  for (const { gfid } of inodes) cache.keepName(dir, gfid, dir, WHO, cache.ask());
+  deepEqual([cache.inodes, cache.names], [32, 32]);
+  max = 8;
+  cache.keepStat(new Inode("more" as Gfid), stat, cache.ask());
+  cache.keepName(dir, "more", dir, WHO, cache.ask());
+  ok(cache.inodes <= 8 && cache.names <= 8);
 });
 
 Deno.test("md-cache, cache: names are bounded, and who may rely on them hears which go", () => {

@@ -83,7 +83,8 @@ class MdCache extends Uniform {
 
   constructor(node: Node, values: MdCacheValues) {
     super(node);
-    this.#cache = new Cache(this.env.clock, (names) => this.#doubt(names));
+    const most = () => this.inodes.limit;
+    this.#cache = new Cache(this.env.clock, (names) => this.#doubt(names), most);
     this.#values = values;
     this.#kept = new XattrNames(values);
     this.#setTimeout();
