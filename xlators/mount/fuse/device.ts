@@ -14,6 +14,11 @@ import type { Send } from "xlators/mount/fuse/reply.ts";
 
 /** Requests that are served before others get their turn. */
 const BATCH = 64;
+/**
+ * After a request that came alone so many are taken without a look whether there is another: that costs
+ * who asks one thing after the other a system call each time.
+ */
+const ALONE = 16;
 const EAGAIN = -11, EINTR = -4, ENOENT = -2, ENODEV = -19, ECONNABORTED = -103;
 /** Bytes of one block; a write's data stays in it until the write is answered. */
 const BLOCK = 4 << 20;
@@ -38,6 +43,8 @@ export class Device {
   readonly #serve: Serve;
   readonly #free: Block[] = [];
   #block = new Block();
+  /** How many more requests are taken as if they were alone. */
+  #alone = 0;
   readonly #gone = Promise.withResolvers<string>();
 
   /** Takes over an fd of /dev/fuse that does not block. */
@@ -70,19 +77,29 @@ export class Device {
     return why;
   }
 
-  // Serves what is there now, up to a number.
+  // Serves what is there now, up to a number; the loop tells again of what is left.
   #drain(): void {
-    for (let count = 0; count < BATCH; count++) {
+    if (this.#alone-- > 0) return void this.#take();
+    let count = 0;
+    while (count < BATCH && this.#take()) count++;
+    this.#alone = count > 1 ? 0 : ALONE;
+  }
+
+  // Serves a request; false if there is none.
+  #take(): boolean {
+    for (;;) {
       const block = this.#room();
       const place = block.at === 0 ? block.bytes : block.bytes.subarray(block.at);
       const size = sys.read(this.#fd, place, REQUEST_MAX);
-      if (size === EAGAIN) return;
+      if (size === EAGAIN) return false;
       if (size === EINTR || size === ENOENT) continue;
       if (size <= 0) {
         const unmounted = size === 0 || size === ENODEV || size === ECONNABORTED;
-        return this.#gone.resolve(unmounted ? "unmounted" : fopError(size).message);
+        this.#gone.resolve(unmounted ? "unmounted" : fopError(size).message);
+        return false;
       }
       this.#served(block, size);
+      return true;
     }
   }
 

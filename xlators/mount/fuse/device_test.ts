@@ -1,6 +1,7 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { realClock } from "core/env.ts";
 import { O_CLOEXEC, sys } from "core/sys/calls.ts";
+import { calling } from "tests/fakes/calling.ts";
 import { LinesLog, testEnv } from "tests/fakes/node.ts";
 import { Device } from "xlators/mount/fuse/device.ts";
 
@@ -21,6 +22,10 @@ class Scene {
       ({ bytes }, at) => void this.served.push(bytes[at]!),
     );
     this.ended = device.run();
+  }
+
+  get fd(): number {
+    return this.#fds[0]!;
   }
 
   ask(...numbers: number[]): void {
@@ -52,4 +57,27 @@ Deno.test("mount/fuse: requests are served as they come, more than one turn has,
   await scene.end();
   // Among other tests there are several loops: where the one of this test is not found, a thread waits.
   deepEqual(scene.log.lines.filter((line) => line !== "I a thread waits for descriptors"), []);
+});
+
+Deno.test("mount/fuse: who asks one thing after the other costs a system call for each, who asks many at once few more", async () => {
+  const scene = new Scene();
+  const { read } = sys;
+  let reads = 0;
+  const counted = (fd: number, bytes: BufferSource | null, size: number) => {
+    if (fd === scene.fd) reads++;
+    return read(fd, bytes, size);
+  };
+  using _ = calling({ read: counted });
+  for (let number = 0; number < 170; number++) {
+    scene.ask(number);
+    await scene.hasServed(number + 1);
+  }
+  ok(reads <= 190, `${reads} reads for 170 requests, one after the other`);
+  reads = 0;
+  for (let served = 170; served < 250; served += 40) {
+    scene.ask(...Array.from({ length: 40 }, (_, i) => served + i));
+    await scene.hasServed(served + 40);
+  }
+  ok(reads <= 84, `${reads} reads for 80 requests, 40 at once`);
+  await scene.end();
 });
