@@ -15,6 +15,7 @@
 
 import type { Env } from "core/env.ts";
 import { ENOTCONN, ETIMEDOUT } from "core/errno.ts";
+import { afterPromises } from "core/sys/turns.ts";
 import {
   AUTH_GLUSTERFS_V2,
   AUTH_NONE,
@@ -82,7 +83,10 @@ const TICK_MS = 1000;
  */
 const TURN_BYTES = 1 << 20;
 const CALL_COST = 16 << 10;
-/** Turns of the microtask queue that answers of one turn have, to be ready and leave together. */
+/**
+ * Turns of the microtask queue that answers of one turn have, to be ready and leave together, where it
+ * is not known when they are.
+ */
 const HOPS = 12;
 /** And so many has who was lent a result, to give it back before more is read. */
 const LENT_HOPS = 32;
@@ -141,6 +145,7 @@ export class Connection {
   readonly #pending = new Map<number, Pending>();
   readonly #owner;
   readonly #hop = () => this.#hopped();
+  readonly #flush = () => this.#flushed();
   readonly #timer;
   #programs: readonly Program[];
   #lastProgram: Program | undefined;
@@ -527,7 +532,7 @@ export class Connection {
     if (this.#writing || this.#hopsLeft > 0) return;
     if (this.#outbound.empty && this.#turnLeft > 0) return;
     this.#hopsLeft = HOPS;
-    SETTLED.then(this.#hop);
+    if (!afterPromises(this.#flush)) SETTLED.then(this.#hop);
   }
 
   // Lets other answers of this turn get ready, unless none is awaited. Calls of ours wait as long: an
@@ -536,6 +541,10 @@ export class Connection {
     if (--this.#hopsLeft > 0 && (this.#calls > 0 || this.#pending.size > 0)) {
       return void SETTLED.then(this.#hop);
     }
+    this.#flushed();
+  }
+
+  #flushed(): void {
     this.#hopsLeft = 0;
     if (this.#writing || !this.#open) return;
     if (this.#outbound.empty) this.#nextTurn();

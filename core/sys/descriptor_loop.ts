@@ -25,7 +25,7 @@ import {
 import { O_CLOEXEC, pool, sys } from "core/sys/calls.ts";
 import { ADD, control, DEL, EPOLLIN, Events, MOD, newEpoll } from "core/sys/epoll.ts";
 import { Readable } from "core/sys/readable.ts";
-import { turns } from "core/sys/turns.ts";
+import { turn, turns } from "core/sys/turns.ts";
 
 /** Deno's loop has its turn after so long, and after so long while short timers run. */
 const TURN_MS = 20, SHORT_TURN_MS = 5;
@@ -192,12 +192,15 @@ export class DescriptorLoop implements Descriptors {
   // Calls who watches each of so many events, and lets promises go; how many nobody watches.
   #call(count: number): number {
     let others = 0;
-    for (let i = 0; i < count; i++) {
-      const ear = this.#ears[this.#events.fd(i)];
-      if (ear) ear(this.#events.events(i));
-      else others++;
-    }
-    this.#letPromisesGo?.();
+    const serve = () => {
+      for (let i = 0; i < count; i++) {
+        const ear = this.#ears[this.#events.fd(i)];
+        if (ear) ear(this.#events.events(i));
+        else others++;
+      }
+    };
+    if (this.#letPromisesGo) turn(serve, this.#letPromisesGo);
+    else serve();
     return others;
   }
 

@@ -3,7 +3,7 @@ import { nextTurn, realClock } from "core/env.ts";
 import { sys } from "core/sys/calls.ts";
 import { type Bell, DescriptorLoop } from "core/sys/descriptor_loop.ts";
 import { EPOLLIN } from "core/sys/epoll.ts";
-import { turns } from "core/sys/turns.ts";
+import { afterPromises, turns } from "core/sys/turns.ts";
 import { FakeClock } from "tests/fakes/clock.ts";
 import { LinesLog } from "tests/fakes/node.ts";
 import { SocketPair } from "tests/fakes/socket_pair.ts";
@@ -73,6 +73,31 @@ Deno.test("descriptor loop: promises go on between two events, and Deno's timers
   ends = true;
   await promise;
   ok(rounds > 20);
+});
+
+Deno.test("descriptor loop: what waits for the promises of a turn comes after all of them, and before the next turn", async () => {
+  await using scene = new Scene();
+  await scene.loop.started;
+  const told: string[] = [];
+  const last = Promise.withResolvers<void>();
+  scene.answer = async () => {
+    if (told.length > 0) return last.resolve();
+    told.push("serves");
+    const later = () => {
+      told.push("after");
+      // What it sets off has the same turn.
+      Promise.resolve().then(() => afterPromises(() => told.push("after that")));
+      scene.pair.say();
+    };
+    if (!afterPromises(later)) return last.reject(new Error("no turn"));
+    for (let hop = 0; hop < 50; hop++) await undefined;
+    told.push("promises");
+  };
+  scene.pair.say();
+  await last.promise;
+  deepEqual(told, ["serves", "promises", "after", "after that"]);
+  await realClock.delay(1);
+  equal(afterPromises(() => {}), false);
 });
 
 Deno.test("descriptor loop: Deno's loop goes on as soon as a short timer is set, and seldom without", async () => {
