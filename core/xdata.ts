@@ -80,25 +80,32 @@ export class Xdata implements Iterable<[string, DictValue]> {
 
   /** A copy with `key` set. */
   with<T>(key: XKey<T>, value: T): Xdata {
-    return new Xdata(new Map(this.#values).set(key.name, key.write(value)));
+    return new Xdata(this.#copy().set(key.name, key.write(value)));
   }
 
   /** A copy without the named keys; undefined if nothing is left. */
   without(...keys: readonly (XKey<unknown> | string)[]): Xdata | undefined {
     const out = keys.map((key) => typeof key === "string" ? key : key.name);
     let left: Map<string, DictValue> | undefined;
-    for (const [name, value] of this.#values) {
+    this.#values.forEach((value, name) => {
       if (!out.includes(name)) (left ??= new Map()).set(name, value);
-    }
+    });
     return left && new Xdata(left);
   }
 
   /** A copy with everything of `other` over it. */
   merged(other: Xdata | undefined): Xdata {
     if (!other) return this;
-    const values = new Map(this.#values);
-    for (const [name, value] of other.#values) values.set(name, value);
+    const values = this.#copy();
+    other.#values.forEach((value, name) => values.set(name, value));
     return new Xdata(values);
+  }
+
+  // Replies are copied for each layer that adds to them. Iterating makes a pair of each entry first.
+  #copy(): Map<string, DictValue> {
+    const copy = new Map<string, DictValue>();
+    this.#values.forEach((value, name) => copy.set(name, value));
+    return copy;
   }
 
   names(): IterableIterator<string> {

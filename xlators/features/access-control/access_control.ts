@@ -14,6 +14,7 @@
  */
 
 import { type Call, isInternal } from "core/call.ts";
+import { Derived } from "core/derived.ts";
 import { EACCES, EINVAL, ENOENT, EPERM, ESTALE, FopError } from "core/errno.ts";
 import {
   type Args,
@@ -87,6 +88,7 @@ interface Kept {
 class AccessControl extends PassThrough {
   #superUid: number;
   readonly #kept = new PerInode<Kept>();
+  readonly #asking = new Derived((given) => given?.merged(ACL_REQUEST) ?? ACL_REQUEST);
   // Orders questions and changes.
   #now = 0;
 
@@ -183,8 +185,7 @@ class AccessControl extends PassThrough {
   // Lists are asked along: whoever looks up a name will soon use it.
   async #lookup(call: Call, args: Args<"lookup">): Promise<Reply<"lookup">> {
     const asked = ++this.#now;
-    const xdata = args.xdata?.merged(ACL_REQUEST) ?? ACL_REQUEST;
-    const reply = await this.child.lookup(call, { ...args, xdata });
+    const reply = await this.child.lookup(call, { ...args, xdata: this.#asking.of(args.xdata) });
     this.#keep(this.inodes.of(reply.stat.gfid), asked, reply.stat, reply.xdata);
     return reply;
   }

@@ -5,6 +5,7 @@
  */
 
 import { type Call, PID_SET_UTIME } from "core/call.ts";
+import { Derived } from "core/derived.ts";
 import { FopError } from "core/errno.ts";
 import {
   type Args,
@@ -40,6 +41,7 @@ const READING: ReadonlySet<FopName> = new Set(["open", "opendir", "readv"]);
 const UNTIMED: ReadonlySet<FopName> = new Set(["xattrop", "fxattrop"]);
 
 class Utime extends Uniform {
+  readonly #asking = new Derived((given) => given?.merged(MDATA_REQUEST) ?? MDATA_REQUEST);
   #noatime: boolean;
   // Inodes whose times could not be stored: a brick that does not want them is not asked again.
   readonly #refused = new PerInode<true>();
@@ -74,8 +76,7 @@ class Utime extends Uniform {
   }
 
   async #lookup(call: Call, args: Args<"lookup">): Promise<LookupReply> {
-    const xdata = args.xdata?.merged(MDATA_REQUEST) ?? MDATA_REQUEST;
-    const reply = await this.child.lookup(call, { ...args, xdata });
+    const reply = await this.child.lookup(call, { ...args, xdata: this.#asking.of(args.xdata) });
     if (!reply.xdata?.has(MDATA)) {
       const inode = this.inodes.of(reply.stat.gfid);
       if (!this.#refused.get(inode)) await this.#store(call, inode, reply.stat);
