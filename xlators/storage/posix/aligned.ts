@@ -10,6 +10,7 @@
 
 import { ENOMEM, fopError } from "core/errno.ts";
 import { sys } from "core/sys/calls.ts";
+import type { InPlace } from "xlators/storage/posix/in_place.ts";
 import type { OpenFile, OpenFiles } from "xlators/storage/posix/open_files.ts";
 
 const ALIGN = 4096;
@@ -51,6 +52,12 @@ const SMALL = new Blocks(16 << 10, 512);
 /** One transfer; larger requests go in parts. */
 const LARGE = new Blocks(1 << 20, 4);
 
+/** A brick's open files, and when one waits for the disk in place. */
+interface DiskFiles {
+  readonly files: OpenFiles;
+  readonly inPlace: InPlace;
+}
+
 function blocksFor(size: number): Blocks {
   return size <= SMALL.size ? SMALL : LARGE;
 }
@@ -61,7 +68,7 @@ function aligned(offset: number, size: number): boolean {
 
 /** Reads up to `size` bytes; fewer at the end of the file. Hold the file meanwhile. */
 export async function readAligned(
-  files: OpenFiles,
+  { files, inPlace }: DiskFiles,
   file: OpenFile,
   into: Uint8Array<ArrayBuffer>,
   size: number,
@@ -73,10 +80,15 @@ export async function readAligned(
     let done = 0;
     while (done < size) {
       const part = Math.min(blocks.size, size - done);
-      const got = await sys.preadAtAsync(file.sysfd, block.address, part, offset + done);
+      const from = offset + done;
+      const got = await inPlace.disk(
+        part,
+        () => sys.preadAt(file.sysfd, block.address, part, from),
+        () => sys.preadAtAsync(file.sysfd, block.address, part, from),
+      );
       if (got === EINVAL_RESULT) {
         const rest = into.subarray(done);
-        return done + await readBuffered(files, file, rest, size - done, offset + done);
+        return done + await readBuffered(files, file, rest, size - done, from);
       }
       if (got < 0) throw fopError(got);
       into.set(block.bytes.subarray(0, got), done);
@@ -109,7 +121,7 @@ async function readBuffered(
 
 /** Writes all of `data` to the device. Hold the file meanwhile. */
 export async function writeAligned(
-  files: OpenFiles,
+  { files, inPlace }: DiskFiles,
   file: OpenFile,
   data: Uint8Array,
   offset: number,
@@ -121,7 +133,12 @@ export async function writeAligned(
     while (done < data.length) {
       const part = Math.min(blocks.size, data.length - done);
       block.bytes.set(data.subarray(done, done + part));
-      const wrote = await sys.pwriteAtAsync(file.sysfd, block.address, part, offset + done);
+      const to = offset + done;
+      const wrote = await inPlace.disk(
+        part,
+        () => sys.pwriteAt(file.sysfd, block.address, part, to),
+        () => sys.pwriteAtAsync(file.sysfd, block.address, part, to),
+      );
       if (wrote === EINVAL_RESULT || (wrote >= 0 && wrote % ALIGN !== 0)) {
         const from = done + Math.max(0, wrote);
         return await writeBuffered(files, file, data.subarray(from), offset + from);

@@ -102,11 +102,11 @@ function readFile(brick: Brick, file: OpenFile, args: ReadvArgs): Promise<ReadvR
   if (file.direct) return readDirect(brick, file, args);
   const buffer = into && into.length >= size ? into : new Uint8Array(size);
   const got = readNow(brick, file, buffer, 0, size, offset);
-  if (got === EAGAIN) return readCold(brick, file, buffer, 0, args);
+  if (got === EAGAIN) return readSlow(brick, file, buffer, 0, args);
   if (got < 0) throw fopError(got);
   const stat = brick.statFile(file.inode.gfid, file.sysfd);
   // Less than asked for, but not all there is: the rest is not cached.
-  if (got < size && offset + got < stat.size) return readCold(brick, file, buffer, got, args);
+  if (got < size && offset + got < stat.size) return readSlow(brick, file, buffer, got, args);
   return Promise.resolve(readReply(buffer, got, offset, stat));
 }
 
@@ -149,24 +149,6 @@ function readNow(
 }
 
 // The rest of what was asked for, from the disk.
-function readCold(
-  brick: Brick,
-  file: OpenFile,
-  buffer: Uint8Array<ArrayBuffer>,
-  already: number,
-  args: ReadvArgs,
-): Promise<ReadvReply> {
-  const rest = args.size - already;
-  if (!brick.inPlace.mayRead(rest)) return readSlow(brick, file, buffer, already, args);
-  const part = buffer.subarray(already, args.size);
-  const more = brick.inPlace.read(file.sysfd, part, args.offset + already);
-  if (more !== rest && more !== 0) {
-    return readSlow(brick, file, buffer, already + Math.max(more, 0), args);
-  }
-  const stat = brick.statFile(file.inode.gfid, file.sysfd);
-  return Promise.resolve(readReply(buffer, already + more, args.offset, stat));
-}
-
 async function readSlow(
   brick: Brick,
   file: OpenFile,
@@ -178,8 +160,12 @@ async function readSlow(
   file.hold();
   try {
     while (got < size) {
-      const part = buffer.subarray(got, size);
-      const more = await sys.preadAsync(file.sysfd, part, size - got, offset + got);
+      const part = buffer.subarray(got, size), from = offset + got;
+      const more = await brick.inPlace.disk(
+        part.length,
+        () => sys.pread(file.sysfd, part, part.length, from),
+        () => sys.preadAsync(file.sysfd, part, part.length, from),
+      );
       if (more === EINTR) continue;
       if (more < 0) throw fopError(more);
       if (more === 0) break;
@@ -196,7 +182,7 @@ async function readDirect(brick: Brick, file: OpenFile, args: ReadvArgs): Promis
   const buffer = into && into.length >= size ? into : new Uint8Array(size);
   file.hold();
   try {
-    const got = await readAligned(brick.files, file, buffer, size, offset);
+    const got = await readAligned(brick, file, buffer, size, offset);
     return readReply(buffer, got, offset, brick.statFile(file.inode.gfid, file.sysfd));
   } finally {
     file.drop();
@@ -300,7 +286,7 @@ export async function writeAll(
   flags: number,
 ): Promise<void> {
   if (file.direct) {
-    await writeAligned(brick.files, file, data, offset);
+    await writeAligned(brick, file, data, offset);
   } else {
     await writeBuffered(brick, file.sysfd, data, offset);
   }

@@ -15,24 +15,24 @@ const SIZE_MAX = 1 << 20;
  * wait with it. One that had no processor for so long would have none on another thread, either.
  */
 const SLOW_WRITE_MS = 10;
-/** A disk whose reads take longer in the mean (of `MEAN_OF` or so) is left to other threads. */
-const SLOW_READS_MS = 2, MEAN_OF = 8;
+/** A disk that takes longer in the mean (of `MEAN_OF` or so) is left to other threads. */
+const SLOW_DISK_MS = 2, MEAN_OF = 8;
 /** How long nothing is done in place after that. */
 const WAIT_MS = 1000;
 /**
- * Others wait if they had come so many times in a row; then reads leave this thread alone for so many
- * times as long as one takes.
+ * Others wait if they had come so many times in a row; then the disk is left to other threads for so many
+ * times as long as it takes.
  */
 const CROWD = 2, CROWD_TIMES = 100;
 
 /** One brick's. */
 export class InPlace {
   readonly #clock: Clock;
-  /** Monotonic milliseconds until when writes, and reads from the disk, go to another thread. */
+  /** Monotonic milliseconds until when writes to memory, and what waits for the disk, go to another thread. */
   #writesFrom = 0;
-  #readsFrom = 0;
-  /** Milliseconds that a read from the disk takes. */
-  #readTakes = 0;
+  #diskFrom = 0;
+  /** Milliseconds that the disk takes, in the mean. */
+  #diskTakes = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -53,28 +53,29 @@ export class InPlace {
   }
 
   /**
-   * Whether so much that the page cache does not have may be read in place: the disk is quick, and
-   * nobody waits. Once between two waits of the loop: what else has come since must not queue up.
+   * Something that waits for the disk, of so many bytes: `here` while the disk is quick and nobody
+   * else waits, otherwise `aside`, on another thread. Here once between two waits of the loop: what
+   * else has come since must not queue up.
    */
-  mayRead(size: number): boolean {
+  disk(size: number, here: () => number, aside: () => Promise<number>): number | Promise<number> {
+    if (!this.#mayWait(size)) return aside();
+    turns.held = true;
+    const start = this.#clock.monotonic();
+    const result = here();
+    const end = this.#clock.monotonic();
+    this.#diskTakes += (end - start - this.#diskTakes) / MEAN_OF;
+    this.#diskFrom = this.#diskTakes > SLOW_DISK_MS ? end + WAIT_MS : 0;
+    return result;
+  }
+
+  #mayWait(size: number): boolean {
     if (size > SIZE_MAX || turns.held) return false;
     if (turns.crowded >= CROWD) {
       turns.crowded = 0;
-      this.#readsFrom = this.#clock.monotonic() + this.#readTakes * CROWD_TIMES;
+      this.#diskFrom = this.#clock.monotonic() + this.#diskTakes * CROWD_TIMES;
       return false;
     }
-    return this.#passed(this.#readsFrom);
-  }
-
-  /** `pread`, with an eye on how long it takes. The count of bytes, or a negative errno. */
-  read(fd: number, buffer: Uint8Array<ArrayBuffer>, offset: number): number {
-    turns.held = true;
-    const start = this.#clock.monotonic();
-    const got = sys.pread(fd, buffer, buffer.length, offset);
-    const end = this.#clock.monotonic();
-    this.#readTakes += (end - start - this.#readTakes) / MEAN_OF;
-    this.#readsFrom = this.#readTakes > SLOW_READS_MS ? end + WAIT_MS : 0;
-    return got;
+    return this.#passed(this.#diskFrom);
   }
 
   #passed(time: number): boolean {
