@@ -6,6 +6,9 @@ import { called, type Name } from "mgmt/self.ts";
 /** How long it may take to mount, in milliseconds. */
 const READY_MS = 120_000;
 
+/** Begins lines that are for who asked for the mount, before the one that it is there. */
+export const NOTE = "Note: ";
+
 /**
  * Starts this program by the name `name` with `argv`, which must make it stay in front and print a line when the volume is
  * mounted. Answers 0 then. Throws CommandError with the last thing that it said if it ends before.
@@ -37,6 +40,8 @@ export async function detachedMount(
     );
   }
   if (!first.done) {
+    const lines = new TextDecoder().decode(first.value).split("\n");
+    tell(lines.filter((line) => line.startsWith(NOTE)));
     // Its own from now on.
     child.unref();
     return 0;
@@ -44,4 +49,13 @@ export async function detachedMount(
   const { code } = await child.status;
   const last = (await said).trim().split("\n").at(-1);
   throw new CommandError(last || `Cannot mount: exit code ${code}; ${logFile} says why`);
+}
+
+function tell(lines: readonly string[]): void {
+  if (!lines.length) return;
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
+  } catch {
+    // Nobody is there to read it.
+  }
 }

@@ -1,6 +1,7 @@
 /** Options of a mount as mount(8) hands them on: `-o acl,log-level=INFO,…`, as GlusterFS spells them. */
 
 import { PID_NO_ROOT_SQUASH } from "core/call.ts";
+import { mountWords } from "core/lib/mount_words.ts";
 import { bool } from "core/options.ts";
 import { UsageError } from "mgmt/cli/command.ts";
 import { TYPES } from "xlators/mod.ts";
@@ -19,6 +20,10 @@ export interface MountWords {
   readonly logFile: string | undefined;
   readonly logLevel: string | undefined;
   readonly subdirectory: string | undefined;
+  /** The volume of the volfile that is mounted; undefined: the last one. */
+  readonly topVolume: string | undefined;
+  /** How much the kernel likes to end the client when memory is short, -1000 to 1000. */
+  readonly oomScoreAdj: string | undefined;
   /** Whether what is there may not be changed. */
   readonly worm: boolean;
   /** Whether files are found by their gfid, too. */
@@ -31,10 +36,15 @@ export interface MountWords {
 
 /** GlusterFS's that are about how its client works inside. */
 const IDLE = new Set([
-  "transport",
   "volfile-max-fetch-attempts",
   "fetch-attempts",
-  "volume-name",
+  "capability",
+  "socket-file",
+  "run-id",
+  "log-format",
+  "global-timer-wheel",
+  "no-mem-accounting",
+  "brick-mux",
   "halo-max-latency",
   "halo-max-replicas",
   "halo-min-replicas",
@@ -49,7 +59,6 @@ const IDLE = new Set([
   "reader-thread-count",
   "inode-table-size",
   "invalidate-limit",
-  "oom-score-adj",
   "attr-times-granularity",
   "fuse-flush-handle-interrupt",
   "fuse-setlk-handle-interrupt",
@@ -59,6 +68,15 @@ const IDLE = new Set([
   "fuse-dev-eperm-ratelimit-ns",
   "log-buf-size",
   "log-flush-timeout",
+]);
+
+/** GlusterFS's that would not be what was asked for if they were left out, unless they say this. */
+const REFUSED: ReadonlyMap<string, { readonly unless: RegExp; readonly why: string }> = new Map([
+  ["transport", { unless: /^(tcp|socket)$/, why: "only tcp is there" }],
+  ["volfile-server-transport", { unless: /^(tcp|socket)$/, why: "only tcp is there" }],
+  ["logger", { unless: /^gluster-log$/, why: "logs are files" }],
+  ["secure-mgmt", { unless: /^(off|no|false|disable|0)$/, why: "there is no TLS yet" }],
+  ["mac-compat", { unless: /^(off|no|false|disable|0)$/, why: "this is no Mac" }],
 ]);
 
 const onOrOff = bool({ default: true, help: "" });
@@ -80,11 +98,11 @@ const SWITCHES = new Set(
 /** Reads the values of all `-o`. Throws UsageError. */
 export function readMountWords(given: readonly string[]): MountWords {
   const fuse = new Map<string, string>();
-  const mountWords: string[] = [];
+  const forMount: string[] = [];
   const backups: string[] = [], xlatorOptions: string[] = [], idle: string[] = [];
   const known: Record<string, string | undefined> = {};
   let worm = false, gfidAccess = false;
-  for (const word of given.flatMap((each) => each.split(",")).filter((each) => each !== "")) {
+  for (const word of given.flatMap(mountWords)) {
     const equals = word.indexOf("=");
     const written = equals < 0 ? word : word.slice(0, equals);
     const value = equals < 0 ? undefined : word.slice(equals + 1);
@@ -93,6 +111,11 @@ export function readMountWords(given: readonly string[]): MountWords {
       if (value !== undefined && value !== "") return value;
       throw new UsageError(`Cannot use mount option "${written}": it needs a value`);
     };
+    const refused = REFUSED.get(name);
+    if (refused) {
+      if (refused.unless.test(value ?? "")) continue;
+      throw new UsageError(`Cannot use mount option "${word}": ${refused.why}`);
+    }
     if (name === "ro" || name === "read-only") fuse.set("read-only", "on");
     else if (name === "worm") worm = isOn(written, value ?? "on");
     else if (name === "aux-gfid-mount") gfidAccess = isOn(written, value ?? "on");
@@ -103,14 +126,14 @@ export function readMountWords(given: readonly string[]): MountWords {
     else if (name === "backup-volfile-servers" || name === "backupvolfile-server") {
       backups.push(...needed().split(/:(?![^[]*\])/));
     } else if (name === "xlator-option") xlatorOptions.push(needed());
-    else if (name === "fuse-mountopts") mountWords.push(...needed().split(":"));
+    else if (name === "fuse-mountopts") forMount.push(...needed().split(":"));
     else if (PLACES.has(name)) known[PLACES.get(name)!] = needed();
     else if (name in FUSE && !OURS.has(name)) {
       fuse.set(name, SWITCHES.has(name) ? value ?? "on" : needed());
     } else if (IDLE.has(name)) idle.push(name);
-    else mountWords.push(word);
+    else forMount.push(word);
   }
-  if (mountWords.length) fuse.set("fuse-mountopts", mountWords.join(","));
+  if (forMount.length) fuse.set("fuse-mountopts", forMount.join(","));
   return {
     fuse,
     backups,
@@ -119,6 +142,8 @@ export function readMountWords(given: readonly string[]): MountWords {
     logFile: known["log-file"],
     logLevel: known["log-level"],
     subdirectory: known["subdir-mount"],
+    topVolume: known["volume-name"],
+    oomScoreAdj: known["oom-score-adj"],
     worm,
     gfidAccess,
     xlatorOptions,
@@ -127,6 +152,8 @@ export function readMountWords(given: readonly string[]): MountWords {
 }
 
 const PLACES = new Map([
+  ["volume-name", "volume-name"],
+  ["oom-score-adj", "oom-score-adj"],
   ["volume-id", "volume-id"],
   ["volfile-id", "volume-id"],
   ["server-port", "server-port"],

@@ -25,7 +25,7 @@ Deno.test("mount options: servers, logs and the volume's name are told apart fro
   deepEqual([words.logLevel, words.logFile, words.volumeId], ["WARNING", "/l", "v2"]);
   deepEqual([words.subdirectory, words.port], ["/d", "24008"]);
   deepEqual(words.xlatorOptions, ["*-client-*.ping-timeout=5"]);
-  deepEqual(words.idle, ["oom-score-adj"]);
+  equal(words.oomScoreAdj, "-5");
   equal(words.fuse.get("lru-limit"), "7");
   equal(words.fuse.get("client-pid"), "-4");
 });
@@ -51,8 +51,10 @@ Deno.test("mount options: root is squashed where the volume says so unless the m
 });
 
 Deno.test("mount options: what GlusterFS's mounts take and ours need not is no reason not to mount", () => {
-  const words = readMountWords(["fetch-attempts=3,halo-max-latency=10,auto_unmount,volume-name=v"]);
-  deepEqual(words.idle, ["fetch-attempts", "halo-max-latency", "auto-unmount", "volume-name"]);
+  const words = readMountWords([
+    "fetch-attempts=3,halo-max-latency=10,auto_unmount,capability,transport=tcp",
+  ]);
+  deepEqual(words.idle, ["fetch-attempts", "halo-max-latency", "auto-unmount", "capability"]);
   equal(readMountWords(["direct-io-mode=auto"]).fuse.has("direct-io-mode"), false);
   equal(words.fuse.size, 0);
 });
@@ -65,4 +67,18 @@ Deno.test("mount options: switches of the graph are on if they are there, and of
   deepEqual([...fuse], [["enable-ino32", "on"], ["dump-fuse", "/d"]]);
   equal(readMountWords(["worm=off"]).worm, false);
   throws(() => readMountWords(["worm=perhaps"]), /"worm": expected on or off/);
+});
+
+Deno.test("mount options: what would not be what was asked for is refused by its name", () => {
+  const none = readMountWords(["secure-mgmt=off,mac-compat=off,logger=gluster-log"]);
+  deepEqual([none.fuse.size, none.idle], [0, []]);
+  for (const word of ["transport=rdma", "secure-mgmt", "mac-compat=on", "logger=syslog"]) {
+    throws(() => readMountWords([word]), new RegExp(`Cannot use mount option "${word}": `));
+  }
+});
+
+Deno.test("mount options: commas between quotation marks are a part of a value", () => {
+  const { fuse } = readMountWords(['context="u:r:t:s0:c1,c2",nosuid,acl']);
+  equal(fuse.get("fuse-mountopts"), 'context="u:r:t:s0:c1,c2",nosuid');
+  equal(fuse.get("acl"), "on");
 });

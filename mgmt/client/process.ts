@@ -45,8 +45,8 @@ export interface ClientOptions extends Omit<GraphChanges, "port"> {
   readonly commandLine: readonly string[];
   /** Absent: standard error. */
   readonly logFile: string | undefined;
-  /** Called when the volume is mounted. */
-  readonly mounted: () => void;
+  /** Called when the volume is mounted, with what the volfile's writer may not have meant. */
+  readonly mounted: (notes: readonly string[]) => void;
 }
 
 /** How long bricks are waited for that are not there yet, and how long until they are asked again. */
@@ -91,7 +91,7 @@ export class ClientProcess {
       await this.#mount(top);
       this.#namedGraph();
       this.#daemon.ready("mounted", { mountpoint, from: source.where });
-      mounted();
+      mounted(graph.notes);
       link?.keep({
         connected: () => Promise.resolve(this.#reloads.connected()),
         volfileChanged: () => this.#reloads.again(),
@@ -110,9 +110,9 @@ export class ClientProcess {
   }
 
   #graphOf(text: string): ClientGraph {
-    const { source, overrides, subdirectory, worm = false } = this.#options;
+    const { source, overrides, subdirectory, topVolume, worm = false } = this.#options;
     const { log } = this.#daemon.env;
-    const changes = { port: source.port, subdirectory, worm };
+    const changes = { where: source.where, port: source.port, subdirectory, topVolume, worm };
     const blocks = overridden(readBlocks(text, source.where), overrides);
     return clientGraph(blocks, this.#types, changes, ({ type, volume }) => {
       log.info("layer is left out: this version does not have it, files are the same without", {

@@ -10,7 +10,7 @@ import {
   UsageError,
 } from "mgmt/cli/command.ts";
 import { procLines } from "mgmt/bricks/proc.ts";
-import { detachedMount } from "mgmt/client/detached.ts";
+import { detachedMount, NOTE } from "mgmt/client/detached.ts";
 import { type MountWords, readMountWords } from "mgmt/client/mount_options.ts";
 import { isVolumeOn } from "mgmt/client/mounted.ts";
 import { ClientProcess } from "mgmt/client/process.ts";
@@ -98,6 +98,8 @@ export async function runClient(
   { look, subtype, argv: given = Deno.args }: Partial<OtherName> = {},
 ): Promise<number> {
   const words = readMountWords(values.options);
+  const { oomScoreAdj } = words;
+  if (oomScoreAdj !== undefined) setOomScoreAdj(oomScoreAdj);
   const { volume, directory } = places(values, operands);
   const mountpoint = await realDirectory(directory);
   const logFile = values["log-file"] ?? words.logFile;
@@ -135,13 +137,14 @@ export async function runClient(
       mountpoint,
       shownSource: volume ? `${volume.host}:/${volume.volume}` : values.volfile!,
       fuse: subtype === undefined ? words.fuse : new Map([...words.fuse, ["subtype", subtype]]),
+      topVolume: words.topVolume,
       worm: words.worm,
       gfidAccess: words.gfidAccess,
       overrides: [...words.xlatorOptions, ...values["xlator-option"]].map(parseOverride),
       statedumps: values["statedump-dir"],
       commandLine: look?.commandLine ?? ["mortar", ...Deno.args],
       logFile,
-      mounted: () => tellMounted(mountpoint),
+      mounted: (notes) => tellMounted(mountpoint, notes),
     });
     return await process.run();
   } finally {
@@ -205,6 +208,18 @@ async function realDirectory(path: string): Promise<string> {
   }
 }
 
+// Children have it from their parents, and the kernel says what it does not take.
+function setOomScoreAdj(value: string): void {
+  try {
+    Deno.writeTextFileSync("/proc/self/oom_score_adj", value);
+  } catch (error) {
+    throw new UsageError(
+      `Cannot use mount option "oom-score-adj=${value}": expected -1000 to 1000, below 0 as root ` +
+        `(${plain(error)})`,
+    );
+  }
+}
+
 async function defaultLog(mountpoint: string): Promise<string> {
   const env = (name: string) => Deno.env.get(name);
   const { logs } = placesUnder(defaultHome({ uid: Deno.uid(), env }));
@@ -213,9 +228,10 @@ async function defaultLog(mountpoint: string): Promise<string> {
 }
 
 // Who waits for the mount reads that; later nobody may.
-function tellMounted(mountpoint: string): void {
+function tellMounted(mountpoint: string, notes: readonly string[]): void {
   try {
-    Deno.stdout.writeSync(new TextEncoder().encode(`Mounted on ${mountpoint}\n`));
+    const lines = [...notes.map((note) => `${NOTE}${note}`), `Mounted on ${mountpoint}`];
+    Deno.stdout.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
   } catch {
     // Nobody is there to read it.
   }

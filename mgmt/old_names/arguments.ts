@@ -89,6 +89,7 @@ const PLAIN = [
   "volfile-check",
   "thin-client",
   "capability",
+  "mac-compat",
   "fuse-flush-handle-interrupt",
   "fuse-setlk-handle-interrupt",
   "fuse-handle-copy_file_range",
@@ -178,6 +179,11 @@ export class OldArguments {
   /** Whether an option is there. */
   has(name: string): boolean {
     return this.#given.has(name);
+  }
+
+  /** Names of all options that are there, in order. */
+  get names(): Iterable<string> {
+    return this.#given.keys();
   }
 
   /** Its last value. */

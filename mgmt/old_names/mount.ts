@@ -9,32 +9,18 @@ import type { OldArguments } from "mgmt/old_names/arguments.ts";
 import { shownArguments } from "mgmt/old_names/detached.ts";
 import { TYPES } from "xlators/mod.ts";
 
-/** Options that are mount options of ours by the same name, with a value or without. */
-const VALUED = [
-  "entry-timeout",
-  "attribute-timeout",
-  "negative-timeout",
-  "gid-timeout",
-  "background-qlen",
-  "congestion-threshold",
-  "lru-limit",
-  "client-pid",
-  "dump-fuse",
-];
-const SWITCHES = [
-  "acl",
-  "selinux",
-  "read-only",
-  "worm",
-  "aux-gfid-mount",
-  "enable-ino32",
-  "no-root-squash",
-  "direct-io-mode",
-  "use-readdirp",
-  "fopen-keep-cache",
-  "auto-invalidation",
-  "kernel-writeback-cache",
-];
+/** Options that are no mount options, or that are told in another way. All others are, by the same name. */
+const OTHERS = new Set([
+  ...[
+    "volfile-server",
+    "volfile",
+    "spec-file",
+    "volfile-server-port",
+    "volfile-id",
+    "subdir-mount",
+  ],
+  ...["log-level", "log-file", "pid-file", "xlator-option", "fuse-mountopts", "no-daemon", "debug"],
+]);
 
 /** The words of `mortar client` for a command line of `glusterfs`. Throws UsageError. */
 export function mountWords(given: OldArguments): string[] {
@@ -48,17 +34,16 @@ export function mountWords(given: OldArguments): string[] {
   }
   const words = ["client", "--foreground"];
   const option = (text: string) => words.push(`-o${text}`);
-  for (const name of VALUED) {
-    const value = given.last(name);
-    if (value !== undefined) option(`${name}=${value}`);
+  // What a server is asked for, if nothing else says that.
+  const isSource = volfile === undefined && !given.has("volfile-id");
+  for (const name of given.names) {
+    if (OTHERS.has(name) || (name === "volume-name" && isSource)) continue;
+    const value = given.last(name)!;
+    option(value === "" ? name : `${name}=${value}`);
   }
   const ofMount = given.last("fuse-mountopts");
   // In there, colons stand where commas do.
   if (ofMount !== undefined) option(`fuse-mountopts=${ofMount.replaceAll(",", ":")}`);
-  for (const name of SWITCHES) {
-    const value = given.last(name);
-    if (value !== undefined) option(value === "" ? name : `${name}=${value}`);
-  }
   if (others.length) option(`backup-volfile-servers=${others.map(bracketed).join(":")}`);
   const subdirectory = given.last("subdir-mount");
   if (subdirectory !== undefined) option(`subdir-mount=${subdirectory}`);

@@ -14,7 +14,8 @@ Deno.test("glusterfs: a mount's command line, as mount.glusterfs and test script
     ),
     [
       ...["client", "--foreground", "-oentry-timeout=0", "-oattribute-timeout=0"],
-      ...["-ofuse-mountopts=nosuid:noexec", "-oacl", "-odirect-io-mode=disable"],
+      ...["-oacl", "-odirect-io-mode=disable", "-oprocess-name=fuse"],
+      "-ofuse-mountopts=nosuid:noexec",
       ...["-obackup-volfile-servers=[fe80::1]", "--xlator-option=*-client-*.ping-timeout=5"],
       ...["--log-file", "/var/log/glusterfs/mnt-glusterfs-0.log", "a:/v1", "/mnt/glusterfs/0"],
     ],
@@ -24,7 +25,11 @@ Deno.test("glusterfs: a mount's command line, as mount.glusterfs and test script
 Deno.test("glusterfs: what changes how files are seen is handed on, with a value or without", () => {
   const given = ["--worm", "--aux-gfid-mount", "--enable-ino32=on", "--dump-fuse=/d"];
   deepEqual(words("-l/l", "-f", "g.vol", ...given, "/m").slice(2, 6), [
-    ...["-odump-fuse=/d", "-oworm", "-oaux-gfid-mount", "-oenable-ino32=on"],
+    ...["-oworm", "-oaux-gfid-mount", "-oenable-ino32=on", "-odump-fuse=/d"],
+  ]);
+  deepEqual(words("-l/l", "-sh", "--volfile-id=v", "--volume-name=x", "/m")[2], "-ovolume-name=x");
+  deepEqual(words("-l/l", "-sh", "--volume-name=x", "/m").slice(2), [
+    ...["--log-file", "/l", "h:x", "/m"],
   ]);
 });
 

@@ -4,6 +4,7 @@
  */
 
 import type { GraphEvent } from "core/events.ts";
+import { mountWords } from "core/lib/mount_words.ts";
 import { defineXlator } from "core/registry.ts";
 import { type Json, type Node, PassThrough } from "core/xlator.ts";
 import { Bridge } from "xlators/mount/fuse/bridge.ts";
@@ -45,7 +46,7 @@ export class Fuse extends PassThrough {
       source: values["volume-name"],
       subtype: values.subtype,
       readOnly: values["read-only"],
-      options: values["fuse-mountopts"]?.split(",").filter((word) => word !== "") ?? [],
+      options: mountWords(values["fuse-mountopts"] ?? ""),
     });
     const { fd } = mounted;
     this.#mounted = mounted;
