@@ -29,7 +29,7 @@ import {
 import { VolfileReloads } from "mgmt/volfile_reloads.ts";
 
 /** What a mount is told beside its volfile. */
-export interface ClientOptions extends Omit<GraphChanges, "port"> {
+export interface ClientOptions extends Omit<GraphChanges, "where" | "port"> {
   readonly source: Source;
   /** The management daemon, if the volfile is its. */
   readonly link: ManagementLink | undefined;
