@@ -132,18 +132,23 @@ export function buildGraph(
   for (const block of blocks) {
     const { name, subvolumes } = block;
     const type = types.get(block.type);
-    if (!type) throw problem(block, `unknown type "${block.type}"`);
-    if (nodes.has(name)) throw problem(block, "name already used");
-    const children = subvolumes.map((subvolume) => {
+    if (!type) throw volumeProblem(block, `unknown type "${block.type}"`);
+    if (nodes.has(name)) throw volumeProblem(block, "name already used");
+    const children = subvolumes.map((subvolume, index) => {
       const child = nodes.get(subvolume);
-      if (!child) throw problem(block, `subvolume "${subvolume}" is not defined above it`);
+      if (!child) throw volumeProblem(block, `subvolume "${subvolume}" is not defined above it`);
+      // Two copies on one brick would be none, and two shares of a volume the same files twice.
+      if (subvolumes.indexOf(subvolume) < index) {
+        throw volumeProblem(block, `subvolume "${subvolume}" is named twice`);
+      }
       used.add(subvolume);
       return child.xlator;
     });
     checkSubvolumes(block, type, children.length);
+    checkNeeds(block, type, nodes);
     const values = valuesOf(type, block, env);
     const node = { name, children, env: { ...env, log: env.log.with({ xlator: name }) }, inodes };
-    top = type.create(node, values);
+    top = created(block, () => type.create(node, values));
     nodes.set(name, { block, type, xlator: top, values });
   }
   if (!top) throw new RangeError("Cannot build graph: volfile is empty");
@@ -160,13 +165,43 @@ export function buildGraph(
 
 function checkSubvolumes(block: VolumeBlock, type: XlatorType, count: number): void {
   if (type.subvolumes === "none" && count) {
-    throw problem(block, `type "${block.type}" takes no subvolumes`);
+    throw volumeProblem(block, `type "${block.type}" takes no subvolumes`);
   }
   if (type.subvolumes === "one" && count !== 1) {
-    throw problem(block, `type "${block.type}" takes exactly one subvolume, got ${count}`);
+    throw volumeProblem(block, `type "${block.type}" takes exactly one subvolume, got ${count}`);
   }
   if (type.subvolumes === "many" && !count) {
-    throw problem(block, `type "${block.type}" needs subvolumes`);
+    throw volumeProblem(block, `type "${block.type}" needs subvolumes`);
+  }
+}
+
+function checkNeeds(
+  block: VolumeBlock,
+  { needs }: XlatorType,
+  nodes: ReadonlyMap<string, GraphNode>,
+): void {
+  if (!needs) return;
+  const lacking = (name: string): string | undefined => {
+    const { block: { subvolumes }, type: { type } } = nodes.get(name)!;
+    if (type === needs.layer) return undefined;
+    return type === needs.over ? name : subvolumes.values().map(lacking).find((each) => each);
+  };
+  const found = block.subvolumes.values().map(lacking).find((each) => each);
+  if (found === undefined) return;
+  throw volumeProblem(
+    block,
+    `nothing of type ${needs.layer} is between it and "${found}"; put a volume of that type on each ` +
+      `${needs.over} below it`,
+  );
+}
+
+// A layer knows its name, not where that stands.
+function created(block: VolumeBlock, create: () => Xlator): Xlator {
+  try {
+    return create();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw volumeProblem(block, error.message.replace(/^Cannot build "[^"]*": /, ""));
   }
 }
 
@@ -182,15 +217,16 @@ function valuesOf(type: XlatorType, block: VolumeBlock, env: Env): Values<Option
       });
     });
   } catch (error) {
-    if (error instanceof OptionError) throw problem(block, error.message);
+    if (error instanceof OptionError) throw volumeProblem(block, error.message);
     throw error;
   }
   const wrong = type.check?.(values);
-  if (wrong) throw problem(block, wrong);
+  if (wrong) throw volumeProblem(block, wrong);
   return values;
 }
 
-function problem(block: VolumeBlock, what: string): RangeError {
+/** What is wrong with a volume of a volfile, to be thrown. */
+export function volumeProblem(block: VolumeBlock, what: string): RangeError {
   const line = block.line ? ` (line ${block.line})` : "";
   return new RangeError(`Cannot build volume "${block.name}"${line}: ${what}`);
 }

@@ -68,7 +68,19 @@ const many = defineXlator({
   subvolumes: "many",
   create: (node) => new Brick(node, false),
 });
-const TYPES = xlatorTypes([brick, tuned, many]);
+const guarded = defineXlator({
+  ...many,
+  type: "test/guarded",
+  needs: { layer: "test/tuned", over: "test/brick" },
+});
+const picky = defineXlator({
+  ...many,
+  type: "test/picky",
+  create: ({ name }) => {
+    throw new RangeError(`Cannot build "${name}": wants two`);
+  },
+});
+const TYPES = xlatorTypes([brick, tuned, many, guarded, picky]);
 
 function build(volfile: string, lines: string[] = []) {
   events.length = 0;
@@ -105,6 +117,22 @@ Deno.test("core/graph: errors name the volume and the line", () => {
     [
       `${BRICK}volume c\ntype test/brick\nsubvolumes b\nend-volume\n`,
       /volume "c" \(line 4\): .* takes no subvolumes/,
+    ],
+    [
+      `${BRICK}volume m\ntype test/many\nsubvolumes b b\nend-volume\n`,
+      /volume "m" \(line 4\): subvolume "b" is named twice/,
+    ],
+    [
+      `${BRICK}volume g\ntype test/guarded\nsubvolumes b\nend-volume\n`,
+      /volume "g" \(line 4\): nothing of type test\/tuned is between it and "b"; .* test\/brick/,
+    ],
+    [
+      `${over()}volume c\ntype test/brick\nend-volume\nvolume g\ntype test/guarded\nsubvolumes t c\nend-volume\n`,
+      /volume "g" \(line 11\): nothing of type test\/tuned is between it and "c"/,
+    ],
+    [
+      `${BRICK}volume p\ntype test/picky\nsubvolumes b\nend-volume\n`,
+      /^Cannot build volume "p" \(line 4\): wants two$/,
     ],
     [over("option low many\n"), /volume "t" \(line 4\): option "low": expected a whole number/],
     [over("option low 10\n"), /volume "t" \(line 4\): "low" is above "high"/],
@@ -188,4 +216,13 @@ Deno.test("core/graph: layers log under their volume's name", async () => {
   (graph.top as unknown as { env: { log: LinesLog } }).env.log.info("hello");
   ok(lines.includes("I hello xlator=t"), `${lines}`);
   await rejects(graph.top.stat(ROOT, { inode: graph.inodes.root }), /EOPNOTSUPP/);
+});
+
+Deno.test("core/graph: a layer that needs another one between it and what stores files is built over that", () => {
+  const guard = "volume g\ntype test/guarded\nsubvolumes t\nend-volume\n";
+  strictEqual(build(over() + guard).top.name, "g");
+  strictEqual(
+    build(`${over()}${guard}volume m\ntype test/guarded\nsubvolumes g\nend-volume\n`).top.name,
+    "m",
+  );
 });

@@ -13,6 +13,8 @@ export interface XlatorType<T extends OptionTable = OptionTable> {
   readonly options: T;
   /** How many subvolumes it takes. */
   readonly subvolumes: "none" | "one" | "many";
+  /** A layer that must be between it and every volume of type `over` below it. */
+  readonly needs?: { readonly layer: string; readonly over: string };
   /** A relation between options; answers what is wrong, or undefined. */
   check?(values: Values<T>): string | undefined;
   create(node: Node, values: Values<T>): Xlator;

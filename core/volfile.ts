@@ -27,7 +27,7 @@ export function parseVolfile(text: string): VolumeBlock[] {
   text.split("\n").forEach((raw, index) => {
     const line = index + 1;
     const fail = (what: string): never => {
-      throw new SyntaxError(`Cannot read volfile: line ${line}: ${what}`);
+      throw new SyntaxError(`Cannot read volfile: line ${line}: ${printable(what)}`);
     };
     const words = splitLine(raw, fail);
     const keyword = words[0]?.toLowerCase();
@@ -53,6 +53,9 @@ export function parseVolfile(text: string): VolumeBlock[] {
         break;
       case "subvolumes":
         if (words.length < 2) fail(`"subvolumes" without names in volume "${open.name}"`);
+        if (open.subvolumes.length) {
+          fail(`volume "${open.name}" has two lines of subvolumes; name all of them in one`);
+        }
         open.subvolumes.push(...words.slice(1));
         break;
       case "end-volume":
@@ -72,6 +75,12 @@ export function parseVolfile(text: string): VolumeBlock[] {
     );
   }
   return blocks;
+}
+
+// A file that is no volfile at all may hold what a terminal would obey.
+function printable(text: string): string {
+  // deno-lint-ignore no-control-regex -- those are what is looked for
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, "?");
 }
 
 // Words of a line: blanks separate, double quotes hold together, backslash escapes within them, # starts a comment.

@@ -59,6 +59,11 @@ Deno.test("core/volfile: errors name the line", () => {
     ["volume a\ntype x/y\ntype x/z\n", /line 3: volume "a" has two types/],
     ["volume a\noption key\n", /line 2: expected "option KEY VALUE" in volume "a"/],
     ["volume a\ntype x/y\nsubvolumes\n", /line 3: "subvolumes" without names/],
+    [
+      "volume a\ntype x/y\nsubvolumes b\nsubvolumes c\n",
+      /line 4: volume "a" has two lines of subvolumes; name all of them in one$/,
+    ],
+    ["\x1b[2J\x01 a\n", /line 1: "\?\[2J\?" outside of a volume$/],
     ["volume a\nend-volume\n", /line 2: volume "a" has no type/],
     ["volume a\nnonsense\n", /line 2: unknown word "nonsense" in volume "a"/],
     ['volume a\noption k "open\n', /line 2: a quote is not closed/],

@@ -81,6 +81,7 @@ export class ProxyProcess {
     const { log } = this.#daemon.env;
     const told = { everywhere: true, overrides, port };
     const changes = {
+      where: source.where,
       port: endpoint.kind === "tcp" ? endpoint.port : MANAGEMENT_PORT,
       subdirectory: undefined,
     };

@@ -545,6 +545,7 @@ export const replicate = defineXlator({
   summary: "Keep every file on several subvolumes",
   options,
   subvolumes: "many",
+  needs: { layer: "features/locks", over: "storage/posix" },
   check: checkOptions,
   create: (node, values) => new Replicate(node, values),
 });
