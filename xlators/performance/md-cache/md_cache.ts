@@ -9,7 +9,7 @@ import { ENODATA, ENOENT, FopError } from "core/errno.ts";
 import { type GraphEvent } from "core/events.ts";
 import { type Args, type FopName, O_TRUNC, type Reply } from "core/fops.ts";
 import type { Iatt } from "core/iatt.ts";
-import type { Fd, Inode } from "core/inode.ts";
+import { type Fd, type Inode, PerFd } from "core/inode.ts";
 import { defineXlator } from "core/registry.ts";
 import { type DictValue, Xdata } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
@@ -77,6 +77,8 @@ class MdCache extends Uniform {
   #wanted: Wanted = NOTHING;
   /** Those of them that who lists a directory may look at. */
   #listed: Wanted = NOTHING;
+  /** How many entries of an open directory came with attributes that nobody had asked for. */
+  readonly #listings = new PerFd<number>();
   #statfs: { reply: Reply<"statfs">; at: number } | undefined;
   #hits = 0;
   #misses = 0;
@@ -175,8 +177,7 @@ class MdCache extends Uniform {
       case "readdirp":
         return this.#readdirp(call, args);
       case "readdir":
-        if (!this.#values["force-readdirp"] || this.#values["pass-through"]) return undefined;
-        return this.#readdirp(call, args);
+        return this.#readdir(call, args);
       case "getxattr":
       case "fgetxattr":
         return this.#getxattr(fop, call, args);
@@ -280,6 +281,17 @@ class MdCache extends Uniform {
         const inode = this.#learn(stat, xdata ? wanted : [], xdata, asked);
         this.#cache.keepName(parent, name, inode, call, asked);
       }
+      return reply;
+    });
+  }
+
+  // Attributes are fetched along as long as all of them can be known at once.
+  #readdir(call: Call, args: Args<"readdir">): Promise<Reply<"readdir">> | undefined {
+    const { "force-readdirp": forced, "pass-through": off } = this.#values;
+    const listed = args.offset === 0n ? 0 : this.#listings.get(args.fd) ?? 0;
+    if (!forced || off || listed >= this.inodes.limit) return undefined;
+    return this.#readdirp(call, args).then((reply) => {
+      this.#listings.set(args.fd, listed + reply.entries.length);
       return reply;
     });
   }

@@ -118,6 +118,19 @@ Deno.test("md-cache: a listing makes its names and attributes known", async () =
   deepEqual(child.fops, ["readdirp"]);
 });
 
+Deno.test("md-cache: a listing fetches no more attributes along than can be known", async () => {
+  const { top, child, dir, inodes } = bed({}, {
+    readdir: () => Promise.resolve({ entries: [], eof: true }),
+  });
+  inodes.holdAtMost(2);
+  const fd = new Fd(dir, 0), other = new Fd(dir, 0);
+  for (const offset of [0n, 1n, 2n, 3n, 0n]) await top.readdir(ROOT, { fd, offset, size: 4096 });
+  await top.readdir(ROOT, { fd: other, offset: 3n, size: 4096 });
+  await top.readdirp(ROOT, { fd, offset: 3n, size: 4096 });
+  const [all, names] = ["readdirp", "readdir"];
+  deepEqual(child.fops, [all, all, names, names, all, all, all]);
+});
+
 Deno.test("md-cache: who opens a directory tells what its listings will ask for", async () => {
   const asked: (readonly string[])[] = [];
   const ask = (xdata: Xdata | undefined) => asked.push([...xdata?.names() ?? []]);

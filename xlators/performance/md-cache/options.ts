@@ -26,7 +26,9 @@ export const options = {
   "force-readdirp": bool({
     default: true,
     volumeKey: "performance.force-readdirp",
-    help: "Listings fetch attributes, too: who lists often looks at what is there.",
+    help:
+      "Listings fetch attributes, too: who lists often looks at what is there. Of a directory " +
+      "that holds more than can be known at once, only those of the first part.",
   }),
   "cache-capability-xattrs": bool({
     default: true,
