@@ -1,6 +1,7 @@
 /** A daemon's lasting connection to a management daemon: lost, it is made again. */
 
 import type { Env } from "core/env.ts";
+import { ETIMEDOUT } from "core/errno.ts";
 import { plain } from "mgmt/plain.ts";
 import { Connection } from "rpc/connection.ts";
 import { callbackProgram, fetchSpec, onCallback } from "rpc/programs/callback.ts";
@@ -11,6 +12,8 @@ import { connectTo, type Endpoint, endpointText } from "rpc/transport.ts";
  * that stays away costs little. A connection costs the daemon 1 ms.
  */
 const RETRY_MS = 100, RETRY_MAX_MS = 1000;
+/** How long connecting may take: the kernel would wait for minutes for a machine that is off. */
+const CONNECT_MS = 20_000;
 
 /** What the daemon wants to hear. */
 export interface LinkEars {
@@ -47,6 +50,17 @@ export class ManagementLink {
     return this.#endpoints[this.#at]!;
   }
 
+  /** How many endpoints there are. */
+  get servers(): number {
+    return this.#endpoints.length;
+  }
+
+  /** Whoever answered last does not any more: the next one is asked from now on. */
+  giveUp(why: string): void {
+    this.#at = (this.#at + 1) % this.#endpoints.length;
+    this.#connection?.close(why);
+  }
+
   /** The connection, if there is one now. */
   get connection(): Connection | undefined {
     return this.#connection?.open ? this.#connection : undefined;
@@ -65,7 +79,10 @@ export class ManagementLink {
   }
 
   async #connectTo(endpoint: Endpoint): Promise<Connection> {
-    const transport = await connectTo(endpoint, { keepAlive: true });
+    const late = new AbortController();
+    const timer = this.#env.clock.after(CONNECT_MS, () => late.abort(ETIMEDOUT));
+    const connecting = connectTo(endpoint, { keepAlive: true }, late.signal);
+    const transport = await connecting.finally(() => timer.cancel());
     const ear = onCallback(fetchSpec, () => this.#ears?.volfileChanged());
     return this.#connection = new Connection(transport, this.#env, {
       programs: [callbackProgram([ear])],

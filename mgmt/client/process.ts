@@ -156,7 +156,7 @@ export class ClientProcess {
         const away = awayBricks(graph);
         const waits = ENOTCONN.matches(error) && away.some(({ refused }) => !refused);
         if (!waits || clock.monotonic() > late) {
-          const why = away.length ? `${away[0]!.name}: ${away[0]!.why}` : error.message;
+          const why = away.length ? `${away[0]!.name}: ${whyAway(away[0]!)}` : error.message;
           throw new CommandError(`Cannot mount ${this.#options.source.where}: ${why}`);
         }
       }
@@ -280,9 +280,16 @@ interface AwayBrick {
   readonly refused: boolean;
 }
 
+// What the management daemon says of every brick of a volume that is stopped.
+function whyAway({ why }: AwayBrick): string {
+  return why.includes("portmapper knows no brick") ? `${why}; is the volume started?` : why;
+}
+
 function awayBricks(graph: Graph): AwayBrick[] {
-  return [...graph.nodes].flatMap(({ block: { name }, type, xlator }) => {
+  return [...graph.nodes].flatMap(({ block, type, xlator }) => {
     if (type.type !== "protocol/client") return [];
+    const host = block.options.get("remote-host") ?? "localhost";
+    const name = `${block.name} (${host}:${block.options.get("remote-subvolume")})`;
     const { connected, problem, refused = false } = xlator.state?.() as ClientState;
     return connected ? [] : [{ name, why: problem ?? "no answer", refused }];
   });

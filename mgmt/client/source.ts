@@ -1,11 +1,11 @@
 /** Where a mount's volfile comes from: servers, one at a time, or a file. */
 
 import type { Env } from "core/env.ts";
+import { ETIMEDOUT } from "core/errno.ts";
 import { CommandError } from "mgmt/cli/command.ts";
 import { MANAGEMENT_PORT } from "mgmt/endpoints.ts";
 import type { ManagementLink } from "mgmt/management_link.ts";
 import { plain } from "mgmt/plain.ts";
-import type { Connection } from "rpc/connection.ts";
 import { fetchVolfile } from "rpc/programs/handshake.ts";
 
 /** Milliseconds that a server may take to answer. */
@@ -50,27 +50,34 @@ export function servedSource(link: ManagementLink, id: string, env: Env): Source
       return link.endpoint.kind === "tcp" ? link.endpoint.port : MANAGEMENT_PORT;
     },
     async read() {
-      const { where } = this;
-      let connection: Connection;
-      try {
-        connection = link.connection ?? await link.connect();
-      } catch (error) {
-        throw new CommandError(`Cannot mount ${where}: ${whyNot(error)}`);
-      }
-      const plainId = id.replace(/^\//, "");
-      for (const key of [`${plainId}.mortar`, id]) {
+      for (let left = link.servers;; left--) {
+        const { where } = this;
         try {
-          const text = await fetchVolfile(connection, key, env.clock.monotonic() + ANSWER_MS);
+          const text = await ask(link, id, env);
           if (text !== undefined) return text;
+          throw new CommandError(
+            `Cannot mount ${where}: the server has no such volume, or it is not started`,
+          );
         } catch (error) {
-          throw new CommandError(`Cannot mount ${where}: ${plain(error)}`);
+          if (error instanceof CommandError) throw error;
+          if (ETIMEDOUT.matches(error)) link.giveUp("no answer");
+          if (!ETIMEDOUT.matches(error) || left === 1) {
+            throw new CommandError(`Cannot mount ${where}: ${whyNot(error)}`);
+          }
         }
       }
-      throw new CommandError(
-        `Cannot mount ${where}: the server has no such volume, or it is not started`,
-      );
     },
   };
+}
+
+// Undefined if the server does not know it.
+async function ask(link: ManagementLink, id: string, env: Env): Promise<string | undefined> {
+  const connection = link.connection ?? await link.connect();
+  for (const key of [`${id.replace(/^\//, "")}.mortar`, id]) {
+    const text = await fetchVolfile(connection, key, env.clock.monotonic() + ANSWER_MS);
+    if (text !== undefined) return text;
+  }
+  return undefined;
 }
 
 function whyNot(error: unknown): string {
@@ -79,6 +86,11 @@ function whyNot(error: unknown): string {
   }
   if (error instanceof Error && /lookup address|resolve|not known/.test(error.message)) {
     return "the host is not known";
+  }
+  if (ETIMEDOUT.matches(error)) {
+    return `no answer for ${
+      ANSWER_MS / 1000
+    } seconds; is that machine, and the daemon there, well?`;
   }
   return plain(error);
 }
