@@ -36,7 +36,7 @@ export function parseVolfile(text: string): VolumeBlock[] {
       if (open) {
         fail(`"volume" inside volume "${open.name}" (line ${open.line}); "end-volume" is missing`);
       }
-      if (words.length !== 2) fail('expected "volume NAME"');
+      if (words.length !== 2) fail('expected "volume NAME", alone on its line');
       open = { name: words[1]!, type: "", options: new Map(), subvolumes: [], line };
       return;
     }

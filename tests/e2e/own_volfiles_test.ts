@@ -1,6 +1,6 @@
 /** Graphs that people wrote themselves, mounted by `mortar client --volfile`, and worked through. */
 
-import { ok, strictEqual as equal } from "node:assert/strict";
+import { ok, rejects, strictEqual as equal } from "node:assert/strict";
 import { e2e } from "tests/e2e/harness.ts";
 import { processesNaming, run, until } from "tests/e2e/process.ts";
 import { XLATORS } from "xlators/mod.ts";
@@ -51,6 +51,7 @@ const GRAPHS: Readonly<Record<string, readonly Line[]>> = {
     "ob performance/open-behind",
     "md performance/md-cache",
     "qc features/qcow2",
+    "ga features/gfid-access",
   ],
   "files distributed over two directories": [
     ...brick("a"),
@@ -101,7 +102,11 @@ Deno.test("own volfiles: every kind of layer is in one of the graphs", () => {
   equal(missing.filter((type) => !ELSEWHERE.includes(type)).join(), "");
 });
 
-async function mounted(lines: readonly Line[], work: (path: string, dir: string) => Promise<void>) {
+// `work` is told what the client said to who asked for the mount.
+async function mounted(
+  lines: readonly Line[],
+  work: (path: string, said: string) => Promise<void>,
+): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "own-volfiles-" });
   const path = `${dir}/mount`, log = `${dir}/log`;
   try {
@@ -111,7 +116,7 @@ async function mounted(lines: readonly Line[], work: (path: string, dir: string)
     const argv = [MORTAR, "client", "-oacl", `-l${log}`, "--volfile", `${dir}/vol`, path];
     const { code, err } = await run(argv, { env: { DENO: Deno.execPath() } });
     if (code) throw new Error(err);
-    await work(path, dir);
+    await work(path, err);
   } finally {
     await run(["umount", "-l", path]);
     const pids = () => processesNaming(`${path}\0--foreground`);
@@ -142,4 +147,43 @@ e2e(
       equal(code, 1);
       ok(err.includes("Read-only file system"), err);
     }),
+);
+
+e2e(
+  "own volfiles: a volume that nothing stands on, and a single copy, are said to who mounts",
+  [],
+  () =>
+    mounted([...brick("a"), ...brick("b"), "r cluster/replicate < b"], async (path, said) => {
+      const [aside, alone, ...more] = said.trim().split("\n");
+      ok(/^Note: volume "a" \(line \d+\) is not mounted: /.test(aside!), said);
+      ok(/^Note: volume "r" \(line \d+\) of type cluster\/replicate has one /.test(alone!), said);
+      equal(more.length, 0);
+      equal((await run(["sh", "-c", 'echo x > "$0"/f && cat "$0"/f', path])).out, "x\n");
+    }),
+);
+
+e2e(
+  "own volfiles: what cannot be mounted is refused in one line, by volume and line",
+  [],
+  async () => {
+    const graphs: readonly (readonly [readonly Line[], RegExp])[] = [
+      [
+        ["a storage/posix directory=@a <", "r cluster/replicate < a a"],
+        /line 6\): subvolume "a" is/,
+      ],
+      [
+        ["a storage/posix directory=@a <", "r cluster/replicate < a"],
+        /line 6\): nothing of type fea/,
+      ],
+      [["x performance/unheard-of < nope"], /line 1\): subvolume "nope" is not defined above it/],
+      [["c protocol/client remote-host=127.0.0.1 remote-port=1 remote-subvolume=b <"], /c \(127/],
+    ];
+    for (const [lines, why] of graphs) {
+      const refused = mounted(lines, () => Promise.reject(new Error("it was mounted")));
+      await rejects(refused, ({ message }: Error) => {
+        const [line, ...more] = message.trim().split("\n");
+        return more.length === 0 && line!.startsWith("Cannot ") && why.test(line!);
+      });
+    }
+  },
 );
