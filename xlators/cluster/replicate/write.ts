@@ -12,7 +12,7 @@ import type { Call } from "core/call.ts";
 import type { Timer } from "core/env.ts";
 import { EIO, ENOSPC, ENOTCONN, FopError } from "core/errno.ts";
 import type { WithXdata } from "core/fops.ts";
-import type { Fd } from "core/inode.ts";
+import { Fd } from "core/inode.ts";
 import { requestKey, Xdata } from "core/xdata.ts";
 import { INODELK_COUNT, INTERNAL_FOP } from "core/xdata_keys.ts";
 import { settle, type Settled } from "core/xlator.ts";
@@ -183,8 +183,8 @@ class Hold {
   readonly #call: Call;
   readonly #target: Target;
   readonly #fds = new Set<Fd>();
-  /** Through which what was written can be synced. */
-  #written: Target | undefined;
+  /** Through which what was written can be synced: the copies' own, or an anonymous one. */
+  #written: Target["fds"] | Fd;
   readonly #admit: () => void;
   #marker: Marker;
   readonly #turns: readonly number[];
@@ -339,7 +339,6 @@ class Hold {
     this.#running.add(change);
     this.#unused = false;
     if (change.fd) this.#fds.add(change.fd);
-    if (change.syncs) this.#unstable = false;
     let answers: Answers<WithXdata> = [];
     let failure: FopError | undefined;
     let missed = true;
@@ -348,6 +347,8 @@ class Hold {
       missed = answers.some((answer) => answer?.ok === false);
       if (missed) failure = this.#judge(answers);
       this.#look(change, answers);
+      // Nothing else is under way: a sync overlaps everything.
+      if (change.syncs && !failure) this.#unstable = false;
       if (!failure) await this.#blameAbsent(answers);
     } catch (error) {
       if (!(error instanceof FopError)) throw error;
@@ -428,7 +429,7 @@ class Hold {
     const replies = answers.flatMap((answer) => answer?.ok ? [answer.value] : []);
     if (replies.length && change.isUnstable(replies)) {
       this.#unstable = true;
-      if (change.target.fds) this.#written = change.target;
+      this.#written = change.target.fds ?? change.fd ?? this.#written;
     }
     if (replies.some(({ xdata }) => (xdata?.get(INODELK_COUNT) ?? 0) > 1)) this.ending = true;
   }
@@ -537,13 +538,14 @@ class Hold {
     const stayed = this.#part.map((has, index) =>
       has && this.#copies.turns[index] === this.#turns[index]
     );
-    const fds = this.#written?.fds;
-    if (!fds) return stayed;
-    const asked = stayed.flatMap((has, index) => has && fds[index] ? [index] : []);
+    const written = this.#written;
+    if (!written) return stayed;
+    const fdOf = (index: number) => written instanceof Fd ? written : written[index];
+    const asked = stayed.flatMap((has, index) => has && fdOf(index) ? [index] : []);
     const args = { dataOnly: true, xdata: SYNC_REQUEST };
     const answers = await settle(
       asked.map((index) =>
-        this.#copies.all[index]!.fsync(this.#call, { ...args, fd: fds[index]! })
+        this.#copies.all[index]!.fsync(this.#call, { ...args, fd: fdOf(index)! })
       ),
     );
     const synced = stayed.map(() => false);
