@@ -1,6 +1,8 @@
 /** `mortar client`: mounts a volume on a directory. */
 
+import { fopError } from "core/errno.ts";
 import type { XlatorTypes } from "core/registry.ts";
+import { AT_FDCWD, cstring, O_CLOEXEC, sys } from "core/sys/calls.ts";
 import { parseOverride } from "mgmt/brick/volfile.ts";
 import {
   type Command,
@@ -210,14 +212,17 @@ async function realDirectory(path: string): Promise<string> {
 
 // Children have it from their parents, and the kernel says what it does not take.
 function setOomScoreAdj(value: string): void {
-  try {
-    Deno.writeTextFileSync("/proc/self/oom_score_adj", value);
-  } catch (error) {
-    throw new UsageError(
-      `Cannot use mount option "oom-score-adj=${value}": expected -1000 to 1000, below 0 as root ` +
-        `(${plain(error)})`,
-    );
-  }
+  const O_WRONLY = 1;
+  const bytes = new TextEncoder().encode(value);
+  // Deno lets nobody write there who may not do everything.
+  const fd = sys.openat(AT_FDCWD, cstring("/proc/self/oom_score_adj"), O_WRONLY | O_CLOEXEC, 0);
+  const written = fd < 0 ? fd : sys.write(fd, bytes, bytes.length);
+  if (fd >= 0) sys.close(fd);
+  if (written === bytes.length) return;
+  throw new UsageError(
+    `Cannot use mount option "oom-score-adj=${value}": expected -1000 to 1000, below 0 as root ` +
+      `(${fopError(written).code})`,
+  );
 }
 
 async function defaultLog(mountpoint: string): Promise<string> {

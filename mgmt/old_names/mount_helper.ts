@@ -3,6 +3,7 @@
 import { readCommandLine } from "mgmt/cli/command.ts";
 import { CommandError } from "mgmt/cli/command_error.ts";
 import { client, type ClientValues, runClient } from "mgmt/commands/client.ts";
+import { OldArguments } from "mgmt/old_names/arguments.ts";
 import { TYPES } from "xlators/mod.ts";
 
 /** Letters of mount(8) that a word follows. */
@@ -37,7 +38,10 @@ export function helperWords(argv: readonly string[]): string[] | undefined {
   if (source === undefined || directory === undefined || more.length) {
     throw new CommandError("Cannot mount: give HOST:/VOLUME and a directory");
   }
-  return pretend ? undefined : ["client", ...options, source, directory];
+  if (pretend) return undefined;
+  // A file in the place of HOST:/VOLUME is a volfile, as in mount.glusterfs.
+  const from = /^[^:]*\/[^:]*$/.test(source) ? [`--volfile=${source}`] : [source];
+  return ["client", ...options, ...from, directory];
 }
 
 /** What mount(8) hands on, and that lists of mounts show "fuse.TYPE". */
@@ -49,6 +53,11 @@ export function typed(argv: readonly string[], type: string): string[] {
  * Mounts, shown as "fuse.TYPE" where `type` is given; answers the exit code. Throws CommandError.
  */
 export async function mountHelper(argv: readonly string[], type?: string): Promise<number> {
+  if (argv.includes("-V")) {
+    const { printed } = new OldArguments("glusterfs", ["--version"]);
+    Deno.stdout.writeSync(new TextEncoder().encode(printed));
+    return 0;
+  }
   const words = helperWords(type === undefined ? argv : typed(argv, type));
   if (!words) return 0;
   const request = readCommandLine([client(TYPES)], words);

@@ -17,6 +17,13 @@ Deno.test("mount.mortar: what mount(8) hands on becomes words of the client", ()
   );
 });
 
+Deno.test("mount.mortar: a file in the place of a volume is a volfile", () => {
+  deepEqual(helperWords(["/etc/g.vol", "/mnt", "-o", "ro"]), [
+    ...["client", "-o", "ro", "--volfile=/etc/g.vol", "/mnt"],
+  ]);
+  deepEqual(helperWords(["[::1]:/v/d", "/mnt"]), ["client", "[::1]:/v/d", "/mnt"]);
+});
+
 Deno.test("mount.glusterfs: the mount is shown as GlusterFS's", () => {
   const words = helperWords(typed(["h:/v", "/mnt", "-o", "acl"], "glusterfs"))!;
   deepEqual(words, ["client", "-o", "acl", "-o", "subtype=glusterfs", "h:/v", "/mnt"]);

@@ -67,3 +67,49 @@ umount m
     "Operation not permitted",
   ]);
 });
+
+e2e("mount options: fstab, mount(8) and umount(8) have their way", ["unshare"], async () => {
+  const of = await sections(`${SET_UP}
+mkdir sbin up && mount -t tmpfs none up && mkdir up/sbin up/work
+mount -t overlay -o lowerdir=/usr/sbin,upperdir=up/sbin,workdir=up/work none /usr/sbin
+for each in mortar glusterfs; do ln -sf $(command -v mortar) /usr/sbin/mount.$each; done
+clients() { for i in $(seq 600); do [ $(pgrep -fc -- --foreground) = $1 ] && break; sleep 0.1; done; pgrep -fc -- --foreground; }
+mkdir m/under
+cat >fstab <<END
+${SCRIPT_HOST}:/v $PWD/m glusterfs ro,_netdev,noatime,nodev,nosuid,noexec,nofail,x-systemd.automount,backup-volfile-servers=none.invalid,log-level=WARNING,log-file=$PWD/log,direct-io-mode=disable,fetch-attempts=3,capability 0 0
+END
+mount --bind fstab /etc/fstab
+echo "##### fstab"; mount -a && told; [ -e m/under ] || echo covered; [ -e log ] && echo logged
+mount -a && told | wc -l
+echo "##### again"; try_it mount $PWD/m; umount m; mount -t mortar ${SCRIPT_HOST}:/v m && echo text >m/f; cat m/f
+echo "##### busy"; exec 3<m/f; try_it umount m; umount -l m; told; read line <&3; echo $line; clients 1; exec 3<&-; clients 0
+echo "##### subdirectory"; mount -t mortar ${SCRIPT_HOST}:/v m && mkdir -p m/d/e && echo deep >m/d/e/g; umount m
+mount -t mortar ${SCRIPT_HOST}:/v/d/e m && ls m; umount m
+echo "##### killed"; mount -t mortar -o entry-timeout=0 ${SCRIPT_HOST}:/v m; pkill -KILL -f -- --foreground; clients 0
+try_it ls m; try_it mount -t mortar ${SCRIPT_HOST}:/v $PWD/m; umount m; mount -t mortar ${SCRIPT_HOST}:/v m && cat m/f; umount m
+echo "##### places"; touch file; try_it mount -t mortar ${SCRIPT_HOST}:/v file; ls m; try_it mount -t mortar ${SCRIPT_HOST}:/none m; try_it mount -t mortar ${SCRIPT_HOST}:1:/v m
+for each in transport=rdma nonsense lru-limit=-1 oom-score-adj=x; do try_it mount -t mortar -o $each ${SCRIPT_HOST}:/v m; done
+glusterfs -s ${SCRIPT_HOST} --volfile-id=v --oom-score-adj=77 $PWD/m && cat /proc/$(pgrep -x glusterfs)/oom_score_adj
+told; umount m; mount.mortar -V | head -n 1
+`);
+  const ROOT = "rw,user_id=0,group_id=0,default_permissions,allow_other";
+  const mounted = `fuse.glusterfs ${SCRIPT_HOST}:/v ${ROOT}\n`;
+  equal(
+    of("fstab"),
+    `ro,nosuid,nodev,noexec,noatime ${mounted.replace(" rw,", " ro,")}covered\nlogged\n1\n`,
+  );
+  match(of("again"), /^a volume is mounted there already; take it off first with .*\ntext\n$/);
+  equal(of("busy"), "target is busy.\ntext\n1\n0\n");
+  equal(of("subdirectory"), "g\n");
+  match(
+    of("killed"),
+    /^0\nTransport endpoint is not connected\na client that is gone left .*"umount -l .*"\ntext\n$/,
+  );
+  deepEqual(of("places").trim().split("\n"), [
+    ...["it is no directory", "under", "the server has no such volume, or it is not started"],
+    ...["nothing listens there; is the management daemon running?", "only tcp is there"],
+    ...["it is not known", 'expected a whole number, 0 or more, got "-1"'],
+    ...["expected -1000 to 1000, below 0 as root (EINVAL)", "77"],
+    ...[`rw,relatime ${mounted.trim()}`, "glusterfs 10.3"],
+  ]);
+});
