@@ -85,7 +85,7 @@ echo "##### left"; told; pgrep -fc -- --foreground
   cannot("word", /fusermount3: .*strictatime/);
   cannot("nonsense", /option "nonsense": it is not known/);
   cannot("missing", /fusermount3, which is not installed \(package fuse3\)/);
-  cannot("locked", /fusermount3, which this user may not run/);
+  cannot("locked", /fusermount3, .* not for this user to run/);
   cannot("not theirs", /fusermount3: .*no write access/);
   equal(of("left"), "0\n");
 });

@@ -49,12 +49,12 @@ export async function fuserMount(
     sys.fcntl(fd, F_SETFL, sys.fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
     return { fd, unmount: () => fuserUnmount(directory) };
   } catch (error) {
-    const cannot = `Cannot mount on "${directory}": this takes root, or ${PROGRAM}, which`;
-    if (error instanceof Deno.errors.NotFound) {
-      throw new Error(`${cannot} is not installed (package fuse3)`);
-    }
-    if (error instanceof Deno.errors.PermissionDenied) {
-      throw new Error(`${cannot} this user may not run`);
+    // What may not be run is not found on the path.
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+      throw new Error(
+        `Cannot mount on "${directory}": this takes root, or ${PROGRAM}, which is not installed ` +
+          `(package fuse3) or not for this user to run`,
+      );
     }
     throw error;
   } finally {
