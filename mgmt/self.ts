@@ -42,7 +42,7 @@ export const BUNDLE_FLAGS: readonly string[] = [
  * (simply, 5 MiB more) when it runs first.
  */
 export const MOUNT_V8 =
-  "--v8-flags=--heap-growing-percent=100,--max-semi-space-size=8,--always-sparkplug";
+  "--v8-flags=--heap-growing-percent=70,--max-semi-space-size=8,--always-sparkplug";
 
 /** What `--version` prints. */
 export function versionLine(): string {
