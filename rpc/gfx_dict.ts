@@ -10,6 +10,7 @@ import { EINVAL } from "core/errno.ts";
 import type { Iatt } from "core/iatt.ts";
 import { gfidFromBytes, NULL_GFID } from "core/inode.ts";
 import { decodeName } from "core/lib/bytes.ts";
+import { interned } from "core/lib/interned.ts";
 import { type DictValue, type Mdata, Xdata } from "core/xdata.ts";
 import {
   iattAt,
@@ -96,13 +97,6 @@ function writePairs(to: XdrWriter, dict: Xdata): void {
   to.view.setUint32(at + 8, dict.size);
 }
 
-// Keys repeat on every fop and making text of bytes costs a microsecond, so recent ones are found
-// by their bytes. Direct-mapped: a peer that invents keys only makes others slow.
-const SLOTS = 4096;
-const INTERNED_MAX = 96;
-const slotBytes: Uint8Array[] = new Array(SLOTS).fill(new Uint8Array(0));
-const slotText: string[] = new Array(SLOTS).fill("");
-
 /** Reads a key: text with its NUL and without another. GlusterFS takes an empty one, too. */
 function readKey(from: XdrReader): string {
   const counted = from.u32();
@@ -111,21 +105,7 @@ function readKey(from: XdrReader): string {
   const at = from.skip(counted + (-counted & 3));
   const bytes = from.bytes;
   if (bytes[at + size] !== 0) throw new XdrError("Cannot read key: no NUL at its end");
-  if (size > INTERNED_MAX) return freshKey(bytes.subarray(at, at + size));
-  // All bytes: keys of GlusterFS differ in a few, and those that share a place are slow for good.
-  let hash = size;
-  for (let i = at; i < at + size; i++) hash = Math.imul(hash, 31) + bytes[i]!;
-  const slot = (hash ^ (hash >>> 12)) & (SLOTS - 1);
-  const known = slotBytes[slot]!;
-  if (known.length === size) {
-    let i = 0;
-    while (i < size && known[i] === bytes[at + i]) i++;
-    if (i === size) return slotText[slot]!;
-  }
-  const key = bytes.slice(at, at + size);
-  const text = freshKey(key);
-  slotBytes[slot] = key;
-  return slotText[slot] = text;
+  return interned(bytes, at, size, freshKey);
 }
 
 function freshKey(bytes: Uint8Array): string {

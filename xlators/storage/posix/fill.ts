@@ -141,8 +141,9 @@ export function fill(
 }
 
 function isWanted({ names, patterns, list }: Wanted, name: string): boolean {
-  return names.has(name) || patterns.some((pattern) => pattern.test(name)) ||
-    list && !isUnlisted(name);
+  if (names.has(name)) return true;
+  for (const pattern of patterns) if (pattern.test(name)) return true;
+  return list && !isUnlisted(name);
 }
 
 function answerCount(

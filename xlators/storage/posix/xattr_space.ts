@@ -11,6 +11,7 @@ import { E2BIG, ENAMETOOLONG, EPERM, ERANGE, fopError } from "core/errno.ts";
 import { addressInto } from "core/sys/address.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "core/iatt.ts";
 import { decodeName, encodeName } from "core/lib/bytes.ts";
+import { interned } from "core/lib/interned.ts";
 import {
   AT_FDCWD,
   AT_SYMLINK_NOFOLLOW,
@@ -161,12 +162,12 @@ export class XattrSpace {
   list(target: Target): string[] {
     const size = this.#list(target);
     if (size < 0) throw fopError(size);
-    const names = splitNames(this.bytes.subarray(0, size));
+    const names = splitNames(this.bytes, size);
     if (!this.mapped) return names;
     const shadow = this.#shadowOf(target);
     if (shadow) {
       const more = this.#list(shadow);
-      if (more > 0) names.push(...splitNames(this.bytes.subarray(0, more)));
+      if (more > 0) names.push(...splitNames(this.bytes, more));
     }
     return names.filter((name) => !name.startsWith(TRUSTED)).map((name) =>
       name.startsWith(MAPPED) ? name.slice("user.".length) : name
@@ -222,12 +223,12 @@ function pathOf({ fd, name }: Named): Uint8Array<ArrayBuffer> {
   return path;
 }
 
-function splitNames(bytes: Uint8Array): string[] {
+function splitNames(bytes: Uint8Array, size: number): string[] {
   const names: string[] = [];
   let start = 0;
-  for (let i = 0; i < bytes.length; i++) {
+  for (let i = 0; i < size; i++) {
     if (bytes[i] !== 0) continue;
-    names.push(decodeName(bytes.subarray(start, i)));
+    names.push(interned(bytes, start, i - start, decodeName));
     start = i + 1;
   }
   return names;
