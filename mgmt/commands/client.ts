@@ -137,7 +137,8 @@ export async function runClient(
       link,
       subdirectory: words.subdirectory ?? subdirectoryOf(volume),
       mountpoint,
-      shownSource: volume ? `${volume.host}:/${volume.volume}` : values.volfile!,
+      // As it was asked for: "mount -a" looks whether that is there already.
+      shownSource: volume ? `${volume.text}${words.subdirectory ?? ""}` : values.volfile!,
       fuse: subtype === undefined ? words.fuse : new Map([...words.fuse, ["subtype", subtype]]),
       topVolume: words.topVolume,
       worm: words.worm,

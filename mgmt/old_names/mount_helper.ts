@@ -40,8 +40,13 @@ export function helperWords(argv: readonly string[]): string[] | undefined {
   }
   if (pretend) return undefined;
   // A file in the place of HOST:/VOLUME is a volfile, as in mount.glusterfs.
-  const from = /^[^:]*\/[^:]*$/.test(source) ? [`--volfile=${source}`] : [source];
+  const from = /^[^:]*\/[^:]*$/.test(source) ? [`--volfile=${source}`] : [bracketed(source)];
   return ["client", ...options, ...from, directory];
+}
+
+// An IPv6 address needs no brackets there.
+function bracketed(source: string): string {
+  return source.replace(/^([\da-f]*:[\da-f]*:[\da-f:.]*(?:%[^:/]+)?):(?=\/)/i, "[$1]:");
 }
 
 /** What mount(8) hands on, and that lists of mounts show "fuse.TYPE". */

@@ -24,6 +24,15 @@ Deno.test("mount.mortar: a file in the place of a volume is a volfile", () => {
   deepEqual(helperWords(["[::1]:/v/d", "/mnt"]), ["client", "[::1]:/v/d", "/mnt"]);
 });
 
+Deno.test("mount.mortar: an IPv6 address needs no brackets, and a port is none", () => {
+  const source = (given: string) => helperWords([given, "/m"])?.[1];
+  equal(source("::1:/v"), "[::1]:/v");
+  equal(source("fe80::1%eth0:/v/d"), "[fe80::1%eth0]:/v/d");
+  for (const given of ["[2001:db8::1]:/v", "a:24007:/v", "10.0.0.1:/v"]) {
+    equal(source(given), given);
+  }
+});
+
 Deno.test("mount.glusterfs: the mount is shown as GlusterFS's", () => {
   const words = helperWords(typed(["h:/v", "/mnt", "-o", "acl"], "glusterfs"))!;
   deepEqual(words, ["client", "-o", "acl", "-o", "subtype=glusterfs", "h:/v", "/mnt"]);

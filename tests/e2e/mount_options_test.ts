@@ -84,12 +84,12 @@ mount -a && told | wc -l
 echo "##### again"; try_it mount $PWD/m; umount m; mount -t mortar ${SCRIPT_HOST}:/v m && echo text >m/f; cat m/f
 echo "##### busy"; exec 3<m/f; try_it umount m; umount -l m; told; read line <&3; echo $line; clients 1; exec 3<&-; clients 0
 echo "##### subdirectory"; mount -t mortar ${SCRIPT_HOST}:/v m && mkdir -p m/d/e && echo deep >m/d/e/g; umount m
-mount -t mortar ${SCRIPT_HOST}:/v/d/e m && ls m; umount m
+mount -t mortar ${SCRIPT_HOST}:/v/d/e m && ls m; told; umount m
 echo "##### killed"; mount -t mortar -o entry-timeout=0 ${SCRIPT_HOST}:/v m; pkill -KILL -f -- --foreground; clients 0
 try_it ls m; try_it mount -t mortar ${SCRIPT_HOST}:/v $PWD/m; umount m; mount -t mortar ${SCRIPT_HOST}:/v m && cat m/f; umount m
 echo "##### places"; touch file; try_it mount -t mortar ${SCRIPT_HOST}:/v file; ls m; try_it mount -t mortar ${SCRIPT_HOST}:/none m; try_it mount -t mortar ${SCRIPT_HOST}:1:/v m
 for each in transport=rdma nonsense lru-limit=-1 oom-score-adj=x; do try_it mount -t mortar -o $each ${SCRIPT_HOST}:/v m; done
-glusterfs -s ${SCRIPT_HOST} --volfile-id=v --oom-score-adj=77 $PWD/m && cat /proc/$(pgrep -x glusterfs)/oom_score_adj
+glusterfs -s ${SCRIPT_HOST} --volfile-id=/v --oom-score-adj=77 $PWD/m && cat /proc/$(pgrep -x glusterfs)/oom_score_adj
 told; umount m; mount.mortar -V | head -n 1
 `);
   const ROOT = "rw,user_id=0,group_id=0,default_permissions,allow_other";
@@ -100,7 +100,7 @@ told; umount m; mount.mortar -V | head -n 1
   );
   match(of("again"), /^a volume is mounted there already; take it off first with .*\ntext\n$/);
   equal(of("busy"), "target is busy.\ntext\n1\n0\n");
-  equal(of("subdirectory"), "g\n");
+  equal(of("subdirectory"), `g\nrw,relatime fuse.mortar ${SCRIPT_HOST}:/v/d/e ${ROOT}\n`);
   match(
     of("killed"),
     /^0\nTransport endpoint is not connected\na client that is gone left .*"umount -l .*"\ntext\n$/,
