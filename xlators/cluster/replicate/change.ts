@@ -37,8 +37,8 @@ export interface Change<R> {
   wind(index: number): Promise<R>;
   /** Copies without a blame on them, where known: one of them must have the change. */
   readonly good?: readonly boolean[];
-  /** A failure that leaves the copy as the others are. */
-  isHarmless?(error: FopError): boolean;
+  /** Where some copies did it and others refused: why those that did it are wrong, if they are. */
+  dispute?(answers: Answers<R>): Promise<FopError | undefined>;
   /** Takes it back on a copy that has it, where too few have. Absent: it cannot be. */
   undo?(index: number, reply: R): Promise<unknown>;
   /** Marks what was made, before the change is answered. Not called if all copies have it. */
@@ -160,26 +160,28 @@ class Running<R> {
       await this.#marker.end(this.locker, change.targets, this.#part);
       return failure;
     }
-    const clean = answers.map((answer) =>
-      answer !== undefined && (answer.ok || change.isHarmless?.(answer.error) === true)
-    );
-    if (!this.#enough(clean)) {
+    const disputed = unlike ? await change.dispute?.(answers) : undefined;
+    if (disputed) {
+      await this.#doubt();
+      return disputed;
+    }
+    if (!this.#enough(done)) {
       await this.#undo(answers);
       await this.#doubt();
       return failure ?? ENOTCONN;
     }
-    if (this.#leavesNoGood(clean)) {
+    if (this.#leavesNoGood(done)) {
       await this.#doubt();
       return failure ?? EIO;
     }
-    await this.#blame(answers, clean, done, late);
-    const marked = clean.map((has, index) => has && !this.#marker.failed[index]);
+    await this.#blame(answers, done, late);
+    const marked = done.map((has, index) => has && !this.#marker.failed[index]);
     if (!this.#enough(marked)) {
       const problem = this.#marker.failure ?? ENOTCONN;
       await this.#doubt();
       return problem;
     }
-    return done.includes(true) ? undefined : failure ?? ENOTCONN;
+    return undefined;
   }
 
   // A copy that is behind may fail where the others do not: that tells nothing of the change.
@@ -189,9 +191,9 @@ class Running<R> {
     return failureOf(answers.filter((_, index) => good[index])) ?? ENOTCONN;
   }
 
-  #leavesNoGood(clean: readonly boolean[]): boolean {
+  #leavesNoGood(done: readonly boolean[]): boolean {
     const good = this.#good?.map((has, index) => has && this.#part[index]!) ?? [];
-    return good.includes(true) && !good.some((has, index) => has && clean[index]);
+    return good.includes(true) && !good.some((has, index) => has && done[index]);
   }
 
   // What a few copies made would be in the way of the next attempt, which makes another.
@@ -211,22 +213,21 @@ class Running<R> {
 
   async #blame(
     answers: Answers<R>,
-    clean: readonly boolean[],
     done: readonly boolean[],
     late: boolean,
   ): Promise<void> {
     const { change } = this;
-    clean.forEach((has, index) => {
+    done.forEach((has, index) => {
       if (has) return;
       this.#miss(index);
-      this.#marker.blame(done.includes(true) ? done : clean, index);
+      this.#marker.blame(done, index);
     });
     const made = answers.find((answer) => answer?.ok);
     if (change.marksNew && made?.ok && done.includes(false)) {
       await change.marksNew(this.locker, made.value, done);
     }
     // A mark that was only set to ask goes.
-    const keep = clean.map((has) => !has && !late);
+    const keep = done.map((has) => !has && !late);
     await this.#marker.end(this.locker, change.targets, this.#part, {
       keep,
       agrees: !done.includes(false),

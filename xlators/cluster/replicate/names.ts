@@ -18,6 +18,7 @@ import type { Finder } from "xlators/cluster/replicate/lookup.ts";
 import { sendMarks } from "xlators/cluster/replicate/send_marks.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 import type { Reader } from "xlators/cluster/replicate/read.ts";
+import type { Answers } from "xlators/cluster/replicate/write.ts";
 
 /** See the head of this file. */
 export class Names {
@@ -120,9 +121,8 @@ export class Names {
     // Nobody may make something in it meanwhile.
     const directory = await this.#directoryAt(call, parent, name);
     const wind = (index: number) => this.copies.all[index]!.rmdir(call, args);
-    return await this.#change(call, names, wind, {
-      wholly: directory ? [directory] : [],
-      isHarmless: (error) => ENOTEMPTY.matches(error),
+    return await this.#change<Reply<"rmdir">>(call, names, wind, {
+      ...directory && { wholly: [directory], dispute: this.#isMissed(call, directory) },
     });
   }
 
@@ -133,10 +133,27 @@ export class Names {
     ];
     const replaced = await this.#directoryAt(call, args.newParent, args.newName);
     const wind = (index: number) => this.copies.all[index]!.rename(call, args);
-    return await this.#change(call, names, wind, {
-      wholly: replaced ? [replaced] : [],
-      isHarmless: (error) => ENOTEMPTY.matches(error),
+    return await this.#change<Reply<"rename">>(call, names, wind, {
+      ...replaced && { wholly: [replaced], dispute: this.#isMissed(call, replaced) },
     });
+  }
+
+  // A copy that removed a directory, since it missed what is in it, had no right to: one where it is not
+  // empty says so of it.
+  #isMissed(call: Call, directory: Inode) {
+    return async (answers: Answers<unknown>): Promise<FopError | undefined> => {
+      const full = answers.flatMap((answer, index) =>
+        answer?.ok === false && ENOTEMPTY.matches(answer.error) ? [index] : []
+      );
+      const args = { inode: directory, name: "", xdata: this.reader.asking() };
+      const told = await settle(full.map((index) => this.copies.all[index]!.lookup(call, args)));
+      const missed = told.some((each) =>
+        this.reader.witness(each)?.marks.blames.some(({ entry }, index) =>
+          entry !== 0 && answers[index]?.ok
+        )
+      );
+      return missed ? ENOTEMPTY : undefined;
+    };
   }
 
   async #directoryAt(call: Call, parent: Inode, name: string): Promise<Inode | undefined> {
@@ -155,7 +172,7 @@ export class Names {
     call: Call,
     names: readonly Name[],
     wind: (index: number) => Promise<R>,
-    more: Pick<Change<R>, "marksNew" | "isHarmless" | "undo"> & {
+    more: Pick<Change<R>, "marksNew" | "dispute" | "undo"> & {
       readonly wholly?: readonly Inode[];
     } = {},
   ): Promise<R> {
