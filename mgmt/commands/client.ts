@@ -32,7 +32,8 @@ const options = {
     many: true,
     help:
       "Mount options, as GlusterFS's: ro, acl, direct-io-mode=…, entry-timeout=…, attribute-timeout=…, " +
-      "negative-timeout=…, backup-volfile-servers=HOST:…, log-file=…, log-level=…, xlator-option=…",
+      "negative-timeout=…, backup-volfile-servers=HOST:…, log-file=…, log-level=…, xlator-option=…, " +
+      "worm, aux-gfid-mount, enable-ino32, dump-fuse=FILE; docs/manual/mounts.md has them all.",
   },
   volfile: {
     short: "f",
@@ -62,7 +63,8 @@ export function client(types: XlatorTypes): Command {
       "Shows a volume, or a directory of it (HOST:/VOLUME/DIR), on a directory of this machine. The " +
       "command answers when that is done, or says why not; a process of its own goes on. It follows " +
       'changes of the volume, and serves on while the management daemon is away. "umount" or SIGTERM ' +
-      "ends it, SIGUSR2 or SIGUSR1 writes a statedump. Users other than root need fusermount3.",
+      "ends it, SIGUSR2 or SIGUSR1 writes a statedump; MOUNTPOINT/.meta shows what it is like inside. " +
+      "Users other than root need fusermount3.",
     ],
     options,
     operands: { label: "[HOST[:PORT]:/VOLUME] MOUNTPOINT", min: 1, max: 2 },
