@@ -4,6 +4,8 @@ import { deepStrictEqual as deepEqual, match, strictEqual as equal } from "node:
 import { e2e } from "tests/e2e/harness.ts";
 import { SCRIPT_HOST, sections } from "tests/e2e/script.ts";
 
+const PROGRAMS = ["fusermount3", "setpriv", "unshare"];
+
 /** A volume "v", a directory "m" of the user nobody, and `as_user`, which runs our client as that one. */
 const SET_UP = `
 chmod 755 . && mkdir b m home && cp --reflink=auto $DENO deno && chown nobody: m home
@@ -19,11 +21,7 @@ gluster volume start v >/dev/null
 mortar client ${SCRIPT_HOST}:/v $PWD/m && chmod 777 m && umount m
 `;
 
-e2e("user mount: nobody mounts, writes, reads and takes it off", [
-  "fusermount3",
-  "setpriv",
-  "unshare",
-], async () => {
+e2e("user mount: nobody mounts, writes, reads and takes it off", PROGRAMS, async () => {
   const of = await sections(`${SET_UP}
 echo "##### mount"; client
 echo "##### told"; told
@@ -54,11 +52,7 @@ echo "##### others"; client -o allow_other; cat m/d/g; umount m; gone
   deepEqual(of("others").split("\n"), ["= 0", "text", "0", ""]);
 });
 
-e2e("user mount: what keeps nobody from mounting is said in one line", [
-  "fusermount3",
-  "setpriv",
-  "unshare",
-], async () => {
+e2e("user mount: what keeps nobody from mounting is said in one line", PROGRAMS, async () => {
   const of = await sections(`${SET_UP}
 : >conf; mount --bind conf /etc/fuse.conf
 echo "##### others"; client -o allow_other
