@@ -13,7 +13,7 @@ const FILES = 1_000_000, PATIENCE_MS = 1_800_000;
 const GIVEN_BACK_MS = 300_000;
 const PEAK_BYTES = 300_000_000;
 /** What a mount may keep that has nothing to do any more. */
-const IDLE_BYTES = 200 << 20;
+const IDLE_BYTES = 160 << 20;
 /** Files whose attributes are asked for, one after the other. */
 const LOOKED_AT = 100_000;
 
