@@ -240,7 +240,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "replicate: who missed a name or an attribute is not blamed",
     file: `${REPLICATE}/change.ts`,
-    find: "      this.#marker.blame(done.includes(true) ? done : clean, index);\n",
+    find: "      this.#marker.blame(done, index);\n",
     replace: "",
     system: R3,
     seeds: 400,
