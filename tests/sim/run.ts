@@ -1,9 +1,4 @@
-/**
- * `deno task sim [--seeds N] [--from S] [--system NAME [--seed S]] [--jobs N] [--failures N]`: plays
- * seeds, shared out among all systems unless one is named, and ends with 1 if one fails. `--seed`
- * plays one and prints all that happened; `--jobs` is how many threads play (as many as there are
- * processors); `--failures` is after how many failures of a system the rest is left out.
- */
+/** `deno task sim`: plays seeds, and ends with 1 if one fails; see `USAGE`. */
 
 // deno-lint-ignore-file no-console -- a command's output
 
@@ -11,6 +6,16 @@ import { parseArgs } from "@std/cli/parse-args";
 import { type Failure, failureOf, Player } from "tests/sim/players.ts";
 import { play } from "tests/sim/scenario.ts";
 import { DAILY, systemNamed, SYSTEMS } from "tests/sim/systems_all.ts";
+
+const USAGE = `Usage: deno task sim [OPTIONS]
+Plays volumes under simulated faults and ends with 1 if a promise is broken.
+
+  --seeds N       How many seeds (500), shared out among all systems
+  --from S        The first of them (1)
+  --system NAME   Only this one; any other name for a list
+  --seed S        Replay this one of the system and print all that happened
+  --jobs N        How many threads play (as many as there are processors)
+  --failures N    After how many failures of a system the rest is left out (5)`;
 
 const LINES_SHOWN = 60, FAILURES_SHOWN = 5;
 /** Seeds that a thread is given at once. */
@@ -60,12 +65,31 @@ async function many(
   return failed === 0;
 }
 
+const NUMBERS = ["seeds", "seed", "from", "failures", "jobs"] as const;
+
 async function main(): Promise<void> {
+  const unknown: string[] = [];
   const args = parseArgs(Deno.args, {
-    string: ["seeds", "seed", "from", "system", "failures", "jobs"],
+    string: ["system", ...NUMBERS],
+    boolean: ["help"],
+    unknown(word: string): boolean {
+      unknown.push(word);
+      return false;
+    },
   });
+  if (args.help) return console.log(USAGE);
   const number = (text: string | undefined, otherwise: number) =>
     text === undefined ? otherwise : Number(text);
+  // What is no number would play nothing, and find nothing wrong.
+  for (const each of NUMBERS) {
+    const least = each === "seed" || each === "from" ? 0 : 1;
+    const value = number(args[each], least);
+    if (!Number.isSafeInteger(value) || value < least) unknown.push(`--${each} ${args[each]}`);
+  }
+  if (unknown.length > 0) {
+    console.error(`Not understood: ${unknown.join(", ")}\n${USAGE}`);
+    Deno.exit(2);
+  }
   const { system } = args, most = number(args.failures, FAILURES_SHOWN);
   if (
     system === undefined ? args.seed !== undefined : !SYSTEMS.some(({ name }) => name === system)
