@@ -133,9 +133,11 @@ class GfidAccess extends Uniform {
   #newEntry(call: Call, { inode, xattrs }: Args<"setxattr">): Promise<unknown> | undefined {
     const parent = this.#real.get(inode) ?? inode;
     const made = bytesOf(xattrs?.raw(NEW_FILE)), healed = bytesOf(xattrs?.raw(HEAL));
+    if (!made && !healed) return undefined;
+    // Who makes a file chooses its owner, too: anybody could make a program of root's.
+    if (call.uid !== 0) throw EPERM;
     if (made) return this.#make(call, parent, made);
-    if (!healed) return undefined;
-    const { gfid, name } = readNamedGfid(healed);
+    const { gfid, name } = readNamedGfid(healed!);
     const xdata = Xdata.of([[GFID_REQ.name, GFID_REQ.write(gfid)]]);
     return this.child.lookup(call, { parent, name, xdata }).then(() => DONE);
   }

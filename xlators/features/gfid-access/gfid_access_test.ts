@@ -111,6 +111,20 @@ Deno.test("features/gfid-access: an entry is made with the gfid and the owner th
   await fails(set(blob(CHOSEN, "none"), ROOT, "glusterfs.gfid.heal"), ENOENT);
 });
 
+Deno.test("features/gfid-access: nobody but root chooses gfids and owners", async () => {
+  const { top, look, root } = bed();
+  const user: Call = { ...ROOT, uid: 7, gid: 8 };
+  const values = {
+    "glusterfs.gfid.newfile": blob(0, 0, CHOSEN, S_IFREG | 0o4777, "f", 0o4777, 0, 0),
+    "glusterfs.gfid.heal": blob(CHOSEN, "f"),
+  };
+  for (const [name, value] of Object.entries(values)) {
+    const xattrs = Xdata.of([[name, ptr(value)]]);
+    await fails(top.setxattr(user, { inode: root, xattrs, flags: 0 }), EPERM);
+  }
+  await fails(look(root, "f"), ENOENT);
+});
+
 Deno.test("features/gfid-access: what is no description of an entry is refused, wherever it is cut", () => {
   const whole = blob(7, 8, CHOSEN, S_IFREG | 0o666, "f", 0o666, 0, 0o22);
   equal(readNewEntry(whole).name, "f");
