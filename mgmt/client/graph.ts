@@ -41,6 +41,8 @@ export interface GraphChanges {
   readonly topVolume?: string | undefined;
   /** Whether what is there may not be changed; it may if absent. */
   readonly worm?: boolean;
+  /** Whether the graph is served, by a layer on its top; it is mounted if absent. */
+  readonly served?: boolean;
 }
 
 /**
@@ -51,7 +53,7 @@ export interface GraphChanges {
 export function clientGraph(
   blocks: readonly VolumeBlock[],
   types: XlatorTypes,
-  { where, port, subdirectory, topVolume, worm = false }: GraphChanges,
+  { where, port, subdirectory, topVolume, worm = false, served = false }: GraphChanges,
   tell: (left: { type: string; volume: string }) => void,
 ): ClientGraph {
   const refused = (block: VolumeBlock, what: string) =>
@@ -63,7 +65,7 @@ export function clientGraph(
   for (const block of wanted) {
     const { name, type } = block;
     const subvolumes = block.subvolumes.map((each) => stands.get(each) ?? each);
-    if (type === SERVER) {
+    if (type === SERVER && !served) {
       throw refused(block, `type "${type}" serves a brick; "mortar brick" runs such volfiles`);
     }
     if (type !== MOUNT && types.has(type)) {

@@ -91,6 +91,8 @@ Deno.test("client graph: a brick's volfile is no client's", () => {
     () => clientGraph(parseVolfile(text), TYPES, CHANGES, () => {}),
     /Cannot use volfile "x": volume "s" \(line 5\): type "protocol\/server" serves a brick; "mortar brick"/,
   );
+  const { blocks } = clientGraph(parseVolfile(text), TYPES, { ...CHANGES, served: true }, () => {});
+  deepEqual(blocks.map(({ name }) => name), ["a", "s"], "but a proxy's");
 });
 
 Deno.test("client graph: volumes that nobody named, and copies that are none, are noted", () => {

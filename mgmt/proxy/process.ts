@@ -84,6 +84,7 @@ export class ProxyProcess {
       where: source.where,
       port: endpoint.kind === "tcp" ? endpoint.port : MANAGEMENT_PORT,
       subdirectory: undefined,
+      served: true,
     };
     return clientGraph(
       asTold(readBlocks(text, source.where), told),
