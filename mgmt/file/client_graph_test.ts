@@ -32,13 +32,13 @@ volume v-wb
   type performance/write-behind
   subvolumes v-dht
 end-volume
-volume v-gfid
-  type features/gfid-access
+volume v-quiet
+  type features/quiesce
   subvolumes v-wb
 end-volume
 volume v-ro
   type features/read-only
-  subvolumes v-gfid
+  subvolumes v-quiet
 end-volume
 volume v
   type debug/io-stats
@@ -52,7 +52,7 @@ end-volume`);
   ]);
   deepEqual(told.map((sentence) => sentence.split(" ")[0]), [
     "performance/write-behind",
-    "features/gfid-access",
+    "features/quiesce",
     "debug/io-stats",
   ]);
 });
