@@ -167,22 +167,34 @@ export async function measureMounts(
       ours.push(two);
       tell(`round ${round}/${rounds}: ${row}: ${short(two.rate / one.rate)}`);
     };
-    await measureRound(rows, sides, (index, one, two) => note(measured[index]!, one, two));
+    const peerFirst = round % 2 === 1;
+    await measureRound(
+      rows,
+      sides,
+      peerFirst,
+      (index, one, two) => note(measured[index]!, one, two),
+    );
     if (wanted(HEAL)) note(measured.at(-1)!, await heal(sides[0]), await heal(sides[1]));
   }
   return measured.filter(({ row }) => wanted(row));
 }
 
+// Who comes first finds the memory that was freed last: a virtual machine has to get other back first.
 async function measureRound(
   rows: readonly Row[],
   [peer, own]: readonly [Side, Side],
+  peerFirst: boolean,
   note: (index: number, theirs: MountFigures, ours: MountFigures) => void,
 ): Promise<void> {
   if (!rows.length) return;
   await using theirs = await Mounted.of(peer.cluster, peer.kind);
   await using ours = await Mounted.of(own.cluster, own.kind);
   for (const [index, row] of rows.entries()) {
-    note(index, await row.measure(theirs), await row.measure(ours));
+    if (peerFirst) note(index, await row.measure(theirs), await row.measure(ours));
+    else {
+      const first = await row.measure(ours);
+      note(index, await row.measure(theirs), first);
+    }
   }
 }
 
