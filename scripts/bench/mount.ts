@@ -179,7 +179,7 @@ export async function measureMounts(
   return measured.filter(({ row }) => wanted(row));
 }
 
-// Who comes first finds the memory that was freed last: a virtual machine has to get other back first.
+// Who comes second may find other memory, and another disk, than who comes first: they take turns.
 async function measureRound(
   rows: readonly Row[],
   [peer, own]: readonly [Side, Side],
