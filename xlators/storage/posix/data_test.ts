@@ -23,14 +23,20 @@ function pattern(size: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: size }, (_, i) => 1 + (i * 7 + (i >> 8)) % 255);
 }
 
+/** A file of so many bytes, open. */
+async function filled(brick: TestBrick, size: number) {
+  const { fd } = await brick.create("f");
+  const data = pattern(size);
+  await brick.write(fd, data);
+  return { fd, data };
+}
+
 Deno.test({
   name: "storage/posix: cached data is read into the caller's buffer, wherever in it",
   ignore,
   async fn() {
     await using brick = await TestBrick.start();
-    const { fd } = await brick.create("f");
-    const data = pattern(100_000);
-    await brick.write(fd, data);
+    const { fd, data } = await filled(brick, 100_000);
     const pool = new Uint8Array(1 << 20);
     const into = pool.subarray(123, 123 + 4096);
     const reply = await brick.top.readv(ROOT, { fd, offset: 50_001, size: 4096, flags: 0, into });
@@ -51,9 +57,7 @@ Deno.test({
   ignore,
   async fn() {
     await using brick = await TestBrick.start();
-    const { fd } = await brick.create("f");
-    const data = pattern(1 << 20);
-    await brick.write(fd, data);
+    const { fd, data } = await filled(brick, 1 << 20);
     await brick.top.fsync(ROOT, { fd, dataOnly: false });
     await run(
       "dd",
@@ -75,9 +79,7 @@ Deno.test({
   ignore,
   async fn() {
     await using brick = await TestBrick.start();
-    const { fd } = await brick.create("f");
-    const data = pattern(100_000);
-    await brick.write(fd, data);
+    const { fd, data } = await filled(brick, 100_000);
     let cached = -11;
     using _ = calling({ preadv2: () => cached });
     const pooled = async (held: boolean) => {
