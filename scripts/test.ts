@@ -38,6 +38,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   cpio: "cpio",
   "/usr/share/doc/linux-image-cloud-amd64": "linux-image-cloud-amd64",
   "mkfs.xfs": "xfsprogs",
+  "mkfs.btrfs": "btrfs-progs",
   "mkfs.ext4": "e2fsprogs",
   gluster: "glusterfs-cli",
   ansible: "ansible",
@@ -46,9 +47,14 @@ const PROGRAMS: Readonly<Record<string, string>> = {
   zsh: "zsh",
   fish: "fish",
   killall: "psmisc",
+  pgrep: "procps",
+  strace: "strace",
+  openssl: "openssl",
 };
 /** Packages with no program of their own: their file tells that they are there. */
 const LIBRARIES: Readonly<Record<string, string>> = {
+  // Makes the user as whom libvirt's QEMU driver runs machines; it starts for no other.
+  "libvirt-daemon-system": "/usr/share/doc/libvirt-daemon-system",
   "qemu-block-extra": "/usr/lib/x86_64-linux-gnu/qemu/block-gluster.so",
   "libvirt-daemon-driver-storage-gluster":
     "/usr/lib/x86_64-linux-gnu/libvirt/storage-backend/libvirt_storage_backend_gluster.so",

@@ -132,6 +132,7 @@ e2e(
 e2e("kvm: libvirt runs machines whose disks are files of volumes, by gluster and by nbd", [
   ...PROGRAMS,
   "virt-qemu-run",
+  "/usr/share/doc/libvirt-daemon-system",
 ], async () => {
   await using all = await Hypervisor.start("v");
   const { node } = all;

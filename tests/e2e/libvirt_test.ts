@@ -8,7 +8,9 @@ import { exists, until } from "tests/e2e/process.ts";
 
 const BACKEND =
   "/usr/lib/x86_64-linux-gnu/libvirt/storage-backend/libvirt_storage_backend_gluster.so";
-const PROGRAMS = ["gluster", "libvirtd", "virsh", "qemu-img", "unshare", BACKEND];
+/** Its package makes the user without whom libvirtd does not start. */
+const SYSTEM = "/usr/share/doc/libvirt-daemon-system";
+const PROGRAMS = ["gluster", "libvirtd", "virsh", "qemu-img", "unshare", BACKEND, SYSTEM];
 
 const VOLUME = "v1";
 
