@@ -58,8 +58,9 @@ export const volumeHeal = managed({
     "A file whose copies blame each other is healed by saying which is right: the bigger one, the newer " +
     "one, or the one of a brick.",
     "info, split-brain and granular-entry-heal enable fail with GlusterFS's exit codes: 254 there is no " +
-    "such volume, 251 it is not started, 234 it has no copies, 107 bricks are not reached, 22 there is " +
-    "no such file (2 by gfid), 11 files wait for heal; else, as everything here, with 1.",
+    "such volume, 251 it is not started or none of its bricks is reached, 234 it has no copies, 107 " +
+    "bricks are not reached, 22 there is no such file (2 by gfid), 11 files wait for heal; else, as " +
+    "everything here, with 1.",
   ],
   args: {
     volume: volumeName,
@@ -130,10 +131,13 @@ export const volumeHeal = managed({
       case "heal-count":
       case "heal-count-of-set":
       case "summary":
-        return { ...nothing, bricks: await counted(cluster, volume, question) };
+        return {
+          ...nothing,
+          bricks: reached(question.what, await counted(cluster, volume, question)),
+        };
       case "info":
       case "info-split-brain":
-        return { ...nothing, bricks: await listed(cluster, volume) };
+        return { ...nothing, bricks: reached(question.what, await listed(cluster, volume)) };
       case "decide":
         return { ...nothing, decided: await decided(cluster, volume, question) };
     }
@@ -317,6 +321,13 @@ async function listed(cluster: Cluster, volume: VolumeRecord): Promise<HealedBri
       files,
     };
   }));
+}
+
+// Bricks of which some are away say so in their places; of none nothing is known.
+function reached(what: HealQuestion["what"], bricks: HealedBrick[]): HealedBrick[] {
+  if (!isInfo(what) || bricks.some(({ connected }) => connected)) return bricks;
+  const why = 'None of its bricks is reached; "volume status" tells which are online';
+  throw refusal(what, why, "noBricks");
 }
 
 async function decided(

@@ -41,6 +41,7 @@ async function withVolume(
       if (order === "decide") {
         return Promise.resolve({ decided: [{ file: "/f", outcome }] });
       }
+      if (order === "entries") return Promise.resolve({ entries: {} });
       const away = counts.filter(({ count }) => count === null).map(({ brick }) => brick);
       return Promise.resolve({ away });
     };
@@ -115,6 +116,17 @@ Deno.test("volume heal: with a brick away it is said as GlusterFS says it", asyn
       await run("volume heal v split-brain bigger-file f"),
       /^<FILE> must be absolute path w\.r\.t\. the volume, starting with '\/'\n/,
     );
+  });
+});
+
+Deno.test("volume heal: with all bricks away nobody reads that nothing waits for heal", async () => {
+  await withVolume({ count: [null, null] }, async (run) => {
+    for (const what of ["info", "info summary", "info split-brain"]) {
+      const said = /^None of its bricks is reached; .*\nVolume heal failed\.\n\[251\]$/;
+      match(await run(`volume heal v ${what}`), said);
+      match(await run(`volume heal v ${what}`, "xml"), /<opRet>-1<\/opRet>[^]*\[251\]$/);
+    }
+    match(await run("volume heal v statistics heal-count"), /Brick is not connected[^]*\[0\]$/);
   });
 });
 

@@ -14,6 +14,7 @@ import { isByGlfsheal } from "mgmt/heal/heal_shown.ts";
 export const GLFSHEAL = {
   noVolume: 256 - ENOENT.errno,
   notStarted: 256 - EIO.errno,
+  noBricks: 256 - EIO.errno,
   noCopies: 256 - EINVAL.errno,
   /** Files wait for heal. */
   waiting: EAGAIN.errno,
