@@ -58,6 +58,11 @@ export interface Xlator extends Fops {
   readonly quiet?: QuietOrders;
   /** Present if it keeps the history of a brick. */
   readonly histories?: HistoryOrders;
+  /**
+   * Present if it remembers what other copies missed. It forgets all of that: what the brick holds becomes
+   * something else. Throws what the file system said.
+   */
+  forgetMissed?(): void;
   /** Present if files begin as those of another brick. */
   readonly foreign?: Foreign;
 }

@@ -6,12 +6,13 @@
  * their answers are seen here in the order in which the marks changed.
  */
 
-import { type Call, isInternal } from "core/call.ts";
+import { type Call, isInternal, PID_GLFSHEAL, PID_SELF_HEAL } from "core/call.ts";
 import { type ByteRange, CHANGED_PREFIX, OPEN_CHANGES, packRanges } from "core/changed_ranges.ts";
 import { ENODATA, FopError } from "core/errno.ts";
 import {
   type Args,
   O_APPEND,
+  O_EXCL,
   O_TRUNC,
   type PrePost,
   type Reply,
@@ -48,6 +49,10 @@ const options = {
 /** Names of marks: one per copy, and one for transactions under way. */
 const MARKS = "trusted.afr.", DIRTY = "trusted.afr.dirty";
 
+/** Pids of GlusterFS's healers and ours: they change what copies have, and blame whom they could not heal. */
+const HEALERS: ReadonlySet<number> = new Set([PID_SELF_HEAL, PID_GLFSHEAL]);
+
+const NO_RECORD: FileRecord = new Map();
 const NOWHERE: RecordStore = {
   open: () => Promise.resolve([]),
   read: () => new Map(),
@@ -69,13 +74,20 @@ export class ChangedRanges extends PassThrough {
     this.#on = values["changed-ranges"];
   }
 
-  /** Off, what is open becomes unknown; records go on being brought up to date, or void. */
+  /** Off, nobody is told and what is open becomes unknown; records go on being brought up to date, or void. */
   reconfigure(values: Values<typeof options>): void {
     this.#on = values["changed-ranges"];
   }
 
   async start(): Promise<void> {
     this.#recorded = new Set(await this.#store.open());
+  }
+
+  forgetMissed(): void {
+    for (const gfid of [...this.#recorded]) {
+      this.#store.write(gfid, NO_RECORD);
+      this.#recorded.delete(gfid);
+    }
   }
 
   state(): Json {
@@ -86,47 +98,58 @@ export class ChangedRanges extends PassThrough {
 
   override async xattrop(call: Call, args: Args<"xattrop">): Promise<XattrReply> {
     const reply = await this.child.xattrop(call, args);
-    this.#marked(args.inode.gfid, args, reply);
+    this.#marked(call, args.inode.gfid, args, reply);
     return reply;
   }
 
   override async fxattrop(call: Call, args: Args<"fxattrop">): Promise<XattrReply> {
     const reply = await this.child.fxattrop(call, args);
-    this.#marked(args.fd.inode.gfid, args, reply);
+    this.#marked(call, args.fd.inode.gfid, args, reply);
     return reply;
   }
 
-  #marked(gfid: Gfid, { op, xattrs }: Args<"xattrop"> | Args<"fxattrop">, reply: XattrReply): void {
+  #marked(
+    call: Call,
+    gfid: Gfid,
+    { op, xattrs }: Args<"xattrop"> | Args<"fxattrop">,
+    reply: XattrReply,
+  ): void {
     if (!xattrs) return;
+    const ofHealer = HEALERS.has(call.pid);
     const now = (name: string) => dataCount(reply.xattrs, name);
     const dirty = dataCount(xattrs, DIRTY);
     if (op !== "add32") {
       if ([...xattrs.names()].some((name) => name.startsWith(MARKS))) this.#open.end(gfid);
       return;
     }
-    // Raised from 0: all that changes from here on is seen. Else it has to be known from before.
-    if (dirty !== undefined && dirty > 0 && now(DIRTY) === dirty) {
-      if (this.#on) this.#open.begin(gfid);
-      else this.#open.end(gfid);
-    }
     const blames: Blame[] = [];
     for (const name of xattrs.names()) {
       if (!name.startsWith(MARKS) || name === DIRTY) continue;
       const added = dataCount(xattrs, name), count = now(name);
       if (added && count !== undefined) {
-        blames.push({ copy: name.slice(MARKS.length), added, count });
+        const isWrite = !ofHealer && isOfDataAlone(xattrs, name);
+        blames.push({ copy: name.slice(MARKS.length), added, count, isWrite });
       }
     }
+    // Raised from 0: all that changes from here on is seen. Else it has to be known from before.
+    if (dirty !== undefined && dirty > 0 && now(DIRTY) === dirty) {
+      // Who takes blames back with it does not know what became of a change that it made before.
+      const isDoubt = blames.some(({ added }) => added < 0);
+      if (this.#on && !isDoubt) this.#open.begin(gfid);
+      else this.#open.end(gfid);
+    }
     const ends = dirty !== undefined && now(DIRTY) === 0;
-    // Transactions that began before we looked: nobody knows what changed in them.
-    const unseen = dirty !== undefined && dirty !== 0 && !this.#open.of(gfid);
+    // Transactions that began before we looked, or whose client is gone, and a healer says that they are
+    // over: nobody knows what changed in them, and who missed it.
+    const unseen = dirty !== undefined && dirty !== 0 &&
+      (!this.#open.of(gfid) || (ofHealer && dirty < 0));
     if (unseen && this.#recorded.has(gfid)) this.#keep(gfid, new Map());
     if (blames.length || (ends && this.#recorded.has(gfid))) this.#record(gfid, blames, ends);
     if (ends) this.#open.end(gfid);
   }
 
   #record(gfid: Gfid, blames: readonly Blame[], ends: boolean): void {
-    const record = new Map(this.#recorded.has(gfid) ? this.#store.read(gfid) : []);
+    const record = new Map(this.#recordOf(gfid));
     const open = this.#open.of(gfid);
     const was = record.size;
     for (const blame of blames) {
@@ -144,6 +167,17 @@ export class ChangedRanges extends PassThrough {
       changed = true;
     }
     if (changed && (was || record.size)) this.#keep(gfid, record);
+  }
+
+  // One that cannot be read is void.
+  #recordOf(gfid: Gfid): FileRecord {
+    if (!this.#recorded.has(gfid)) return NO_RECORD;
+    try {
+      return this.#store.read(gfid);
+    } catch (error) {
+      this.env.log.warn("changed ranges cannot be read", { gfid, error: String(error) });
+      return NO_RECORD;
+    }
   }
 
   #keep(gfid: Gfid, record: FileRecord): void {
@@ -170,13 +204,18 @@ export class ChangedRanges extends PassThrough {
   }
 
   // What is known of a copy's misses after its count changed; undefined: nothing.
-  #missed(gfid: Gfid, before: Missed | undefined, { added, count }: Blame): Missed | undefined {
+  #missed(
+    gfid: Gfid,
+    before: Missed | undefined,
+    { added, count, isWrite }: Blame,
+  ): Missed | undefined {
     if (count === 0) return undefined;
-    const first = count === added;
+    const first = added > 0 && count === added;
     if (!first && before?.count !== count - added) return undefined;
     const known = first ? [] : before!.ranges;
     if (added < 0) return { count, ranges: known };
-    const open = this.#open.of(gfid);
+    // A copy that has to be made, or that lost something, lacks more than what is written now.
+    const open = isWrite ? this.#open.of(gfid) : undefined;
     return open && { count, ranges: united(known, open.ranges) };
   }
 
@@ -206,7 +245,7 @@ export class ChangedRanges extends PassThrough {
     name: string,
     countOf: (name: string) => Promise<number | undefined>,
   ): Promise<XattrReply> {
-    if (!isInternal(call)) throw ENODATA;
+    if (!this.#on || !isInternal(call)) throw ENODATA;
     const copy = name.slice(CHANGED_PREFIX.length);
     const answer = (ranges: Iterable<{ start: number; end: number }>) => ({
       xattrs: Xdata.of([[name, ptr(packRanges(ranges))]]),
@@ -217,7 +256,7 @@ export class ChangedRanges extends PassThrough {
       return answer(open.ranges);
     }
     const count = await countOf(MARKS + copy);
-    const missed = this.#recorded.has(gfid) ? this.#store.read(gfid).get(copy) : undefined;
+    const missed = this.#recordOf(gfid).get(copy);
     if (!missed || missed.count !== count) throw ENODATA;
     return answer(missed.ranges);
   }
@@ -236,11 +275,11 @@ export class ChangedRanges extends PassThrough {
       this.#changed(gfid, 0, 0);
       return this.child.writev(call, args);
     }
-    if ((args.fd.flags | args.flags) & O_APPEND) {
-      return this.#appended(gfid, this.child.writev(call, args));
-    }
-    this.#open.add(gfid, args.offset, args.data.length);
-    return this.child.writev(call, args);
+    // As the file was opened: flags of a write itself do not make it append.
+    const { anonymous, flags } = args.fd, appends = (flags & O_APPEND) !== 0;
+    if (!appends || anonymous) this.#open.add(gfid, args.offset, args.data.length);
+    const answer = this.child.writev(call, args);
+    return appends ? this.#appended(gfid, answer) : answer;
   }
 
   // Where it goes is decided at the disk.
@@ -257,13 +296,35 @@ export class ChangedRanges extends PassThrough {
   }
 
   override truncate(call: Call, args: Args<"truncate">): Promise<Reply<"truncate">> {
-    this.#changed(args.inode.gfid, args.offset, Infinity);
-    return this.child.truncate(call, args);
+    const { gfid } = args.inode;
+    this.#changed(gfid, args.offset, Infinity);
+    return this.#resized(gfid, args.offset, this.child.truncate(call, args));
   }
 
   override ftruncate(call: Call, args: Args<"ftruncate">): Promise<Reply<"ftruncate">> {
-    this.#changed(args.fd.inode.gfid, args.offset, Infinity);
-    return this.child.ftruncate(call, args);
+    const { gfid } = args.fd.inode;
+    this.#changed(gfid, args.offset, Infinity);
+    return this.#resized(gfid, args.offset, this.child.ftruncate(call, args));
+  }
+
+  // What is made longer changes from its old end on.
+  #resized(gfid: Gfid, size: number, answer: Promise<PrePost>): Promise<PrePost> {
+    if (!this.#open.of(gfid)) return answer;
+    return answer.then((reply) => {
+      const end = reply.pre?.size ?? 0;
+      if (end < size) this.#changed(gfid, end, size - end);
+      return reply;
+    });
+  }
+
+  // Without O_EXCL it opens what is there, and cuts it.
+  override create(call: Call, args: Args<"create">): Promise<Reply<"create">> {
+    const answer = this.child.create(call, args);
+    if (!(args.flags & O_TRUNC) || args.flags & O_EXCL) return answer;
+    return answer.then((reply) => {
+      this.#changed(reply.stat.gfid, 0, Infinity);
+      return reply;
+    });
   }
 
   override open(call: Call, args: Args<"open">): Promise<Reply<"open">> {
@@ -321,6 +382,13 @@ interface Blame {
   readonly copy: string;
   readonly added: number;
   readonly count: number;
+  /** A client says so that wrote: not a healer, nor who made the file. */
+  readonly isWrite: boolean;
+}
+
+// A file that is made is marked in more than its data.
+function isOfDataAlone(xattrs: Xdata, name: string): boolean {
+  return valueBytes(xattrs.raw(name)!)!.subarray(4).every((byte) => byte === 0);
 }
 
 // The first of the three counts in a mark; undefined if there is no such attribute.

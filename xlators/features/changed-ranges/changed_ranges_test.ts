@@ -2,8 +2,8 @@ import { deepStrictEqual as deepEqual, strictEqual as equal } from "node:assert/
 import { type Call, PID_SELF_HEAL, ROOT } from "core/call.ts";
 import { type ByteRange, CHANGED_PREFIX, unpackRanges } from "core/changed_ranges.ts";
 import { ENODATA } from "core/errno.ts";
-import { O_APPEND, O_RDWR } from "core/fops.ts";
-import { type Fd, type Inode, InodeTable } from "core/inode.ts";
+import { O_APPEND, O_RDWR, O_TRUNC } from "core/fops.ts";
+import { Fd, type Inode, InodeTable } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
 import { ptr, valueBytes, Xdata } from "core/xdata.ts";
 import { conformance } from "tests/conformance/mod.ts";
@@ -56,13 +56,17 @@ class Place implements AsyncDisposable {
   }
 
   /** Adds data counts to marks, as replicate does. */
-  async mark(counts: Readonly<Record<string, number>>): Promise<void> {
+  async mark(
+    counts: Readonly<Record<string, number>>,
+    { call = ROOT, metadata = 0 } = {},
+  ): Promise<void> {
     const xattrs = Object.entries(counts).map(([name, count]) => {
-      const bytes = new Uint8Array(12);
-      new DataView(bytes.buffer).setInt32(0, count);
+      const bytes = new Uint8Array(12), view = new DataView(bytes.buffer);
+      view.setInt32(0, count);
+      if (name !== "dirty") view.setInt32(4, metadata);
       return [`trusted.afr.${name}`, ptr(bytes)] as const;
     });
-    await this.layer.fxattrop(ROOT, { fd: this.fd, op: "add32", xattrs: Xdata.of(xattrs) });
+    await this.layer.fxattrop(call, { fd: this.fd, op: "add32", xattrs: Xdata.of(xattrs) });
   }
 
   async write(offset: number, size: number): Promise<void> {
@@ -246,8 +250,8 @@ test("truncation, holes, zeros and room count as changes", async (place) => {
   deepEqual(await place.told("dirty"), [
     { start: 0, end: K },
     { start: 2 * K, end: 3 * K },
-    { start: 4 * K, end: 5 * K },
-    { start: 8 * K, end: FAR },
+    // Made longer, it changes from its old end on.
+    { start: 4 * K, end: FAR },
   ]);
   await layer.truncate(ROOT, { inode, offset: 0 });
   deepEqual(await place.told("dirty"), [{ start: 0, end: FAR }]);
@@ -259,6 +263,118 @@ test("an append counts where it went", async (place) => {
   await place.write(0, K);
   deepEqual(await place.told("dirty"), [{ start: 10 * K, end: 11 * K }]);
 }, O_RDWR | O_APPEND);
+
+test("flags of a write alone do not make it append", async (place) => {
+  await place.write(0, 10 * K);
+  await place.mark({ dirty: 1 });
+  const write = { fd: place.fd, offset: 2 * K, data: new Uint8Array(K), flags: O_APPEND };
+  await place.layer.writev(ROOT, write);
+  deepEqual(await place.told("dirty"), [{ start: 2 * K, end: 3 * K }]);
+  const fd = new Fd(place.inode, O_RDWR | O_APPEND, true);
+  await place.layer.writev(ROOT, { ...write, fd, offset: 4 * K });
+  const told = (await place.told("dirty"))!;
+  equal(told.some(({ start, end }) => start <= 4 * K && 5 * K <= end), true);
+});
+
+test("a file that is there and is cut by who would make it has changed", async (place) => {
+  const args = { parent: place.inodes.root, name: "f", mode: 0o644, umask: 0 };
+  const make = () =>
+    place.layer.create(ROOT, { ...args, flags: O_RDWR | O_TRUNC, xdata: gfidReq() });
+  await place.transaction([[8 * K, K]], "v-client-1");
+  await make();
+  equal(await place.told("v-client-1"), undefined);
+  await place.mark({ dirty: 1 });
+  await make();
+  deepEqual(await place.told("dirty"), [{ start: 0, end: FAR }]);
+});
+
+test("a copy that a healer blames, or that lacks the file, misses more than what is written now", async (place) => {
+  for (const how of [{ call: HEALER }, { metadata: 1 }]) {
+    for (const before of [false, true]) {
+      if (before) await place.transaction([[0, K]], "v-client-1");
+      await place.mark({ dirty: 1 });
+      await place.write(4 * K, K);
+      await place.mark({ "v-client-1": 1 }, how);
+      await place.mark({ dirty: -1, "v-client-1": 1 });
+      equal(await place.told("v-client-1"), undefined);
+      await place.mark({ "v-client-1": before ? -3 : -2 });
+    }
+  }
+});
+
+test("a healer that ends a dead client's transaction leaves unknown what others miss of it", async (place) => {
+  await place.transaction([[0, K]], "v-client-1");
+  await place.mark({ dirty: 1 });
+  await place.write(4 * K, K);
+  await place.mark({ dirty: -1 }, { call: HEALER });
+  equal(await place.told("v-client-1"), undefined);
+});
+
+test("a client that takes its blame back does not know what changed, and nobody does", async (place) => {
+  await place.mark({ dirty: 1 });
+  await place.write(4 * K, K);
+  await place.mark({ dirty: -1, "v-client-1": 1 });
+  await place.mark({ dirty: 1, "v-client-1": -1 });
+  equal(await place.told("dirty"), undefined);
+  equal(await place.told("v-client-1"), undefined);
+});
+
+test("a count below zero says nothing", async (place) => {
+  await place.mark({ "v-client-1": -1 });
+  equal(await place.told("v-client-1"), undefined);
+});
+
+test("what the brick holds becomes something else: all is forgotten", async (place) => {
+  await place.transaction([[0, K]], "v-client-1");
+  place.layer.forgetMissed();
+  equal(await place.told("v-client-1"), undefined);
+  await place.restart();
+  equal(await place.told("v-client-1"), undefined);
+  await place.transaction([[0, K]], "v-client-1");
+  equal(await place.told("v-client-1"), undefined);
+});
+
+test("a record that is damaged, or cannot be read, is void", async (place) => {
+  const path = `${place.directory}/changed-ranges/${place.inode.gfid}`;
+  const copy = `"name":"v-client-1","count":1,"ranges"`;
+  const texts = [
+    "",
+    "null",
+    `{"version":1,"copies":[null]}`,
+    `{"version":1,"copies":[{${copy}:[["0","9"]]}]}`,
+    `{"version":1,"copies":[{${copy}:[[0.5,9]]}]}`,
+    `{"version":1,"copies":[{${copy}:[[0]]}]}`,
+    `{"version":1,"copies":[{${copy}:[[0,40`,
+  ];
+  for (const text of texts) {
+    await place.transaction([[0, K]], "v-client-1");
+    await Deno.writeTextFile(path, text);
+    equal(await place.told("v-client-1"), undefined, text);
+    await place.transaction([[4 * K, K]], "v-client-1");
+    equal(await place.told("v-client-1"), undefined, text);
+    await place.mark({ "v-client-1": -2 });
+  }
+  await place.transaction([[0, K]], "v-client-1");
+  await Deno.remove(path);
+  await Deno.mkdir(`${path}/in-the-way`, { recursive: true });
+  equal(await place.told("v-client-1"), undefined);
+  await place.transaction([[4 * K, K]], "v-client-1");
+  equal(await place.told("v-client-1"), undefined);
+});
+
+test("switched off, it tells nothing", async (place) => {
+  await place.transaction([[0, K]], "v-client-1");
+  const values = (on: string) =>
+    readOptions(changedRanges.options, new Map([["changed-ranges", on]]));
+  place.layer.reconfigure(values("off"));
+  equal(await place.told("v-client-1"), undefined);
+  place.layer.reconfigure(values("on"));
+  deepEqual(await place.told("v-client-1"), [{ start: 0, end: K }]);
+  place.layer.reconfigure(values("off"));
+  await place.transaction([[4 * K, K]], "v-client-1");
+  place.layer.reconfigure(values("on"));
+  equal(await place.told("v-client-1"), undefined);
+});
 
 test("nobody but daemons is told", async (place) => {
   await place.transaction([[0, K]], "v-client-1");

@@ -106,23 +106,29 @@ export function printRecord(record: FileRecord): string {
 
 /** The inverse; undefined if it is none. */
 export function parseRecord(text: string): FileRecord | undefined {
-  let given;
+  let given: unknown;
   try {
-    given = JSON.parse(text) as {
-      version?: unknown;
-      copies?: readonly { name: string; count: number; ranges: readonly [number, number][] }[];
-    };
+    given = JSON.parse(text);
   } catch {
     return undefined;
   }
-  if (given.version !== 1 || !Array.isArray(given.copies)) return undefined;
+  const { version, copies } = (given ?? {}) as { version?: unknown; copies?: unknown };
+  if (version !== 1 || !Array.isArray(copies)) return undefined;
   const record = new Map<string, Missed>();
-  for (const { name, count, ranges } of given.copies) {
-    const whole = Array.isArray(ranges) && ranges.every(([start, end]) => start < end);
+  for (const each of copies as readonly unknown[]) {
+    const { name, count, ranges } = (each ?? {}) as Record<string, unknown>;
+    const whole = Array.isArray(ranges) && ranges.every(isRange);
     if (typeof name !== "string" || !Number.isSafeInteger(count) || !whole) return undefined;
-    record.set(name, { count, ranges: ranges.map(([start, end]) => ({ start, end })) });
+    const missed = (ranges as readonly [number, number][]).map(([start, end]) => ({ start, end }));
+    record.set(name, { count: count as number, ranges: missed });
   }
   return record;
+}
+
+function isRange(value: unknown): boolean {
+  const [start, end] = Array.isArray(value) ? value as readonly unknown[] : [];
+  return Number.isSafeInteger(start) && Number.isSafeInteger(end) &&
+    0 <= (start as number) && (start as number) < (end as number);
 }
 
 async function entries(path: string): Promise<Deno.DirEntry[]> {
