@@ -14,6 +14,7 @@ import { O_RDWR } from "core/fops.ts";
 import { Fd, type Inode } from "core/inode.ts";
 import { valueBytes } from "core/xdata.ts";
 import type { Settled } from "core/xlator.ts";
+import { marksToAdd } from "xlators/cluster/replicate/blame.ts";
 import {
   blamedSince,
   type Direction,
@@ -54,7 +55,7 @@ interface Plan {
 
 async function prepare(set: HealSet, inode: Inode, choice: Choice): Promise<Plan | Outcome> {
   await using locked = await lockRange(set, set.name, inode, ALL_DATA).wait();
-  const { told } = await inspect(set, inode, locked.on);
+  let { told } = await inspect(set, inode, locked.on);
   const direction = dataDirection(set, told, choice);
   if (direction === "split-brain") return direction;
   const here = told.flatMap((each, index) => each ? [index] : []);
@@ -69,7 +70,14 @@ async function prepare(set: HealSet, inode: Inode, choice: Choice): Promise<Plan
   if (source === undefined && !empty) return "left";
   const size = source === undefined ? 0 : told[source]!.stat.size;
   const sinks = direction.sinks.filter((index) => index !== set.arbiter);
-  const changed = sinks.length ? await changedRanges(set, inode, told, direction) : [];
+  let changed = sinks.length ? await changedRanges(set, inode, told, direction) : [];
+  const short = sinks.filter((index) => isUnknownEnd(told, index, size, direction, changed));
+  if (short.length) {
+    const now = await blame(set, inode, { by: direction.sources, whom: short, on: locked.on });
+    if (!now || told.some((each, index) => each && !now[index])) return "left";
+    told = now;
+    changed = undefined;
+  }
   const fd = new Fd(inode, O_RDWR, true);
   const fresh = new Set(sinks.filter((index) => told[index]!.stat.size === 0));
   const resized = sinks.filter((index) => told[index]!.stat.size !== size);
@@ -90,6 +98,48 @@ async function prepare(set: HealSet, inode: Inode, choice: Choice): Promise<Plan
     ranges: sinks.length ? ranges : [],
     known: changed !== undefined,
   };
+}
+
+/**
+ * True if a sink ends before the source does, and nobody can tell why: with its machine's power it lost
+ * what was appended. When it is as long as the source, nothing shows that any more.
+ */
+function isUnknownEnd(
+  told: Testimonies,
+  sink: number,
+  size: number,
+  { sources, dirty }: Direction,
+  changed: readonly ByteRange[] | undefined,
+): boolean {
+  const end = told[sink]!.stat.size;
+  if (end >= size) return false;
+  if (changed) return !changed.some((range) => range.start <= end && size <= range.end);
+  return !dirty.length && !sources.some((source) => blames(told, source, sink));
+}
+
+// So that whoever heals next compares all of it, should this heal not end. What the copies tell then;
+// undefined: not all could be told.
+async function blame(
+  set: HealSet,
+  inode: Inode,
+  { by, whom, on }: {
+    readonly by: readonly number[];
+    readonly whom: readonly number[];
+    readonly on: readonly number[];
+  },
+): Promise<Testimonies | undefined> {
+  const counts = set.all.map((index) => whom.includes(index) ? { data: 1 } : undefined);
+  const xattrs = marksToAdd(set.keys, counts);
+  const answers = await set.ask(
+    by,
+    (copy) => copy.xattrop(set.call, { inode, op: "add32", xattrs }),
+  );
+  if (by.some((index) => !answers[index]!.ok)) return undefined;
+  return (await inspect(set, inode, on)).told;
+}
+
+function blames(told: Testimonies, from: number, whom: number): boolean {
+  return (told[from]!.marks.blames[whom]?.data ?? 0) !== 0;
 }
 
 /** Who heals whom; a split-brain goes by `choice`, else by the volume's policy. */
@@ -119,14 +169,16 @@ async function changedRanges(
   told: Testimonies,
   { sources, sinks, dirty }: Direction,
 ): Promise<ByteRange[] | undefined> {
-  const questions: (readonly [copy: number, name: string])[] = [];
+  // What a sink has and a source misses goes, too, and only the sink has recorded it.
+  if (sinks.some((sink) => sources.some((source) => blames(told, sink, source)))) return undefined;
   const here = told.flatMap((each, index) => each && index !== set.arbiter ? [index] : []);
   // A client ended in a transaction: any copy may have a write that others have not.
   const open = sources.some((index) => dirty.includes(index));
-  if (open) questions.push(...here.map((index) => [index, OPEN_CHANGES] as const));
+  const asked = open ? here.map((index) => [index, OPEN_CHANGES] as const) : [];
+  const questions: (readonly [copy: number, name: string])[] = [...asked];
   for (const sink of sinks) {
     if (sink === set.arbiter) continue;
-    const accusers = here.filter((index) => (told[index]!.marks.blames[sink]?.data ?? 0) !== 0);
+    const accusers = here.filter((index) => blames(told, index, sink));
     // Whoever is no source has its own changes, which nobody else has recorded.
     if (accusers.some((index) => !sources.includes(index))) return undefined;
     if (!accusers.length && !open) return undefined;
@@ -136,6 +188,8 @@ async function changedRanges(
   const answers = await Promise.all(
     questions.map(([index, name]) => changedOn(set, inode, index, name)),
   );
+  // Nothing changed since the mark was set: it may say that nobody knows what became of a change before.
+  if (open && asked.every((_, at) => answers[at]?.length === 0)) return undefined;
   const known = answers.filter((answer) => answer !== undefined);
   return known.length === answers.length ? merged(known.flat()) : undefined;
 }

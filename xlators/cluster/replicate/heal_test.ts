@@ -252,6 +252,17 @@ Deno.test("cluster/replicate heal: what a dead client left open counts beside wh
   }
 });
 
+Deno.test("cluster/replicate heal: marks of a change that was before them are no word that nothing changed", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", pattern(SIZE));
+  await place.write(file, [0, 2], 3 * K, pattern(K, 7));
+  for (const index of [0, 1, 2]) await place.mark(file, index, "data", { dirty: 1 });
+  equal(await healData(place.set, file), "healed");
+  for (const index of [0, 1]) {
+    deepEqual(await place.content(file, index), await place.content(file, 2));
+  }
+});
+
 Deno.test("cluster/replicate heal: what is only dirty waits for all copies", async () => {
   const place = new Set3(3);
   const file = await place.file("f", pattern(SIZE));
@@ -324,6 +335,69 @@ Deno.test("cluster/replicate heal: a split-brain stays as it is until somebody d
   equal((await place.marks(file)).length, 2);
   equal(await healData(place.set, file, 1), "healed");
   deepEqual(await place.content(file, 0), before[1]);
+  deepEqual(await place.marks(file), []);
+});
+
+Deno.test("cluster/replicate heal: what the copy wrote that is decided against goes, wherever that is", async () => {
+  for (const right of [0, 1]) {
+    const place = new Set3(2);
+    const file = await place.file("f", pattern(SIZE));
+    await transaction(place, file, 3 * K, pattern(K, 2), [1]);
+    await transaction(place, file, 40 * K, pattern(K, 3), [0]);
+    const wanted = await place.content(file, right);
+    equal(await healData(place.set, file, right), "healed");
+    for (const index of [0, 1]) deepEqual(await place.content(file, index), wanted);
+    deepEqual(await place.marks(file), []);
+  }
+});
+
+Deno.test("cluster/replicate heal: a file that is made anew while a client writes gets all of its data", async () => {
+  for (const before of [false, true]) {
+    const place = new Set3(2);
+    const file = await place.file("f", pattern(SIZE), [0]);
+    if (before) await transaction(place, file, 2 * K, pattern(K, 7), [1]);
+    await place.mark(place.root, 0, "entry", { "v-client-1": 1 });
+    await place.mark(file, 0, "data", { dirty: 1 });
+    await place.write(file, [0], 9 * K, pattern(K, 8));
+    equal(await healEntries(place.set, place.root, { found: new Set() }), "healed");
+    await place.mark(file, 0, "data", { dirty: -1, "v-client-1": 1 });
+    equal(await healData(place.set, file), "healed");
+    deepEqual(await place.content(file, 1), await place.content(file, 0));
+  }
+});
+
+Deno.test("cluster/replicate heal: what a copy lost of its end comes back, though nobody knows of it", async () => {
+  for (const known of [true, false]) {
+    for (const broken of ["writev", "fsync", undefined] as const) {
+      const place = new Set3(2);
+      const file = await place.file("f", pattern(SIZE));
+      // Its machine lost its power: what was appended was not synced.
+      await place.gates[1]!.truncate(ROOT, { inode: file, offset: 50 * K });
+      if (known) await transaction(place, file, 3 * K, pattern(K, 9), [1]);
+      const why = `${known} ${broken}`;
+      if (broken) {
+        place.gates[1]!.broken.add(broken);
+        equal(await healData(place.set, file), "left", why);
+        place.gates[1]!.broken.clear();
+      }
+      equal(await healData(place.set, file), "healed", why);
+      deepEqual(await place.content(file, 1), await place.content(file, 0), why);
+      deepEqual(await place.marks(file), []);
+    }
+  }
+});
+
+Deno.test("cluster/replicate heal: a file that grew while a copy was away is not compared", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", pattern(SIZE));
+  const [source, sink] = place.gates;
+  await place.mark(file, 0, "data", { dirty: 1 });
+  await place.write(file, [0], SIZE, pattern(K, 9));
+  await source!.truncate(ROOT, { inode: file, offset: 2 * SIZE });
+  await place.mark(file, 0, "data", { dirty: -1, "v-client-1": 1 });
+  equal(await healData(place.set, file), "healed");
+  equal(sink!.fops.includes("rchecksum"), false);
+  deepEqual(await place.content(file, 1), await place.content(file, 0));
   deepEqual(await place.marks(file), []);
 });
 
