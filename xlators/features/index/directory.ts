@@ -44,6 +44,9 @@ import {
 export type IndexKind = "xattrop" | "dirty" | "entry-changes";
 export const INDEX_KINDS: readonly IndexKind[] = ["xattrop", "dirty", "entry-changes"];
 
+/** Where features/changed-ranges keeps its records. */
+const RECORDS = "changed-ranges";
+
 /** One name in an index directory. */
 export interface IndexEntry {
   readonly name: string;
@@ -79,10 +82,18 @@ export class IndexDirectory {
     return this.#pendingCount;
   }
 
-  /** Makes the directories that are missing and counts what is there. The parent of `base` must exist. */
-  async open(kinds: readonly IndexKind[]): Promise<void> {
-    const parent = statPath(this.#base.replace(/\/+[^/]*\/*$/, "") || "/");
-    if (!isDirectory(parent)) throw ENOTDIR;
+  /**
+   * Makes the directories that are missing and counts what is there. The parent of `base` must exist.
+   * `watched`: a layer of this process keeps the records beside `base` of what copies missed; if not, marks
+   * change and nobody brings them up to date: they go.
+   */
+  async open(
+    kinds: readonly IndexKind[],
+    { watched }: { readonly watched: boolean },
+  ): Promise<void> {
+    const above = this.#base.replace(/\/+[^/]*\/*$/, "") || "/";
+    if (!isDirectory(statPath(above))) throw ENOTDIR;
+    if (!watched) removeTree(`${above}/${RECORDS}`);
     for (const kind of kinds) this.#makeDirectory(kind);
     this.#pendingCount = await this.count("xattrop");
   }
@@ -283,6 +294,14 @@ function unlink(path: string): boolean {
   const removed = sys.unlinkat(AT_FDCWD, cstring(path), 0);
   if (removed < 0 && -removed !== ENOENT.errno) throw fopError(removed);
   return removed === 0;
+}
+
+function removeTree(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 function openDirectory(path: string): number {

@@ -44,7 +44,7 @@ import {
   LINK_COUNT,
   LINK_COUNT_REQUEST,
 } from "core/xdata_keys.ts";
-import { type Json, type Node, PassThrough, settle } from "core/xlator.ts";
+import { type Json, type Node, PassThrough, settle, type Xlator } from "core/xlator.ts";
 import {
   INDEX_KINDS,
   IndexDirectory,
@@ -149,7 +149,7 @@ export class Index extends PassThrough {
   }
 
   start(): Promise<void> {
-    return this.#directory.open(INDEX_KINDS);
+    return this.#directory.open(INDEX_KINDS, { watched: this.children.some(remembersMissed) });
   }
 
   stop(): Promise<void> {
@@ -482,6 +482,10 @@ export class Index extends PassThrough {
 // A synchronous answer as a promise, its failure as a rejection.
 async function answer<R>(make: () => R): Promise<R> {
   return await make();
+}
+
+function remembersMissed(layer: Xlator): boolean {
+  return layer.forgetMissed !== undefined || layer.children.some(remembersMissed);
 }
 
 function hasPrefix(name: string, prefixes: readonly string[]): boolean {

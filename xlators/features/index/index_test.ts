@@ -20,7 +20,7 @@ import {
   LINK_COUNT,
   LINK_COUNT_REQUEST,
 } from "core/xdata_keys.ts";
-import type { Xlator } from "core/xlator.ts";
+import { PassThrough, type Xlator } from "core/xlator.ts";
 import { FakeChild, type Script } from "tests/fakes/fake_child.ts";
 import { node } from "tests/fakes/node.ts";
 import { index } from "xlators/features/index/index.ts";
@@ -61,6 +61,27 @@ async function bed(script: Script, run: (bed: Bed) => Promise<void>): Promise<vo
     await Deno.remove(brick, { recursive: true });
   }
 }
+
+Deno.test("features/index: records of what copies missed go where nobody keeps them up to date", async () => {
+  class Records extends PassThrough {
+    forgetMissed() {}
+  }
+  class Other extends PassThrough {}
+  for (const Layer of [Records, Other]) {
+    const brick = await Deno.makeTempDir(), base = `${brick}/indices`;
+    try {
+      await Deno.mkdir(`${brick}/changed-ranges`);
+      await Deno.writeTextFile(`${brick}/changed-ranges/${A}`, "{}");
+      const between = new Other(node("between", [new Layer(node("layer", [new FakeChild()]))]));
+      const values = readOptions(index.options, new Map([["index-base", base]]));
+      await index.create(node("idx", [between]), values).start?.();
+      const found = [...Deno.readDirSync(brick)].map(({ name }) => name).sort();
+      deepEqual(found, Layer === Records ? ["changed-ranges", "indices"] : ["indices"]);
+    } finally {
+      await Deno.remove(brick, { recursive: true });
+    }
+  }
+});
 
 const answers = (name: string, ...bytes: number[]) =>
   Promise.resolve({ xattrs: Xdata.of([[name, ptr(Uint8Array.from(bytes))]]) });
