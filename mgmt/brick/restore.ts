@@ -65,7 +65,8 @@ async function restoreIn(
   { nodes, top }: Graph,
   { snapshot, missedBy }: WantedRestore,
 ): Promise<void> {
-  const histories = [...nodes].map(({ xlator }) => xlator.histories).find((each) => each);
+  const layers = [...nodes].map(({ xlator }) => xlator);
+  const histories = layers.find((layer) => layer.histories)?.histories;
   const trouble = histories ? histories.trouble() : "its volfile has no features/snapshot";
   if (!histories || trouble !== undefined) {
     throw new CommandError(`Cannot restore the brick: ${trouble}`);
@@ -75,6 +76,8 @@ async function restoreIn(
       await top.xattrop(CALL, { inode, op: "add32", xattrs });
     };
     const marks = missedBy.map((name) => `trusted.afr.${name}`);
+    // What copies missed lately says nothing of what they miss of the snapshot, though counts may be alike.
+    for (const layer of layers) layer.forgetMissed?.();
     await histories.restoreVolume(snapshot, addToMarks, marks);
   } catch (error) {
     if (!(error instanceof FopError) || !ENOENT.matches(error)) throw error;
