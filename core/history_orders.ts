@@ -178,7 +178,8 @@ export interface HistoryOrders {
   /**
    * Makes an empty file a clone, at once whatever its size; it is one on the disk when this resolves,
    * or an empty file as before. ENOENT: no such snapshot or file; ENOTEMPTY: it has data; EEXIST: it is
-   * a clone, or there is a reader with its id; EINVAL: one of them is no regular file.
+   * a clone, or there is a reader with its id; EINVAL: one of them is no regular file; EUCLEAN: its copies
+   * differed when the snapshot was taken.
    */
   cloneFile(clone: FileClone): Promise<void>;
   /**
@@ -191,7 +192,8 @@ export interface HistoryOrders {
   /**
    * Makes a live file what the snapshot with this id has of it: data, size, owner, mode, times and
    * attributes. To be given to all bricks that have the file, all of them up. ENOENT: no such snapshot,
-   * or no such file there or now; EINVAL: it is no regular file; EBUSY: it is open for writing.
+   * or no such file there or now; EINVAL: it is no regular file; EBUSY: it is open for writing; EUCLEAN:
+   * its copies differed when the snapshot was taken.
    */
   restoreFile(snapshot: string, gfid: Gfid): Promise<void>;
   /**

@@ -1,6 +1,6 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
-import { EBUSY, EEXIST, EINVAL, ENOENT } from "core/errno.ts";
+import { EBUSY, EEXIST, EINVAL, ENOENT, EUCLEAN } from "core/errno.ts";
 import { O_RDWR } from "core/fops.ts";
 import type { Inode } from "core/inode.ts";
 import { encodeName } from "core/lib/bytes.ts";
@@ -87,6 +87,30 @@ test("a file goes back to what its snapshot was, by attributes", async (brick, l
   await layer.history!.collected();
   deepEqual(layer.history!.usage(), { rows: 0, bytes: 0 });
 });
+
+test(
+  "a file whose copies differed then does not go back at each by itself",
+  async (brick, layer) => {
+    const inode = await brick.file("f");
+    const blame = async (name: string, ...counts: number[]) => {
+      const bytes = new Uint8Array(12), view = new DataView(bytes.buffer);
+      counts.forEach((count, at) => view.setInt32(at * 4, count));
+      const xattrs = Xdata.of([[name, ptr(bytes)]]);
+      await layer.setxattr(ROOT, { inode, xattrs, flags: 0 });
+    };
+    await blame("trusted.afr.v-client-1", 1);
+    await order(layer, inode, "create", "missed");
+    await blame("trusted.afr.v-client-1", 0, 1);
+    await blame("trusted.afr.dirty", 1);
+    await order(layer, inode, "create", "alike");
+    await rejects(order(layer, inode, "goto", "missed"), (error) => EUCLEAN.matches(error));
+    await order(layer, inode, "goto", "alike");
+    const { id: snapshot } = layer.history!.readers.list().find(({ name }) => name === "missed")!;
+    const { gfid } = await brick.file("clone"), id = crypto.randomUUID();
+    const clone = layer.histories.cloneFile({ id, snapshot, source: inode.gfid, gfid });
+    await rejects(clone, (error) => EUCLEAN.matches(error));
+  },
+);
 
 test("only what changed is written when a file goes back", async (brick, layer) => {
   const inode = await brick.file("f"), fd = await brick.reopen(inode, O_RDWR);

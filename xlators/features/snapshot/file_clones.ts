@@ -9,6 +9,7 @@ import type { Gfid } from "core/inode.ts";
 import { isLinkFile } from "snapshot/engine/changes.ts";
 import type { History } from "snapshot/engine/history.ts";
 import { UNIT } from "snapshot/engine/units.ts";
+import { checkAlike } from "xlators/features/snapshot/alike.ts";
 import type { CloneFops } from "xlators/features/snapshot/clone_fops.ts";
 
 const CALL: Call = { ...ROOT, pid: PID_SERVER_TRASH };
@@ -16,7 +17,8 @@ const CALL: Call = { ...ROOT, pid: PID_SERVER_TRASH };
 /**
  * Makes an empty file a clone. It is one, on the disk, when this resolves, or an empty file as before.
  * ENOENT: no such snapshot, no such file in it, or none that may become the clone; ENOTEMPTY: that has
- * data; EEXIST: it is a clone, or there is a reader with this id; EINVAL: one of them is no file.
+ * data; EEXIST: it is a clone, or there is a reader with this id; EINVAL: one of them is no file; EUCLEAN:
+ * copies of the file differed in the snapshot.
  */
 export function cloneFile(
   history: History,
@@ -29,6 +31,7 @@ export function cloneFile(
     const origin = await view?.inode(source);
     if (!view || !origin || isLinkFile(origin)) throw ENOENT;
     if (!isRegular(origin.iatt)) throw EINVAL;
+    checkAlike(origin);
     const inode = await fops.mayBegin(CALL, gfid);
     await history.preserve.inode(gfid);
     const { size } = origin.iatt;

@@ -3,8 +3,9 @@
  * is overwritten. Only what changed since is copied; what was a hole becomes one. A crash in between
  * leaves a file that is partly restored: whoever asked was not answered, and asks again.
  *
- * At every brick that has the file by itself: the views of replicas are equal, and nobody may have the
- * file open for writing, so the files are equal afterwards. That all of them are up is for who asks.
+ * At every brick that has the file by itself: the views of replicas are equal, or it is refused, and
+ * nobody may have the file open for writing, so the files are equal afterwards. That all of them are up
+ * is for who asks.
  */
 
 import type { Call } from "core/call.ts";
@@ -20,6 +21,7 @@ import { type ByteRange, changedRanges, type Sides } from "snapshot/engine/diff.
 import type { History } from "snapshot/engine/history.ts";
 import type { InodeState } from "snapshot/engine/live.ts";
 import type { View } from "snapshot/engine/view.ts";
+import { checkAlike } from "xlators/features/snapshot/alike.ts";
 
 const CHUNK = 1 << 20;
 /** How long a file may take to be closed. */
@@ -27,7 +29,10 @@ const CLOSING_MS = 2000;
 /** What belongs to the brick, to replication, or follows from the rest. */
 const NOT_RESTORED = /^trusted\.(afr\.|gfid|glusterfs\.mdata$|pgfid\.)/;
 
-/** ENOENT: no such snapshot, or no such file, there or now; EINVAL: it is no regular file; EBUSY: it is open for writing. */
+/**
+ * ENOENT: no such snapshot, or no such file, there or now; EINVAL: it is no regular file; EBUSY: it is
+ * open for writing; EUCLEAN: its copies differed then.
+ */
 export async function restoreFile(
   history: History,
   layer: Fops,
@@ -41,6 +46,7 @@ export async function restoreFile(
   const was = await sides.before.inode(gfid);
   if (!was) throw ENOENT;
   if (!isRegular(was.iatt)) throw EINVAL;
+  checkAlike(was);
   const stat = await closed(layer, call, inode, clock);
   const fd = new Fd(inode, O_RDWR, true);
   await restoreData(sides, layer, call, fd, stat.size, was.iatt.size);
