@@ -1,8 +1,8 @@
 /**
  * A brick in a simulation: the layers of a real brick's graph that hold state other bricks and
- * clients rely on (locks, index, upcall, arbiter), over a disk that takes time, fails and loses what was
- * not synced. Its process ends and comes back; what the process knew (locks, open files, clients)
- * goes with it.
+ * clients rely on (locks, index, changed ranges, upcall, arbiter), over a disk that takes time, fails
+ * and loses what was not synced. Its process ends and comes back; what the process knew (locks, open
+ * files, clients) goes with it.
  */
 
 import type { Call, Client } from "core/call.ts";
@@ -18,8 +18,10 @@ import { type Json, type Node, Uniform } from "core/xlator.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { SimDisk } from "tests/sim/disk.ts";
 import { SimIndexStore } from "tests/sim/index_store.ts";
+import { SimRecordStore } from "tests/sim/record_store.ts";
 import type { Sim } from "tests/sim/sim.ts";
 import { arbiter } from "xlators/features/arbiter/arbiter.ts";
+import { ChangedRanges, changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
 import { Index, index } from "xlators/features/index/index.ts";
 import { locks } from "xlators/features/locks/locks.ts";
 import { upcall } from "xlators/features/upcall/upcall.ts";
@@ -166,7 +168,11 @@ export class SimBrick {
       check: () => undefined,
       create: (node, values) => new Index(node, values, new SimIndexStore(disk)),
     });
-    return xlatorTypes([storage, memory, arbiter, locks, upcall, simIndex]);
+    const ranges = defineXlator({
+      ...changedRanges,
+      create: (node, values) => new ChangedRanges(node, values, new SimRecordStore(disk)),
+    });
+    return xlatorTypes([storage, memory, arbiter, locks, upcall, ranges, simIndex]);
   }
 }
 
@@ -183,6 +189,7 @@ function volfile({ name, volume, arbiter: noData }: BrickOptions): string {
   if (noData) add("arbiter", "features/arbiter");
   add("locks", "features/locks");
   add("upcall", "features/upcall");
+  add("ranges", "features/changed-ranges");
   add("index", "features/index", `option xattrop-pending-watchlist trusted.afr.${volume}-`);
   return layers.join("");
 }

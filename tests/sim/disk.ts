@@ -3,11 +3,11 @@
  *
  * The model is a journaling file system in ordered mode (ext4, XFS). What is written stays in the
  * page cache until it is synced: after a power loss each 4 KiB page overwritten since then is old or
- * new by itself, and a file that grew ends somewhere between its old and its new size. Attributes and index entries are in
- * the journal in their order: a power loss takes away a tail of it, never something in the middle.
- * fsync puts the file's data and all of the journal on the platter. Names and truncations do the
- * same for the journal at once: real file systems may lose them for some seconds, GlusterFS's
- * replication has no answer to that, and we simulate what it promises.
+ * new by itself, and a file that grew ends somewhere between its old and its new size. Attributes,
+ * index entries and records are in the journal in their order: a power loss takes away a tail of it,
+ * never something in the middle. fsync puts the file's data and all of the journal on the platter.
+ * Names and truncations do the same for the journal at once: real file systems may lose them for some
+ * seconds, GlusterFS's replication has no answer to that, and we simulate what it promises.
  *
  * A process that is killed loses nothing: the page cache is the kernel's.
  */
@@ -19,6 +19,7 @@ import type { MemoryDisk } from "tests/fakes/memory_brick.ts";
 import type { MemoryNode } from "tests/fakes/memory_node.ts";
 import { PAGE_BYTES } from "tests/fakes/pages.ts";
 import type { SimRandom } from "tests/sim/random.ts";
+import type { FileRecord } from "xlators/features/changed-ranges/record_store.ts";
 
 /** The journal is written at least so often, in milliseconds (ext4's `commit=5`). */
 const COMMIT_MS = 5000;
@@ -39,6 +40,8 @@ export class SimDisk {
   readonly nodes: MemoryDisk = new Map();
   /** Index entries by directory: "xattrop", "dirty", "entry-changes/<gfid>". */
   readonly index = new Map<string, Set<string>>();
+  /** What other copies missed, by file. */
+  readonly records = new Map<Gfid, FileRecord>();
   /** True: nothing can grow. */
   full = false;
   /** Probability that a fop meets EIO. */
