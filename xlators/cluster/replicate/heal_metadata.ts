@@ -73,7 +73,8 @@ export async function healMetadata(
   // Of a split-brain a copy that is away may be the right one.
   const source = direction.sources[0] ?? (here.length === set.count ? chosen : undefined);
   if (source === undefined || !told[source]) return "split-brain";
-  const targets = (all ? here : sinks).filter((index) => index !== source);
+  // Where a change did not end, any copy may have it, and not all of those could be marked.
+  const targets = (all || dirty.length ? here : sinks).filter((index) => index !== source);
   if (!targets.length && !dirty.length) return "clean";
   if (!accused.length && dirty.length && here.length < set.count) return "left";
   const failed = await copyAttributes(set, inode, source, targets, told[source]!.stat);

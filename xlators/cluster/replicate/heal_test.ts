@@ -451,6 +451,25 @@ Deno.test("cluster/replicate heal: attributes become the source's, those of mark
   deepEqual(await place.marks(file), []);
 });
 
+Deno.test("cluster/replicate heal: attributes of which a change did not end become alike on all copies", async () => {
+  const place = new Set3(3);
+  const file = await place.file("f", new Uint8Array());
+  const xattrs = Xdata.of([["user.a", ptr(pattern(3))]]);
+  // Copy 2 took it away, and its answer was lost; only copy 0, which missed it before, could be marked.
+  await place.gates[1]!.setxattr(ROOT, { inode: file, xattrs, flags: 0 });
+  await place.mark(file, 0, "metadata", { dirty: 1 });
+  for (const index of [1, 2]) await place.mark(file, index, "metadata", { "v-client-0": 1 });
+  equal(await healMetadata(place.set, file), "healed");
+  const found = await Promise.all(
+    place.gates.map(async (gate) => {
+      const { xattrs } = await gate.getxattr(ROOT, { inode: file, name: "" });
+      return xattrs?.has("user.a") ?? false;
+    }),
+  );
+  equal(new Set(found).size, 1);
+  deepEqual(await place.marks(file), []);
+});
+
 Deno.test("cluster/replicate heal: names are made and removed as the source has them, new files are marked", async () => {
   const place = new Set3(2);
   const fresh = await place.file("new", pattern(K), [0]);
