@@ -19,6 +19,7 @@ export interface Mutant {
 }
 
 const REPLICATE = "xlators/cluster/replicate";
+const CHANGED = "xlators/features/changed-ranges/changed_ranges.ts";
 const WRITE_BEHIND = "xlators/performance/write-behind";
 const R3 = "replica-3-unhealed-short", HEALED = "replica-3-short";
 const WRITES_BEHIND = "single-write-behind-short", SWITCHED = "single-write-behind-managed-short";
@@ -65,6 +66,15 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "",
     system: "distribute",
     seeds: 600,
+  },
+  // features/changed-ranges.
+  {
+    name: "changed-ranges: what is written is not noted",
+    file: CHANGED,
+    find: "if (!appends || anonymous) this.#open.add(gfid, args.offset, args.data.length);",
+    replace: "",
+    system: HEALED,
+    seeds: 400,
   },
   // cluster/replicate.
   {
