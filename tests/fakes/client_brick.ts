@@ -63,12 +63,16 @@ export interface Connecting {
   readonly options?: Record<string, string>;
   readonly env?: Partial<Env>;
   readonly connect?: Connect;
+  /** Shared with other layers of its graph; its own if absent. */
+  readonly inodes?: InodeTable;
 }
 
 /** A client of the brick at `port`, not started. */
-export function makeClient(port: number, { options, env, connect }: Connecting = {}) {
+export function makeClient(
+  port: number,
+  { options, env, connect, inodes = new InodeTable() }: Connecting = {},
+) {
   const log = new LinesLog();
-  const inodes = new InodeTable();
   const given = {
     "remote-host": "127.0.0.1",
     "remote-port": String(port),

@@ -82,7 +82,8 @@ export async function posixLock(
   const answers: (Settled<Reply<"lk">> | undefined)[] = copies.all.map(() => undefined);
   const where = opened.where(fd);
   for (const index of copies.numbers()) {
-    if (!copies.up[index] || !where[index]) continue;
+    // What is away takes locks that it had again when it is back: it must know which are given up.
+    if (!where[index] || !copies.up[index] && !isUnlock) continue;
     const to = copies.all[index]!;
     const own = { ...args, fd: opened.on(fd, index) };
     const [answer] = await settle([to.lk(call, own)]);

@@ -383,7 +383,8 @@ export class Replicate extends Refuse {
   override fsyncdir(call: Call, args: Args<"fsyncdir">): Promise<Reply<"fsyncdir">> {
     return this.#onAllOpen("fsyncdir", call, args);
   }
-  // Wherever it is open; one good answer is enough.
+  // Wherever it is open; one good answer is enough. A flush gives up locks: copies that are away would
+  // take them again when they are back.
   async #onAllOpen<K extends "flush" | "fsyncdir">(
     fop: K,
     call: Call,
@@ -392,7 +393,9 @@ export class Replicate extends Refuse {
     const { fd } = args;
     await this.#opened.complete(call, fd);
     const where = this.#opened.where(fd);
-    const on = this.#copies.numbers().filter((index) => this.#copies.up[index] && where[index]);
+    const on = this.#copies.numbers().filter((index) =>
+      where[index] && (this.#copies.up[index] || fop === "flush")
+    );
     return anyOf(
       await settle(on.map((index) =>
         windTo(this.children[index]!, fop as FopName, call, {
