@@ -8,6 +8,7 @@ import type { Timer } from "core/env.ts";
 import { EINTR, EIO, ENOTCONN, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
 import { type Args, DONE, type FopName, O_DIRECT, type Reply } from "core/fops.ts";
+import type { Fd } from "core/inode.ts";
 import { toHex } from "core/lib/bytes.ts";
 import { defineXlator } from "core/registry.ts";
 import { Funnel, type Json, type Node } from "core/xlator.ts";
@@ -141,6 +142,14 @@ export class ProtocolClient extends Funnel {
     return session ? this.#ask(fop, session, call, args) : Promise.reject(ENOTCONN);
   }
 
+  // What is given back goes over a connection that other fops may not use yet, if the file is open on it
+  // again: lock and file would stay there for nobody.
+  #joinedWith(fd: Fd): Session | undefined {
+    const session = this.#session;
+    if (!session?.connection.open) return undefined;
+    return this.#files.isOn(fd, session.connection) ? session : undefined;
+  }
+
   #ask<K extends FopName>(
     fop: K,
     session: Session,
@@ -176,11 +185,11 @@ export class ProtocolClient extends Funnel {
   // The fd is gone for the caller at once, whatever the brick says, and if it is away.
   async #release(
     fop: "release" | "releasedir",
-    session: Session | undefined,
+    ready: Session | undefined,
     call: Call,
     args: Args<"release">,
   ): Promise<Reply<"release">> {
-    const { fd } = args;
+    const { fd } = args, session = ready ?? this.#joinedWith(fd);
     const number = this.#files.close(fd, session?.connection);
     if (!session || number === undefined) return DONE;
     const peer = { ...session.files, numberOf: () => number };
@@ -200,7 +209,7 @@ export class ProtocolClient extends Funnel {
   }
 
   async #lk(
-    session: Session | undefined,
+    ready: Session | undefined,
     call: Call,
     args: Args<"lk">,
   ): Promise<Reply<"lk">> {
@@ -209,6 +218,7 @@ export class ProtocolClient extends Funnel {
     const unlocks = sets && lock.type === "unlock";
     if (unlocks) this.#files.locks.gaveUp(call, fd, lock);
     else if (sets) this.#files.locks.asks(fd.inode);
+    const session = ready ?? (unlocks ? this.#joinedWith(fd) : undefined);
     if (!session) throw ENOTCONN;
     if (signal?.aborted) throw EINTR;
     let again: Timer | undefined;
@@ -240,11 +250,12 @@ export class ProtocolClient extends Funnel {
   }
 
   async #flush(
-    session: Session | undefined,
+    ready: Session | undefined,
     call: Call,
     args: Args<"flush">,
   ): Promise<Reply<"flush">> {
     this.#files.locks.flushed(call, args.fd);
+    const session = ready ?? this.#joinedWith(args.fd);
     if (!session) throw ENOTCONN;
     if (!args.xdata && !this.#files.locks.mayHave(args.fd.inode)) {
       // All that a brick does at a flush is to give up locks.

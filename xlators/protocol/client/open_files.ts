@@ -72,6 +72,11 @@ export class OpenFiles {
     return file.number;
   }
 
+  /** True if `fd` is open on `connection`. */
+  isOn(fd: Fd, connection: Connection): boolean {
+    return this.#files.get(fd)?.connection === connection;
+  }
+
   /** Forgets `fd` and its locks: it is closed. Answers its number if the brick has to be told. */
   close(fd: Fd, connection: Connection | undefined): number | undefined {
     const file = this.#files.get(fd);
@@ -171,16 +176,17 @@ class Reopening {
 
   // False if a lock is somebody else's now.
   async #lock(number: number): Promise<boolean> {
-    const { locks } = this.#files;
+    const { locks } = this.#files, taken: HeldLock[] = [];
     for (const lock of locks.of(this.#fd)) {
       if (!locks.has(lock)) continue;
       if (!lock.fixed || !await this.#regain(number, lock)) return false;
-      if (locks.has(lock)) continue;
-      // It was given up meanwhile, perhaps in part.
-      await this.#setLock(number, lock, "unlock");
-      return await this.#lock(number);
+      taken.push(lock);
     }
-    return true;
+    // Given up meanwhile, perhaps in part: the first ones, too, while the last ones were taken.
+    const over = taken.filter((lock) => !locks.has(lock));
+    if (!over.length) return true;
+    for (const lock of over) await this.#setLock(number, lock, "unlock");
+    return await this.#lock(number);
   }
 
   // The brick may learn of the new connection before it learns that the last one ended.

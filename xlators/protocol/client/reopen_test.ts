@@ -1,9 +1,10 @@
 import { deepStrictEqual as deepEqual, rejects, strictEqual as equal } from "node:assert/strict";
 import { type Call, type LkOwner, NO_OWNER, ROOT } from "core/call.ts";
 import { EAGAIN, EBADF, EBADFD, ENOENT, ENOTCONN } from "core/errno.ts";
-import { type Args, DONE, type Flock, O_RDWR } from "core/fops.ts";
+import { type Args, DONE, type Flock, type FopName, O_RDWR, type Reply } from "core/fops.ts";
 import { Fd } from "core/inode.ts";
 import { readOptions } from "core/options.ts";
+import { Uniform } from "core/xlator.ts";
 import {
   create,
   eventually,
@@ -228,6 +229,84 @@ Deno.test("protocol/client: a file closed while it is opened again is closed at 
   equal(closed.length, before + 1);
   await c.stop();
   await serving.stop();
+});
+
+/** What is `held` waits until the door opens. */
+class Door extends Uniform {
+  held: ((fop: FopName, args: Args<FopName>) => boolean) | undefined;
+  knocks = 0;
+  #open = Promise.withResolvers<void>();
+  protected async around<K extends FopName>(fop: K, call: Call, args: Args<K>): Promise<Reply<K>> {
+    if (this.held?.(fop, args)) {
+      this.knocks++;
+      await this.#open.promise;
+    }
+    return await this.wind(fop, call, args);
+  }
+  letIn(): void {
+    this.#open.resolve();
+  }
+}
+
+/** A brick behind a door, a client of it, and who wants its locks. */
+async function behindDoor() {
+  const disk = memoryBrick(), values = readOptions(locks.options, new Map());
+  const locked = over(disk, (inodes) => locks.create(node("locks", [disk], { inodes }), values));
+  const door = over(locked, (inodes) => new Door(node("brick", [locked], { inodes })));
+  const brick = await serveBrick(door), wires = new Wires();
+  const c = makeClient(brick.port, { connect: wires.connect });
+  await c.top.start();
+  const open = async (name: string) => (await create(c.top, c.inodes, name)).fd;
+  const lockedFiles = () => (locked.state!() as { inodes: unknown[] }).inodes.length;
+  const stop = async () => {
+    await c.stop();
+    await brick.stop();
+  };
+  return { c, door, wires, open, lockedFiles, port: brick.port, stop };
+}
+
+Deno.test("protocol/client: what is unlocked or closed while other files are opened again is given back", async () => {
+  const { c, door, wires, open, lockedFiles, port, stop } = await behindDoor();
+  const fds = [await open("unlocked"), await open("flushed"), await open("closed")] as const;
+  for (const fd of fds) await c.top.lk(ONE, lockArgs(fd, "write", 0, 0));
+  const { inode: late } = await open("late");
+  door.held = (fop, args) => fop === "open" && (args as Args<"open">).inode.gfid === late.gfid;
+  wires.tear();
+  // All are open again but the last, and locked.
+  await eventually(() => door.knocks === 1 && lockedFiles() === fds.length);
+  for (let turn = 0; turn < 20; turn++) await new Promise((done) => setTimeout(done, 0));
+  // Whether they are told that the brick is away does not matter.
+  await Promise.allSettled([
+    c.top.lk(ONE, lockArgs(fds[0], "unlock", 0, 0)),
+    c.top.flush(ONE, { fd: fds[1] }),
+    c.top.release(ROOT, { fd: fds[2] }),
+  ]);
+  door.letIn();
+  await c.heard("child-up", 2);
+  for (const fd of fds) {
+    const { other, theirs, lk } = await rival(port, fd);
+    await lk(lockArgs(theirs, "write", 0, 0));
+    await other.stop();
+  }
+  await stop();
+});
+
+Deno.test("protocol/client: what is unlocked while another lock of the file is taken again is given back", async () => {
+  const { c, door, wires, open, port, stop } = await behindDoor();
+  const fd = await open("f");
+  await c.top.lk(ONE, lockArgs(fd, "write", 0, 10));
+  await c.top.lk(ONE, lockArgs(fd, "write", 200, 10));
+  door.held = (fop, args) => fop === "lk" && (args as Args<"lk">).lock.start === 200n;
+  wires.tear();
+  await eventually(() => door.knocks === 1);
+  await rejects(c.top.lk(ONE, lockArgs(fd, "unlock", 0, 10)), is(ENOTCONN));
+  door.letIn();
+  await c.heard("child-up", 2);
+  const { other, theirs, lk } = await rival(port, fd);
+  await lk(lockArgs(theirs, "write", 0, 200));
+  await rejects(lk(lockArgs(theirs, "write", 200, 1)), is(EAGAIN));
+  await other.stop();
+  await stop();
 });
 
 Deno.test("protocol/client: flags that make or empty a file are not used a second time", async () => {
