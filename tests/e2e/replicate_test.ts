@@ -190,3 +190,31 @@ e2e(
     await equalBricks(cluster);
   },
 );
+
+/** Writes one file again and again for so many seconds, with pauses that are shorter than a lock is kept. */
+const WRITING = `
+import os, sys, time
+fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+end = time.time() + float(sys.argv[2])
+while time.time() < end:
+  os.pwrite(fd, b"x" * 4096, 0)
+  time.sleep(0.05)`;
+
+e2e(
+  "replicate, our bricks: a file that GlusterFS's client writes without a pause is removed by another at once",
+  [],
+  async () => {
+    await using cluster = await Cluster.start({ layout: "replica", performance: false });
+    await using writer = await cluster.mount();
+    await using remover = await cluster.mount();
+    const seconds = 20, file = `${writer.path}/f`;
+    const writing = must(["python3", "-c", WRITING, file, `${seconds}`], { timeoutMs: 60_000 });
+    await until("it is written", async () => (await run(["test", "-s", file])).code === 0);
+    const began = performance.now();
+    await sh('rm "$1/f"', remover.path);
+    // A write tells the writer that somebody wants his lock: it had been the end of all writes.
+    const tookMs = performance.now() - began;
+    ok(tookMs < seconds * 500, `${tookMs} ms`);
+    await writing;
+  },
+);

@@ -437,8 +437,10 @@ export class Locks extends PassThrough {
   readonly #below = new Derived((asked) => asked && withoutCounts(asked));
   readonly #countable = {
     // Who is told that it is not alone gives its lock back: clients of GlusterFS learn it this way only.
-    inodelks: (gfid: Gfid, domain?: string) =>
-      this.#inodelks.count(gfid, domain) + (this.quiet.wants(domain) ? 1 : 0),
+    inodelks: (gfid: Gfid, domain?: string) => {
+      const wanted = this.quiet.wants(domain) || this.#removals.waits(gfid);
+      return this.#inodelks.count(gfid, domain) + (wanted ? 1 : 0);
+    },
     entrylks: (gfid: Gfid) => this.#entrylks.count(gfid),
     posixlks: (gfid: Gfid) => this.#posixlks.count(gfid),
     nameLocked: (parent: Gfid, name: string) =>

@@ -71,6 +71,11 @@ export class Removals {
     }
   }
 
+  /** True if a removal of `gfid` waits for locks. */
+  waits(gfid: Gfid): boolean {
+    return (this.#inodes.get(gfid)?.waiting.length ?? 0) > 0;
+  }
+
   /** True if a removal makes `lock` wait. */
   pauses(lock: Holder & { readonly gfid: Gfid }): boolean {
     const removal = this.#inodes.get(lock.gfid);

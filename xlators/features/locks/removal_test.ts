@@ -1,6 +1,9 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { EAGAIN, EINVAL, ENOENT } from "core/errno.ts";
-import { type Reply } from "core/fops.ts";
+import { O_RDWR, type Reply } from "core/fops.ts";
+import { Fd } from "core/inode.ts";
+import { str, Xdata } from "core/xdata.ts";
+import { INODELK_COUNT, INODELK_DOM_COUNT } from "core/xdata_keys.ts";
 import { testClient } from "tests/fakes/node.ts";
 
 import {
@@ -8,6 +11,7 @@ import {
   DIR,
   entrylk,
   fails,
+  FILE,
   inodelk,
   isEmpty,
   outcome,
@@ -108,4 +112,24 @@ Deno.test("features/locks: no application gets an inode lock while the inode is 
   removed.resolve({ preParent: undefined, postParent: undefined });
   await removal;
   equal(await outcome(late), "done");
+});
+
+Deno.test("features/locks: who writes hears with each write that a removal waits for his lock", async () => {
+  // GlusterFS's clients hear it no other way, and keep the lock as long as they write.
+  const { layer } = setUp();
+  const a = by(testClient()), b = by(testClient());
+  await layer.inodelk(a, inodelk("write"));
+  const xdata = Xdata.of([[INODELK_DOM_COUNT.name, str("vol-replicate-0")]]);
+  const fd = new Fd(FILE, O_RDWR), data = new Uint8Array(1);
+  const write = async () => {
+    const reply = await layer.writev(a, { fd, offset: 0, data, flags: 0, xdata });
+    return reply.xdata?.get(INODELK_COUNT);
+  };
+  equal(await write(), 1);
+  const removal = layer.unlink(b, { parent: DIR, name: "f", flags: 0 });
+  equal(await outcome(removal), "waits");
+  equal(await write(), 2);
+  await layer.inodelk(a, inodelk("unlock"));
+  await removal;
+  equal(await write(), 0);
 });
