@@ -9,9 +9,14 @@ import { str, valueBytes, Xdata } from "core/xdata.ts";
 import { fails, gfidReq, text } from "tests/conformance/place.ts";
 import { outcome } from "tests/fakes/locks_layer.ts";
 import { testEnv } from "tests/fakes/node.ts";
-import { type FakeLink, over } from "tests/fakes/replica.ts";
+import { type FakeLink, type Fate, over } from "tests/fakes/replica.ts";
 import { Scene } from "tests/fakes/replica_scene.ts";
 import { marksToAdd, parseCounts } from "xlators/cluster/replicate/blame.ts";
+
+/** Lets everything that waits for no time run. */
+async function settled(): Promise<void> {
+  for (let turn = 0; turn < 400; turn++) await Promise.resolve();
+}
 
 function fopsOf(link: FakeLink): string {
   return link.seen.map(({ fop }) => fop).join(" ");
@@ -547,4 +552,28 @@ Deno.test("cluster/replicate: an attribute that only copies that are behind took
   scene.links[0]!.fate = (fop) => fop === "setxattr" ? EIO : "pass";
   await fails(setxattr(scene, inode), EIO);
   for (const marks of await scene.allMarks(inode)) ok(marks.includes("dirty:0/1/0"), marks);
+});
+
+Deno.test("cluster/replicate: who asks for a file's lock while it is being taken gets it after the first change", async () => {
+  const scene = await Scene.of();
+  const { fd, inode } = await scene.create("f");
+  const second = over(scene.links, {}, scene.on.inodes, testEnv({ clock: scene.clock }));
+  const { fd: theirs } = await second.open(ROOT, { inode, flags: O_RDWR });
+  const marked = Promise.withResolvers<Fate>(), waits = Promise.withResolvers<Fate>();
+  const [first, middle] = scene.links as [FakeLink, FakeLink];
+  middle.fate = (fop) => fop === "fxattrop" ? marked.promise : "pass";
+  // Only the second one comes to that; late, or the first write would tell of it.
+  first.fate = (fop, args) =>
+    fop === "finodelk" && (args as Args<"finodelk">).cmd === "set-wait" ? waits.promise : "pass";
+  const mine = scene.write(fd, "mine");
+  await settled();
+  const others = scene.write(theirs, "them", 0, second);
+  await settled();
+  marked.resolve("pass");
+  await mine;
+  waits.resolve("pass");
+  await settled();
+  equal(await outcome(others), "done");
+  await second.stop();
+  await scene.calm();
 });

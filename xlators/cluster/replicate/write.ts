@@ -79,6 +79,8 @@ export class FileLock {
   #waiting: Waiting[] = [];
   #hold: Hold | undefined;
   #taking = false;
+  /** Somebody else wants the lock that is being taken. */
+  #wanted = false;
 
   constructor(readonly copies: Copies, readonly state: InodeState, readonly over: () => void) {}
 
@@ -103,7 +105,8 @@ export class FileLock {
 
   /** Gives the lock up as soon as nobody here writes: somebody else wants it. */
   yield(): void {
-    this.#hold?.end();
+    if (this.#hold) this.#hold.end();
+    else this.#wanted = true;
   }
 
   /**
@@ -148,6 +151,7 @@ export class FileLock {
   }
 
   async #take(first: Waiting): Promise<void> {
+    this.#wanted = false;
     try {
       const { change } = first, locker = this.copies.asLocker(change.call);
       const hold = new Hold(this.copies, this.state, locker, change, () => this.#go());
@@ -159,6 +163,8 @@ export class FileLock {
     } finally {
       this.#taking = false;
       this.#go();
+      // A brick tells once: whoever waited here is in, then it is somebody else's turn.
+      if (this.#wanted) this.#hold?.end();
     }
   }
 
