@@ -10,7 +10,16 @@ import type { Call, LkOwner } from "core/call.ts";
 import type { Flock } from "core/fops.ts";
 import { type Fd, type Inode, PerInode } from "core/inode.ts";
 import type { Xdata } from "core/xdata.ts";
-import { join, LAST, type Range, signedRangeOf, touches, WHOLE, without } from "core/lib/ranges.ts";
+import {
+  join,
+  LAST,
+  overlaps,
+  type Range,
+  signedRangeOf,
+  touches,
+  WHOLE,
+  without,
+} from "core/lib/ranges.ts";
 
 /** A granted lock. */
 export interface HeldLock {
@@ -56,6 +65,14 @@ export class HeldLocks {
   /** Locks taken through `fd`, in the order of granting. */
   of(fd: Fd): readonly HeldLock[] {
     return this.#byInode.get(fd.inode)?.filter((each) => each.fd === fd) ?? [];
+  }
+
+  /** What the owner of `call` has in the range of `lock`. */
+  inRange(call: Call, fd: Fd, lock: Flock): readonly HeldLock[] {
+    const locks = this.#byInode.get(fd.inode);
+    if (!locks || lock.whence !== 0) return [];
+    const range = signedRangeOf(lock.start, lock.size);
+    return locks.filter((each) => each.owner === call.lkOwner && overlaps(each.range, range));
   }
 
   /** True if `lock` is still held as it was. */

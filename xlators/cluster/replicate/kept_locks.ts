@@ -11,11 +11,14 @@ import type { Args, Flock, Reply } from "core/fops.ts";
 import { type HeldLock, HeldLocks } from "core/held_locks.ts";
 import type { Fd } from "core/inode.ts";
 import { sizeOf } from "core/lib/ranges.ts";
-import type { Copies } from "xlators/cluster/replicate/copies.ts";
+import { type Copies, isTaken } from "xlators/cluster/replicate/copies.ts";
 import { posixLock } from "xlators/cluster/replicate/lk.ts";
 import type { OpenCopies } from "xlators/cluster/replicate/open_copies.ts";
 
-/** A locked file may be missing on a copy until it is healed: pauses between tries double. */
+/**
+ * A locked file may be missing on a copy until it is healed, or somebody may have the lock there for a
+ * moment, who does not get it on the others: pauses between tries double.
+ */
 const PAUSE_MS = 1000, TRIES_MAX = 10;
 
 /** See the head of this file. */
@@ -24,7 +27,7 @@ export class KeptLocks {
   readonly #timers = new Set<Timer>();
 
   constructor(readonly copies: Copies, readonly opened: OpenCopies) {
-    opened.onOpened = (fd, index) => this.#retake(fd, index);
+    opened.onOpened = async (fd, index) => void await this.#retake(this.#held.of(fd), index);
   }
 
   /** As the fop. */
@@ -33,8 +36,17 @@ export class KeptLocks {
     const sets = cmd !== "get" && cmd !== "get-fd";
     const unlocks = sets && lock.type === "unlock";
     if (unlocks) this.#held.gaveUp(call, fd, lock);
-    const reply = await posixLock(this.copies, this.opened, call, args);
-    if (sets && !unlocks && !fd.anonymous) this.#held.took(call, fd, lock, xdata);
+    const turns = [...this.copies.turns];
+    const reply = await posixLock(this.copies, this.opened, call, args, async (index) => {
+      await this.#retake(this.#held.inRange(call, fd, lock), index);
+    });
+    if (sets && !unlocks && !fd.anonymous) {
+      this.#held.took(call, fd, lock, xdata);
+      // A copy that came back meanwhile was passed by, and given what was held before.
+      for (const [index, up] of this.copies.up.entries()) {
+        if (up && this.copies.turns[index] !== turns[index]) this.cameBack(index);
+      }
+    }
     return reply;
   }
 
@@ -53,11 +65,19 @@ export class KeptLocks {
     this.copies.behind(this.#bring(index, this.copies.turns[index]!, 1));
   }
 
-  async #bring(index: number, turn: number, tries: number): Promise<void> {
+  // `refused` are files with locks that somebody else had at the last try.
+  async #bring(
+    index: number,
+    turn: number,
+    tries: number,
+    refused: ReadonlySet<Fd> = new Set(),
+  ): Promise<void> {
     let lacks = false;
+    const again = new Set<Fd>();
     for (const fd of new Set(this.#held.all.map((lock) => lock.fd))) {
       if (this.opened.where(fd)[index]) {
-        if (tries === 1) await this.#retake(fd, index);
+        const due = tries === 1 || refused.has(fd);
+        if (due && !await this.#retake(this.#held.of(fd), index)) again.add(fd);
         continue;
       }
       try {
@@ -67,17 +87,19 @@ export class KeptLocks {
       }
       lacks ||= !this.opened.where(fd)[index];
     }
-    if (!lacks || tries === TRIES_MAX || this.copies.turns[index] !== turn) return;
+    if (!lacks && !again.size) return;
+    if (tries === TRIES_MAX || this.copies.turns[index] !== turn) return;
     const timer = this.copies.env.clock.after(PAUSE_MS * 2 ** (tries - 1), () => {
       this.#timers.delete(timer);
-      this.copies.behind(this.#bring(index, turn, tries + 1));
+      this.copies.behind(this.#bring(index, turn, tries + 1, again));
     });
     this.#timers.add(timer);
   }
 
-  // On one copy, where the file is open.
-  async #retake(fd: Fd, index: number): Promise<void> {
-    for (const held of this.#held.of(fd)) {
+  // On one copy, where the file is open. False if somebody else has one of them there.
+  async #retake(locks: readonly HeldLock[], index: number): Promise<boolean> {
+    let free = true;
+    for (const held of locks) {
       // One that depends on the file's size cannot be asked for again.
       if (!held.fixed || !this.#held.has(held)) continue;
       try {
@@ -85,13 +107,15 @@ export class KeptLocks {
         if (!this.#held.has(held)) await this.#set(held, index, "unlock");
       } catch (error) {
         if (!(error instanceof FopError)) throw error;
-        this.copies.env.log.warn("lock cannot be taken on a copy that came back", {
+        if (isTaken(error)) free = false;
+        this.copies.env.log.warn("lock cannot be taken again on a copy", {
           copy: this.copies.names[index],
-          gfid: fd.inode.gfid,
+          gfid: held.fd.inode.gfid,
           error: error.message,
         });
       }
     }
+    return free;
   }
 
   #set({ fd, owner, pid, flockPid, range, xdata }: HeldLock, index: number, type: Flock["type"]) {

@@ -2,12 +2,12 @@
 
 import { strictEqual as equal } from "node:assert/strict";
 import { type Call, type LkOwner, ROOT } from "core/call.ts";
-import { EAGAIN } from "core/errno.ts";
+import { EAGAIN, EINTR } from "core/errno.ts";
 import type { LockType } from "core/fops.ts";
 import type { Fd } from "core/inode.ts";
 import { fails, gfidReq } from "tests/conformance/place.ts";
 import { testEnv } from "tests/fakes/node.ts";
-import { over } from "tests/fakes/replica.ts";
+import { type Fate, over } from "tests/fakes/replica.ts";
 import { Scene } from "tests/fakes/replica_scene.ts";
 
 const OURS: Call = { ...ROOT, lkOwner: "0a" as LkOwner };
@@ -96,4 +96,56 @@ Deno.test("cluster/replicate locks: a lock that was refused is not kept, nor one
   await second.lk(THEIRS, request(THEIRS, theirs, "unlock"));
   equal(await seen(scene, 1, fd), "unlock");
   await second.stop();
+});
+
+Deno.test("cluster/replicate locks: a copy that comes back while a lock is taken on others has it, too", async () => {
+  const scene = await Scene.of();
+  const { fd } = await scene.create("f");
+  const answer = Promise.withResolvers<Fate>();
+  scene.links[0]!.turn(false);
+  scene.links[1]!.fate = (fop) => fop === "lk" ? answer.promise : "pass";
+  const taking = scene.top.lk(OURS, request(OURS, fd, "write"));
+  await settled();
+  scene.links[0]!.turn(true);
+  await settled();
+  answer.resolve("pass");
+  await taking;
+  await settled();
+  equal(await seen(scene, 0, fd), "write");
+});
+
+Deno.test("cluster/replicate locks: who is refused a stronger lock keeps the one that he has on all copies", async () => {
+  for (const cmd of ["set", "set-wait"] as const) {
+    const scene = await Scene.of();
+    const { fd } = await scene.create("f");
+    await scene.top.lk(OURS, request(OURS, fd, "read"));
+    const second = scene.links[1]!;
+    const { fd: theirs } = await second.open(ROOT, { inode: fd.inode, flags: 2 });
+    await second.lk(THEIRS, request(THEIRS, theirs, "read"));
+    const given = new AbortController();
+    const stronger = { ...request(OURS, fd, "write"), cmd, signal: given.signal };
+    const refused = fails(scene.top.lk(OURS, stronger), cmd === "set" ? EAGAIN : EINTR);
+    await settled();
+    given.abort();
+    await refused;
+    for (const [index] of scene.links.entries()) equal(await seen(scene, index, fd), "read", cmd);
+  }
+});
+
+Deno.test("cluster/replicate locks: a lock that somebody had on the copy for a moment is on it after that", async () => {
+  const scene = await Scene.of();
+  const { fd } = await scene.create("f");
+  const back = scene.links[2]!, brick = back.children[0]!;
+  const { fd: theirs } = await back.open(ROOT, { inode: fd.inode, flags: 2 });
+  back.turn(false);
+  await scene.top.lk(OURS, request(OURS, fd, "write"));
+  // Of another client, which does not get it on the others.
+  await brick.lk(THEIRS, request(THEIRS, theirs, "write"));
+  back.turn(true);
+  await settled();
+  await brick.lk(THEIRS, request(THEIRS, theirs, "unlock"));
+  scene.clock.advance(1000);
+  await settled();
+  equal(await seen(scene, 2, fd), "write");
+  await scene.top.stop();
 });

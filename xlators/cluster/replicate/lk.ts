@@ -68,12 +68,16 @@ export function anyOf<R>(answers: readonly (Settled<R> | undefined)[]): R {
   throw failureOf(answers) ?? ENOTCONN;
 }
 
-/** A POSIX lock: one copy after the other, so that of two who wait each gets it in turn. */
+/**
+ * A POSIX lock: one copy after the other, so that of two who wait each gets it in turn. Calls `undone`
+ * for each copy on which a lock that is refused took away what its owner had in the range before.
+ */
 export async function posixLock(
   copies: Copies,
   opened: OpenCopies,
   call: Call,
   args: Args<"lk">,
+  undone: (index: number) => Promise<void>,
 ): Promise<Reply<"lk">> {
   const { fd, cmd, lock } = args;
   const isUnlock = lock.type === "unlock", asks = cmd === "get" || cmd === "get-fd";
@@ -90,14 +94,14 @@ export async function posixLock(
     answers[index] = answer;
     if (asks && answer!.ok && answer!.value.lock.type !== "unlock") return answer!.value;
     if (!answer!.ok && isRefused(answer!.error) && !asks && !isUnlock) {
-      await undo(copies, opened, call, args, answers);
+      await undo(copies, opened, call, args, answers, undone);
       throw answer!.error;
     }
   }
   if (asks || isUnlock) return anyOf(answers);
   const has = answers.map((answer) => answer?.ok === true);
   if (has.includes(true) && (!copies.quorumOn || copies.hasQuorum(has))) return anyOf(answers);
-  await undo(copies, opened, call, args, answers);
+  await undo(copies, opened, call, args, answers, undone);
   throw failureOf(answers) ?? ENOTCONN;
 }
 
@@ -111,6 +115,7 @@ async function undo(
   call: Call,
   args: Args<"lk">,
   answers: readonly (Settled<Reply<"lk">> | undefined)[],
+  undone: (index: number) => Promise<void>,
 ): Promise<void> {
   const lock = { ...args.lock, type: "unlock" } as const;
   await settle(
@@ -118,4 +123,8 @@ async function undo(
       copies.all[index]!.lk(call, { fd: opened.on(args.fd, index), cmd: "set", lock })
     ),
   );
+  for (const [index, answer] of answers.entries()) {
+    // Who has to wait drops what he has there, and does not get it back if he gives up.
+    if (answer?.ok || answer && args.cmd === "set-wait") await undone(index);
+  }
 }
