@@ -4,6 +4,9 @@ import type { Timer } from "core/env.ts";
 import type { Copies } from "xlators/cluster/replicate/copies.ts";
 import type { Held } from "xlators/cluster/replicate/locking.ts";
 
+/** Milliseconds after which a lock is given up though nobody said that he waits. */
+const HELD_MAX_MS = 10_000;
+
 /** Stands for all names. */
 export const ALL_NAMES = "";
 
@@ -16,6 +19,7 @@ export class EntryHold {
   readonly #copies: Copies;
   readonly #locks: Held;
   readonly #generation: number;
+  readonly #since: number;
   /** By name that is being changed, or by all of them, when that is done. */
   readonly #busy = new Map<string, Promise<void>>();
   #uses = 0;
@@ -29,13 +33,17 @@ export class EntryHold {
     this.#copies = copies;
     this.#locks = locks;
     this.#generation = generation;
-    this.#lastUse = copies.env.clock.monotonic();
+    this.#since = this.#lastUse = copies.env.clock.monotonic();
     this.over = new Promise((resolve) => this.#overDone = resolve);
   }
 
-  /** True if a lock may be lost: a copy came or went. */
+  /**
+   * True if a lock may be lost: a copy came or went. And if it was kept for long: a brick that was told
+   * to tell of others no more (`features.locks-notify-contention`) does not tell that either.
+   */
   get stale(): boolean {
-    return this.#generation !== this.#copies.generation;
+    const { generation, env } = this.#copies;
+    return this.#generation !== generation || env.clock.monotonic() - this.#since >= HELD_MAX_MS;
   }
 
   /**

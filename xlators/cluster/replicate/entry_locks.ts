@@ -1,8 +1,8 @@
 /**
  * Locks for changes of names. A single change locks its names and gives them up behind its answer. A
  * burst of them in one directory locks all of its names at once, and keeps that lock until nobody here
- * changed a name there for a while, another client or a healer wants one of them, or a copy came or
- * went: then a change costs one round trip, the change itself.
+ * changed a name there for a while, another client or a healer wants one of them, a copy came or went, or
+ * ten seconds are over: then a change costs one round trip, the change itself.
  *
  * Only a lock that nobody stands in the way of is kept, and no change waits for one while it uses a lock
  * that is kept, so that no two clients can wait for each other. Whoever meets somebody else in a directory

@@ -280,3 +280,18 @@ Deno.test("cluster/replicate: at most 16 directories are locked at once, the las
   await scene.top.stop();
   equal((scene.top.state() as { directoriesLocked: number }).directoriesLocked, 0);
 });
+
+Deno.test("cluster/replicate: who is not heard gets into a directory after ten seconds, however busy it is", async () => {
+  // `features.locks-notify-contention` may be turned off while a lock is kept.
+  const scene = await kept(), other = second(scene);
+  for (const link of scene.links) link.deaf = true;
+  const theirs = mknod(scene, "theirs", scene.root, other);
+  for (let at = 0; at < 20; at++) {
+    equal(await outcome(theirs), "waits");
+    scene.clock.advance(500);
+    await mknod(scene, `f${at}`);
+    await settled();
+  }
+  equal(await outcome(theirs), "done");
+  await other.stop();
+});
