@@ -4,10 +4,21 @@
  */
 
 import { type Call, type Client, ROOT } from "core/call.ts";
-import { EBADF, EBADFD, ENOTCONN, FopError } from "core/errno.ts";
+import { EAGAIN, EBADF, EBADFD, ENOTCONN, FopError } from "core/errno.ts";
 import type { GraphEvent } from "core/events.ts";
-import { type Args, DONE, type FopName, O_CREAT, O_EXCL, O_TRUNC, type Reply } from "core/fops.ts";
+import {
+  type Args,
+  DONE,
+  type Flock,
+  type FopName,
+  O_CREAT,
+  O_EXCL,
+  O_TRUNC,
+  type Reply,
+} from "core/fops.ts";
+import { type HeldLock, HeldLocks } from "core/held_locks.ts";
 import { Fd, Inode, type InodeTable } from "core/inode.ts";
+import { sizeOf } from "core/lib/ranges.ts";
 import { Funnel, type Node } from "core/xlator.ts";
 import type { SimBrick } from "tests/sim/brick.ts";
 import { type Outcome, PING_MS, type SimNet } from "tests/sim/net.ts";
@@ -32,6 +43,8 @@ const RETRY_MIN_MS = 100, RETRY_MAX_MS = 3000;
 const LINGER_MS = 50;
 /** When a brick drops a client that it hears nothing of. */
 const KEEPALIVE_MS = 40_000;
+/** How often, and how many times, a lock is tried again that the last connection may have still. */
+const AGAIN_MS = 200, AGAIN_MAX = 25;
 /** Fops that carry no lock owner's or user's wish and may be lost for good. */
 const CLOSING: ReadonlySet<FopName> = new Set<FopName>(["release", "releasedir"]);
 
@@ -40,6 +53,7 @@ export class SimLink extends Funnel {
   readonly #net: SimNet;
   readonly #self: Client;
   #files = new Map<Fd, OpenFile>();
+  readonly #locks = new HeldLocks();
   #connection: Connection | undefined;
   #attempts = 0;
   #stopped = false;
@@ -112,6 +126,7 @@ export class SimLink extends Funnel {
       const { fd, xdata } = args as Args<"release">;
       const file = this.#files.get(fd);
       this.#files.delete(fd);
+      this.#locks.closed(fd);
       const server = file?.server;
       if (!server || server.on !== connection) return Promise.resolve(DONE) as Promise<Reply<K>>;
       return this.#ask(connection, fop, call, { fd: server.fd, xdata } as Args<K>)
@@ -120,6 +135,9 @@ export class SimLink extends Funnel {
           throw error;
         });
     }
+    if (fop === "flush") this.#locks.flushed(call, (args as Args<"flush">).fd);
+    const locking = fop === "lk" ? args as Args<"lk"> : undefined;
+    if (locking?.lock.type === "unlock") this.#locks.gaveUp(call, locking.fd, locking.lock);
     if (!connection?.usable) return Promise.reject(ENOTCONN);
     let carried: Args<K>;
     try {
@@ -129,7 +147,15 @@ export class SimLink extends Funnel {
     }
     const opens = fop === "open" || fop === "opendir" || fop === "create";
     const answer = this.#ask(connection, fop, call, carried);
+    if (locking && locking.cmd !== "get") {
+      return answer.then((reply) => this.#took(call, locking, reply));
+    }
     return opens ? answer.then((reply) => this.#adopt(fop, reply, args, connection)) : answer;
+  }
+
+  #took<R>(call: Call, { fd, lock, xdata }: Args<"lk">, reply: R): R {
+    this.#locks.took(call, fd, lock, xdata);
+    return reply;
   }
 
   #adopt<K extends FopName>(fop: K, reply: Reply<K>, args: Args<K>, on: Connection): Reply<K> {
@@ -203,9 +229,39 @@ export class SimLink extends Funnel {
       const { fd: server } = file.directory
         ? await this.#ask(on, "opendir", ROOT, { inode })
         : await this.#ask(on, "open", ROOT, { inode, flags });
-      file.server = { fd: server, on };
+      if (await this.#retake(fd, server, on)) file.server = { fd: server, on };
+      else await this.#ask(on, "release", ROOT, { fd: server });
     } catch (error) {
       if (!(error instanceof FopError)) throw error;
+    }
+  }
+
+  // False if somebody else has one of its locks now: the file is lost.
+  async #retake(fd: Fd, server: Fd, on: Connection): Promise<boolean> {
+    const taken: HeldLock[] = [];
+    for (const held of this.#locks.of(fd)) {
+      if (!this.#locks.has(held)) continue;
+      for (let tries = 0; !await this.#set(held, held.type, server, on);) {
+        if (++tries === AGAIN_MAX) return false;
+        await this.#net.sim.delay(AGAIN_MS);
+      }
+      taken.push(held);
+    }
+    const over = taken.filter((held) => !this.#locks.has(held));
+    if (!over.length) return true;
+    for (const held of over) await this.#set(held, "unlock", server, on);
+    return await this.#retake(fd, server, on);
+  }
+
+  async #set(held: HeldLock, type: Flock["type"], fd: Fd, on: Connection): Promise<boolean> {
+    const { owner, pid, flockPid, range: { start }, range } = held;
+    const lock = { type, whence: 0, start, size: sizeOf(range), pid: flockPid, owner };
+    try {
+      await this.#ask(on, "lk", { ...ROOT, pid, lkOwner: owner }, { fd, cmd: "set", lock });
+      return true;
+    } catch (error) {
+      if (EAGAIN.matches(error)) return false;
+      throw error;
     }
   }
 

@@ -6,6 +6,7 @@
 import { checkCopies, marksOf } from "tests/sim/copies.ts";
 import { Faults } from "tests/sim/faults.ts";
 import { SimHealer } from "tests/sim/healer.ts";
+import { checkLocks } from "tests/sim/leftover_locks.ts";
 import { OwnFiles } from "tests/sim/own_files.ts";
 import { SharedFiles } from "tests/sim/shared_files.ts";
 import { Sim, SimFailure } from "tests/sim/sim.ts";
@@ -117,6 +118,7 @@ class Scenario {
     this.#checkHistory();
     await sim.delay(SETTLED_MS);
     if (system.copies && !world.excuses) checkCopies(world);
+    await checkLocks(world);
     for (const client of world.clients) if (client.alive) await client.stop();
   }
 
