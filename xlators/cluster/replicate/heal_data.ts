@@ -73,7 +73,7 @@ async function prepare(set: HealSet, inode: Inode, choice: Choice): Promise<Plan
   let changed = sinks.length ? await changedRanges(set, inode, told, direction) : [];
   const short = sinks.filter((index) => isUnknownEnd(told, index, size, direction, changed));
   if (short.length) {
-    const now = await blame(set, inode, { by: direction.sources, whom: short, on: locked.on });
+    const now = await blame(set, inode, { told, direction, whom: short, on: locked.on });
     if (!now || told.some((each, index) => each && !now[index])) return "left";
     told = now;
     changed = undefined;
@@ -117,25 +117,31 @@ function isUnknownEnd(
   return !dirty.length && !sources.some((source) => blames(told, source, sink));
 }
 
-// So that whoever heals next compares all of it, should this heal not end. What the copies tell then;
-// undefined: not all could be told.
+// So that whoever heals next compares all of it, should this heal not end: by those that blame the copy
+// anyway, as who blames it and who does not decides who is right; by all where nothing else is marked.
+// What the copies tell then; undefined: not all could be told.
 async function blame(
   set: HealSet,
   inode: Inode,
-  { by, whom, on }: {
-    readonly by: readonly number[];
+  { told, direction: { sources, dirty }, whom, on }: {
+    readonly told: Testimonies;
+    readonly direction: Direction;
     readonly whom: readonly number[];
     readonly on: readonly number[];
   },
 ): Promise<Testimonies | undefined> {
-  const counts = set.all.map((index) => whom.includes(index) ? { data: 1 } : undefined);
-  const xattrs = marksToAdd(set.keys, counts);
-  const answers = await set.ask(
-    by,
-    (copy) => copy.xattrop(set.call, { inode, op: "add32", xattrs }),
-  );
+  const unmarked = (sink: number) =>
+    !dirty.length && !sources.some((source) => blames(told, source, sink));
+  const blamed = (source: number) =>
+    whom.filter((sink) => blames(told, source, sink) || unmarked(sink));
+  const by = sources.filter((source) => blamed(source).length);
+  const answers = await set.ask(by, (copy, source) => {
+    const more = blamed(source);
+    const counts = set.all.map((index) => more.includes(index) ? { data: 1 } : undefined);
+    return copy.xattrop(set.call, { inode, op: "add32", xattrs: marksToAdd(set.keys, counts) });
+  });
   if (by.some((index) => !answers[index]!.ok)) return undefined;
-  return (await inspect(set, inode, on)).told;
+  return by.length ? (await inspect(set, inode, on)).told : told;
 }
 
 function blames(told: Testimonies, from: number, whom: number): boolean {
