@@ -366,7 +366,8 @@ export class Replicate extends Refuse {
       else await this.#data.truncate(call, { inode, offset: 0 });
       return { fd };
     } catch (error) {
-      await this.#opened.release(call, { fd });
+      // The lock may have to be given up through it still.
+      await this.release(call, { fd });
       throw error;
     }
   }

@@ -3,7 +3,7 @@
 import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:assert/strict";
 import { ROOT } from "core/call.ts";
 import { EIO, ENOSPC, ENOTCONN, type FopError } from "core/errno.ts";
-import { type Args, O_RDWR } from "core/fops.ts";
+import { type Args, O_RDWR, O_TRUNC } from "core/fops.ts";
 import type { Inode } from "core/inode.ts";
 import { str, valueBytes, Xdata } from "core/xdata.ts";
 import { fails, gfidReq, text } from "tests/conformance/place.ts";
@@ -576,4 +576,27 @@ Deno.test("cluster/replicate: who asks for a file's lock while it is being taken
   equal(await outcome(others), "done");
   await second.stop();
   await scene.calm();
+});
+
+Deno.test("cluster/replicate: a file that could not be emptied when it was opened is not locked for ever", async () => {
+  const scene = await Scene.of();
+  const { fd, inode } = await scene.create("f");
+  await scene.write(fd, "abcd");
+  await scene.top.release(ROOT, { fd });
+  await scene.calm();
+  scene.links[0]!.turn(false);
+  let marks = 0;
+  scene.links[2]!.fate = (fop) => fop === "fxattrop" && ++marks === 2 ? "fail" : "pass";
+  const [, slow] = scene.links, { promise, resolve } = Promise.withResolvers<Fate>();
+  slow!.fate = (fop) => fop === "fsync" ? promise : "pass";
+  slow!.seen.length = 0;
+  const later = (async () => {
+    for (let turn = 0; turn < 500; turn++) await Promise.resolve();
+    resolve("pass");
+  })();
+  await fails(scene.top.open(ROOT, { inode, flags: O_RDWR | O_TRUNC }), ENOTCONN);
+  await later;
+  await scene.calm();
+  const fops = fopsOf(slow!);
+  ok(fops.endsWith("finodelk release"), fops);
 });
