@@ -52,6 +52,11 @@ export class FakeLink extends Uniform {
     if (!this.deaf) super.heard(event, from);
   }
 
+  /** The brick tells something by itself. */
+  tell(event: GraphEvent): void {
+    this.emit(event);
+  }
+
   /** From now on nothing reaches the copy, and replicate is told; or all does again. */
   turn(up: boolean): void {
     this.up = up;

@@ -123,7 +123,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: `take: (index, wait) => ask(index, wait ? "set-wait" : "set", "write"),`,
     replace: `take: (index, wait) => ask(index, wait ? "set-wait" : "set", "read"),`,
     system: R3,
-    seeds: 1500,
+    seeds: 4000,
   },
   {
     name: "replicate: locks are never given up",
@@ -212,7 +212,7 @@ export const MUTANTS: readonly Mutant[] = [
     find: "sound: soundBut(content),",
     replace: "sound: soundBut(content).map((has, index) => has || index === arbiter),",
     system: "arbiter-unhealed",
-    seeds: 400,
+    seeds: 1500,
   },
   {
     name: "replicate: marks of changes under way stay",
@@ -237,14 +237,6 @@ export const MUTANTS: readonly Mutant[] = [
       "return which.map((has, index) => has && this.copies.up[index]! && !state.isBehind(index));",
     replace: "return which.map((_, index) => this.copies.up[index]! || state.isBehind(index));",
     system: R3,
-    seeds: 400,
-  },
-  {
-    name: "replicate: a copy that may be behind tells what names there are",
-    file: `${REPLICATE}/change.ts`,
-    find: "this.#failure(late && !this.#good ? answers.filter(isOfBrick) : answers)",
-    replace: "this.#failure(answers)",
-    system: HEALED,
     seeds: 400,
   },
   {

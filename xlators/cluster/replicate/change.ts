@@ -35,6 +35,8 @@ export interface Change<R> {
   readonly targets: readonly MarkTarget[];
   /** Does it on one copy. */
   wind(index: number): Promise<R>;
+  /** Copies that have no part in it, as if they were away. */
+  readonly without?: readonly boolean[];
   /** Copies without a blame on them, where known: one of them must have the change. */
   readonly good?: readonly boolean[];
   /** Where some copies did it and others refused: why those that did it are wrong, if they are. */
@@ -57,6 +59,8 @@ class Running<R> {
   readonly #states: readonly InodeState[];
   readonly #marker: Marker;
   readonly #missed: boolean[];
+  /** Copies that are locked, and have a part in it. */
+  readonly #on: readonly boolean[];
   /** Copies that were asked to change. */
   #part: readonly boolean[];
   /** Copies that nobody blames, as far as that is known. */
@@ -71,14 +75,15 @@ class Running<R> {
     this.#states = change.targets.map(({ inode }) => copies.stateOf(inode));
     this.#marker = new Marker(copies, change.part);
     this.#missed = copies.all.map(() => false);
-    this.#part = held.on;
+    this.#on = held.on.map((has, index) => has && !change.without?.[index]);
+    this.#part = this.#on;
     this.#good = change.good;
   }
 
   async run(): Promise<Answers<R>> {
     let answered = false;
     try {
-      this.held.on.forEach((has, index) => has || this.#miss(index));
+      this.#on.forEach((has, index) => has || this.#miss(index));
       await this.#begin();
       const answers = await this.#wind();
       const failure = await this.#end(answers);
@@ -108,7 +113,7 @@ class Running<R> {
   }
 
   async #begin(): Promise<void> {
-    const { on } = this.held, { copies, change } = this;
+    const on = this.#on, { copies, change } = this;
     const optimistic = copies.values["optimistic-change-log"] && !on.includes(false);
     if (optimistic) return;
     const { part, blamed } = await this.#mark(on);

@@ -81,9 +81,12 @@ Deno.test("cluster/replicate change: attributes stay as they are where the copy 
 
 Deno.test("cluster/replicate change: where only a copy answers that may be behind, its word on names is not told", async () => {
   const scene = await Scene.of();
+  await mkdir(scene);
   scene.links[1]!.turn(false);
   await scene.create("f");
   scene.links[1]!.turn(true);
+  // Of nothing that waits for heal it has heard.
+  await scene.top.lookup(ROOT, { parent: scene.root, name: "d" });
   for (const index of [0, 2]) {
     const link = scene.links[index]!;
     link.fate = (fop) => {

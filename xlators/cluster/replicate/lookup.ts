@@ -170,10 +170,13 @@ export class Finder {
       this.reader.heals.needName(parent, args.name!);
       const { sound } = await this.reader.look(call, parent);
       const { arbiter } = this.copies;
-      const right = this.reader.sure(parent, sound);
+      // Who came back since the name was asked for said nothing of it.
+      const among = (which: readonly boolean[]) =>
+        this.reader.sure(parent, which).map((has, index) => has && answers[index] !== undefined);
+      const right = among(sound);
       const read = right.map((has, index) => has && index !== arbiter);
       // Where an arbiter alone is right, its word counts; where nobody is, everybody's does.
-      const alone = right.includes(true) ? right : this.reader.sure(parent, sound.map(() => true));
+      const alone = right.includes(true) ? right : among(sound.map(() => true));
       const counts = read.includes(true)
         ? answers.map((answer, index) =>
           read[index] || index === arbiter && agreesWith(answer, answers, read)
@@ -187,19 +190,22 @@ export class Finder {
   }
 
   /**
-   * Throws ENOTCONN if too few copies have what counts under a name, or have nothing where nothing
-   * counts; EIO if nobody knows what does.
+   * Copies that have something else under a name than what counts, or nothing where that is there, or
+   * something where nothing is. Throws ENOTCONN if too few agree, EIO if nobody knows what counts.
    */
-  async mustAgree(call: Call, args: Args<"lookup">): Promise<void> {
+  async astray(call: Call, args: Args<"lookup">): Promise<boolean[]> {
     const answers = await this.#ask(call, args);
     if (!this.#enough(answers)) throw ENOTCONN;
     const told = await this.#believed(call, args, answers);
     const right = told.find((answer) => answer?.ok);
     const said = right ? identityIn(right) : "none";
-    const agreeing = answers.map((answer) =>
-      answer !== undefined && (answer.ok || isMissing(answer.error)) && identityIn(answer) === said
+    const says = answers.map((answer) =>
+      answer !== undefined && (answer.ok || isMissing(answer.error))
+        ? identityIn(answer)
+        : undefined
     );
-    if (!this.copies.hasQuorum(agreeing)) throw ENOTCONN;
+    if (!this.copies.hasQuorum(says.map((each) => each === said))) throw ENOTCONN;
+    return says.map((each) => each !== undefined && each !== said);
   }
 
   // True if so many copies say what they have, or that they have nothing, that others cannot differ.

@@ -179,10 +179,14 @@ export class Names {
     const { copies } = this;
     const { wholly = [], ...rest } = more;
     const [{ inode }] = names as [Name];
+    const without = copies.all.map(() => false);
+    for (const name of names) {
+      const astray = await this.#astray(call, name);
+      astray?.forEach((has, index) => has && (without[index] = true));
+    }
     const known = copies.stateOf(inode).known(copies.generation);
     // An arbiter's names are as good as any, but it is no copy to read.
     const good = known && this.reader.sure(inode, known.sound);
-    for (const name of names) await this.#mustCount(call, name);
     const answers = await makeChange(copies, {
       ...rest,
       part: "entry",
@@ -190,6 +194,7 @@ export class Names {
       lock: (locker) => this.locks.lock(locker, names, wholly),
       targets: names,
       wind,
+      ...without.includes(true) ? { without } : {},
       ...good?.some((has, index) => has && index !== copies.arbiter) ? { good } : {},
     });
     const prefer = known && this.reader.choice.of(inode, this.reader.sure(inode, known.content));
@@ -197,15 +202,34 @@ export class Names {
   }
 
   // Where a copy in reach missed something, too few may have what the name stands for: then a change
-  // would be made on some and fail on others, and three copies be left of which no two agree.
-  async #mustCount(call: Call, { inode: parent, name }: Name): Promise<void> {
+  // would be made on some and fail on others, and three copies be left of which no two agree. A copy
+  // that has another file there must not change that one in its place: it may live on elsewhere, and
+  // what becomes of the name there nobody would know.
+  async #astray(
+    call: Call,
+    { inode: parent, name }: Name,
+  ): Promise<readonly boolean[] | undefined> {
     const { copies } = this, { up } = copies;
-    const known = copies.stateOf(parent).known(copies.generation);
-    if (!copies.quorumOn || !known) return;
-    const sound = this.reader.sure(parent, known.sound);
-    if (up.some((has, index) => has && !sound[index])) {
-      await this.finder.mustAgree(call, { parent, name });
+    const sound = await this.#soundOf(call, parent);
+    if (!sound || !up.some((has, index) => has && !sound[index])) return undefined;
+    try {
+      return await this.finder.astray(call, { parent, name });
+    } catch (error) {
+      if (copies.quorumOn || !(error instanceof FopError)) throw error;
+      return undefined;
     }
+  }
+
+  // Who missed nothing in a directory; undefined if nothing waits for heal, or nobody can tell.
+  async #soundOf(call: Call, parent: Inode): Promise<readonly boolean[] | undefined> {
+    const { copies } = this;
+    let known = copies.stateOf(parent).known(copies.generation);
+    try {
+      if (!known && copies.needsHeal) known = await this.reader.look(call, parent);
+    } catch (error) {
+      if (!(error instanceof FopError)) throw error;
+    }
+    return known && this.reader.sure(parent, known.sound);
   }
 
   // A copy that is missing on some brick is all behind there: healers find it by its marks.

@@ -159,7 +159,10 @@ export class Replicate extends Refuse {
         return this.#names.locks.heard(event) ? undefined : this.emit(event);
       case "cache-invalidation": {
         const marks = copies.keys.pending.some((key) => event.xdata?.has(key));
-        if (marks) copies.stateOf(this.inodes.of(event.gfid)).doubt();
+        if (marks) {
+          copies.needsHeal = true;
+          copies.stateOf(this.inodes.of(event.gfid)).doubt();
+        }
         if (index !== copies.arbiter) {
           return this.emit(marks ? { ...event, flags: event.flags | UP.INVAL_ATTR } : event);
         }
