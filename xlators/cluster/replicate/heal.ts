@@ -84,7 +84,8 @@ export class ReplicateHealer implements Healer {
 
   async healIndex(signal: AbortSignal): Promise<HealCounts> {
     const counts = await crawlIndex(this.#set, this.#crawl(signal));
-    if (!signal.aborted && !counts.failed) await clearAside(this.#set);
+    // Of what is below a directory another one may be waiting for some.
+    if (!signal.aborted) await clearAside(this.#set, counts.failed ? "files" : "all");
     return counts;
   }
 

@@ -10,8 +10,10 @@ import { type Iatt, isDirectory } from "core/iatt.ts";
 import { type Entry, type Gfid, type Inode, parseGfid } from "core/inode.ts";
 import { withKey } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
+import type { Settled } from "core/xlator.ts";
 import { isMissing } from "xlators/cluster/replicate/heal_inspect.ts";
 import { listNames } from "xlators/cluster/replicate/heal_listing.ts";
+import { lockLinks } from "xlators/cluster/replicate/heal_locks.ts";
 import { type HealSet, succeeded } from "xlators/cluster/replicate/heal_set.ts";
 
 const MODE = 0o755, RECURSIVELY = 1;
@@ -58,7 +60,8 @@ export async function moveAside(
   return answer.ok ? "moved" : "left";
 }
 
-function isMissingOn(answer: { readonly ok: boolean; readonly error?: FopError }): boolean {
+/** True if the copy says that there is no such file. */
+export function isMissingOn(answer: Settled<unknown>): boolean {
   return !answer.ok && isMissing(answer.error);
 }
 
@@ -91,8 +94,11 @@ export async function asideOf(
   return answers[index]!.ok ? entry : undefined;
 }
 
-/** Removes what lies aside and is named nowhere any more; with all copies there only. */
-export async function clearAside(set: HealSet): Promise<void> {
+/**
+ * Removes what lies aside and is named nowhere any more; with all copies there only. Files that nobody
+ * names may go before all is healed: marks that are left on them would be healed never.
+ */
+export async function clearAside(set: HealSet, what: "all" | "files" = "all"): Promise<void> {
   const { anonymous } = set;
   if (!anonymous) return;
   const place = set.inodes.of(anonymous.gfid);
@@ -108,18 +114,28 @@ export async function clearAside(set: HealSet): Promise<void> {
       if (error instanceof FopError) continue;
       throw error;
     }
-    for (const gfid of gfids) await clearOne(set, place, index, gfid);
+    for (const gfid of gfids) await clearOne(set, place, index, gfid, what);
   }
 }
 
-async function clearOne(set: HealSet, parent: Inode, index: number, gfid: Gfid): Promise<void> {
+async function clearOne(
+  set: HealSet,
+  parent: Inode,
+  index: number,
+  gfid: Gfid,
+  what: "all" | "files",
+): Promise<void> {
   const inode = set.inodes.of(gfid);
+  // Another healer may be about to take its other name away.
+  await using locked = await lockLinks(set, index, inode);
+  if (!locked) return;
   const files = await set.ask(set.all, (copy) => copy.lookup(set.call, { inode, name: "" }));
   const names = await set.ask(set.all, (copy) => copy.lookup(set.call, { parent, name: gfid }));
   const known = [...files, ...names].every((answer) => answer.ok || isMissingOn(answer));
   const here = files[index]!;
   if (!known || !here.ok) return;
   const { stat } = here.value;
+  if (what === "files" && isDirectory(stat)) return;
   const owners = succeeded(files);
   const linked = !isDirectory(stat) && stat.nlink > 1;
   // Where a copy has it and not here, it has a name.

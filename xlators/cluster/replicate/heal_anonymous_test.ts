@@ -117,3 +117,27 @@ Deno.test("cluster/replicate aside: clients neither show nor find it, healers do
   deepEqual(await names(scene, 1, scene.root), ["f"]);
   equal(isPrivate(await mkdir(scene, "d"), ASIDE), false);
 });
+
+Deno.test("cluster/replicate aside: a file that was removed since is not kept by what cannot be healed of it", async () => {
+  const scene = await Scene.of();
+  const a = await mkdir(scene, "a"), { inode: file } = await scene.create("f", a);
+  await mkdir(scene, "gone", a);
+  await scene.calm();
+  scene.links[2]!.turn(false);
+  const moved = { oldParent: a, oldName: "f", newParent: scene.root, newName: "f" };
+  await scene.top.rename(ROOT, moved);
+  await scene.top.rmdir(ROOT, { parent: a, name: "gone", flags: 0 });
+  await scene.calm();
+  scene.links[2]!.turn(true);
+  const set = healSet(scene), aside = set.inodes.of(set.anonymous!.gfid);
+  equal(await heal(set, a), "healed");
+  equal((await names(scene, 2, aside)).length, 2);
+  await scene.blame(file, 2, 1, { data: 1 });
+  await clearAside(set, "files");
+  equal((await names(scene, 2, aside)).length, 2);
+  await scene.top.unlink(ROOT, { parent: scene.root, name: "f", flags: 0 });
+  equal(await heal(set, file), "left");
+  await clearAside(set, "files");
+  equal((await names(scene, 2, aside)).length, 1);
+  equal(await heal(set, file), "gone");
+});

@@ -9,6 +9,7 @@ import { type Gfid, type Inode, parseGfid, ROOT_GFID } from "core/inode.ts";
 import { Window } from "core/lib/window.ts";
 import type { FileOutcome } from "xlators/cluster/replicate/heal_file.ts";
 import { healFile } from "xlators/cluster/replicate/heal_file.ts";
+import { inspect } from "xlators/cluster/replicate/heal_inspect.ts";
 import { indexOf, listNames } from "xlators/cluster/replicate/heal_listing.ts";
 import type { HealSet } from "xlators/cluster/replicate/heal_set.ts";
 
@@ -120,7 +121,9 @@ export async function* listed(set: HealSet, index: number): AsyncGenerator<Gfid>
 
 // No copy has the file any more: an entry that a crash left.
 async function purge(set: HealSet, gfid: Gfid): Promise<void> {
-  // A copy that is away may have it.
+  // A copy that is away may have it, and so may one that could not tell.
+  const { missing } = await inspect(set, set.inodes.of(gfid), set.all);
+  if (missing.length < set.count) return;
   const answers = await set.ask(
     set.all,
     (_, index) => Promise.all(LISTS.map((kind) => indexOf(set, index, kind))),

@@ -71,6 +71,25 @@ export function lockName(
   });
 }
 
+/**
+ * The names of a file on copy `index`, against other healers of ours: who has it may look how many there
+ * are, and take one away; nothing else is waited for meanwhile. Undefined if the copy does not give it.
+ */
+export async function lockLinks(
+  set: HealSet,
+  index: number,
+  inode: Inode,
+): Promise<AsyncDisposable | undefined> {
+  const locker: Call = set.locker(), domain = `${set.name}:links`;
+  const ask = (cmd: "set" | "set-wait", type: Flock["type"]) => {
+    const lock = { type, whence: 0, ...ALL_DATA, pid: locker.pid, owner: locker.lkOwner };
+    return set.ask([index], (copy) => copy.inodelk(locker, { inode, domain, cmd, lock }));
+  };
+  const [answer] = (await ask("set-wait", "write")).slice(index);
+  if (!answer!.ok) return undefined;
+  return { [Symbol.asyncDispose]: async () => void await ask("set", "unlock") };
+}
+
 function ways(set: HealSet, lockee: Lockee) {
   return { tryAll: () => tryAll(set, lockee), wait: () => waitAll(set, lockee) };
 }

@@ -6,15 +6,16 @@
 
 import { ENOENT, ENOTEMPTY } from "core/errno.ts";
 import { type Iatt, isDirectory, isRegular, isSymlink, S_IFMT } from "core/iatt.ts";
-import type { Gfid, Inode } from "core/inode.ts";
+import type { Entry, Gfid, Inode } from "core/inode.ts";
 import { kernelDevice } from "core/lib/device.ts";
 import { withKey } from "core/xdata.ts";
 import { GFID_REQ } from "core/xdata_keys.ts";
 import { marksToAdd } from "xlators/cluster/replicate/blame.ts";
-import { asideOf, moveAside } from "xlators/cluster/replicate/heal_anonymous.ts";
+import { asideOf, isMissingOn, moveAside } from "xlators/cluster/replicate/heal_anonymous.ts";
 import type { Choice } from "xlators/cluster/replicate/heal_data.ts";
-import { isMissing } from "xlators/cluster/replicate/heal_inspect.ts";
-import { lockName } from "xlators/cluster/replicate/heal_locks.ts";
+import { directionOf } from "xlators/cluster/replicate/heal_direction.ts";
+import { inspect, isMissing } from "xlators/cluster/replicate/heal_inspect.ts";
+import { lockLinks, lockName } from "xlators/cluster/replicate/heal_locks.ts";
 import { copyAttributes } from "xlators/cluster/replicate/heal_metadata.ts";
 import { rightName } from "xlators/cluster/replicate/heal_name_choice.ts";
 import { pathOn, placeOf } from "xlators/cluster/replicate/heal_paths.ts";
@@ -62,8 +63,9 @@ export async function healName(heal: DirectoryHeal, name: string): Promise<NameO
   if (!differ) return "alike";
   // What two of three have, the third may know to be old.
   if (heal.votes && here.length < set.count) return "left";
-  const right = await votedFor(heal, name, has) ?? rightOf(heal, name, has);
-  if (right === "split-brain") return right;
+  const found = await votedFor(heal, name, has) ?? rightOf(heal, name, has);
+  if (found === "split-brain") return found;
+  const right = await isShell(heal, has) ? "nothing" : found;
   const stat = right === "nothing" ? undefined : has.get(right)!;
   const wrong = here.filter((index) => has.has(index) && !isSame(has.get(index)!, stat));
   const without = here.filter((index) => !has.has(index) || wrong.includes(index));
@@ -138,59 +140,108 @@ function isSame(one: Iatt | undefined, other: Iatt | undefined): boolean {
   return one.gfid === other.gfid && (one.mode & S_IFMT) === (other.mode & S_IFMT);
 }
 
+/**
+ * True if only the arbiter has a name, of a file that no copy has any data of though one that is right
+ * lacks the name: of a removal that it did not hear of, or of a file that was not made. Given to all
+ * copies it would be there again, and empty.
+ */
+async function isShell(
+  { set, here, sources, choice }: DirectoryHeal,
+  has: ReadonlyMap<number, Iatt>,
+): Promise<boolean> {
+  const { arbiter } = set;
+  const stat = arbiter === undefined ? undefined : has.get(arbiter);
+  if (!stat || !isRegular(stat) || has.size > 1 || choice !== undefined) return false;
+  const others = sources.filter((index) => index !== arbiter);
+  if (!others.length || here.length < set.count) return false;
+  const inode = set.inodes.of(stat.gfid);
+  const looked = await set.ask(set.all, (copy) => copy.lookup(set.call, { inode, name: "" }));
+  return set.all.every((index) => index === arbiter || isMissingOn(looked[index]!));
+}
+
 async function removeFrom(
   heal: DirectoryHeal,
   name: string,
   has: ReadonlyMap<number, Iatt>,
 ): Promise<NameOutcome> {
   if (!has.size) return "alike";
-  const { set, parent } = heal;
   for (const [index, stat] of has) {
-    const wrong = { index, parent, name, stat };
-    const keeps = set.anonymous
-      ? await moveAside(set, wrong)
-      : heal.last
-      ? "no"
-      : await livesElsewhere(heal, index, name, stat);
-    if (keeps === "later" || keeps === "left") return keeps;
-    if (keeps === "moved") continue;
-    const copy = set.copies[index]!;
-    const entry = { parent, name };
-    const answers = await set.ask(
-      [index],
-      () =>
-        isDirectory(stat)
-          ? copy.rmdir(set.call, { ...entry, flags: 1 })
-          : copy.unlink(set.call, { ...entry, flags: 0 }),
-    );
-    const answer = answers[index]!;
-    if (!answer.ok && !ENOENT.matches(answer.error)) {
-      const { message: error } = answer.error;
-      set.env.log.warn("name cannot be removed", { copy: set.copyNames[index], name, error });
-      return ENOTEMPTY.matches(answer.error) ? "later" : "left";
-    }
+    const removed = await removeOn(heal, index, name, stat);
+    if (removed !== "healed") return removed;
   }
   return "healed";
 }
 
+async function removeOn(
+  heal: DirectoryHeal,
+  index: number,
+  name: string,
+  stat: Iatt,
+): Promise<NameOutcome> {
+  const { set, parent } = heal;
+  if (isDirectory(stat) || stat.nlink === 1) return await removeAlone(heal, index, name, stat);
+  // Other names of it may be wrong, too, here or in another directory: who takes away one of two has to
+  // see that it is not the last one.
+  await using locked = await lockLinks(set, index, set.inodes.of(stat.gfid));
+  if (!locked) return "left";
+  const [now] = (await set.ask([index], (copy) => copy.lookup(set.call, { parent, name })))
+    .slice(index);
+  if (!now!.ok) return ENOENT.matches(now!.error) ? "healed" : "left";
+  return isSame(now!.value.stat, stat)
+    ? await removeAlone(heal, index, name, now!.value.stat)
+    : "left";
+}
+
+async function removeAlone(
+  heal: DirectoryHeal,
+  index: number,
+  name: string,
+  stat: Iatt,
+): Promise<NameOutcome> {
+  const { set, parent } = heal;
+  const keeps = set.anonymous
+    ? await moveAside(set, { index, parent, name, stat })
+    : heal.last
+    ? "no"
+    : await livesElsewhere(heal, index, name, stat);
+  if (keeps === "later" || keeps === "left") return keeps;
+  if (keeps === "moved") return "healed";
+  const entry = { parent, name };
+  const [answer] = (await set.ask(
+    [index],
+    (copy): Promise<unknown> =>
+      isDirectory(stat)
+        ? copy.rmdir(set.call, { ...entry, flags: 1 })
+        : copy.unlink(set.call, { ...entry, flags: 0 }),
+  )).slice(index);
+  if (answer!.ok || ENOENT.matches(answer!.error)) return "healed";
+  const { message: error } = answer!.error;
+  set.env.log.warn("name cannot be removed", { copy: set.copyNames[index], name, error });
+  return ENOTEMPTY.matches(answer!.error) ? "later" : "left";
+}
+
 /**
  * Whether the file is still there under other names on other copies, and this is the only one on copy
- * `index`: then it is moved to where it belongs, or has to wait until that place is there.
+ * `index`: then it is moved to where it belongs, or has to wait until that place is there. "left": that
+ * cannot be told.
  */
 async function livesElsewhere(
-  { set, here, parent }: DirectoryHeal,
+  { set, here, parent, sources }: DirectoryHeal,
   index: number,
   name: string,
   { gfid, nlink, mode }: Iatt,
-): Promise<"no" | "moved" | "later"> {
+): Promise<"no" | "moved" | "later" | "left"> {
   const directory = isDirectory({ mode } as Iatt);
   if (!directory && nlink > 1) return "no";
   const inode = set.inodes.of(gfid);
   const others = here.filter((other) => other !== index);
-  const [owner] = succeeded(
-    await set.ask(others, (copy) => copy.lookup(set.call, { inode, name: "" })),
-  );
-  if (owner === undefined) return "no";
+  const found = await set.ask(others, (copy) => copy.lookup(set.call, { inode, name: "" }));
+  const owners = succeeded(found);
+  const owner = owners.find((other) => sources.includes(other)) ?? owners[0];
+  if (owner === undefined) {
+    const gone = others.every((other) => isMissingOn(found[other]!));
+    return gone ? "no" : "left";
+  }
   const path = await pathOn(set, owner, inode);
   if (path === undefined) return "later";
   const there = await placeOf(set, owner, path);
@@ -220,9 +271,10 @@ async function make(
 ): Promise<NameOutcome> {
   const { set, parent, found, here } = heal;
   const inode = set.inodes.of(stat.gfid);
-  const known = succeeded(
-    await set.ask(without, (copy) => copy.lookup(set.call, { inode, name: "" })),
-  );
+  const looked = await set.ask(without, (copy) => copy.lookup(set.call, { inode, name: "" }));
+  // Who cannot tell may have the file, and be right about it: it is not to be blamed as an empty one.
+  if (without.some((index) => !looked[index]!.ok && !isMissingOn(looked[index]!))) return "left";
+  const known = succeeded(looked);
   const fresh = without.filter((index) => !known.includes(index));
   // Before it is there: a crash must not leave an empty copy that nobody blames.
   if (fresh.length && !isSymlink(stat)) {
@@ -245,7 +297,7 @@ async function make(
   let outcome: NameOutcome = "healed";
   for (const index of without) {
     const did = known.includes(index)
-      ? await giveName(heal, name, index, stat)
+      ? await giveName(heal, name, index, source, stat)
       : await makeNew(heal, { parent, name }, index, stat, target);
     if (did !== "healed") outcome = did;
   }
@@ -256,11 +308,13 @@ async function make(
 }
 
 async function giveName(
-  { set, parent, last }: DirectoryHeal,
+  heal: DirectoryHeal,
   name: string,
   index: number,
+  source: number,
   stat: Iatt,
 ): Promise<NameOutcome> {
+  const { set, parent, last } = heal;
   const inode = set.inodes.of(stat.gfid);
   if (!isDirectory(stat)) {
     const linked = await set.ask([index], (copy) => copy.link(set.call, { inode, parent, name }));
@@ -270,6 +324,7 @@ async function giveName(
   const from = await asideOf(set, index, stat.gfid) ??
     (path === undefined ? undefined : await placeOf(set, index, path));
   if (!from) return last ? "left" : "later";
+  if (!last && await isRightPlace(heal, from, index, source)) return "later";
   await using locked = await lockName(set, set.name, from.parent, from.name).tryAll();
   if (!locked?.on.includes(index)) return "later";
   const moved = await set.ask([index], (copy) =>
@@ -280,6 +335,20 @@ async function giveName(
       newName: name,
     }));
   return moved[index]!.ok ? "healed" : "later";
+}
+
+// A directory has one place. Where the copy that has it here missed a change in the directory that it is
+// in on copy `index`, and that one did not, a move that failed brought it here: the other is healed first.
+async function isRightPlace(
+  { set, here }: DirectoryHeal,
+  { parent }: Entry,
+  index: number,
+  source: number,
+): Promise<boolean> {
+  const { told } = await inspect(set, parent, here);
+  const { arbiter } = set;
+  const { accused } = directionOf(told, "entry", { arbiter, differ: () => false });
+  return accused.includes(source) && !accused.includes(index);
 }
 
 async function makeNew(

@@ -2,7 +2,7 @@ import { deepStrictEqual as deepEqual, ok, strictEqual as equal } from "node:ass
 import { ROOT } from "core/call.ts";
 import { EIO, ENOENT, ENOTCONN } from "core/errno.ts";
 import { type Args, type FopName, O_RDWR, type Reply } from "core/fops.ts";
-import { Fd, type Gfid, type Inode, InodeTable, ROOT_GFID } from "core/inode.ts";
+import { Fd, type Gfid, gfidToBytes, type Inode, InodeTable, ROOT_GFID } from "core/inode.ts";
 import { parseVolfile } from "core/volfile.ts";
 import { buildGraph } from "core/graph.ts";
 import { defineXlator, xlatorTypes } from "core/registry.ts";
@@ -13,6 +13,8 @@ import { gfidReq, newGfid, pattern } from "tests/conformance/place.ts";
 import { MemoryBrick } from "tests/fakes/memory_brick.ts";
 import { testEnv } from "tests/fakes/node.ts";
 import { countsBytes, parseCounts, type Part } from "xlators/cluster/replicate/blame.ts";
+import { clearAside } from "xlators/cluster/replicate/heal_anonymous.ts";
+import { crawlIndex } from "xlators/cluster/replicate/heal_crawl.ts";
 import { healData } from "xlators/cluster/replicate/heal_data.ts";
 import { healEntries } from "xlators/cluster/replicate/heal_entry.ts";
 import { healFile } from "xlators/cluster/replicate/heal_file.ts";
@@ -21,6 +23,7 @@ import { lockCounts } from "xlators/cluster/replicate/heal_inspect.ts";
 import { lockRange } from "xlators/cluster/replicate/heal_locks.ts";
 import { healMetadata } from "xlators/cluster/replicate/heal_metadata.ts";
 import { HealSet } from "xlators/cluster/replicate/heal_set.ts";
+import { anonymousDirectory } from "xlators/cluster/replicate/private_names.ts";
 import { ChangedRanges, changedRanges } from "xlators/features/changed-ranges/changed_ranges.ts";
 import type { FileRecord, RecordStore } from "xlators/features/changed-ranges/record_store.ts";
 import { locks } from "xlators/features/locks/locks.ts";
@@ -106,8 +109,24 @@ class Set3 {
     });
   }
 
+  /** Another healer of the same copies. */
+  healSet(anonymous?: HealSet["anonymous"]): HealSet {
+    const { name, copies, copyNames, favorite, granular, env, inodes } = this.set;
+    const arbiter = this.set.arbiter !== undefined;
+    const parts = { name, copies, copyNames, arbiter, favorite, granular, env, inodes };
+    return new HealSet({ ...parts, anonymous });
+  }
+
   get root(): Inode {
     return this.inodes.root;
+  }
+
+  /** The same directory on all copies. */
+  async mkdir(name: string, parent = this.root): Promise<Inode> {
+    const gfid = newGfid();
+    const args = { parent, name, mode: 0o755, umask: 0, xdata: gfidReq(gfid) };
+    for (const copy of this.gates) await copy.mkdir(ROOT, args);
+    return this.inodes.of(gfid);
   }
 
   /** The same file on all copies. */
@@ -706,4 +725,141 @@ Deno.test("cluster/replicate heal: the old name of a file that was moved goes, w
     deepEqual(await place.names(1), [to]);
     deepEqual(await place.content(file, 1), pattern(K));
   }
+});
+
+// A file whose names in directories `one` and `other` are gone on copy 0, which has it as "c" in a third.
+async function movedTwice(place: Set3, sameDirectory: boolean) {
+  const directories = await Promise.all(["one", "other", "third"].map((name) => place.mkdir(name)));
+  const [one, , third] = directories as [Inode, Inode, Inode];
+  const other = sameDirectory ? one : directories[1]!;
+  const file = await place.file("f", pattern(K));
+  const names = [{ parent: one, name: "a" }, { parent: other, name: "b" }];
+  for (const copy of place.gates) {
+    const [first, second] = names as [typeof names[0], typeof names[0]];
+    const { parent: newParent, name: newName } = first!;
+    await copy.rename(ROOT, { oldParent: place.root, oldName: "f", newParent, newName });
+    await copy.link(ROOT, { inode: file, ...second! });
+  }
+  const [right] = place.gates;
+  await right!.link(ROOT, { inode: file, parent: third, name: "c" });
+  for (const name of names) await right!.unlink(ROOT, { ...name, flags: 0 });
+  for (const inode of new Set([one, other, third])) {
+    await place.mark(inode, 0, "entry", { "v-client-1": 1 });
+  }
+  return { one, other, third, file };
+}
+
+Deno.test("cluster/replicate heal: of several wrong names of a file that lives on elsewhere the last one is kept, whoever heals", async () => {
+  for (const anonymous of [undefined, anonymousDirectory("3b241101-e2bb-4255-8caf-4136c566a962")]) {
+    for (const sameDirectory of [true, false]) {
+      const place = new Set3(2);
+      const { one, other, third, file } = await movedTwice(place, sameDirectory);
+      const sets = [place.healSet(anonymous), place.healSet(anonymous)];
+      const heal = (set: HealSet, inode: Inode, last = false) =>
+        healEntries(set, inode, { found: new Set(), last });
+      await Promise.all([heal(sets[0]!, one), heal(sets[1]!, other)]);
+      deepEqual(await place.content(file, 1), pattern(K));
+      for (const inode of [third, one, other]) await heal(sets[0]!, inode);
+      if (anonymous) await clearAside(sets[0]!);
+      deepEqual(await place.content(file, 1), pattern(K));
+      equal((await place.gates[1]!.stat(ROOT, { inode: file })).stat.nlink, 1);
+      const { stat } = await place.gates[1]!.lookup(ROOT, { parent: third, name: "c" });
+      equal(stat.gfid, file.gfid);
+      equal(place.gates[1]!.fops.includes("mknod"), false);
+    }
+  }
+});
+
+Deno.test("cluster/replicate heal: a wrong name stays while nobody can tell whether its file lives on elsewhere", async () => {
+  const place = new Set3(2);
+  const { one, file } = await movedTwice(place, true);
+  const [right, sink] = place.gates;
+  await sink!.unlink(ROOT, { parent: one, name: "b", flags: 0 });
+  const lookup = right!.lookup.bind(right);
+  right!.lookup = (call, args) => args.inode === file ? Promise.reject(EIO) : lookup(call, args);
+  equal(await healEntries(place.set, one, { found: new Set() }), "left");
+  deepEqual(await place.content(file, 1), pattern(K));
+});
+
+Deno.test("cluster/replicate heal: a file stays listed that a copy may have which cannot tell", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", pattern(K), [0]);
+  const index = await place.mkdir("index");
+  const [owner] = place.gates;
+  for (const gate of place.gates) {
+    await gate.create(ROOT, {
+      ...{ parent: index, name: file.gfid, mode: 0o600, umask: 0, flags: O_RDWR },
+      xdata: gfidReq(),
+    });
+    // As features/index tells where its list is.
+    gate.getxattr = (_call, { name }) =>
+      Promise.resolve({ xattrs: Xdata.of([[name, ptr(gfidToBytes(index.gfid))]]) });
+  }
+  const listed = () =>
+    owner!.lookup(ROOT, { parent: index, name: file.gfid }).then(() => true, () => false);
+  const crawl = () => {
+    const { signal } = new AbortController();
+    return crawlIndex(place.set, { filesAtOnce: 1, signal, working: new Set() });
+  };
+  const lookup = owner!.lookup.bind(owner);
+  owner!.lookup = (call, args) => args.inode === file ? Promise.reject(EIO) : lookup(call, args);
+  await crawl();
+  equal(await listed(), true);
+  owner!.lookup = (call, args) => args.inode === file ? Promise.reject(ENOENT) : lookup(call, args);
+  await crawl();
+  equal(await listed(), false);
+});
+
+Deno.test("cluster/replicate heal: a directory does not go back to where a move that failed would have put it", async () => {
+  const place = new Set3(3);
+  const to = await place.mkdir("to"), moved = await place.mkdir("moved"), { root } = place;
+  // Copy 0 made a move that failed, and missed the next one, which the others made.
+  const names = { oldParent: root, oldName: "moved", newParent: to, newName: "failed" };
+  await place.gates[0]!.rename(ROOT, names);
+  for (const index of [0, 1, 2]) await place.mark(to, index, "entry", { dirty: 1 });
+  for (const index of [1, 2]) await place.mark(root, index, "entry", { "v-client-0": 1 });
+  const heal = (inode: Inode) => healEntries(place.set, inode, { found: new Set() });
+  equal(await heal(to), "later");
+  equal(await heal(root), "healed");
+  equal(await heal(to), "healed");
+  for (const gate of place.gates) {
+    const { stat } = await gate.lookup(ROOT, { parent: root, name: "moved" });
+    equal(stat.gfid, moved.gfid);
+  }
+  deepEqual([...await place.marks(to), ...await place.marks(root)], []);
+});
+
+Deno.test("cluster/replicate heal: who cannot tell whether it has a file is not blamed as one that lacks it", async () => {
+  const place = new Set3(2);
+  const file = await place.file("f", pattern(K));
+  const [right, sink] = place.gates;
+  await right!.link(ROOT, { inode: file, parent: place.root, name: "g" });
+  await place.mark(place.root, 0, "entry", { "v-client-1": 1 });
+  const lookup = sink!.lookup.bind(sink);
+  sink!.lookup = (call, args) => args.inode === file ? Promise.reject(EIO) : lookup(call, args);
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "left");
+  deepEqual(await place.marks(file), []);
+  sink!.lookup = lookup;
+  equal(await healEntries(place.set, place.root, { found: new Set() }), "healed");
+  equal((await sink!.lookup(ROOT, { parent: place.root, name: "g" })).stat.nlink, 2);
+});
+
+Deno.test("cluster/replicate heal: a file that only the arbiter still has is removed, not made anew without its data", async () => {
+  const place = new Set3(3, { arbiter: true }), { root } = place;
+  await place.file("removed", new Uint8Array(), [2]);
+  const linked = await place.file("kept", new Uint8Array());
+  await place.gates[2]!.link(ROOT, { inode: linked, parent: root, name: "linked" });
+  for (const index of [1, 2]) {
+    await place.mark(root, index, "entry", { dirty: 1, "v-client-0": 1 });
+  }
+  equal(await healEntries(place.set, root, { found: new Set() }), "healed");
+  for (const index of [0, 1, 2]) deepEqual(await place.names(index), ["kept", "linked"]);
+});
+
+Deno.test("cluster/replicate heal: a file that only an arbiter has, as the copies missed it, stays", async () => {
+  const place = new Set3(3, { arbiter: true }), { root } = place;
+  await place.file("made", new Uint8Array(), [2]);
+  await place.mark(root, 2, "entry", { "v-client-0": 1, "v-client-1": 1 });
+  equal(await healEntries(place.set, root, { found: new Set() }), "healed");
+  for (const index of [0, 1, 2]) deepEqual(await place.names(index), ["made"]);
 });

@@ -9,7 +9,7 @@ const ANONYMOUS = ".glusterfs-anonymous-inode-";
 const LANDFILL = ".landfill";
 
 /** True if `name` in `parent` is one. */
-export function isPrivate(parent: Inode, name: string): boolean {
+export function isPrivate(parent: Pick<Inode, "gfid">, name: string): boolean {
   return parent.gfid === ROOT_GFID && (name === LANDFILL || name.startsWith(ANONYMOUS));
 }
 
