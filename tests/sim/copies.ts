@@ -7,6 +7,7 @@ import type { SimBrick } from "tests/sim/brick.ts";
 import { SimFailure } from "tests/sim/sim.ts";
 import type { World } from "tests/sim/world.ts";
 import type { MemoryNode } from "tests/fakes/memory_node.ts";
+import { isPrivate } from "xlators/cluster/replicate/private_names.ts";
 
 /** Attributes with which replication keeps its own books. */
 const MARKS = /^trusted\.afr\./;
@@ -26,7 +27,32 @@ export function checkCopies({ bricks }: World): void {
       }
     }
   }
-  for (const brick of bricks) checkMarks(brick);
+  for (const brick of bricks) {
+    checkMarks(brick);
+    checkNames(brick);
+  }
+}
+
+// Every file has the names that can be seen, and nothing lies aside.
+function checkNames(brick: SimBrick): void {
+  const names = new Map<MemoryNode, number>();
+  const visit = (node: MemoryNode) => {
+    for (const [name, entry] of node.entries) {
+      if (isPrivate({ gfid: node.gfid }, name)) {
+        const [left] = entry.node.entries.keys();
+        if (left) throw new SimFailure(`${left} is still aside on ${brick.name}`);
+      } else if (entry.node.isDirectory) visit(entry.node);
+      else names.set(entry.node, (names.get(entry.node) ?? 0) + 1);
+    }
+  };
+  visit(brick.disk.nodes.get(ROOT_GFID)!);
+  for (const node of brick.disk.nodes.values()) {
+    const count = names.get(node) ?? 0;
+    if (node.isDirectory || node.nlink === count) continue;
+    throw new SimFailure(
+      `${node.gfid} has ${node.nlink} names on ${brick.name}, seen are ${count}`,
+    );
+  }
 }
 
 interface Content {
@@ -47,7 +73,9 @@ function contents(brick: SimBrick): Map<string, Content> {
     const about = [node.gfid, node.mode.toString(8), node.uid, node.gid, ...xattrs].join(" ");
     const data = node.type === S_IFREG ? digest(node) : "";
     found.set(path, { about, data });
-    for (const [name, entry] of node.entries) visit(`${path}/${name}`, entry.node);
+    for (const [name, entry] of node.entries) {
+      if (!isPrivate({ gfid: node.gfid }, name)) visit(`${path}/${name}`, entry.node);
+    }
   };
   visit("", brick.disk.nodes.get(ROOT_GFID)!);
   return found;

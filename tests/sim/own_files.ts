@@ -283,9 +283,11 @@ export class OwnFiles {
   }
 }
 
-// Does something with an open file. Whether closing works says something about what was done only
-// where writes are answered early.
-async function withFile<T>(
+/**
+ * Does something with an open file. Whether closing works says something about what was done only where
+ * writes are answered early.
+ */
+export async function withFile<T>(
   volume: Volume,
   path: string,
   options: OpenOptions & { readonly closingTells?: boolean },

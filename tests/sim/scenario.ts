@@ -7,6 +7,7 @@ import { checkCopies, marksOf } from "tests/sim/copies.ts";
 import { Faults } from "tests/sim/faults.ts";
 import { SimHealer } from "tests/sim/healer.ts";
 import { checkLocks } from "tests/sim/leftover_locks.ts";
+import { LinkedFiles } from "tests/sim/linked_files.ts";
 import { OwnFiles } from "tests/sim/own_files.ts";
 import { SharedFiles } from "tests/sim/shared_files.ts";
 import { Sim, SimFailure } from "tests/sim/sim.ts";
@@ -85,6 +86,7 @@ async function playOnce(
 class Scenario {
   readonly #shared: SharedFiles[] = [];
   readonly #own: OwnFiles[] = [];
+  readonly #links: LinkedFiles[] = [];
   readonly #versions: Versions[] = [];
 
   constructor(readonly world: World) {}
@@ -98,10 +100,13 @@ class Scenario {
     faults.start();
     const done = new AbortController();
     const healing = swarm.healer ? this.#healMeanwhile(done.signal) : undefined;
+    // Each host has one.
+    const second = swarm.healer && system.linked ? this.#healMeanwhile(done.signal, 2) : undefined;
     await Promise.all(this.#own.map((_, id) => this.#work(id)));
     await faults.stop();
     done.abort();
     await healing;
+    await second;
     sim.note("faults end");
     for (const each of [...this.#shared, ...this.#versions]) await each.close();
     await this.world.management.settle();
@@ -131,9 +136,9 @@ class Scenario {
     if (problem) throw new SimFailure(problem);
   }
 
-  async #healMeanwhile(signal: AbortSignal): Promise<void> {
+  async #healMeanwhile(signal: AbortSignal, number = 1): Promise<void> {
     if (!this.world.system.replicate) return;
-    const healer = await SimHealer.start(this.world, "healer-meanwhile");
+    const healer = await SimHealer.start(this.world, `healer-meanwhile-${number}`);
     await healer.keepHealing(signal);
   }
 
@@ -147,6 +152,8 @@ class Scenario {
       this.#shared.push(new SharedFiles(world, id, client));
       this.#own.push(new OwnFiles(world, id, client));
       await this.#own[id]!.make();
+      this.#links.push(new LinkedFiles(world, id, client));
+      if (world.system.linked) await this.#links[id]!.make();
       this.#versions.push(new Versions(world, id, client));
       if (world.system.tuned) await this.#versions[id]!.make();
     }
@@ -162,6 +169,7 @@ class Scenario {
         client = await this.world.client();
         this.#shared[id]!.moveTo(client);
         this.#own[id]!.moveTo(client);
+        this.#links[id]!.moveTo(client);
         this.#versions[id]!.moveTo(client);
       }
       await this.#step(sim.random.pick(kinds), id);
@@ -178,6 +186,8 @@ class Scenario {
         return this.#own[id]!.nameStep();
       case "xattrs":
         return this.#own[id]!.xattrStep();
+      case "links":
+        return this.#links[id]!.step();
       case "versions":
         return this.#versionsStep(id);
     }
@@ -213,6 +223,7 @@ class Scenario {
         await reader.close();
       }
       for (const own of this.#own) await own.checkAll(client, kinds);
+      if (swarm.work.links) { for (const links of this.#links) await links.checkAll(client); }
       if (!system.tuned) continue;
       for (const versions of this.#versions) await versions.lookAtAll(client);
     }

@@ -32,6 +32,8 @@ export interface System {
   readonly managed?: boolean;
   /** Its runs are a few steps of one or two kinds each. */
   readonly short?: boolean;
+  /** What is done is done to names of files that have several. */
+  readonly linked?: boolean;
   /** After faults all must be well again. */
   readonly heals: boolean;
   /** Options of its replicate layer, if it has one that a healer works for. */
@@ -103,6 +105,18 @@ export const REPLICA_3_GRANULAR: System = replica("replica-3-granular", 3, {
   "quorum-type": "auto",
   "granular-entry-heal": "on",
 });
+const NEW = {
+  "quorum-type": "auto",
+  "granular-entry-heal": "on",
+  "use-anonymous-inode": "yes",
+  "volume-id": "3b241101-e2bb-4255-8caf-4136c566a962",
+};
+/** Volumes with all that new ones have on. */
+export const NEW_VOLUMES: readonly System[] = [
+  replica("replica-3-new", 3, NEW),
+  replica("replica-2-new", 2, NEW),
+  replica("arbiter-new", 3, { ...NEW, "arbiter-count": "1" }),
+];
 /** Two copies; the first decides. */
 export const REPLICA_2: System = replica("replica-2", 2, { "quorum-type": "auto" });
 /** Two copies and an arbiter. */
@@ -137,6 +151,11 @@ export function bricksOf(sim: Sim, system: System, loses?: number): SimBrick[] {
     };
     return new SimBrick(sim, options);
   });
+}
+
+/** The same volume, where clients link files. */
+export function linked(system: System): System {
+  return { ...system, name: `${system.name}-linked`, linked: true };
 }
 
 /** The same volume under performance layers. */

@@ -4,7 +4,9 @@ import { TUNINGS } from "tests/sim/performance.ts";
 import {
   ARBITER,
   DISTRIBUTE,
+  linked,
   managed,
+  NEW_VOLUMES,
   REPLICA_2,
   REPLICA_3,
   REPLICA_3_GRANULAR,
@@ -18,6 +20,7 @@ import {
 
 const REPLICAS: readonly System[] = [REPLICA_3, REPLICA_2, ARBITER];
 const UNHEALED = REPLICAS.map(unhealed);
+const LINKED = [REPLICA_3_GRANULAR, ...NEW_VOLUMES].map(linked);
 // Each performance layer by itself over one brick, and all of them as mounts have them.
 const TUNED: readonly System[] = [
   ...TUNINGS.map((tuning) => tuned(SINGLE, [tuning], nameOf(tuning.type.type))),
@@ -41,11 +44,13 @@ export const DAILY: readonly (readonly [System, number])[] = [
   [DISTRIBUTE, 3],
   [TOY, 5],
   ...UNHEALED.map((system) => [system, 4] as const),
-  ...UNHEALED.map((system) => [short(system), 7] as const),
+  ...UNHEALED.map((system) => [short(system), 5] as const),
   ...REPLICAS.map((system) => [system, 3] as const),
   ...REPLICAS.map((system) => [short(system), 5] as const),
   [REPLICA_3_GRANULAR, 2],
   [short(REPLICA_3_GRANULAR), 4],
+  ...LINKED.map((system) => [system, 1] as const),
+  ...LINKED.map((system) => [short(system), 1] as const),
   ...TUNED.map((system) => [system, 2] as const),
   ...MANAGED.map((system) => [system, 3] as const),
 ];

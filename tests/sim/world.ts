@@ -51,15 +51,17 @@ export const FAULTS = [
 export type FaultKind = typeof FAULTS[number];
 const NO_FAULTS = Object.fromEntries(FAULTS.map((kind) => [kind, 0])) as Swarm["faults"];
 /** What clients do. */
-export const WORKS = ["shared", "own", "names", "xattrs", "versions"] as const;
+export const WORKS = ["shared", "own", "names", "xattrs", "versions", "links"] as const;
 export type WorkKind = typeof WORKS[number];
+const NO_WORK = Object.fromEntries(WORKS.map((kind) => [kind, 0])) as Swarm["work"];
 
 /** The draw of a run. */
 export function drawSwarm({ random }: Sim, system: System): Swarm {
   let drawn = drawLong(random, system);
   if (system.tuned) drawn = { ...drawn, ...drawTuned(random, drawn) };
   if (system.managed) drawn = { ...drawn, ...drawManaged(random, drawn) };
-  return system.short ? { ...drawn, ...drawShort(random, drawn, system) } : drawn;
+  if (system.short) drawn = { ...drawn, ...drawShort(random, drawn, system) };
+  return system.linked ? { ...drawn, ...drawLinked(random, drawn) } : drawn;
 }
 
 // What is answered early a loss of power may take; until a file is synced or closed, others may see
@@ -82,6 +84,16 @@ function drawManaged(random: SimRandom, { faults, faultMs }: Swarm): Partial<Swa
   return { faults: { ...faults, switch: random.pick([1, 3]), move: random.pick([0, 1, 3]) } };
 }
 
+// Names, linked and not. A client that dies in the midst of a rename may leave two files of one name that
+// nothing tells of; what was written before power is lost is another matter.
+function drawLinked(random: SimRandom, { faults, steps }: Swarm): Partial<Swarm> {
+  return {
+    steps: Math.min(steps * 2, 60),
+    faults: { ...faults, power: 0, kill: 0, crash: faults.power || faults.crash },
+    work: { ...NO_WORK, links: 3, names: random.pick([0, 0, 1]) },
+  };
+}
+
 // Few steps of one or two kinds, and faults as often as they come.
 function drawShort(
   random: SimRandom,
@@ -89,14 +101,16 @@ function drawShort(
   { tuned }: System,
 ): Partial<Swarm> {
   const left = tuned ? "shared" : "versions";
-  const kinds = WORKS.filter((kind) => kind !== left && (!faults.power || work[kind]));
+  const kinds = WORKS.filter((kind) =>
+    kind !== left && kind !== "links" && (!faults.power || work[kind])
+  );
   const one = tuned ? "versions" : random.pick(kinds), two = random.pick(kinds);
   return {
     clients: random.between(1, 2),
     steps: random.between(3, 12),
     thinkMs: random.pick([0.5, 5, 50]),
     faultMs: faultMs === Infinity ? Infinity : random.pick([5, 20, 100]),
-    work: { shared: 0, own: 0, names: 0, xattrs: 0, versions: 0, [one]: 2, [two]: 1 },
+    work: { ...NO_WORK, [one]: 2, [two]: 1 },
     narrow: random.chance(0.3),
   };
 }
@@ -135,6 +149,7 @@ function drawLong(random: SimRandom, system: System): Swarm {
       names: some(),
       xattrs: power ? 0 : some(),
       versions: 0,
+      links: 0,
     },
     narrow: false,
     healer: random.chance(0.4),
