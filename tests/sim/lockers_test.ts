@@ -51,8 +51,10 @@ class Lockers {
     const type = random.pick(["read", "write"] as const);
     const [start, size] = random.pick([[0n, 0n], [0n, 10n], [5n, 10n]] as const);
     const range = rangeOf(start, size);
-    await this.client.graph.top.lk(call, request(call, fd, cmd, type, range));
     const mine: Granted = { owner: call.lkOwner, type, range };
+    // A second lock may take the place of the first one, or of a part of it, before that is answered.
+    for (const each of this.all) if (each.owner === mine.owner) this.all.delete(each);
+    await this.client.graph.top.lk(call, request(call, fd, cmd, type, range));
     const other = [...this.all].find((each) =>
       each.owner !== mine.owner && overlaps(each.range, range) &&
       (type === "write" || each.type === "write")
@@ -61,8 +63,6 @@ class Lockers {
     if (other && this.world.swarm.faultMs === Infinity) {
       throw new SimFailure(`${call.lkOwner} and ${other.owner} have the same lock`);
     }
-    // A second lock may have taken the place of the first one, or of a part of it.
-    for (const each of this.all) if (each.owner === mine.owner) this.all.delete(each);
     this.all.add(mine);
   }
 
