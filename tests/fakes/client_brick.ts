@@ -17,6 +17,8 @@ import { client, ProtocolClient } from "xlators/protocol/client/client.ts";
 import type { Connect } from "xlators/protocol/client/link.ts";
 import { server } from "xlators/protocol/server/server.ts";
 
+const PORT_TRIES = 100, PORT_PAUSE_MS = 50;
+
 /** A brick named "brick" over `child`, and the port it listens on. */
 export async function serveBrick(child: Xlator, port = 0, options: Record<string, string> = {}) {
   const given = {
@@ -25,10 +27,25 @@ export async function serveBrick(child: Xlator, port = 0, options: Record<string
     ...options,
   };
   const values = readOptions(server.options, new Map(Object.entries(given)));
-  const top = server.create(node("server", [child], { inodes: inodesOf(child) }), values);
-  await top.start?.();
+  const top = await listening(() => {
+    return server.create(node("server", [child], { inodes: inodesOf(child) }), values);
+  }, port);
   const { endpoint } = top as Xlator & { endpoint: Endpoint };
   return { port: endpoint.kind === "tcp" ? endpoint.port : 0, stop: () => top.stop!() };
+}
+
+// A connection of another test may have got the number of a brick that was stopped, for a moment.
+async function listening(make: () => Xlator, port: number): Promise<Xlator> {
+  for (let left = PORT_TRIES;; left--) {
+    const top = make();
+    try {
+      await top.start?.();
+      return top;
+    } catch (error) {
+      if (port === 0 || left === 0 || !(error instanceof Deno.errors.AddrInUse)) throw error;
+      await new Promise((done) => setTimeout(done, PORT_PAUSE_MS));
+    }
+  }
 }
 
 const tables = new WeakMap<Xlator, InodeTable>();
