@@ -51,7 +51,7 @@ function fio(file: string, ...more: string[]): Promise<string> {
   return must([
     ...["fio", "--name=clone", `--filename=${file}`, "--rw=randwrite", "--bsrange=512-64k"],
     ...["--size=8M", "--io_size=6M", "--verify=crc32c", "--randseed=7", "--ioengine=psync"],
-    ...["--fsync=32", "--output=/dev/null", "--norandommap=0", ...more],
+    ...["--fsync=32", "--output=/dev/null", "--norandommap=0", "--verify_state_save=0", ...more],
   ], { timeoutMs: 120_000 });
 }
 
