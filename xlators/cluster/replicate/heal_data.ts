@@ -108,13 +108,13 @@ function isUnknownEnd(
   told: Testimonies,
   sink: number,
   size: number,
-  { sources, dirty }: Direction,
+  direction: Direction,
   changed: readonly ByteRange[] | undefined,
 ): boolean {
   const end = told[sink]!.stat.size;
   if (end >= size) return false;
   if (changed) return !changed.some((range) => range.start <= end && size <= range.end);
-  return !dirty.length && !sources.some((source) => blames(told, source, sink));
+  return isUnmarked(told, sink, direction);
 }
 
 // So that whoever heals next compares all of it, should this heal not end: by those that blame the copy
@@ -123,18 +123,16 @@ function isUnknownEnd(
 async function blame(
   set: HealSet,
   inode: Inode,
-  { told, direction: { sources, dirty }, whom, on }: {
+  { told, direction, whom, on }: {
     readonly told: Testimonies;
     readonly direction: Direction;
     readonly whom: readonly number[];
     readonly on: readonly number[];
   },
 ): Promise<Testimonies | undefined> {
-  const unmarked = (sink: number) =>
-    !dirty.length && !sources.some((source) => blames(told, source, sink));
   const blamed = (source: number) =>
-    whom.filter((sink) => blames(told, source, sink) || unmarked(sink));
-  const by = sources.filter((source) => blamed(source).length);
+    whom.filter((sink) => blames(told, source, sink) || isUnmarked(told, sink, direction));
+  const by = direction.sources.filter((source) => blamed(source).length);
   const answers = await set.ask(by, (copy, source) => {
     const more = blamed(source);
     const counts = set.all.map((index) => more.includes(index) ? { data: 1 } : undefined);
@@ -142,6 +140,11 @@ async function blame(
   });
   if (by.some((index) => !answers[index]!.ok)) return undefined;
   return by.length ? (await inspect(set, inode, on)).told : told;
+}
+
+// No mark tells why it has to be healed.
+function isUnmarked(told: Testimonies, sink: number, { sources, dirty }: Direction): boolean {
+  return !dirty.length && !sources.some((source) => blames(told, source, sink));
 }
 
 function blames(told: Testimonies, from: number, whom: number): boolean {

@@ -28,6 +28,7 @@ import { PageRanges } from "xlators/features/changed-ranges/page_ranges.ts";
 import {
   type FileRecord,
   type Missed,
+  NO_RECORD,
   RecordDirectory,
   type RecordStore,
 } from "xlators/features/changed-ranges/record_store.ts";
@@ -52,7 +53,6 @@ const MARKS = "trusted.afr.", DIRTY = "trusted.afr.dirty";
 /** Pids of GlusterFS's healers and ours: they change what copies have, and blame whom they could not heal. */
 const HEALERS: ReadonlySet<number> = new Set([PID_SELF_HEAL, PID_GLFSHEAL]);
 
-const NO_RECORD: FileRecord = new Map();
 const NOWHERE: RecordStore = {
   open: () => Promise.resolve([]),
   read: () => new Map(),

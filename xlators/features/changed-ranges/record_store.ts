@@ -29,7 +29,8 @@ export interface RecordStore {
   write(gfid: Gfid, record: FileRecord): void;
 }
 
-const NO_RECORD: FileRecord = new Map();
+/** Nothing is known to have been missed. */
+export const NO_RECORD: FileRecord = new Map();
 const BASE_FILE = /^(dirty|xattrop)-([0-9a-f-]{36})$/;
 /** Version of UUIDs in the names of our own base files. */
 const OWN_VERSION = "8";
