@@ -10,6 +10,7 @@
 import { Host } from "tests/e2e/hosts.ts";
 import {
   exists,
+  killAllNaming,
   listens,
   must,
   Namespace,
@@ -152,10 +153,9 @@ export class Brick {
 export class Mount implements AsyncDisposable {
   constructor(readonly path: string, readonly log: string) {}
 
-  /** Kills the client's process: whoever uses the mount gets ENOTCONN. */
+  /** Kills the client, and programs whose command line names the mount; others that use it get ENOTCONN. */
   async kill(): Promise<void> {
-    for (const pid of processesNaming(this.path)) Deno.kill(pid, "SIGKILL");
-    await until("client is gone", () => processesNaming(this.path).length === 0);
+    await killAllNaming(this.path);
   }
 
   /** Unmounts and waits until the client's process is gone. */
@@ -164,7 +164,7 @@ export class Mount implements AsyncDisposable {
     try {
       await until("client ends", () => processesNaming(this.path).length === 0, 5000);
     } catch {
-      for (const pid of processesNaming(this.path)) Deno.kill(pid, "SIGKILL");
+      await killAllNaming(this.path);
     }
   }
 }

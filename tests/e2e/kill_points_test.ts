@@ -8,7 +8,7 @@ import { BrickLink } from "mgmt/bricks/brick_link.ts";
 import { listReaders } from "rpc/programs/history_ops.ts";
 import { mortar } from "tests/e2e/daemon.ts";
 import { LONG } from "tests/e2e/harness.ts";
-import { exists, processesNaming, until, untilEqual } from "tests/e2e/process.ts";
+import { exists, killAllNaming, processesNaming, until, untilEqual } from "tests/e2e/process.ts";
 import { testEnv } from "tests/fakes/node.ts";
 
 const PROGRAM = new URL("killable_mgmt.ts", import.meta.url).pathname;
@@ -143,7 +143,7 @@ class Home implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.end().catch(() => {});
-    for (const pid of processesNaming(this.dir)) Deno.kill(pid, "SIGKILL");
+    await killAllNaming(this.dir);
     await Deno.remove(this.dir, { recursive: true });
   }
 }

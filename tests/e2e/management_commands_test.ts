@@ -3,7 +3,7 @@
 import { deepStrictEqual as deepEqual, match, ok, strictEqual as equal } from "node:assert/strict";
 import { DaemonProcess, mortar } from "tests/e2e/daemon.ts";
 import { LONG } from "tests/e2e/harness.ts";
-import { exists, processesNaming, residentBytes, until } from "tests/e2e/process.ts";
+import { exists, killAllNaming, processesNaming, residentBytes, until } from "tests/e2e/process.ts";
 import { MORTAR } from "tests/e2e/program.ts";
 
 const HOST = "127.0.0.1";
@@ -58,8 +58,7 @@ class Node implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.daemon[Symbol.asyncDispose]();
-    for (const pid of processesNaming(`${this.home}/run`)) Deno.kill(pid, "SIGKILL");
-    await until("bricks are gone", () => this.running === 0);
+    await killAllNaming(`${this.home}/run`);
     await Deno.remove(this.dir, { recursive: true });
   }
 }

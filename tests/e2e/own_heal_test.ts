@@ -204,7 +204,7 @@ e2e("own heal: what a client left when it was killed while writing", GLFSHEAL, a
   const fio = must([
     ...["fio", "--name=w", `--directory=${mount.path}`, "--nrfiles=3", "--size=24m"],
     ...["--rw=randwrite", "--bs=16k", "--time_based", "--runtime=60", "--ioengine=psync"],
-    ...["--output=/dev/null"],
+    ...["--fallocate=none", "--output=/dev/null"],
   ]);
   fio.catch(() => {});
   const file = `${cluster.bricks[0]!.path}/w.0.0`;

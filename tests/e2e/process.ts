@@ -184,6 +184,21 @@ export function processesNaming(text: string): number[] {
   return found;
 }
 
+/** Kills all processes whose command line holds `text`, and what they fork meanwhile, until there is none. */
+export async function killAllNaming(text: string): Promise<void> {
+  await until(`processes of ${text} are gone`, () => {
+    const pids = processesNaming(text);
+    for (const pid of pids) {
+      try {
+        Deno.kill(pid, "SIGKILL");
+      } catch (error) {
+        if (!(error instanceof Deno.errors.NotFound)) throw error; // else it ended in between
+      }
+    }
+    return pids.length === 0;
+  });
+}
+
 /** A network namespace with nothing but loopback. */
 export class Namespace implements AsyncDisposable {
   static #count = 0;
