@@ -12,6 +12,10 @@ import { type Cpu, cpuSince, Mounted } from "./mounted.ts";
 import { median, short, table } from "./report.ts";
 
 const DRIVER = new URL("./small_files.py", import.meta.url).pathname;
+/** How often the mounts take turns in a row of fio. */
+const TURNS = 4;
+/** Of the driver. */
+const PER_DIRECTORY = 1000;
 /** Small enough for the page cache, too many to be read twice in one measurement. */
 const SIZE_ALONE = "512m", SIZE_EACH = "32m";
 const DEPTHS = [1, 16] as const;
@@ -48,30 +52,65 @@ interface Side {
   readonly cluster: Cluster;
 }
 
-/** One row. */
+/** What one side's turns of a row came to. Machines change within seconds: the mounts take short turns. */
+class Turns {
+  readonly #before: Cpu;
+  readonly #p50: number[] = [];
+  #count = 0;
+  #seconds = 0;
+
+  constructor(readonly mounted: Mounted) {
+    this.#before = mounted.cpu();
+  }
+
+  /** A turn's operations, the time they took, and the median time of one in microseconds. */
+  add(count: number, seconds: number, p50: number): void {
+    this.#count += count;
+    this.#seconds += seconds;
+    this.#p50.push(p50);
+  }
+
+  /** All turns; of `p50` the median. */
+  get figures(): MountFigures {
+    const cpu = cpuSince(this.#before, this.mounted.cpu());
+    return figures(this.#count / this.#seconds, median(this.#p50), this.#count, cpu);
+  }
+}
+
+function figuresOf(sides: readonly Turns[], mounts: readonly Mounted[]): MountFigures[] {
+  return mounts.map((each) => sides.find(({ mounted }) => mounted === each)!.figures);
+}
+
+/** One row: measures each of the mounts, the first one first, and answers in that order. */
 interface Row {
   readonly name: string;
-  measure(mounted: Mounted): Promise<MountFigures>;
+  measure(mounts: readonly Mounted[]): Promise<MountFigures[]>;
 }
 
 function fioRow(rw: string, bs: string, depth: 1 | 16, seconds: number): Row {
   const writes = rw.endsWith("write");
   return {
     name: `mount, ${rw} ${bs === "4k" ? "4 KiB" : "1 MiB"}, depth ${depth}`,
-    async measure(mounted) {
-      await warm(mounted, depth);
-      const before = mounted.cpu();
-      // What was read is in the kernel's cache: each block is read once. What is written always comes.
-      const time = writes ? ["--time_based=1", "--norandommap=1"] : [];
-      const out = await fio(mounted, depth, [
-        `--rw=${rw}`,
-        `--bs=${bs}`,
-        `--runtime=${seconds}`,
-        "--randrepeat=0",
-        ...time,
-      ]);
-      const { iops, p50, operations } = reportOf(out);
-      return figures(iops, p50, operations, cpuSince(before, mounted.cpu()));
+    async measure(mounts) {
+      const sides = mounts.map((mounted) => new Turns(mounted));
+      for (let turn = 0; turn < TURNS; turn++) {
+        for (const side of sides) {
+          await warm(side.mounted, depth);
+          // What was read is in the kernel's cache: each block is read once. What is written always comes.
+          const time = writes ? ["--time_based=1", "--norandommap=1"] : [];
+          const out = await fio(side.mounted, depth, [
+            `--rw=${rw}`,
+            `--bs=${bs}`,
+            `--runtime=${seconds}`,
+            "--randrepeat=0",
+            ...time,
+          ]);
+          const { iops, p50, operations } = reportOf(out);
+          side.add(operations, operations / iops, p50);
+        }
+        sides.reverse();
+      }
+      return figuresOf(sides, mounts);
     },
   };
 }
@@ -101,19 +140,41 @@ async function layOut({ kind, cluster }: Side): Promise<void> {
 function smallFilesRow(phase: string, files: number): Row {
   return {
     name: `mount, ${phase} ${files.toLocaleString("en")} files`,
-    async measure(mounted) {
+    async measure(mounts) {
+      for (const mounted of mounts) await warmSmall(mounted);
       // What kernel and clients remember is good for a second.
       await new Promise((done) => setTimeout(done, FORGOTTEN_MS));
-      const before = mounted.cpu();
-      const top = `${mounted.path}/small`;
-      const argv = ["python3", DRIVER, phase, top, String(files)];
-      const out = await must(argv, { timeoutMs: 600_000 });
-      const [rate, p50] = out.trim().split(" ").map(Number);
-      const used = cpuSince(before, mounted.cpu());
-      if (phase === "unlink") await must(["rm", "-r", top]);
-      return figures(rate!, p50!, files, used);
+      const sides = mounts.map((mounted) => new Turns(mounted));
+      for (let first = 0; first < files; first += PER_DIRECTORY) {
+        const count = Math.min(PER_DIRECTORY, files - first);
+        for (const side of sides) {
+          const top = smallOf(side.mounted.path);
+          const argv = ["python3", DRIVER, phase, top, String(count), String(first)];
+          const out = await must(argv, { timeoutMs: 600_000 });
+          const [rate, p50] = out.trim().split(" ").map(Number);
+          side.add(count, count / rate!, p50!);
+        }
+        sides.reverse();
+      }
+      const found = figuresOf(sides, mounts);
+      if (phase === "unlink") {
+        for (const { path } of mounts) await must(["rm", "-r", smallOf(path)]);
+      }
+      return found;
     },
   };
+}
+
+// As `warm`: what bricks keep of small files, attributes and links by gfid included.
+async function warmSmall({ cluster }: Mounted): Promise<void> {
+  const script = 'find "$0" -type f -size -9 -exec cat {} + && getfattr -R -h -d -m - "$0"';
+  for (const { path } of cluster.bricks) {
+    await cluster.must(["sh", "-c", `{ ${script}; } > /dev/null`, path]);
+  }
+}
+
+function smallOf(mount: string): string {
+  return `${mount}/small`;
 }
 
 async function heal({ kind, cluster }: Side): Promise<MountFigures> {
@@ -199,11 +260,10 @@ async function measureRound(
   await using theirs = await Mounted.of(peer.cluster, peer.kind);
   await using ours = await Mounted.of(own.cluster, own.kind);
   for (const [index, row] of rows.entries()) {
-    if (peerFirst) note(index, await row.measure(theirs), await row.measure(ours));
-    else {
-      const first = await row.measure(ours);
-      note(index, await row.measure(theirs), first);
-    }
+    const found = await row.measure(peerFirst ? [theirs, ours] : [ours, theirs]);
+    const [first, second] = found as [MountFigures, MountFigures];
+    if (peerFirst) note(index, first, second);
+    else note(index, second, first);
   }
 }
 
@@ -252,8 +312,9 @@ export function mountTable(measured: readonly MountMeasured[], seconds: number):
   return table(heads, measured.map(cells)) +
     `\nTheir mount on two of their bricks, ours on two of ours, default options on both sides: medians of n ` +
     `runs,\nthe ratio that of neighbouring pairs with its range. fio: psync through the page cache, 1 thread on ` +
-    `a file of\n${SIZE_ALONE} or 16 threads on ${SIZE_EACH} each, at most ${seconds} s, from\nbricks that have them in the page cache; each block is read once. ` +
-    `Small files: 4 KiB, 1,000 in a directory,\none Python thread, 2 s between phases: what was remembered is not ` +
-    `valid any more; readdir with attributes. Heal:\n1 GiB that a brick has nothing of, from its first byte until ` +
-    `the index is empty, in MiB; the client is the healer.\n`;
+    `a file of\n${SIZE_ALONE} or 16 threads on ${SIZE_EACH} each, the mounts in ${TURNS} turns of at most ${seconds} s, from bricks that have ` +
+    `them in the page cache;\neach block is read once. Small files: 4 KiB, 1,000 in a directory, one Python ` +
+    `thread, the mounts in turns by the\ndirectory, 2 s and bricks in the page cache between phases: what was ` +
+    `remembered is not valid any more; readdir with\nattributes. Heal: 1 GiB that a brick has nothing of, from ` +
+    `its first byte until the index is empty, in MiB; the client\nis the healer.\n`;
 }

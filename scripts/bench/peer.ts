@@ -182,8 +182,12 @@ async function main(): Promise<number> {
   }
   const where = await machine(values.under ?? (Deno.env.get("TMPDIR") ?? "/tmp"));
   const { performance, under, write } = values;
-  const command = `\`deno task bench:peer --rounds ${rounds} --seconds ${seconds}` +
-    `${performance ? " --performance" : ""}\``;
+  const named = values.rows.map((row) => ` --rows ${row.includes(" ") ? `'${row}'` : row}`).join(
+    "",
+  );
+  const command =
+    `\`deno task bench:peer --rounds ${rounds} --seconds ${seconds} --files ${files}` +
+    `${named}${performance ? " --performance" : ""}\``;
   const facts = { machine: where, rounds, seconds };
   if (rows.length) {
     const measured: Measured[] = [];
