@@ -14,6 +14,8 @@ import { median, short, table } from "./report.ts";
 const DRIVER = new URL("./small_files.py", import.meta.url).pathname;
 /** How often the mounts take turns in a row of fio. */
 const TURNS = 4;
+/** Of a round that is not measured: mounts are in use for weeks, and ours compiles what runs often. */
+const WARM_UP = { turns: 1, files: 2000 };
 /** Of the driver. */
 const PER_DIRECTORY = 1000;
 /** Small enough for the page cache, too many to be read twice in one measurement. */
@@ -81,19 +83,25 @@ function figuresOf(sides: readonly Turns[], mounts: readonly Mounted[]): MountFi
   return mounts.map((each) => sides.find(({ mounted }) => mounted === each)!.figures);
 }
 
+/** How much one measurement does: turns of fio, or small files. */
+interface Extent {
+  readonly turns: number;
+  readonly files: number;
+}
+
 /** One row: measures each of the mounts, the first one first, and answers in that order. */
 interface Row {
   readonly name: string;
-  measure(mounts: readonly Mounted[]): Promise<MountFigures[]>;
+  measure(mounts: readonly Mounted[], extent: Extent): Promise<MountFigures[]>;
 }
 
 function fioRow(rw: string, bs: string, depth: 1 | 16, seconds: number): Row {
   const writes = rw.endsWith("write");
   return {
     name: `mount, ${rw} ${bs === "4k" ? "4 KiB" : "1 MiB"}, depth ${depth}`,
-    async measure(mounts) {
+    async measure(mounts, { turns }) {
       const sides = mounts.map((mounted) => new Turns(mounted));
-      for (let turn = 0; turn < TURNS; turn++) {
+      for (let turn = 0; turn < turns; turn++) {
         for (const side of sides) {
           await warm(side.mounted, depth);
           // What was read is in the kernel's cache: each block is read once. What is written always comes.
@@ -137,10 +145,10 @@ async function layOut({ kind, cluster }: Side): Promise<void> {
   for (const depth of DEPTHS) await fio(mounted, depth, ["--rw=write", "--bs=1m"]);
 }
 
-function smallFilesRow(phase: string, files: number): Row {
+function smallFilesRow(phase: string, all: number): Row {
   return {
-    name: `mount, ${phase} ${files.toLocaleString("en")} files`,
-    async measure(mounts) {
+    name: `mount, ${phase} ${all.toLocaleString("en")} files`,
+    async measure(mounts, { files }) {
       for (const mounted of mounts) await warmSmall(mounted);
       // What kernel and clients remember is good for a second.
       await new Promise((done) => setTimeout(done, FORGOTTEN_MS));
@@ -204,7 +212,7 @@ export function mountRowNames(files: number): string[] {
   return [...rowsOf(0, files).map(({ name }) => name), HEAL];
 }
 
-/** All rounds; both clusters live throughout, one of them idle. */
+/** All rounds; both clusters live throughout, one of them idle, and for all rows but the heal's so do the mounts. */
 export async function measureMounts(
   { rounds, seconds, files, under, wanted }: MountOptions,
   tell: (line: string) => void,
@@ -231,40 +239,30 @@ export async function measureMounts(
   }
   const names = [...rows.map(({ name }) => name), ...(wanted(HEAL) ? [HEAL] : [])];
   const measured = names.map((row): MountMeasured => ({ row, theirs: [], ours: [] }));
-  for (let round = 1; round <= rounds; round++) {
-    const note = ({ row, theirs, ours }: MountMeasured, one: MountFigures, two: MountFigures) => {
-      theirs.push(one);
-      ours.push(two);
-      tell(`round ${round}/${rounds}: ${row}: ${short(two.rate / one.rate)}`);
-    };
-    const peerFirst = round % 2 === 1;
-    await measureRound(
-      rows,
-      sides,
-      peerFirst,
-      (index, one, two) => note(measured[index]!, one, two),
-    );
-    if (wanted(HEAL)) note(measured.at(-1)!, await heal(sides[0]), await heal(sides[1]));
+  const note = (round: number, index: number, one: MountFigures, two: MountFigures) => {
+    const { row, theirs, ours } = measured[index]!;
+    theirs.push(one);
+    ours.push(two);
+    tell(`round ${round}/${rounds}: ${row}: ${short(two.rate / one.rate)}`);
+  };
+  if (rows.length) {
+    await using theirs = await Mounted.of(peer, "glusterfsd");
+    await using ours = await Mounted.of(own, "ours");
+    for (const row of rows) await row.measure([theirs, ours], WARM_UP);
+    for (let round = 1; round <= rounds; round++) {
+      // Who comes second may find other memory, and another disk, than who comes first.
+      const order = round % 2 === 1 ? [theirs, ours] : [ours, theirs];
+      for (const [index, row] of rows.entries()) {
+        const found = await row.measure(order, { turns: TURNS, files });
+        const of = (mounted: Mounted) => found[order.indexOf(mounted)]!;
+        note(round, index, of(theirs), of(ours));
+      }
+    }
+  }
+  for (let round = 1; wanted(HEAL) && round <= rounds; round++) {
+    note(round, rows.length, await heal(sides[0]), await heal(sides[1]));
   }
   return measured.filter(({ row }) => wanted(row));
-}
-
-// Who comes second may find other memory, and another disk, than who comes first: they take turns.
-async function measureRound(
-  rows: readonly Row[],
-  [peer, own]: readonly [Side, Side],
-  peerFirst: boolean,
-  note: (index: number, theirs: MountFigures, ours: MountFigures) => void,
-): Promise<void> {
-  if (!rows.length) return;
-  await using theirs = await Mounted.of(peer.cluster, peer.kind);
-  await using ours = await Mounted.of(own.cluster, own.kind);
-  for (const [index, row] of rows.entries()) {
-    const found = await row.measure(peerFirst ? [theirs, ours] : [ours, theirs]);
-    const [first, second] = found as [MountFigures, MountFigures];
-    if (peerFirst) note(index, first, second);
-    else note(index, second, first);
-  }
 }
 
 function isSmall(row: string): boolean {
@@ -311,10 +309,12 @@ export function mountTable(measured: readonly MountMeasured[], seconds: number):
   ];
   return table(heads, measured.map(cells)) +
     `\nTheir mount on two of their bricks, ours on two of ours, default options on both sides: medians of n ` +
-    `runs,\nthe ratio that of neighbouring pairs with its range. fio: psync through the page cache, 1 thread on ` +
-    `a file of\n${SIZE_ALONE} or 16 threads on ${SIZE_EACH} each, the mounts in ${TURNS} turns of at most ${seconds} s, from bricks that have ` +
-    `them in the page cache;\neach block is read once. Small files: 4 KiB, 1,000 in a directory, one Python ` +
-    `thread, the mounts in turns by the\ndirectory, 2 s and bricks in the page cache between phases: what was ` +
-    `remembered is not valid any more; readdir with\nattributes. Heal: 1 GiB that a brick has nothing of, from ` +
-    `its first byte until the index is empty, in MiB; the client\nis the healer.\n`;
+    `runs,\nthe ratio that of neighbouring pairs with its range. The mounts, which live through all rounds, had ` +
+    `a short run of\neach row before that is not measured (${WARM_UP.turns} turn, ${WARM_UP.files} files). fio: ` +
+    `psync through the page cache, 1 thread on a file\nof ${SIZE_ALONE} or 16 threads on ${SIZE_EACH} each, the ` +
+    `mounts in ${TURNS} turns of at most ${seconds} s, from bricks that have them in the\npage cache; each block ` +
+    `is read once. Small files: 4 KiB, 1,000 in a directory, one Python thread, the mounts in\nturns by the ` +
+    `directory, 2 s and bricks in the page cache between phases: what was remembered is not valid any\nmore; ` +
+    `readdir with attributes. Heal: 1 GiB that a brick has nothing of, from its first byte until the index is\n` +
+    `empty, in MiB; the client is the healer.\n`;
 }

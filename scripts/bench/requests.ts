@@ -54,7 +54,7 @@ async function asked(mounted: Mounted): Promise<{ kernel: number; bricks: number
     `graphs/active/${mounted.cluster.volume}-client-${index}/private`
   );
   const made = await Promise.all(layers.map((each) => figure(each, "connection.callsMade")));
-  return { kernel: await figure("frames", "calls"), bricks: made.reduce((a, b) => a + b) };
+  return { kernel: await figure("root/private", "calls"), bricks: made.reduce((a, b) => a + b) };
 }
 
 async function main(): Promise<number> {
