@@ -1,7 +1,7 @@
 /** Waits for the real self-heal daemon, and compares what the bricks of a volume hold afterwards. */
 
-import type { Cluster } from "tests/e2e/harness.ts";
-import { until } from "tests/e2e/process.ts";
+import type { Brick, Cluster } from "tests/e2e/harness.ts";
+import { run, until } from "tests/e2e/process.ts";
 import { type Entry, expectSameTree, healedDiffers, readTree, visible } from "tests/e2e/tree.ts";
 
 const HEAL_MS = 240_000, SAME_MS = 60_000;
@@ -23,7 +23,9 @@ export async function healed(cluster: Cluster, compare: Compare = {}): Promise<v
 /** Waits until nothing is left to heal and all bricks hold the same; some healer is at it. */
 export async function untilHealed(cluster: Cluster, compare: Compare = {}): Promise<void> {
   const nothing = async () => (await cluster.pendingHeals()).every((each) => each === 0);
-  await until("nothing is left to heal", nothing, HEAL_MS, 500);
+  await until("nothing is left to heal", nothing, HEAL_MS, 500).catch(async (error) => {
+    throw new Error(`${error}\n${(await Promise.all(cluster.bricks.map(leftOf))).join("")}`);
+  });
   // Names that a heal took away are purged a little after the heal is complete.
   let difference: unknown;
   const same = () =>
@@ -34,6 +36,12 @@ export async function untilHealed(cluster: Cluster, compare: Compare = {}): Prom
   await until("all bricks hold the same", same, SAME_MS, 500).catch((error) => {
     throw new Error(`${error}\n${difference}`);
   });
+}
+
+// What a brick has on record to heal, and the marks of all that it holds.
+async function leftOf({ path }: Brick): Promise<string> {
+  const script = 'cd "$0" && find .glusterfs/indices && getfattr -R -h -d -m trusted.afr -e hex .';
+  return `${path}:\n${(await run(["sh", "-c", script, path])).out}`;
 }
 
 /** Throws unless every brick holds what the first one holds, as far as the layout wants that. */
