@@ -54,33 +54,30 @@ interface Side {
   readonly cluster: Cluster;
 }
 
-/** What one side's turns of a row came to. Machines change within seconds: the mounts take short turns. */
-class Turns {
-  readonly #before: Cpu;
-  readonly #p50: number[] = [];
-  #count = 0;
-  #seconds = 0;
-
-  constructor(readonly mounted: Mounted) {
-    this.#before = mounted.cpu();
-  }
-
-  /** A turn's operations, the time they took, and the median time of one in microseconds. */
-  add(count: number, seconds: number, p50: number): void {
-    this.#count += count;
-    this.#seconds += seconds;
-    this.#p50.push(p50);
-  }
-
-  /** All turns; of `p50` the median. */
-  get figures(): MountFigures {
-    const cpu = cpuSince(this.#before, this.mounted.cpu());
-    return figures(this.#count / this.#seconds, median(this.#p50), this.#count, cpu);
-  }
+/** One turn: its operations, the time they took, and the median time of one in microseconds. */
+interface Turn {
+  readonly count: number;
+  readonly seconds: number;
+  readonly p50: number;
 }
 
-function figuresOf(sides: readonly Turns[], mounts: readonly Mounted[]): MountFigures[] {
-  return mounts.map((each) => sides.find(({ mounted }) => mounted === each)!.figures);
+/** Machines change within seconds: mounts take short turns, each first in every other. Of `p50` the median counts. */
+async function inTurns(
+  mounts: readonly Mounted[],
+  turns: number,
+  measure: (mounted: Mounted, turn: number) => Promise<Turn>,
+): Promise<MountFigures[]> {
+  const sides = mounts.map((mounted) => ({ mounted, before: mounted.cpu(), made: [] as Turn[] }));
+  for (let turn = 0; turn < turns; turn++) {
+    for (const { mounted, made } of turn % 2 ? sides.toReversed() : sides) {
+      made.push(await measure(mounted, turn));
+    }
+  }
+  return sides.map(({ mounted, before, made }) => {
+    const sum = (key: "count" | "seconds") => made.reduce((all, each) => all + each[key], 0);
+    const count = sum("count"), p50 = median(made.map((each) => each.p50));
+    return figures(count / sum("seconds"), p50, count, cpuSince(before, mounted.cpu()));
+  });
 }
 
 /** How much one measurement does: turns of fio, or small files. */
@@ -99,27 +96,21 @@ function fioRow(rw: string, bs: string, depth: 1 | 16, seconds: number): Row {
   const writes = rw.endsWith("write");
   return {
     name: `mount, ${rw} ${bs === "4k" ? "4 KiB" : "1 MiB"}, depth ${depth}`,
-    async measure(mounts, { turns }) {
-      const sides = mounts.map((mounted) => new Turns(mounted));
-      for (let turn = 0; turn < turns; turn++) {
-        for (const side of sides) {
-          await warm(side.mounted, depth);
-          // What was read is in the kernel's cache: each block is read once. What is written always comes.
-          const time = writes ? ["--time_based=1", "--norandommap=1"] : [];
-          const out = await fio(side.mounted, depth, [
-            `--rw=${rw}`,
-            `--bs=${bs}`,
-            `--runtime=${seconds}`,
-            "--randrepeat=0",
-            ...time,
-          ]);
-          const { iops, p50, operations } = reportOf(out);
-          side.add(operations, operations / iops, p50);
-        }
-        sides.reverse();
-      }
-      return figuresOf(sides, mounts);
-    },
+    measure: (mounts, { turns }) =>
+      inTurns(mounts, turns, async (mounted) => {
+        await warm(mounted, depth);
+        // What was read is in the kernel's cache: each block is read once. What is written always comes.
+        const time = writes ? ["--time_based=1", "--norandommap=1"] : [];
+        const out = await fio(mounted, depth, [
+          `--rw=${rw}`,
+          `--bs=${bs}`,
+          `--runtime=${seconds}`,
+          "--randrepeat=0",
+          ...time,
+        ]);
+        const { iops, p50, operations } = reportOf(out);
+        return { count: operations, seconds: operations / iops, p50 };
+      }),
   };
 }
 
@@ -152,19 +143,14 @@ function smallFilesRow(phase: string, all: number): Row {
       for (const mounted of mounts) await warmSmall(mounted);
       // What kernel and clients remember is good for a second.
       await new Promise((done) => setTimeout(done, FORGOTTEN_MS));
-      const sides = mounts.map((mounted) => new Turns(mounted));
-      for (let first = 0; first < files; first += PER_DIRECTORY) {
-        const count = Math.min(PER_DIRECTORY, files - first);
-        for (const side of sides) {
-          const top = smallOf(side.mounted.path);
-          const argv = ["python3", DRIVER, phase, top, String(count), String(first)];
-          const out = await must(argv, { timeoutMs: 600_000 });
-          const [rate, p50] = out.trim().split(" ").map(Number);
-          side.add(count, count / rate!, p50!);
-        }
-        sides.reverse();
-      }
-      const found = figuresOf(sides, mounts);
+      const turns = Math.ceil(files / PER_DIRECTORY);
+      const found = await inTurns(mounts, turns, async ({ path }, turn) => {
+        const first = turn * PER_DIRECTORY, count = Math.min(PER_DIRECTORY, files - first);
+        const argv = ["python3", DRIVER, phase, smallOf(path), String(count), String(first)];
+        const out = await must(argv, { timeoutMs: 600_000 });
+        const [rate, p50] = out.trim().split(" ").map(Number);
+        return { count, seconds: count / rate!, p50: p50! };
+      });
       if (phase === "unlink") {
         for (const { path } of mounts) await must(["rm", "-r", smallOf(path)]);
       }

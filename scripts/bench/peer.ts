@@ -182,9 +182,7 @@ async function main(): Promise<number> {
   }
   const where = await machine(values.under ?? (Deno.env.get("TMPDIR") ?? "/tmp"));
   const { performance, under, write } = values;
-  const named = values.rows.map((row) => ` --rows ${row.includes(" ") ? `'${row}'` : row}`).join(
-    "",
-  );
+  const named = values.rows.map((row) => ` --rows '${row}'`).join("");
   const command =
     `\`deno task bench:peer --rounds ${rounds} --seconds ${seconds} --files ${files}` +
     `${named}${performance ? " --performance" : ""}\``;

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """What programs do with many small files, one phase a run: small_files.py PHASE DIRECTORY COUNT [FIRST]
 
-Files of 4 KiB lie in directories of 1,000; FIRST is the number of the first one, a multiple of that. Prints how many operations a second the phase made, and
-the median time of one in microseconds (0 where there is none).
+Files of 4 KiB lie in directories of 1,000; FIRST is the number of the first one, a multiple of that.
+Prints how many operations a second the phase made, and the median time of one in microseconds (0 where
+there is none).
 """
 
 import os
